@@ -1,0 +1,73 @@
+"""How wrong input is read and named: YAML that refuses doubled keys, and errors of one line that say where and what."""
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from persona_collapse.paths import shown
+
+
+def listing(names: Iterable[Any]) -> str:
+    """Names as a person lists them: 'a', 'b'."""
+    return ", ".join(repr(name) for name in names) or "nothing"
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """A remedy for a mistyped name: the nearest known one, else all of them."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"did you mean {near[0]!r}?" if near else f"expected one of {listing(known)}"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key that stands twice is an error; plain PyYAML keeps the last one silently."""
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
+    for position, key in enumerate(keys):
+        if key in keys[:position]:
+            line = node.value[position][0].start_mark.line + 1
+            raise ValueError(f"line {line}: key {key!r} stands twice; keep one")
+    return {key: loader.construct_object(value, deep=True) for key, (_, value) in zip(keys, node.value, strict=True)}
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping a YAML file holds; anything else is a ValueError that names the file and the line."""
+    try:
+        found = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        raise ValueError(f"{shown(path)}, line {line}: not YAML ({error.problem}); check indentation and quotes") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{shown(path)}: not UTF-8 text; save it as UTF-8") from None
+    except ValueError as error:
+        raise ValueError(f"{shown(path)}, {error}") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{shown(path)}: holds {type(found).__name__}, expected keys and values; see README.md")
+    return found
+
+
+def first_error(path: Path, error: ValidationError) -> str:
+    """One line for what pydantic found wrong: file, place, what was found, what was expected."""
+    problems = error.errors(include_url=False)
+    problem = problems[0]
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in problem["loc"]).lstrip(".")
+    found = problem["input"]
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    if problem["type"] == "extra_forbidden":
+        text = f"unknown key {problem['loc'][-1]!r}; remove it or correct its spelling"
+    elif problem["type"] == "missing":
+        text = "is missing; add it"
+    elif problem["type"] == "value_error":
+        text = str(problem["ctx"]["error"])
+    else:
+        text = f"found {found!r}; expected: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+    return f"{shown(path)}, {place or 'top level'}: {text}{more}"

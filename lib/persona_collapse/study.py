@@ -1,0 +1,361 @@
+"""Study files: what is asked of whom, checked whole before anything runs."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from persona_collapse import checks
+from persona_collapse.instrument import Instrument, load_instrument
+from persona_collapse.paths import FETCHED, OUTPUTS, PUBLISHED, ROOT, STUDIES, shown
+from persona_collapse.personas import Persona, load_personas
+
+Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Kind = Literal["simulated", "imported", "live"]
+Role = Literal["base", "control", "harmful", "alternate"]
+Condition = Literal["persona", "self", "toxic"]
+
+#: What a variant says about where its ratings come from, by the kind of study.
+_ORIGIN = {"simulated": ("figures",), "imported": ("persona",), "live": ("endpoint", "model")}
+_ONLY = {
+    "figures": "simulated", "persona": "imported", "self": "imported", "toxic": "imported",
+    "endpoint": "live", "model": "live", "price_per_million": "live",
+}  # fmt: skip
+
+
+class _Checked(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Price(_Checked):
+    """Dollars for a million tokens."""
+
+    input: Annotated[float, Field(ge=0)]
+    output: Annotated[float, Field(ge=0)]
+
+
+class Endpoint(_Checked):
+    """An OpenAI-compatible endpoint; the key itself is never in a file, only the name of its environment variable."""
+
+    base_url: str
+    api_key_env: str
+    max_in_flight: Annotated[int, Field(ge=1)] = 32
+    price_per_million: Price | None = None
+
+
+class Protocol(_Checked):
+    """How every cell is asked."""
+
+    temperature: Annotated[float, Field(ge=0)] = 0.1
+    repetitions: Annotated[int, Field(ge=1)] = 10
+    personas: Annotated[int, Field(ge=2)] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] = 1
+    method: Literal["samples", "logprobs"] = "samples"
+
+
+class Source(_Checked):
+    """Where the files of an imported study are published, and what they must be."""
+
+    git: str
+    commit: str | None = None
+    folder: str = "."
+    sha256: dict[str, str] = {}
+
+
+class Variant(_Checked):
+    """One model of a family, and where its ratings come from."""
+
+    key: Key
+    role: Role
+    label: str | None = None
+    stack: str | None = None
+    control: str | None = None
+    figures: str | None = None
+    persona: str | None = None
+    self_: Annotated[str | None, Field(alias="self")] = None
+    toxic: str | None = None
+    endpoint: str | None = None
+    model: str | None = None
+    price_per_million: Price | None = None
+
+    @property
+    def name(self) -> str:
+        """How charts call it."""
+        return self.label or self.key
+
+
+class Family(_Checked):
+    """A base model and its variants, in the order in which they are shown."""
+
+    key: Key
+    label: str | None = None
+    variants: Annotated[tuple[Variant, ...], Field(min_length=1)]
+
+    @property
+    def name(self) -> str:
+        """How charts call it."""
+        return self.label or self.key
+
+    @property
+    def base(self) -> Variant:
+        """The one variant of role base."""
+        return next(v for v in self.variants if v.role == "base")
+
+
+class StudyFile(_Checked):
+    """A study file as it is written; see DESIGN in README.md for an example."""
+
+    title: Annotated[str, Field(min_length=1)]
+    kind: Kind
+    instrument: str = "mfq30"
+    personas: str | None = None
+    toxic: str = "toxic"
+    protocol: Protocol = Protocol()
+    conditions: tuple[Condition, ...] = ("persona", "self")
+    budget_usd: Annotated[float, Field(gt=0)] | None = None
+    endpoints: dict[str, Endpoint] = {}
+    source: Source | None = None
+    published: str | None = None
+    seed: int = 0
+    families: Annotated[tuple[Family, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _families_agree(self) -> "StudyFile":
+        _unique("families", [f.key for f in self.families])
+        for i, family in enumerate(self.families):
+            where = f"families[{i}]"
+            if family.key == "mean":
+                raise ValueError(f"{where}.key: 'mean' is reserved for averages over families; choose another")
+            _unique(f"{where}.variants", [v.key for v in family.variants])
+            bases = [v.key for v in family.variants if v.role == "base"]
+            if len(bases) != 1:
+                raise ValueError(
+                    f"{where} ({family.key!r}): {len(bases)} variants of role base; expected exactly one; "
+                    "give further ones the role alternate"
+                )
+            for j, variant in enumerate(family.variants):
+                self._check_variant(f"{where}.variants[{j}]", family, variant)
+        return self
+
+    def _check_variant(self, where: str, family: Family, variant: Variant) -> None:
+        if variant.control is not None:
+            others = [v.key for v in family.variants if v.key != variant.key and v.role == "control"]
+            if variant.control not in others:
+                raise ValueError(
+                    f"{where}: control {variant.control!r} does not exist in family {family.key!r} as a variant of "
+                    f"role control; {checks.closest(variant.control, others)}"
+                )
+            if variant.role != "harmful":
+                raise ValueError(f"{where}: role {variant.role} names a control; only role harmful has one; remove it")
+        given = {"self" if name == "self_" else name for name in variant.model_fields_set}
+        for name in sorted(given & set(_ONLY)):
+            if _ONLY[name] != self.kind:
+                raise ValueError(f"{where}.{name}: belongs to a study of kind {_ONLY[name]}, not {self.kind}; remove it")
+        for name in _ORIGIN[self.kind]:
+            if getattr(variant, name) is None:
+                raise ValueError(f"{where}.{name}: is missing; a study of kind {self.kind} needs it")
+        if self.kind == "live" and variant.endpoint not in self.endpoints:
+            raise ValueError(
+                f"{where}.endpoint: {variant.endpoint!r} is not among endpoints; "
+                f"{checks.closest(variant.endpoint or '', self.endpoints)}"
+            )
+
+    @model_validator(mode="after")
+    def _kind_agrees(self) -> "StudyFile":
+        given = self.model_fields_set
+        belongs = {"endpoints": "live", "budget_usd": "live", "source": "imported", "seed": "simulated"}
+        for name, kind in belongs.items():
+            if name in given and self.kind != kind:
+                raise ValueError(f"{name}: belongs to a study of kind {kind}, not {self.kind}; remove it")
+        if self.kind == "imported" and given & {"personas", "protocol", "conditions", "toxic"}:
+            found = sorted(given & {"personas", "protocol", "conditions", "toxic"})[0]
+            raise ValueError(f"{found}: what was asked stands in the imported files; remove it")
+        if "persona" not in self.conditions:
+            raise ValueError("conditions: 'persona' is missing; S and R need it; add it")
+        _unique("conditions", list(self.conditions))
+        if self.kind != "imported" and self.protocol.method == "logprobs":
+            raise ValueError("protocol.method: logprobs is not available in this version; use samples")
+        for i, family in enumerate(self.families):
+            for j, variant in enumerate(family.variants):
+                endpoint = self.endpoints.get(variant.endpoint or "")
+                if self.budget_usd and endpoint and not (variant.price_per_million or endpoint.price_per_million):
+                    raise ValueError(
+                        f"families[{i}].variants[{j}]: budget_usd is set but no price_per_million is known for it; "
+                        f"give endpoint {variant.endpoint!r} or the variant one"
+                    )
+        return self
+
+
+def _unique(where: str, keys: list[str]) -> None:
+    for key in keys:
+        if keys.count(key) > 1:
+            raise ValueError(f"{where}: {key!r} stands {keys.count(key)} times; keys must differ; rename one")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One variant of one family: what is asked, measured and shown as a unit."""
+
+    family: Family
+    variant: Variant
+
+    @property
+    def key(self) -> str:
+        """family/variant, as in file names."""
+        return f"{self.family.key}/{self.variant.key}"
+
+    @property
+    def name(self) -> str:
+        """How prose calls it."""
+        return f"{self.family.name} {self.variant.name}"
+
+
+@dataclass(frozen=True)
+class Study:
+    """A checked study: its file, and everything the file names."""
+
+    path: Path
+    file: StudyFile
+    data: Path | None
+    instrument: Instrument
+    personas: tuple[Persona, ...] | None
+    toxic: tuple[Persona, ...] | None
+
+    @property
+    def name(self) -> str:
+        """The stem of the study file; names the folder of its outputs."""
+        return self.path.stem
+
+    @property
+    def outputs(self) -> Path:
+        """The folder of everything this study leaves."""
+        return OUTPUTS / self.name
+
+    @property
+    def store_path(self) -> Path:
+        """The SQLite file with its ratings."""
+        return self.outputs / "ratings.sqlite"
+
+    @property
+    def simulated(self) -> bool:
+        """Whether its ratings were made by the simulated respondents."""
+        return self.file.kind == "simulated"
+
+    @cached_property
+    def runs(self) -> tuple[Run, ...]:
+        """Every variant of every family, in the file's order."""
+        return tuple(Run(family, variant) for family in self.file.families for variant in family.variants)
+
+    def run(self, family: str, variant: str) -> Run:
+        """The run of these keys; a KeyError names the nearest there is."""
+        key = f"{family}/{variant}"
+        for run in self.runs:
+            if run.key == key:
+                return run
+        known = [run.key for run in self.runs]
+        raise ValueError(f"{shown(self.path)}: no run {key!r}; {checks.closest(key, known)}")
+
+    def conditions(self, run: Run) -> tuple[str, ...]:
+        """Conditions in which a run is asked: toxic characters are asked of bases only."""
+        if self.file.kind == "imported":
+            files = {"persona": run.variant.persona, "self": run.variant.self_, "toxic": run.variant.toxic}
+            return tuple(condition for condition, file in files.items() if file)
+        return tuple(c for c in self.file.conditions if c != "toxic" or run.variant.role == "base")
+
+    def deck(self, condition: str) -> tuple[Persona, ...] | None:
+        """The personas of a condition, None for self."""
+        return {"persona": self.personas, "toxic": self.toxic}.get(condition)
+
+    def stack(self, run: Run) -> str:
+        """Who served the weights: as declared, else the endpoint's name, else the kind."""
+        return run.variant.stack or run.variant.endpoint or self.file.kind
+
+    def conditions_asked(self) -> Iterator[tuple[Run, str]]:
+        """Every run with every condition it is asked in."""
+        return ((run, condition) for run in self.runs for condition in self.conditions(run))
+
+
+def study_path(name: str | Path) -> Path:
+    """The file of a study given by its name in params/studies/ or by a path."""
+    text = str(name)
+    if text.endswith((".yaml", ".yml")) or "/" in text:
+        return Path(text).resolve()
+    return STUDIES / f"{text}.yaml"
+
+
+def load_study(name: str | Path, data: str | Path | None = None) -> Study:
+    """Load a study and check everything it names before anything runs.
+
+    `name` is a name in params/studies/ or a path to a YAML file; `data` is the folder that an imported study's files are
+    relative to (default: what `make published` fetched). Raises FileNotFoundError or ValueError: one line that names the
+    file, the place, what was found, what was expected and what to do.
+    """
+    path = study_path(name)
+    if not path.is_file():
+        known = sorted(p.stem for p in STUDIES.glob("*.yaml"))
+        raise FileNotFoundError(f"{shown(path)}: no such study; {checks.closest(path.stem, known)} A path works too.")
+    try:
+        file = StudyFile.model_validate(checks.read_yaml(path))
+    except ValidationError as error:
+        raise ValueError(checks.first_error(path, error)) from None
+    instrument = load_instrument(_beside(path, file.instrument))
+    if file.published is not None and not (ROOT / file.published).is_file():
+        raise FileNotFoundError(f"{shown(path)}, published: {file.published} does not exist; expected a file in {shown(PUBLISHED)}")
+    personas = toxic = None
+    folder = None
+    if file.kind == "imported":
+        folder = _data_folder(path, file, data)
+    else:
+        personas = load_personas(_beside(path, file.personas or "everyday"), file.protocol.personas)
+        toxic = load_personas(_beside(path, file.toxic)) if "toxic" in file.conditions else None
+    if file.kind == "simulated":
+        # Costs nothing and finds a misspelt run before half a study has been made.
+        from persona_collapse.simulation import load_respondent
+
+        for run in (v for family in file.families for v in family.variants):
+            load_respondent(run.figures or "", instrument)
+    return Study(path, file, folder, instrument, personas, toxic)
+
+
+def check_keys(study: Study) -> None:
+    """Refuse a live study whose key variables are not set; the keys themselves are not looked at."""
+    for name, endpoint in study.file.endpoints.items():
+        used = any(run.variant.endpoint == name for run in study.runs)
+        if used and not os.environ.get(endpoint.api_key_env):
+            raise ValueError(
+                f"{shown(study.path)}, endpoints.{name}: {endpoint.api_key_env} is not set; "
+                "export it, or use the demo study, which needs no key"
+            )
+
+
+def _beside(path: Path, name: str) -> str | Path:
+    """A file named by a path is relative to the study file; a bare name is one of ours."""
+    return (path.parent / name).resolve() if "/" in name or name.endswith((".yaml", ".csv", ".json")) else name
+
+
+def _data_folder(path: Path, file: StudyFile, data: str | Path | None) -> Path:
+    if data is not None:
+        folder = Path(data).expanduser().resolve()
+    elif file.source is not None:
+        folder = FETCHED / path.stem / file.source.folder
+        if not folder.is_dir():
+            raise FileNotFoundError(
+                f"{shown(path)}: its ratings are not here yet; run `make published` to fetch them, or give DATA=<folder>"
+            )
+    else:
+        folder = path.parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder; DATA is the folder that the files of {shown(path)} are relative to")
+    for i, family in enumerate(file.families):
+        for j, variant in enumerate(family.variants):
+            for condition, name in (("persona", variant.persona), ("self", variant.self_), ("toxic", variant.toxic)):
+                if name is not None and not (folder / name).is_file():
+                    raise FileNotFoundError(
+                        f"{shown(path)}, families[{i}].variants[{j}].{condition}: {name} does not exist in {shown(folder)}; "
+                        "correct the name or DATA"
+                    )
+    return folder
