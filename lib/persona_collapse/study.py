@@ -304,7 +304,9 @@ def load_study(name: str | Path, data: str | Path | None = None) -> Study:
         raise ValueError(checks.first_error(path, error)) from None
     instrument = load_instrument(_beside(path, file.instrument))
     if file.published is not None and not (ROOT / file.published).is_file():
-        raise FileNotFoundError(f"{shown(path)}, published: {file.published} does not exist; expected a file in {shown(PUBLISHED)}")
+        raise FileNotFoundError(
+            f"{shown(path)}, published: {file.published} does not exist; expected a file in {shown(PUBLISHED)}"
+        )
     personas = toxic = None
     folder = None
     if file.kind == "imported":

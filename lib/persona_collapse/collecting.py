@@ -1,0 +1,61 @@
+"""Completing a study's ratings, whatever their kind: simulated, imported or live."""
+
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+from tqdm import tqdm
+
+from persona_collapse import elicitation, importing
+from persona_collapse.store import Store, open_store
+from persona_collapse.study import Run, Study, check_keys, load_study
+
+
+def collect(study: Study, runs: Sequence[Run] | None = None) -> int:
+    """Ask or read whatever the study's store lacks of `runs` (default: all); returns how many slots or files were new.
+
+    A second call finds nothing missing. A progress bar is shown where somebody can see it, and cleared at the end.
+    """
+    runs = study.runs if runs is None else runs
+    if study.file.kind == "live":
+        check_keys(study)
+    with open_store(study.store_path, write=True) as store:
+        store.claim(study.path)
+        if study.file.kind == "imported":
+            with _bar(len(runs), "run") as bar:
+                return sum(_counted(importing.import_run(study, run, store), bar) for run in runs)
+        missing = {run: elicitation.plan(study, run, store) for run in runs}
+        with _bar(sum(missing.values()), "rating") as bar:
+            for run in runs:
+                if missing[run]:
+                    bar.set_description(run.key)
+                    elicitation.elicit(study, run, store, bar)
+    return sum(missing.values())
+
+
+def open_study(name: str) -> tuple[Study, Store]:
+    """A study with its store, for a notebook: ratings that cost nothing are made if they are not there yet.
+
+    A live study is never asked from here; 01_elicit and `make elicit` do that.
+    """
+    study = load_study(name)
+    if study.simulated:
+        collect(study)
+    return study, Store(study.store_path, write=False)
+
+
+def counts(study: Study, store: Store, run: Run, condition: str) -> np.ndarray:
+    """Ratings of a run in one condition as counts (persona, item, category)."""
+    instrument = study.instrument
+    return store.counts(run.family.key, run.variant.key, condition, len(instrument.items), instrument.categories)
+
+
+def _counted(done: bool, bar: tqdm) -> int:
+    bar.update(1)
+    return int(done)
+
+
+def _bar(total: int, unit: str) -> tqdm:
+    # A short wait shows nothing: a bar that comes and goes would only be noise in a notebook's stored output.
+    seen = sys.stderr.isatty() or "ipykernel" in sys.modules
+    return tqdm(total=total, unit=unit, delay=1, leave=False, disable=not seen, dynamic_ncols=True)

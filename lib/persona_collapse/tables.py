@@ -1,0 +1,177 @@
+"""The tables a study leaves, each made from counts and written whole."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from persona_collapse import metrics as estimators
+from persona_collapse import published, saturation
+from persona_collapse.collecting import counts
+from persona_collapse.contrasts import NORMAL_95, contrasts
+from persona_collapse.replies import REASONS
+from persona_collapse.store import Store
+from persona_collapse.study import Run, Study
+from persona_collapse.uncertainty import published_se
+
+METRICS = ("susceptibility", "robustness", "within_sd")
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Everything a study's numbers amount to; each field is written as tables/<field>.csv."""
+
+    metrics: pd.DataFrame
+    contrasts: pd.DataFrame
+    profiles: pd.DataFrame
+    saturation: pd.DataFrame
+    quality: pd.DataFrame
+    published_check: pd.DataFrame | None
+
+
+def build(study: Study, store: Store) -> Tables:
+    """Make every table of a study from the ratings in its store."""
+    metrics = pd.concat([run_metrics(study, store, run) for run in study.runs], ignore_index=True)
+    compared = contrasts(study, metrics)
+    profiles = pd.concat([run_profiles(study, store, run) for run in study.runs], ignore_index=True)
+    check = None
+    if study.file.kind == "imported" and study.file.published:
+        check = published.check(study.file.published, metrics, compared, profiles)
+    return Tables(
+        metrics=metrics,
+        contrasts=compared,
+        profiles=profiles,
+        saturation=_saturation(study, store, profiles),
+        quality=pd.concat([run_quality(study, store, run) for run in study.runs], ignore_index=True),
+        published_check=check,
+    )
+
+
+def write(study: Study, tables: Tables) -> list[Path]:
+    """Write each table as CSV, at full precision, in one step each; returns the files."""
+    folder = study.outputs / "tables"
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, table in vars(tables).items():
+        path = folder / f"{name}.csv"
+        if table is None:
+            path.unlink(missing_ok=True)
+            continue
+        atomic_text(path, table.to_csv(index=False, lineterminator="\n"))
+        written.append(path)
+    return written
+
+
+def atomic_text(path: Path, text: str) -> None:
+    """Write a text file so that it is there whole or not at all, even when killed or out of disk."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def run_metrics(study: Study, store: Store, run: Run) -> pd.DataFrame:
+    """Rows of metrics.csv for one run: S, R and within_sd overall and by foundation, with published SE and interval."""
+    instrument = study.instrument
+    ratings = counts(study, store, run, "persona")
+    weights = estimators.scope_matrix(instrument)
+    level = estimators.published(ratings, instrument.categories, weights)
+    se = published_se(ratings, instrument.categories, weights)
+    used = ratings[estimators.answered(ratings)]
+    per_item = used.sum(axis=(0, 2))
+    rows = []
+    for metric in METRICS:
+        for column, scope in enumerate(estimators.scopes(instrument)):
+            value, error = getattr(level, metric)[column], getattr(se, metric)[column]
+            own = weights[:, column] > 0
+            interval = value - NORMAL_95 * error, value + NORMAL_95 * error
+            sizes = len(used), int(own.sum()), int(per_item[own].sum())
+            rows.append((run.family.key, run.variant.key, scope, metric, "published", value, error, *interval, *sizes))
+    columns = "family variant scope metric method value se lo hi personas items ratings".split()
+    return pd.DataFrame(rows, columns=columns)
+
+
+def run_profiles(study: Study, store: Store, run: Run) -> pd.DataFrame:
+    """Rows of profiles.csv for one run, every condition it was asked in."""
+    parts = []
+    for condition in study.conditions(run):
+        found = saturation.profiles(
+            counts(study, store, run, condition), study.instrument, each=condition == "toxic"
+        )
+        parts.append(found.assign(family=run.family.key, variant=run.variant.key, condition=condition))
+    table = pd.concat(parts, ignore_index=True)
+    columns = "family variant condition persona foundation mean within_sd ratings between_sd".split()
+    return table.astype({"persona": "Int64"})[columns]
+
+
+def run_quality(study: Study, store: Store, run: Run) -> pd.DataFrame:
+    """Rows of quality.csv for one run: what was asked, what came back, and why the rest did not."""
+    rows = []
+    for condition in study.conditions(run):
+        found = store.quality(run.family.key, run.variant.key, condition)
+        report = store.origin(run.family.key, run.variant.key)[1].get(condition)
+        ratings = counts(study, store, run, condition)
+        per_cell = ratings.sum(axis=-1)
+        used = int(estimators.answered(ratings).sum())
+        absent = report["absent"] if report else found["asked"] - found["recorded"]
+        reasons = {reason: found["reasons"].get(reason, 0) for reason in REASONS} | {"absent": absent}
+        rows.append(
+            {
+                "family": run.family.key, "variant": run.variant.key, "condition": condition,
+                "slots": found["recorded"] if report else found["asked"], "valid": found["valid"], **reasons,
+                "min_repetitions": int(per_cell.min(initial=0)) if per_cell.size else 0,
+                "max_repetitions": int(per_cell.max(initial=0)),
+                "personas_used": used, "personas_dropped": len(ratings) - used,
+                "first_date": found["first"], "last_date": found["last"], "stack": study.stack(run),
+            }
+        )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _saturation(study: Study, store: Store, profiles: pd.DataFrame) -> pd.DataFrame:
+    """How far each run's answers went to the ends of the scale, as measure and value."""
+    rows = []
+    for run, condition in study.conditions_asked():
+        share = saturation.shares(counts(study, store, run, condition))
+        found = {f"share_{category}": value for category, value in zip(study.instrument.categories, share, strict=True)}
+        found |= {"endpoint_mass": share[0] + share[-1], "ceiling_share": share[-1]}
+        if condition == "self":
+            found |= _distances(study, run, profiles)
+        rows += [(run.family.key, run.variant.key, condition, name, value) for name, value in found.items()]
+    return pd.DataFrame(rows, columns=["family", "variant", "condition", "measure", "value"])
+
+
+def _distances(study: Study, run: Run, profiles: pd.DataFrame) -> dict[str, float]:
+    """Distance of a run's self profile to the ceiling, to its base's and to its base's hostile characters' profile."""
+    own = mean_profile(profiles, run.family.key, run.variant.key, "self")
+    found = {"distance_to_ceiling": saturation.distance(own, np.full(len(own), study.instrument.scale[1]))}
+    base = mean_profile(profiles, run.family.key, run.family.base.key, "self")
+    if len(base):
+        found["distance_to_base"] = saturation.distance(own, base)
+    hostile, _ = toxic_profile(study, profiles, run.family.key)
+    if len(hostile):
+        found["distance_to_toxic"] = saturation.distance(own, hostile)
+    return found
+
+
+def mean_profile(profiles: pd.DataFrame, family: str, variant: str, condition: str) -> np.ndarray:
+    """The profile of a run in one condition, over foundations in the instrument's order; empty if it was not asked."""
+    chosen = profiles.query("family == @family and variant == @variant and condition == @condition and persona.isna()")
+    return chosen["mean"].to_numpy(float)
+
+
+def toxic_profile(study: Study, profiles: pd.DataFrame, family: str) -> tuple[np.ndarray, str]:
+    """The mean profile of a family's base as hostile characters, and whether it was `measured` or only `printed`.
+
+    Raw toxic ratings of the paper were not published; an imported study shows the printed profile and says so.
+    """
+    base = next(f.base.key for f in study.file.families if f.key == family)
+    measured = mean_profile(profiles, family, base, "toxic")
+    if len(measured) or study.file.kind != "imported" or not study.file.published:
+        return measured, "measured"
+    printed = published.figures(study.file.published)["toxic"].get(family, {}).get("printed", {})
+    return np.array([float(printed[f]["mean"]) for f in study.instrument.foundations if f in printed]), "printed"
