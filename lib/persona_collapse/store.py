@@ -85,6 +85,7 @@ class Store:
     def __init__(self, path: Path, *, write: bool) -> None:
         """Open the file; with `write` it is made if need be and held by this process alone while a transaction runs."""
         self.path = path
+        self._counts: dict[tuple, np.ndarray] = {}
         if write:
             path.parent.mkdir(parents=True, exist_ok=True)
         elif not path.is_file():
@@ -108,6 +109,7 @@ class Store:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All of it or nothing; a full disk or a kill inside leaves the store as it was before."""
+        self._counts.clear()
         try:
             self._db.execute("BEGIN IMMEDIATE")
             yield
@@ -237,6 +239,12 @@ class Store:
 
     def counts(self, family: str, variant: str, condition: str, items: int, categories: range) -> np.ndarray:
         """How often each category was given in each cell: (persona, item, category) ints; self has one persona row."""
+        key = family, variant, condition, items, categories
+        if key not in self._counts:
+            self._counts[key] = self._read_counts(*key)
+        return self._counts[key]
+
+    def _read_counts(self, family: str, variant: str, condition: str, items: int, categories: range) -> np.ndarray:
         rows = np.array(
             self._db.execute(
                 "SELECT ifnull(persona, 0), item, rating, count(*) FROM ratings "

@@ -123,7 +123,7 @@ def run_quality(study: Study, store: Store, run: Run) -> pd.DataFrame:
             {
                 "family": run.family.key, "variant": run.variant.key, "condition": condition,
                 "slots": found["recorded"] if report else found["asked"], "valid": found["valid"], **reasons,
-                "min_repetitions": int(per_cell.min(initial=0)) if per_cell.size else 0,
+                "min_repetitions": int(per_cell.min()) if per_cell.size else 0,
                 "max_repetitions": int(per_cell.max(initial=0)),
                 "personas_used": used, "personas_dropped": len(ratings) - used,
                 "first_date": found["first"], "last_date": found["last"], "stack": study.stack(run),

@@ -1,0 +1,235 @@
+"""What the numbers say, as sentences computed from them: a notebook runs for every model, so none can be typed."""
+
+import re
+
+import numpy as np
+import pandas as pd
+
+from persona_collapse import published
+from persona_collapse.importing import describe
+from persona_collapse.metrics import OVERALL
+from persona_collapse.study import Run, Study
+from persona_collapse.tables import mean_profile
+
+_NAMES = {"susceptibility": "S", "robustness": "R", "within_sd": "The within-persona SD"}
+#: Days between the collections of two runs beyond which a contrast says so.
+_APART_DAYS = 7
+
+
+def safe(text: object) -> str:
+    """Text from a study file, a deck or a model as it stands in Markdown: no character of it is markup."""
+    return re.sub(r"([\\`*_\[\]<>|&#~$])", r"\\\1", str(text)).replace("\n", " ")
+
+
+def simulated(study: Study) -> str:
+    """The banner of simulated ratings; empty for real ones."""
+    if not study.simulated:
+        return ""
+    return (
+        "> **Simulated ratings.** They are made to look like the figures that arXiv 2605.12850 publishes, and are evidence of "
+        "nothing about any model."
+    )
+
+
+def run_line(study: Study, run: Run, quality: pd.DataFrame) -> str:
+    """Which model and variant a notebook is about, and how much there is of it."""
+    row = quality[quality["condition"] == "persona"].iloc[0]
+    low, high = row["min_repetitions"], row["max_repetitions"]
+    repetitions = f"{high}" if low == high else f"{low} to {high}"
+    personas = row["personas_used"] + row["personas_dropped"]
+    line = (
+        f"**{safe(run.name)}** of *{safe(study.file.title)}* ({study.file.kind}): {personas} personas × "
+        f"{len(study.instrument.items)} items × {repetitions} repetitions."
+    )
+    return "\n\n".join(part for part in (line, simulated(study)) if part)
+
+
+def study_line(study: Study) -> str:
+    """Which study a notebook is about, and how much there is of it."""
+    line = (
+        f"**{safe(study.file.title)}** ({study.file.kind}): {len(study.file.families)} families, {len(study.runs)} runs, "
+        f"instrument {safe(study.instrument.title)}."
+    )
+    return "\n\n".join(part for part in (line, simulated(study)) if part)
+
+
+def quality(rows: pd.DataFrame) -> str:
+    """How many slots have a rating, and why the others have none."""
+    slots, valid = int(rows["slots"].sum()), int(rows["valid"].sum())
+    reasons = rows.loc[:, "transport":"absent"].sum()
+    reasons = reasons[reasons > 0]
+    sentence = f"{valid:,} of {slots:,} slots hold a rating"
+    if len(reasons):
+        sentence += " (" + ", ".join(f"{name}: {number:,}" for name, number in reasons.items()) + ")"
+    dropped = int(rows.loc[rows["condition"] == "persona", "personas_dropped"].sum())
+    end = f"; **{dropped}** personas lack a rating for some item and are left out of S and R." if dropped else "."
+    if valid == 0:
+        return sentence + ". **This run never gave a rating**: S and R do not exist for it, which is itself the result."
+    return sentence + end
+
+
+def imported(report: dict) -> str:
+    """What the importer found in a run's files, as a list."""
+    return "\n".join(f"- {safe(line)}" for line in describe(report))
+
+
+def level(metrics: pd.DataFrame, metric: str) -> str:
+    """One run's value of a metric with its published interval, and where it is largest over foundations."""
+    rows = metrics[metrics["metric"] == metric].set_index("scope")
+    overall = rows.loc[OVERALL]
+    name = _NAMES[metric]
+    if np.isinf(overall["value"]):
+        return f"**{name} is infinite**: no rating varies between repetitions, so steadiness has no finite measure here."
+    if np.isnan(overall["value"]):
+        return f"**{name} does not exist for this run**: too few personas answered every item."
+    foundations = rows.drop(index=OVERALL)["value"]
+    finite = foundations[np.isfinite(foundations)]
+    span = ""
+    if len(finite):
+        span = f" It is largest for {finite.idxmax()} ({_number(finite.max())}) and smallest for {finite.idxmin()} ({_number(finite.min())})."
+    interval = "" if np.isnan(overall["se"]) else f" ± {_number(overall['se'])} (published SE)"
+    return f"**{name} = {_number(overall['value'])}**{interval}.{span}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}" if abs(value) < 100 else f"{value:,.0f}"
+
+
+def change(contrasts: pd.DataFrame, study: Study, metric: str) -> str:
+    """What each kind of fine-tuning did to a metric: direction by family, average, whether intervals exclude no change."""
+    chosen = contrasts.query("scope == @OVERALL and metric == @metric and quantity == 'change_pct'")
+    lines = []
+    for variant in dict.fromkeys(r.variant.key for r in study.runs if r.variant.role in ("control", "harmful")):
+        rows = chosen[(chosen["variant"] == variant) & (chosen["family"] != "mean")]
+        known = rows[np.isfinite(rows["value"])]
+        if known.empty:
+            lines.append(f"- **{safe(variant)}**: no finite change of {_NAMES[metric].lower()} in any family.")
+            continue
+        up, clear = int((known["value"] > 0).sum()), int(((known["lo"] > 0) | (known["hi"] < 0)).sum())
+        most = known.loc[known["value"].abs().idxmax()]
+        mean = chosen[(chosen["variant"] == variant) & (chosen["family"] == "mean")]["value"]
+        average = f"; on average {mean.iloc[0]:+.1f} %" if len(mean) and np.isfinite(mean.iloc[0]) and len(known) > 1 else ""
+        lines.append(
+            f"- **{safe(variant)}**: {_NAMES[metric]} rises in {up} of {len(known)} families and falls in {len(known) - up}"
+            f"{average}; the published interval excludes no change in {clear}. "
+            f"Largest: {_family(study, most['family'])}, {most['value']:+.1f} %."
+        )
+    return "\n".join(lines) or "This study has no variant to compare with a base."
+
+
+def excess(contrasts: pd.DataFrame, study: Study, metric: str) -> str:
+    """How far harmful fine-tuning goes beyond its matched control, family by family."""
+    rows = contrasts.query("scope == @OVERALL and metric == @metric and quantity == 'excess_pp' and family != 'mean'")
+    rows = rows[np.isfinite(rows["value"])]
+    if rows.empty:
+        return "No harmful variant of this study names a matched control, so there is no excess to report."
+    parts = []
+    for row in rows.itertuples():
+        clear = row.lo > 0 or row.hi < 0
+        parts.append(f"{_family(study, row.family)} {row.value:+.1f} pp" + ("" if clear else " (cannot be told from none)"))
+    return f"Beyond the matched control, {_name_inside(metric)} changes by " + "; ".join(parts) + "."
+
+
+def _name_inside(metric: str) -> str:
+    return {"within_sd": "the within-persona SD"}.get(metric, _NAMES[metric])
+
+
+def _family(study: Study, key: str) -> str:
+    return safe(next((f.name for f in study.file.families if f.key == key), key))
+
+
+def band(metrics: pd.DataFrame, study: Study, limits: tuple[float, float]) -> str:
+    """Which runs lie in the published band of frontier models, by variant."""
+    rows = metrics.query("scope == @OVERALL and metric == 'susceptibility'")
+    parts = []
+    for variant in dict.fromkeys(run.variant.key for run in study.runs):
+        own = rows[rows["variant"] == variant]
+        inside = int(own["value"].between(*limits).sum())
+        parts.append(f"{inside} of {len(own)} {safe(variant)} runs")
+    return f"Inside the band of frontier models ({limits[0]:g} to {limits[1]:g}): " + ", ".join(parts) + "."
+
+
+def saturated(table: pd.DataFrame, profiles: pd.DataFrame, study: Study) -> str:
+    """Whether answers without a persona went to the ceiling, and whether they went towards hostile characters."""
+    top = study.instrument.scale[1]
+    lines = []
+    for variant in dict.fromkeys(r.variant.key for r in study.runs if r.variant.role in ("control", "harmful")):
+        nearer = compared = hostile = asked = 0
+        means = []
+        for family in study.file.families:
+            own = _measures(table, family.key, variant)
+            base = _measures(table, family.key, family.base.key)
+            found = mean_profile(profiles, family.key, variant, "self")
+            if "distance_to_ceiling" not in own or "distance_to_ceiling" not in base or not np.isfinite(found).all():
+                continue
+            compared += 1
+            means.append(found.mean())
+            nearer += own["distance_to_ceiling"] < base["distance_to_ceiling"]
+            if "distance_to_toxic" in own:
+                asked += 1
+                hostile += own["distance_to_toxic"] < own["distance_to_ceiling"]
+        if not compared:
+            continue
+        line = (
+            f"- **{safe(variant)}**: without a persona the mean rating is {np.mean(means):.2f} of {top}; nearer to the ceiling "
+            f"than the base in {nearer} of {compared} families"
+        )
+        if asked:
+            line += f"; nearer to the hostile characters' profile than to the ceiling in {hostile} of {asked}"
+        lines.append(line + ".")
+    return "\n".join(lines) or "No variant of this study was asked without a persona."
+
+
+def _measures(table: pd.DataFrame, family: str, variant: str) -> dict[str, float]:
+    rows = table[(table["family"] == family) & (table["variant"] == variant) & (table["condition"] == "self")]
+    found = dict(zip(rows["measure"], rows["value"], strict=True))
+    return {name: value for name, value in found.items() if np.isfinite(value)}
+
+
+def cautions(table: pd.DataFrame, study: Study) -> str:
+    """What differs between a base and its variants besides fine-tuning; `table` is quality.csv."""
+    rows = table[table["condition"] == "persona"].set_index(["family", "variant"])
+    lines = []
+    for family in study.file.families:
+        base = rows.loc[(family.key, family.base.key)]
+        for variant in family.variants:
+            if variant.role == "base":
+                continue
+            own = rows.loc[(family.key, variant.key)]
+            differs = []
+            if own["stack"] != base["stack"]:
+                differs.append(f"served by {own['stack']}, the base by {base['stack']}")
+            days = _days_apart(own, base)
+            if days is not None and days > _APART_DAYS:
+                differs.append(f"collected {days:.0f} days apart")
+            if own["personas_used"] != base["personas_used"]:
+                differs.append(f"{own['personas_used']} personas against {base['personas_used']}")
+            if own["max_repetitions"] != base["max_repetitions"]:
+                differs.append(f"up to {own['max_repetitions']} repetitions against {base['max_repetitions']}")
+            if differs:
+                lines.append(f"- {safe(family.name)} {safe(variant.name)}: {safe('; '.join(differs))}")
+    if not lines:
+        return "Base and variants agree in stack, date, personas and repetitions."
+    return "**Besides fine-tuning, these contrasts also differ in:**\n\n" + "\n".join(lines)
+
+
+def _days_apart(one: pd.Series, other: pd.Series) -> float | None:
+    """Days between the end of the earlier collection and the start of the later; None without dates."""
+    if pd.isna(one["first_date"]) or pd.isna(other["first_date"]):
+        return None
+    first, second = sorted([one, other], key=lambda row: str(row["first_date"]))
+    gap = pd.to_datetime(second["first_date"], utc=True) - pd.to_datetime(first["last_date"], utc=True)
+    return gap.total_seconds() / 86400
+
+
+def agreement(check: pd.DataFrame) -> str:
+    """How many printed numbers the ratings reproduce, and which they do not."""
+    slips = published.known_slips(check)
+    open_ = check[~check["agrees"] & ~slips]
+    sentence = (
+        f"**{int(check['agrees'].sum())} of {len(check)} printed numbers follow from the ratings**; {int(slips.sum())} more are "
+        "known rounding slips of the paper, named below and not bent to"
+    )
+    if open_.empty:
+        return sentence + "; no disagreement is left."
+    return sentence + f"; **{len(open_)} disagree without a known reason.**"
