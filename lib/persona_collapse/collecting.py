@@ -36,12 +36,21 @@ def collect(study: Study, runs: Sequence[Run] | None = None) -> int:
 def open_study(name: str) -> tuple[Study, Store]:
     """A study with its store, for a notebook: ratings that cost nothing are made if they are not there yet.
 
-    A live study is never asked from here; 01_elicit and `make elicit` do that.
+    A live study is never asked from here, 01_elicit and `make elicit` do that; an imported one is read by `make report`.
     """
-    study = load_study(name)
+    study = load_study(name, files=False)
     if study.simulated:
         collect(study)
     return study, Store(study.store_path, write=False)
+
+
+def open_run(name: str, family: str, variant: str) -> tuple[Study, Run, Store]:
+    """As `open_study`, with one run of it; a live run is asked for whatever its store lacks."""
+    study = load_study(name, files=False)
+    run = study.run(family, variant)
+    if study.file.kind != "imported":
+        collect(study, [run])
+    return study, run, Store(study.store_path, write=False)
 
 
 def counts(study: Study, store: Store, run: Run, condition: str) -> np.ndarray:

@@ -86,7 +86,8 @@ def level(metrics: pd.DataFrame, metric: str) -> str:
     finite = foundations[np.isfinite(foundations)]
     span = ""
     if len(finite):
-        span = f" It is largest for {finite.idxmax()} ({_number(finite.max())}) and smallest for {finite.idxmin()} ({_number(finite.min())})."
+        most, least = finite.idxmax(), finite.idxmin()
+        span = f" Largest for {most} ({_number(finite[most])}), smallest for {least} ({_number(finite[least])})."
     interval = "" if np.isnan(overall["se"]) else f" ± {_number(overall['se'])} (published SE)"
     return f"**{name} = {_number(overall['value'])}**{interval}.{span}"
 

@@ -107,7 +107,7 @@ class Family(_Checked):
 
 
 class StudyFile(_Checked):
-    """A study file as it is written; see DESIGN in README.md for an example."""
+    """A study file as it is written; README.md shows one."""
 
     title: Annotated[str, Field(min_length=1)]
     kind: Kind
@@ -287,11 +287,12 @@ def study_path(name: str | Path) -> Path:
     return STUDIES / f"{text}.yaml"
 
 
-def load_study(name: str | Path, data: str | Path | None = None) -> Study:
+def load_study(name: str | Path, data: str | Path | None = None, *, files: bool = True) -> Study:
     """Load a study and check everything it names before anything runs.
 
     `name` is a name in params/studies/ or a path to a YAML file; `data` is the folder that an imported study's files are
-    relative to (default: what `make published` fetched). Raises FileNotFoundError or ValueError: one line that names the
+    relative to (default: what `make published` fetched); without `files` they are not looked for, which is enough to read
+    a store that is already filled. Raises FileNotFoundError or ValueError: one line that names the
     file, the place, what was found, what was expected and what to do.
     """
     path = study_path(name)
@@ -310,7 +311,7 @@ def load_study(name: str | Path, data: str | Path | None = None) -> Study:
     personas = toxic = None
     folder = None
     if file.kind == "imported":
-        folder = _data_folder(path, file, data)
+        folder = _data_folder(path, file, data) if files else None
     else:
         personas = load_personas(_beside(path, file.personas or "everyday"), file.protocol.personas)
         toxic = load_personas(_beside(path, file.toxic)) if "toxic" in file.conditions else None

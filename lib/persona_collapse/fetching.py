@@ -1,0 +1,61 @@
+"""Fetching the files of an imported study from the git repository that publishes them."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from persona_collapse.paths import FETCHED, shown
+from persona_collapse.study import Source, Study
+
+
+def fetch(study: Study) -> Path:
+    """Clone a study's source into a git-ignored folder and check every file it names; returns the folder.
+
+    Does nothing when a complete copy is there. Raises ValueError or OSError; nothing is left half-fetched.
+    """
+    source = study.file.source
+    if source is None:
+        raise ValueError(f"{shown(study.path)}, source: is missing; a study is fetched from its git address; give DATA instead")
+    target = FETCHED / study.name
+    if target.is_dir() and not _wrong(target, source):
+        return target / source.folder
+    partial = FETCHED / f".{study.name}.{os.getpid()}.part"
+    try:
+        FETCHED.mkdir(parents=True, exist_ok=True)
+        _git("clone", "--quiet", "--no-checkout", "--", source.git, str(partial), what=f"clone {source.git}")
+        commit = source.commit or "HEAD"
+        _git("-C", str(partial), "checkout", "--quiet", "--detach", commit, what=f"check out {commit}")
+        if problem := _wrong(partial, source):
+            raise ValueError(f"{source.git} at {commit[:12]}: {problem}; the study file expects other content")
+        if target.exists():
+            shutil.rmtree(target)
+        os.replace(partial, target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return target / source.folder
+
+
+def _wrong(folder: Path, source: Source) -> str:
+    """What is wrong with a fetched copy; empty if every named file is there with its sum."""
+    for name, expected in source.sha256.items():
+        path = folder / source.folder / name
+        if not path.is_file():
+            return f"{name} is missing"
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        if found != expected:
+            return f"{name} has SHA-256 {found[:12]}..., expected {expected[:12]}..."
+    return ""
+
+
+def _git(*arguments: str, what: str) -> None:
+    try:
+        # Never ask for a password in the middle of a headless run.
+        environment = os.environ | {"GIT_TERMINAL_PROMPT": "0"}
+        subprocess.run(["git", *arguments], check=True, capture_output=True, text=True, env=environment)
+    except FileNotFoundError:
+        raise OSError("git is not installed; install it, or give DATA=<folder> with the files") from None
+    except subprocess.CalledProcessError as error:
+        said = (error.stderr or "").strip().splitlines()
+        raise OSError(f"git could not {what}: {said[-1] if said else error.returncode}; check the address and the network") from None

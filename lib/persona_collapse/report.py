@@ -1,0 +1,238 @@
+"""The appendix: a study's executed notebooks as one HTML file that opens without a network."""
+
+import base64
+import html
+import json
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import mistune
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader
+from latex2mathml.converter import convert as to_mathml
+from markupsafe import Markup
+from mistune.plugins.math import math as math_plugin
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import PythonLexer
+
+from persona_collapse import charts, findings
+from persona_collapse.runner import STUDY_NOTEBOOKS
+from persona_collapse.study import Study
+from persona_collapse.tables import Tables
+
+#: A figure with more numbers than this is not also printed as a table; they are in tables/.
+_MOST_ROWS = 400
+
+
+@dataclass
+class _Page:
+    """What the page has gathered so far: figures and the headings of its contents list."""
+
+    figures: list[dict[str, Any]] = field(default_factory=list)
+    contents: list[tuple[int, str, str]] = field(default_factory=list)
+
+
+def render(study: Study, tables: Tables, provenance: dict[str, Any]) -> str:
+    """The appendix of a study as the text of one HTML file.
+
+    Everything from a study file, a deck or a model is escaped; figures are drawn by one inlined Vega bundle, with a static
+    picture for print and for readers without script.
+    """
+    page = _Page()
+    ratings = _section(page, "Ratings", "ratings")
+    sections = [_notebook(page, study.outputs / "notebooks" / f"{name}.ipynb") for name in STUDY_NOTEBOOKS]
+    runs = _section(page, "Every run", "runs")
+    made = _section(page, "Provenance", "provenance")
+    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    return environment.get_template("page.html").render(
+        title=study.file.title,
+        kind=study.file.kind,
+        simulated=study.simulated,
+        summary=Markup(markdown(_summary(study, tables))),
+        cautions=Markup(markdown(findings.cautions(tables.quality, study))),
+        contents=page.contents,
+        ratings_heading=ratings,
+        quality=Markup(_html_table(_quality_table(study, tables))),
+        quality_finding=Markup(markdown(findings.quality(tables.quality))),
+        sections=[Markup(section) for section in sections],
+        runs_heading=runs,
+        runs=Markup(_html_table(_runs_table(study, tables))),
+        provenance_heading=made,
+        provenance=json.dumps(provenance, indent=1),
+        made=provenance,
+        figures=Markup(script_json([figure["spec"] for figure in page.figures])),
+        vega=Markup(_vega_bundle() if page.figures else ""),
+        code_style=Markup(HtmlFormatter(style="default").get_style_defs(".code")),
+    )
+
+
+def _summary(study: Study, tables: Tables) -> str:
+    """The page's first sentences, computed."""
+    parts = [f"### {title}\n\n{findings.change(tables.contrasts, study, metric)}" for metric, title in charts.TITLES.items()]
+    parts.append("### Answers without a persona\n\n" + findings.saturated(tables.saturation, tables.profiles, study))
+    return "\n\n".join(parts)
+
+
+def _quality_table(study: Study, tables: Tables) -> pd.DataFrame:
+    table = tables.quality.copy()
+    names = {run.key: run.name for run in study.runs}
+    table.insert(0, "run", [names[f"{f}/{v}"] for f, v in zip(table.pop("family"), table.pop("variant"), strict=True)])
+    for column in ("first_date", "last_date"):
+        table[column] = [str(value)[:10] if pd.notna(value) else "" for value in table[column]]
+    # A reason that never occurred is a column of zeros: the file has it, the page does not need it.
+    reasons = list(table.loc[:, "transport":"absent"])
+    empty = [name for name in reasons if not table[name].any()]
+    dates = [] if table["first_date"].any() else ["first_date", "last_date"]
+    table = table.drop(columns=empty + dates)
+    return table.rename(columns=lambda name: name.replace("_", " "))
+
+
+def _runs_table(study: Study, tables: Tables) -> pd.DataFrame:
+    """S and R of every run and scope, as printed in a paper: value ± SE."""
+    rows = tables.metrics.query("method == 'published' and metric != 'within_sd'")
+    shown = rows.assign(
+        text=[f"{v:.2f}" + (f" ± {e:.2f}" if e == e else "") for v, e in zip(rows["value"], rows["se"], strict=True)],
+        run=[study.run(f, v).name for f, v in zip(rows["family"], rows["variant"], strict=True)],
+        scope=[charts.short(scope) for scope in rows["scope"]],
+        metric=rows["metric"].map({"susceptibility": "S", "robustness": "R"}),
+    )
+    order = ["overall", *(charts.short(f) for f in study.instrument.foundations)]
+    wide = shown.pivot_table(index="run", columns=["metric", "scope"], values="text", aggfunc="first", sort=False)
+    wide = wide.reindex(columns=[(m, s) for m in ("S", "R") for s in order])
+    wide.columns = [f"{m} {s}" for m, s in wide.columns]
+    return wide.reset_index()
+
+
+# --- notebooks -------------------------------------------------------------------------------------------------------
+
+
+def _notebook(page: _Page, path: Path) -> str:
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    parts = [f'<section class="notebook" data-notebook="{html.escape(path.stem)}">']
+    for cell in cells:
+        tags = cell["metadata"].get("tags", [])
+        # Parameters, versions and links between notebooks are for JupyterLab.
+        if {"parameters", "injected-parameters", "nbval-ignore-output", "no-report"} & set(tags):
+            continue
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            parts.append(_headed(page, path.stem, markdown(source)))
+        elif cell["cell_type"] == "code" and source.strip():
+            parts += [_output(page, output) for output in cell["outputs"]]
+            parts.append(f"<details class='source'><summary>code</summary>{_code(source)}</details>")
+    return "\n".join([*parts, "</section>"])
+
+
+def _section(page: _Page, title: str, anchor: str) -> Markup:
+    page.contents.append((2, title, anchor))
+    return Markup(f'<h2 id="{anchor}">{html.escape(title)}</h2>')
+
+
+def _headed(page: _Page, stem: str, text: str) -> str:
+    """Headings one level down, under an anchor, and in the contents list."""
+
+    def replace(match: re.Match[str]) -> str:
+        level, inner = min(6, int(match[1]) + 1), match[2]
+        anchor = f"{stem}-{len(page.contents)}"
+        if level <= 3:
+            page.contents.append((level, html.unescape(re.sub(r"<[^>]+>", "", inner)), anchor))
+        return f'<h{level} id="{anchor}">{inner}</h{level}>'
+
+    return re.sub(r"<h([1-6])>(.*?)</h\1>", replace, text, flags=re.DOTALL)
+
+
+def _output(page: _Page, output: dict[str, Any]) -> str:
+    if output["output_type"] == "stream":
+        return f'<pre class="stream">{html.escape("".join(output["text"]))}</pre>'
+    data = output.get("data", {})
+    if charts.MIME in data:
+        return _figure(page, data[charts.MIME])
+    if "text/markdown" in data:
+        return f'<div class="finding">{markdown("".join(data["text/markdown"]))}</div>'
+    if "text/html" in data:
+        return f'<div class="table">{_only_table("".join(data["text/html"]))}</div>'
+    return f'<pre class="stream">{html.escape("".join(data.get("text/plain", "")))}</pre>'
+
+
+def _only_table(text: str) -> str:
+    """The table of pandas' HTML, whose cells it has escaped, without the style sheet that comes with it."""
+    match = re.search(r"<table.*</table>", text, re.DOTALL)
+    return match[0] if match else html.escape(text)
+
+
+def _code(source: str) -> str:
+    return highlight(source, PythonLexer(), HtmlFormatter(cssclass="code"))
+
+
+def _figure(page: _Page, spec: dict[str, Any]) -> str:
+    """A figure three ways: drawn by script, as a static picture, and as a table of its numbers."""
+    number = len(page.figures) + 1
+    # The bundle's own version draws it; the older one named in notebooks is for JupyterLab.
+    spec = {key: value for key, value in spec.items() if key != "$schema"}
+    page.figures.append({"spec": spec})
+    alternative = html.escape(spec.get("description", ""), quote=True)
+    caption = html.escape(spec.get("usermeta", {}).get("caption", ""))
+    picture = base64.b64encode(static_picture(json.dumps(spec)).encode()).decode()
+    return (
+        f'<figure id="figure-{number}"><div class="drawn" role="img" aria-label="{alternative}"></div>'
+        f'<img class="static" alt="{alternative}" src="data:image/svg+xml;base64,{picture}">'
+        f"<figcaption><b>Figure {number}.</b> {caption}</figcaption>{_numbers(spec)}</figure>"
+    )
+
+
+def _numbers(spec: dict[str, Any]) -> str:
+    """The numbers of a figure as tables: its largest data set, unless it is too long to be read."""
+    tables = sorted(spec.get("datasets", {}).values(), key=len)
+    if not tables or not tables[-1]:
+        return ""
+    if len(tables[-1]) > _MOST_ROWS:
+        return f"<p class='numbers'>{len(tables[-1]):,} numbers; they are in the study's tables/ folder.</p>"
+    frame = pd.DataFrame(tables[-1])
+    return f"<details class='numbers'><summary>numbers</summary>{_html_table(frame)}</details>"
+
+
+def _html_table(frame: pd.DataFrame) -> str:
+    text = frame.to_html(index=False, border=0, na_rep="", float_format=lambda value: f"{value:.4g}")
+    return f'<div class="table">{text}</div>'
+
+
+@lru_cache(maxsize=256)
+def static_picture(spec: str) -> str:
+    """A figure as SVG."""
+    import vl_convert
+
+    return vl_convert.vegalite_to_svg(spec)
+
+
+@lru_cache
+def _vega_bundle() -> str:
+    import vl_convert
+
+    bundle = vl_convert.javascript_bundle()
+    if "</script" in bundle.lower():
+        raise ValueError("the Vega bundle contains a closing script tag; it cannot be inlined")
+    return bundle
+
+
+# --- text ------------------------------------------------------------------------------------------------------------
+
+
+def script_json(value: Any) -> str:
+    """JSON that can stand inside a script element whatever its strings hold."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def markdown(text: str) -> str:
+    """Markdown as HTML; raw HTML in it is shown as text, formulae become MathML."""
+    renderer = mistune.HTMLRenderer(escape=True)
+    parser = mistune.create_markdown(renderer=renderer, plugins=["table", math_plugin])
+    # The plugin registers renderers of its own for MathJax; ours write MathML.
+    renderer.register("inline_math", lambda _, text: to_mathml(text))
+    renderer.register("block_math", lambda _, text: to_mathml(text, display="block"))
+    # Links between notebooks lead nowhere from the appendix.
+    return re.sub(r'<a href="[^"]*\.ipynb">(.*?)</a>', r"\1", str(parser(text)))
