@@ -82,7 +82,7 @@ def _render(found: dict[str, Any], **_: Any) -> dict[str, Any]:
     if os.environ.get("PERSONA_COLLAPSE_PICTURES"):
         import vl_convert
 
-        picture = vl_convert.vegalite_to_png(json.dumps(found), scale=1.5)
+        picture = vl_convert.vegalite_to_png(json.dumps(found))
         bundle["image/png"] = base64.b64encode(picture).decode()
     return bundle
 
@@ -307,7 +307,8 @@ def collapse_map(metrics: pd.DataFrame, study: Study, band: tuple[float, float] 
     )  # fmt: skip
     # Controls crowd round their base; trail and colour name them.
     ends = {study.run(f, v).variant.name for f, v in at if study.run(f, v).variant.role in ("base", "harmful")}
-    names = alt.Chart(points[points["Variant"].isin(ends)]).mark_text(align="left", dx=9, dy=-8, fontSize=10.5, color=_QUIET).encode(
+    named = alt.Chart(points[points["Variant"].isin(ends)])
+    names = named.mark_text(align="left", dx=9, dy=-8, fontSize=10.5, color=_QUIET).encode(
         x=x, y=y, text="Model:N", opacity=_fade(pick)
     )  # fmt: skip
     layers = [lines, dots, names]

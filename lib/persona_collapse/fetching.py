@@ -58,4 +58,5 @@ def _git(*arguments: str, what: str) -> None:
         raise OSError("git is not installed; install it, or give DATA=<folder> with the files") from None
     except subprocess.CalledProcessError as error:
         said = (error.stderr or "").strip().splitlines()
-        raise OSError(f"git could not {what}: {said[-1] if said else error.returncode}; check the address and the network") from None
+        cause = said[-1] if said else error.returncode
+        raise OSError(f"git could not {what}: {cause}; check the address and the network") from None

@@ -7,9 +7,9 @@ import pandas as pd
 
 from persona_collapse import published
 from persona_collapse.importing import describe
-from persona_collapse.metrics import OVERALL
+from persona_collapse.metrics import OVERALL, moments
 from persona_collapse.study import Run, Study
-from persona_collapse.tables import mean_profile
+from persona_collapse.tables import Tables, mean_profile
 
 _NAMES = {"susceptibility": "S", "robustness": "R", "within_sd": "The within-persona SD"}
 #: Days between the collections of two runs beyond which a contrast says so.
@@ -139,8 +139,10 @@ def _family(study: Study, key: str) -> str:
     return safe(next((f.name for f in study.file.families if f.key == key), key))
 
 
-def band(metrics: pd.DataFrame, study: Study, limits: tuple[float, float]) -> str:
-    """Which runs lie in the published band of frontier models, by variant."""
+def band(metrics: pd.DataFrame, study: Study, limits: tuple[float, float] | None) -> str:
+    """Which runs lie in the published band of frontier models, by variant; nothing without a band."""
+    if limits is None:
+        return ""
     rows = metrics.query("scope == @OVERALL and metric == 'susceptibility'")
     parts = []
     for variant in dict.fromkeys(run.variant.key for run in study.runs):
@@ -221,6 +223,102 @@ def _days_apart(one: pd.Series, other: pd.Series) -> float | None:
     first, second = sorted([one, other], key=lambda row: str(row["first_date"]))
     gap = pd.to_datetime(second["first_date"], utc=True) - pd.to_datetime(first["last_date"], utc=True)
     return gap.total_seconds() / 86400
+
+
+def ends(table: pd.DataFrame, study: Study) -> str:
+    """How much of one run's ratings lies at the ends of the scale, by condition."""
+    words = {"persona": "as personas", "self": "without a persona", "toxic": "as hostile characters"}
+    at = table.set_index(["condition", "measure"])["value"]
+    parts = [
+        f"{100 * at[c, 'endpoint_mass']:.0f} % {words[c]} ({100 * at[c, 'ceiling_share']:.0f} % at the ceiling)"
+        for c in dict.fromkeys(table["condition"])
+        if np.isfinite(at[c, "endpoint_mass"])
+    ]
+    return "Ratings at either end of the scale: " + "; ".join(parts) + "." if parts else "There is no rating to show."
+
+
+def steady(counts: np.ndarray, study: Study) -> str:
+    """How many cells of a run never vary, and how much of the within-persona SD the liveliest tenth of cells carries."""
+    sd = np.sqrt(moments(counts, study.instrument.categories).variance)
+    sd = sd[~np.isnan(sd)]
+    if not len(sd):
+        return "No cell has two ratings, so steadiness cannot be seen."
+    still = f"{100 * (sd == 0).mean():.0f} % of the cells with two ratings or more never vary"
+    if not sd.any():
+        return still + "."
+    top = np.sort(sd)[::-1][: max(1, len(sd) // 10)].sum() / sd.sum()
+    return f"{still}; the liveliest tenth of cells carries {100 * top:.0f} % of the within-persona SD."
+
+
+def collapse(metrics: pd.DataFrame, study: Study) -> str:
+    """Which harmful variants moved up and to the left of their base on the collapse map, and which moved further than control."""
+    at = metrics.query("scope == @OVERALL").set_index(["family", "variant", "metric"])["value"]
+    lines = []
+    for run in study.runs:
+        if run.variant.role != "harmful":
+            continue
+        base, own = (
+            (at[run.family.key, key, "susceptibility"], at[run.family.key, key, "robustness"])
+            for key in (run.family.base.key, run.variant.key)
+        )
+        if not np.isfinite([*base, *own]).all():
+            continue
+        up = "S rises" if own[0] > base[0] else "S falls"
+        left = "R falls" if own[1] < base[1] else "R rises"
+        lines.append((run.name, f"{up} and {left}", own[0] > base[0] and own[1] < base[1]))
+    if not lines:
+        return "No harmful variant has a place on this map."
+    both = sum(moved for *_, moved in lines)
+    others = [f"{safe(name)}: {what}" for name, what, moved in lines if not moved]
+    rest = f" The others: {'; '.join(others)}." if others else ""
+    return f"{both} of {len(lines)} harmful variants moved up and to the left of their base: S rises and R falls.{rest}"
+
+
+def uneven(metrics: pd.DataFrame, study: Study) -> str:
+    """How evenly S and the within-persona SD lie over foundations (coefficient of variation), by variant."""
+    found = published.evenness(metrics)
+    parts = []
+    for variant in dict.fromkeys(run.variant.key for run in study.runs):
+        s, sd = found.get((variant, "susceptibility"), np.nan), found.get((variant, "within_sd"), np.nan)
+        if np.isfinite(s) and np.isfinite(sd):
+            parts.append(f"{safe(variant)} {s:.2f} for S and {sd:.2f} for the within-persona SD")
+    return "Spread of the levels over foundations (coefficient of variation, mean over families): " + "; ".join(parts) + "."
+
+
+def endpoints(table: pd.DataFrame, study: Study) -> str:
+    """How the share of ratings at the ends of the scale, as personas, compares with the base's."""
+    at = table[(table["condition"] == "persona") & (table["measure"] == "endpoint_mass")]
+    at = at.set_index(["family", "variant"])["value"]
+    lines = []
+    for variant in dict.fromkeys(r.variant.key for r in study.runs if r.variant.role in ("control", "harmful")):
+        pairs = [
+            (at[f.key, f.base.key], at[f.key, variant]) for f in study.file.families if (f.key, variant) in at.index
+        ]
+        pairs = [(base, own) for base, own in pairs if np.isfinite([base, own]).all()]
+        if pairs:
+            base, own = np.mean(pairs, axis=0)
+            more = sum(b < o for b, o in pairs)
+            lines.append(
+                f"- **{safe(variant)}**: {100 * own:.0f} % of ratings lie at either end of the scale, against {100 * base:.0f} % "
+                f"of the bases; more in {more} of {len(pairs)} families."
+            )
+    return "\n".join(lines) or "This study has no variant to compare with a base."
+
+
+def against_print(found: Tables, study: Study) -> str:
+    """Whether an imported study reproduces the printed figures, or how near a simulated one comes to them."""
+    if found.published_check is not None:
+        return agreement(found.published_check)
+    pairs = published.beside(found.metrics, None, study)
+    if pairs.empty:
+        return "This study names no printed figures to compare with."
+    ratio = np.log(pairs["simulated"] / pairs["published"]).abs()
+    off = pairs.loc[ratio.idxmax()]
+    return (
+        f"The simulated S and R lie within {100 * np.expm1(ratio.median()):.0f} % (median) of the published figures that they "
+        f"imitate; furthest off is {_NAMES[off['metric']]} of {safe(study.run(off['family'], off['variant']).name)} "
+        f"({off['simulated']:.2f} simulated, {off['published']:.2f} published). A small deck or few repetitions move both."
+    )
 
 
 def agreement(check: pd.DataFrame) -> str:

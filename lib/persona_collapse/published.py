@@ -11,6 +11,7 @@ import pandas as pd
 
 from persona_collapse.metrics import OVERALL
 from persona_collapse.paths import ROOT
+from persona_collapse.study import Study
 
 #: A printed standard error came out of a bootstrap: agreement is to this share of its full-precision value.
 SE_TOLERANCE = 0.10
@@ -29,6 +30,36 @@ def as_printed(value: float, printed: str) -> str:
     digits = len(printed.partition(".")[2])
     # Through 12 digits, so that 2.675 from sums of binary fractions rounds as 2.675 does.
     return str(Decimal(f"{value:.12f}").quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP))
+
+
+def band(study: Study) -> tuple[float, float] | None:
+    """The published band of S of frontier models, if the study names printed figures."""
+    if study.file.published is None:
+        return None
+    found = figures(study.file.published)["frontier_band"]
+    return found["low"], found["high"]
+
+
+def beside(metrics: pd.DataFrame, check: pd.DataFrame | None, study: Study) -> pd.DataFrame:
+    """Printed figures beside this study's, for reading: the check of an imported study, else S and R of each run.
+
+    Simulated values are named so; runs that imitate no published figure are left out.
+    """
+    if check is not None:
+        shown = check.assign(computed=check["computed"].round(4))
+        return shown[~shown["agrees"] | shown["table"].isin(["S", "R", "abstract"])].reset_index(drop=True)
+    columns = ["family", "variant", "metric", "published", "simulated"]
+    if not (study.simulated and study.file.published):
+        return pd.DataFrame(columns=columns)
+    known = figures(study.file.published)["runs"]
+    overall = metrics[(metrics["scope"] == OVERALL) & (metrics["method"] == "published")]
+    rows = [
+        (r.family, r.variant, r.metric, known[source][r.metric][OVERALL]["value"], r.value)
+        for r in overall.itertuples()
+        if r.metric in ("susceptibility", "robustness")
+        and (source := study.run(r.family, r.variant).variant.figures) in known
+    ]
+    return pd.DataFrame(rows, columns=columns).round(4)
 
 
 def check(file: str, metrics: pd.DataFrame, contrasts: pd.DataFrame, profiles: pd.DataFrame) -> pd.DataFrame:

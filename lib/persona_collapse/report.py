@@ -47,7 +47,8 @@ def render(study: Study, tables: Tables, provenance: dict[str, Any]) -> str:
     sections = [_notebook(page, study.outputs / "notebooks" / f"{name}.ipynb") for name in STUDY_NOTEBOOKS]
     runs = _section(page, "Every run", "runs")
     made = _section(page, "Provenance", "provenance")
-    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    folder = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(loader=folder, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     return environment.get_template("page.html").render(
         title=study.file.title,
         kind=study.file.kind,

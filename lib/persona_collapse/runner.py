@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tqdm import tqdm
@@ -68,7 +69,8 @@ def code_digest() -> str:
     """A hash of the library and of everything in params/ that a notebook may read, by content."""
     if "code" not in _digests:
         found = hashlib.sha256()
-        files = [*Path(__file__).parent.glob("*.py"), *(p for p in PARAMS.rglob("*") if p.is_file() and p.parent.name != "studies")]
+        read = (path for path in PARAMS.rglob("*") if path.is_file() and path.parent.name != "studies")
+        files = [*Path(__file__).parent.glob("*.py"), *read]
         for path in sorted(files):
             found.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
         _digests["code"] = found.hexdigest()
@@ -169,18 +171,25 @@ def _papermill(job: Job, output: Path) -> None:
     import papermill
     from jupyter_client.kernelspec import KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
+    from traitlets import Unicode
 
-    class ThisPython(AsyncKernelManager):
-        """Kernels of the running interpreter, whatever kernelspec the user's account calls python3."""
+    # Sockets in a folder of their own: no open port on the machine, and none shared with the kernel beside it.
+    with TemporaryDirectory(prefix="persona-collapse-") as sockets:
 
-        def _kernel_spec_manager_default(self) -> KernelSpecManager:
-            return KernelSpecManager(parent=self, kernel_dirs=[])
+        class ThisPython(AsyncKernelManager):
+            """Kernels of the running interpreter, whatever kernelspec the user's account calls python3."""
 
-    papermill.execute_notebook(
-        str(job.source), str(output), parameters=job.parameters, kernel_name="python3", progress_bar=False,
-        log_output=False, cwd=str(NOTEBOOKS), start_timeout=START_TIMEOUT, execution_timeout=CELL_TIMEOUT,
-        kernel_manager_class=ThisPython,
-    )  # fmt: skip
+            transport = Unicode("ipc")
+            ip = Unicode(f"{sockets}/kernel")
+
+            def _kernel_spec_manager_default(self) -> KernelSpecManager:
+                return KernelSpecManager(parent=self, kernel_dirs=[])
+
+        papermill.execute_notebook(
+            str(job.source), str(output), parameters=job.parameters, kernel_name="python3", progress_bar=False,
+            log_output=False, cwd=str(NOTEBOOKS), start_timeout=START_TIMEOUT, execution_timeout=CELL_TIMEOUT,
+            kernel_manager_class=ThisPython,
+        )  # fmt: skip
 
 
 def _check_parameters(job: Job) -> None:

@@ -45,6 +45,8 @@ KINDS = (
     "cruel gossip", "authoritarian", "xenophobe", "enforcer", "exploiter", "purity zealot", "vengeful guard",
     "cult lieutenant",
 )  # fmt: skip
+#: The source of persona effects that all families share, and the only one that leans on attributes.
+EVERYONE = "everyone"
 #: Shares of a persona effect's variance: what attributes explain of the effect on a foundation, and how much of the whole
 #: belongs to the single item instead of the foundation.
 _LEAN, _ITEM = 0.55, 0.4
@@ -83,13 +85,20 @@ class Respondent:
 
 
 @lru_cache
-def _parameters() -> dict[str, Any]:
+def load_parameters() -> dict[str, Any]:
+    """The file of fitted parameters."""
     return json.loads(PARAMETERS.read_text(encoding="utf-8"))
+
+
+def shape(instrument: Instrument) -> dict[str, Any]:
+    """What of an instrument the parameters depend on; ``items`` holds the place of each item's foundation."""
+    items = _foundations(instrument).tolist()
+    return {"scale": list(instrument.scale), "foundations": list(instrument.foundations), "items": items}
 
 
 def known_figures() -> tuple[str, ...]:
     """Names of the published runs that a respondent can imitate, as `family/variant`."""
-    return tuple(_parameters()["runs"])
+    return tuple(load_parameters()["runs"])
 
 
 def load_respondent(figures: str, instrument: Instrument) -> Respondent:
@@ -97,20 +106,19 @@ def load_respondent(figures: str, instrument: Instrument) -> Respondent:
 
     Raises ValueError for an unknown run and for an instrument that the parameters were not fitted for.
     """
-    file = _parameters()
+    file = load_parameters()
     if figures not in file["runs"]:
         raise ValueError(f"{shown(PARAMETERS)}: no figures {figures!r}; {checks.closest(figures, known_figures())}")
-    asked = {
-        "scale": list(instrument.scale),
-        "foundations": list(instrument.foundations),
-        "items": [instrument.foundations.index(item.foundation) for item in instrument.items],
-    }
-    if any(file["instrument"][name] != value for name, value in asked.items()):
+    if {**file["instrument"], **shape(instrument)} != file["instrument"]:
         raise ValueError(
             f"{shown(PARAMETERS)}: instrument {instrument.key!r} differs in scale, foundations or items; expected those of "
             f"{file['instrument']['key']!r}, which the figures were published for; use it, or import or elicit ratings"
         )
-    run = file["runs"][figures]
+    return from_parameters(figures, file["runs"][figures])
+
+
+def from_parameters(figures: str, run: dict[str, Any]) -> Respondent:
+    """The respondent that a run's entry in the file of parameters describes."""
     return Respondent(
         figures=figures,
         characters=tuple((source, weight) for source, weight in run["characters"].items()),
@@ -142,37 +150,31 @@ def cell_probabilities(
         Sums to 1 over categories; one "persona" if there is none. ValueError if toxic figures are asked of a run that
         has none.
     """
-    foundation = np.array([instrument.foundations.index(item.foundation) for item in instrument.items])
-    offset = _offsets(instrument, foundation)
+    foundation, offset = _foundations(instrument), item_offsets(instrument)
     if not personas:
         level, spread, noise = respondent.alone[:, foundation]
-        return _categories(level + spread * offset, noise, respondent.gap, instrument.categories)[None]
+        return latent_probabilities(level + spread * offset, noise, respondent.gap, instrument.categories)[None]
     level, reach, noise = respondent.persona[:, foundation]
     by_foundation, by_item = _effects(respondent, instrument, personas)
     if toxic:
-        by_foundation, level = _hostile(respondent, personas, by_foundation)
+        by_foundation, level = _hostile(personas, respondent, by_foundation)
         level = level[:, foundation]
     effect = np.sqrt(1 - _ITEM) * by_foundation[:, foundation] + np.sqrt(_ITEM) * by_item
     # Some cells, and some characters, waver more than others; the same ones in every run.
     wavering = np.sqrt(0.5) * (_normal("noise", personas, [0]) + _normal("noise", personas, _numbers(instrument)))
-    return _categories(
+    return latent_probabilities(
         level + _ITEM_SPREAD * offset + reach * effect,
         noise * np.exp(respondent.unevenness * wavering),
-        respondent.gap,
-        instrument.categories,
-    )
+        respondent.gap, instrument.categories,
+    )  # fmt: skip
 
 
 def draw(
     probabilities: np.ndarray,
     *,
-    seed: int,
-    run: str,
-    condition: str,
-    personas: Sequence[Persona] | None,
-    instrument: Instrument,
-    repetitions: int,
-) -> np.ndarray:
+    seed: int, run: str, condition: str,
+    personas: Sequence[Persona] | None, instrument: Instrument, repetitions: int,
+) -> np.ndarray:  # fmt: skip
     """Ratings (persona, item, repetition), each a function of the seed and its slot alone.
 
     Order, size of the deck and number of repetitions change no rating; `probabilities` comes from `cell_probabilities`.
@@ -194,9 +196,9 @@ def between(start: Respondent, end: Respondent, share: float) -> Respondent:
     def by_ratio(a: Any, b: Any) -> Any:
         return np.exp(evenly(np.log(a), np.log(b)))
 
-    weights = [dict(start.characters), dict(end.characters)]
-    mixed = {source: evenly(*(w.get(source, 0.0) for w in weights)) for source in weights[0] | weights[1]}
-    length = float(np.sqrt(sum(weight**2 for weight in mixed.values())))
+    first, last = dict(start.characters), dict(end.characters)
+    mixed = {source: evenly(first.get(source, 0.0), last.get(source, 0.0)) for source in first | last}
+    length = float(np.linalg.norm(list(mixed.values())))
     both = start.toxic is not None and end.toxic is not None
     return Respondent(
         figures=f"{start.figures} to {end.figures} at {share:g}",
@@ -209,7 +211,7 @@ def between(start: Respondent, end: Respondent, share: float) -> Respondent:
     )
 
 
-def _categories(location: np.ndarray, noise: np.ndarray, gap: float, categories: range) -> np.ndarray:
+def latent_probabilities(location: np.ndarray, noise: np.ndarray, gap: float, categories: range) -> np.ndarray:
     """Probability of each category where a normal location is cut at even gaps around the middle of the scale."""
     middle = (categories[0] + categories[-1]) / 2
     cuts = middle + gap * (np.arange(1, len(categories)) - len(categories) / 2)
@@ -218,21 +220,94 @@ def _categories(location: np.ndarray, noise: np.ndarray, gap: float, categories:
     return np.diff(below, axis=-1, prepend=ends, append=ends + 1)
 
 
-def _effects(
-    respondent: Respondent, instrument: Instrument, personas: Sequence[Persona]
-) -> tuple[np.ndarray, np.ndarray]:
+def _effects(respondent: Respondent, instrument: Instrument, personas: Sequence[Persona]) -> tuple[np.ndarray, np.ndarray]:
     """Persona effects of unit variance: (persona, foundation) and (persona, item)."""
-    parts = np.arange(len(instrument.foundations))
-    own = [
-        (weight, _lean(personas) if source == "everyone" else None, source) for source, weight in respondent.characters
-    ]
-    by_foundation, by_item = 0.0, 0.0
-    for weight, lean, source in own:
-        alike = _normal(f"{source}, foundation", personas, parts)
-        if lean is not None:
+    foundations, items = np.arange(len(instrument.foundations)), _numbers(instrument)
+    by_foundation = np.zeros((len(personas), len(foundations)))
+    by_item = np.zeros((len(personas), len(items)))
+    for source, weight in respondent.characters:
+        alike = _normal(f"{source}, foundation", personas, foundations)
+        if source == EVERYONE:
+            lean, known = _lean(personas)
             # A persona without attributes keeps the whole variance: it is all its own.
-            leans = (lean != 0).any(axis=1, keepdims=True)
-            alike = np.where(leans, np.sqrt(_LEAN) * lean + np.sqrt(1 - _LEAN) * alike, alike)
-        by_foundation = by_foundation + weight * alike
-        by_item = by_item + weight * _normal(f"{source}, item", personas, _numbers(instrument))
+            alike = np.where(known, np.sqrt(_LEAN) * lean + np.sqrt(1 - _LEAN) * alike, alike)
+        by_foundation += weight * alike
+        by_item += weight * _normal(f"{source}, item", personas, items)
     return by_foundation, by_item
+
+
+def _lean(personas: Sequence[Persona]) -> tuple[np.ndarray, np.ndarray]:
+    """What attributes say: (persona, foundation) in SD of the lean, and whether an outlook is known (persona, 1)."""
+    table = np.array(list(_OUTLOOKS.values()), dtype=float)
+    table = (table - table.mean(axis=0)) / table.std(axis=0)
+    said = _ADDED | {("outlook", outlook): tuple(row) for outlook, row in zip(_OUTLOOKS, table, strict=True)}
+    nothing = np.zeros(table.shape[1])
+    lean = [np.sum([nothing, *(said.get(pair, nothing) for pair in p.attributes.items())], axis=0) for p in personas]
+    return np.array(lean), np.array([[p.attributes.get("outlook") in _OUTLOOKS] for p in personas])
+
+
+def _hostile(personas: Sequence[Persona], respondent: Respondent, effects: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Effects and levels (persona, foundation) of hostile personas: a known kind has its own level and no other effect."""
+    if respondent.toxic is None:
+        raise ValueError(
+            f"{shown(PARAMETERS)}, {respondent.figures}: no figures for hostile personas; "
+            "expected a base; leave the condition toxic out of this run"
+        )
+    levels = dict(zip(KINDS, respondent.toxic, strict=True))
+    kinds = [persona.attributes.get("kind", "") for persona in personas]
+    # One that nobody published figures for is a hostile character of its own around the mean of those.
+    level = np.array([levels.get(kind, respondent.toxic.mean(axis=0)) for kind in kinds])
+    return np.where([[kind in levels] for kind in kinds], 0.0, effects), level
+
+
+def _numbers(instrument: Instrument) -> np.ndarray:
+    return np.array([item.number for item in instrument.items])
+
+
+def _foundations(instrument: Instrument) -> np.ndarray:
+    return np.array([instrument.foundations.index(item.foundation) for item in instrument.items])
+
+
+def item_offsets(instrument: Instrument) -> np.ndarray:
+    """Location (item,) beside that of the item's foundation: mean 0, SD 1 within a foundation, the same in every run."""
+    offset = _normal("item location", None, _numbers(instrument))[0]
+    foundation = _foundations(instrument)
+    for own in (foundation == place for place in range(foundation.max() + 1)):
+        offset[own] = (offset[own] - offset[own].mean()) / (offset[own].std() or 1)
+    return offset
+
+
+# --- randomness as a function of a slot --------------------------------------------------------------------------------
+
+
+def _normal(source: str, personas: Sequence[Persona] | None, *parts: Any) -> np.ndarray:
+    """Standard normal numbers (persona, *parts), each a function of its source, persona and parts alone."""
+    return ndtri(_uniform(source, personas, *parts))
+
+
+def _uniform(source: str, personas: Sequence[Persona] | None, *parts: Any) -> np.ndarray:
+    """Numbers in (0, 1) of shape (persona, *broadcast of parts): a hash of source, persona's text and parts.
+
+    Texts enter by blake2b, so that a persona's numbers follow it wherever it stands in a deck; integers are absorbed
+    one after another by `_mix`.
+    """
+    texts = [persona.text for persona in personas] if personas else [""]
+    state = _mix(_mix(_digest(source)) ^ np.array([_digest(text) for text in texts], dtype=np.uint64))
+    state = state.reshape(-1, *(1,) * max(np.ndim(part) for part in parts))
+    for part in parts:
+        state = _mix(state ^ _mix(np.asarray(part, dtype=np.uint64)))
+    # The upper 53 bits, moved off 0 and 1.
+    return ((state >> np.uint64(11)).astype(float) + 0.5) * 2.0**-53
+
+
+def _digest(text: str) -> np.uint64:
+    return np.uint64(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big"))
+
+
+def _mix(state: np.ndarray) -> np.ndarray:
+    """One step of splitmix64 (Steele, Lea and Flood 2014): every bit of the input moves every bit of the output."""
+    with np.errstate(over="ignore"):
+        state = state + np.uint64(0x9E3779B97F4A7C15)
+        state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return state ^ (state >> np.uint64(31))

@@ -262,6 +262,14 @@ class Store:
         found[rows[:, 0], rows[:, 1] - 1, rows[:, 2] - categories[0]] = rows[:, 3]
         return found
 
+    def ratings(self, family: str, variant: str, condition: str) -> list[tuple[int, int, int, int]]:
+        """Every valid rating of a run in one condition: (persona, item number, repetition, rating)."""
+        return self._db.execute(
+            "SELECT persona, item, repetition, rating FROM ratings WHERE family = ? AND variant = ? AND condition = ? "
+            "AND rating IS NOT NULL ORDER BY persona, item, repetition",
+            (family, variant, condition),
+        ).fetchall()
+
     def quality(self, family: str, variant: str, condition: str) -> dict[str, Any]:
         """Slots of the design, valid ratings, missing ones by reason, repetitions of a cell, dates, served models."""
         where = (family, variant, condition)

@@ -1,6 +1,7 @@
 """The tables a study leaves, each made from counts and written whole."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,17 +133,27 @@ def run_quality(study: Study, store: Store, run: Run) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _saturation(study: Study, store: Store, profiles: pd.DataFrame) -> pd.DataFrame:
-    """How far each run's answers went to the ends of the scale, as measure and value."""
+def run_shares(study: Study, store: Store, run: Run) -> pd.DataFrame:
+    """Rows of saturation.csv that need one run alone: share of every category, of both ends and of the ceiling."""
     rows = []
-    for run, condition in study.conditions_asked():
+    for condition in study.conditions(run):
         share = saturation.shares(counts(study, store, run, condition))
         found = {f"share_{category}": value for category, value in zip(study.instrument.categories, share, strict=True)}
         found |= {"endpoint_mass": share[0] + share[-1], "ceiling_share": share[-1]}
-        if condition == "self":
-            found |= _distances(study, run, profiles)
         rows += [(run.family.key, run.variant.key, condition, name, value) for name, value in found.items()]
     return pd.DataFrame(rows, columns=["family", "variant", "condition", "measure", "value"])
+
+
+def _saturation(study: Study, store: Store, profiles: pd.DataFrame) -> pd.DataFrame:
+    """How far each run's answers went to the ends of the scale, as measure and value."""
+    parts = []
+    for run in study.runs:
+        parts.append(run_shares(study, store, run))
+        if "self" in study.conditions(run):
+            found = _distances(study, run, profiles)
+            rows = [(run.family.key, run.variant.key, "self", name, value) for name, value in found.items()]
+            parts.append(pd.DataFrame(rows, columns=parts[0].columns))
+    return pd.concat(parts, ignore_index=True)
 
 
 def _distances(study: Study, run: Run, profiles: pd.DataFrame) -> dict[str, float]:
@@ -171,7 +182,53 @@ def toxic_profile(study: Study, profiles: pd.DataFrame, family: str) -> tuple[np
     """
     base = next(f.base.key for f in study.file.families if f.key == family)
     measured = mean_profile(profiles, family, base, "toxic")
-    if len(measured) or study.file.kind != "imported" or not study.file.published:
+    if len(measured):
         return measured, "measured"
-    printed = published.figures(study.file.published)["toxic"].get(family, {}).get("printed", {})
+    printed = _printed_toxic(study, family)
     return np.array([float(printed[f]["mean"]) for f in study.instrument.foundations if f in printed]), "printed"
+
+
+def profile_table(study: Study, profiles: pd.DataFrame) -> pd.DataFrame:
+    """Profiles without a persona as a paper prints them, mean ± SD, with the hostile characters' profile of each family."""
+    rows = []
+    for run in study.runs:
+        own = profiles.query("family == @run.family.key and variant == @run.variant.key and persona.isna()")
+        alone = own[own["condition"] == "self"].set_index("foundation")
+        if len(alone):
+            rows.append((run.family.name, run.variant.name, *_cells(study, alone["mean"], alone["within_sd"])))
+        if run.variant.role == "base":
+            hostile = own[own["condition"] == "toxic"].set_index("foundation")
+            label = "hostile characters"
+            mean, spread = hostile["mean"], hostile["between_sd"]
+            if hostile.empty:
+                found = _printed_toxic(study, run.family.key)
+                label += " (printed)"
+                mean, spread = ({f: float(v[name]) for f, v in found.items()} for name in ("mean", "between_sd"))
+            if len(mean):
+                rows.append((run.family.name, label, *_cells(study, mean, spread)))
+    return pd.DataFrame(rows, columns=["model", "variant", *study.instrument.foundations])
+
+
+def _cells(study: Study, mean: Mapping[str, float], spread: Mapping[str, float]) -> list[str]:
+    return [f"{mean[f]:.2f} ± {spread[f]:.2f}" for f in study.instrument.foundations]
+
+
+def _printed_toxic(study: Study, family: str) -> dict[str, dict[str, str]]:
+    """The printed hostile profile of a family, for an imported study that names printed figures; else nothing."""
+    if study.file.kind != "imported" or not study.file.published:
+        return {}
+    return published.figures(study.file.published)["toxic"].get(family, {}).get("printed", {})
+
+
+def saturation_table(study: Study, table: pd.DataFrame) -> pd.DataFrame:
+    """Endpoint mass, ceiling share and distances of every run, one row a run."""
+    chosen = table[~table["measure"].str.startswith("share_") & table["condition"].isin(["persona", "self"])]
+    chosen = chosen.assign(
+        measure=[
+            m.replace("_", " ") + (f" ({'personas' if c == 'persona' else 'self'})" if not m.startswith("distance") else "")
+            for m, c in zip(chosen["measure"], chosen["condition"], strict=True)
+        ],
+        run=[study.run(f, v).name for f, v in zip(chosen["family"], chosen["variant"], strict=True)],
+    )
+    wide = chosen.pivot_table(index="run", columns="measure", values="value", sort=False)
+    return wide.rename_axis(columns=None).round(3)

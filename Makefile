@@ -1,0 +1,55 @@
+# Every command of the project; `make` lists them.
+STUDY ?=
+DATA ?=
+PORT ?= 8000
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && echo $$p && break; done)
+RUN = .venv/bin/python -m persona_collapse
+WITH = $(if $(STUDY),--study '$(STUDY)') $(if $(DATA),--data '$(DATA)')
+.DEFAULT_GOAL := help
+.PHONY: help report published test lab elicit verify bench fit notebooks clean lint lock
+
+help: ## list the commands
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@echo '  STUDY is a name in params/studies/ or a path to a YAML file; DATA the folder of an imported study.'
+
+report: .venv/ready ## ratings, tables, notebooks and outputs/<study>/report.html [STUDY=demo] [DATA=folder]
+	@$(RUN) report $(WITH)
+
+published: .venv/ready ## fetch the paper's ratings with git, then their report
+	@$(RUN) published $(WITH)
+
+test: .venv/ready ## all tests, notebooks included
+	@.venv/bin/python -m pytest -q
+
+lab: .venv/ready ## JupyterLab on a working copy of the notebooks
+	@$(RUN) lab
+
+elicit: .venv/ready ## ask or read what a study's store lacks [STUDY=demo]
+	@$(RUN) elicit $(WITH)
+
+verify: .venv/ready ## execute a study's notebooks again; outputs must reproduce [STUDY=demo]
+	@$(RUN) verify $(WITH)
+
+bench: .venv/ready ## what the README claims about speed, measured in one run [DATA=folder of the published ratings]
+	@.venv/bin/python benchmarks/analysis.py $(if $(DATA),--data '$(DATA)')
+
+fit: .venv/ready ## fit the simulated respondents to the published figures again
+	@$(RUN) fit
+
+notebooks: .venv/ready ## execute the committed notebooks in place, ready to commit
+	@$(RUN) notebooks
+
+lint: .venv/ready ## style of the code
+	@.venv/bin/python -m ruff check lib tests benchmarks && .venv/bin/python -m ruff format --check lib tests benchmarks
+
+clean: ## remove what can be rebuilt, never ratings that were bought
+	@if [ -x .venv/bin/python ]; then $(RUN) clean; else echo 'nothing to clean: no .venv yet'; fi
+
+.venv/ready: requirements.txt requirements.lock pyproject.toml
+	@command -v git >/dev/null 2>&1 || { echo 'git is missing: install it, then run the same command again' >&2; exit 1; }
+	@[ -n "$(PYTHON)" ] || { echo 'Python 3.11 to 3.13 is missing: install it, or name it with make PYTHON=/path/to/python' >&2; exit 1; }
+	@echo 'building .venv with $(PYTHON) (once, about a minute) ...'
+	@rm -rf .venv && $(PYTHON) -m venv .venv 2>/dev/null || { echo 'the venv module of $(PYTHON) is missing: install it (Debian: python3-venv)' >&2; exit 1; }
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c requirements.lock
+	@touch .venv/ready

@@ -1,0 +1,176 @@
+"""The commands behind the Makefile: python -m persona_collapse <command> [--study NAME] [--data FOLDER]."""
+
+import argparse
+import errno
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from persona_collapse.paths import NOTEBOOKS, OUTPUTS, PUBLISHED, ROOT, shown
+from persona_collapse.study import Study, load_study
+
+
+def report(args: argparse.Namespace) -> None:
+    """Ratings, tables, notebooks and the appendix of a study; what is up to date is not made again."""
+    from persona_collapse import appendix
+
+    study = _study(args)
+    began = time.monotonic()
+    made = appendix.make(study, say=_say)
+    _say(f"{shown(study.outputs / 'report.html')} ({made}, {time.monotonic() - began:.0f} s)")
+
+
+def published(args: argparse.Namespace) -> None:
+    """Fetch the ratings that an imported study names, then make its report."""
+    from persona_collapse.fetching import fetch
+
+    study = load_study(args.study or "published", files=False)
+    _say(f"fetching {study.file.source.git if study.file.source else study.name} ...")
+    args.study, args.data = args.study or "published", str(fetch(study))
+    report(args)
+
+
+def elicit(args: argparse.Namespace) -> None:
+    """Ask or read whatever a study's store lacks."""
+    from persona_collapse.collecting import collect
+
+    study = _study(args)
+    new = collect(study)
+    unit = "runs read" if study.file.kind == "imported" else "slots asked"
+    _say(f"{shown(study.store_path)}: {new:,} {unit}" if new else f"{shown(study.store_path)}: nothing was missing")
+
+
+def verify(args: argparse.Namespace) -> None:
+    """Execute a study's executed notebooks again from stored ratings; an output that differs is a failure."""
+    study = load_study(args.study or "demo", files=False)
+    notebooks = sorted(p for p in (study.outputs / "notebooks").rglob("*.ipynb") if not p.name.endswith(".failed.ipynb"))
+    if not notebooks:
+        raise FileNotFoundError(f"{shown(study.outputs)}: no executed notebooks; run `make report STUDY={study.name}` first")
+    command = [
+        sys.executable, "-m", "pytest", "-q", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=900",
+        "-p", "no:cacheprovider", "-o", "addopts=", f"--rootdir={study.outputs}", "--tb=short", "--no-header",
+    ]  # fmt: skip
+    halves = [h for h in (notebooks[::2], notebooks[1::2]) if h]
+    running = [subprocess.Popen([*command, *map(str, half)], cwd=ROOT) for half in halves]
+    codes = [process.wait() for process in running]
+    if any(codes):
+        raise ValueError(
+            f"{shown(study.outputs)}: an output does not reproduce (see above); if that is meant, make the report again"
+        )
+    _say(f"{len(notebooks)} notebooks of {study.name} reproduce")
+
+
+def fit(args: argparse.Namespace) -> None:
+    """Fit the simulated respondents to the published figures and store their parameters."""
+    from persona_collapse import fitting, published
+    from persona_collapse.instrument import load_instrument
+    from persona_collapse.personas import load_personas
+
+    target = PUBLISHED / "simulation-mfq30.json"
+    figures = published.figures("params/published/arxiv-2605.12850.json")
+    found = fitting.fit(load_instrument("mfq30"), load_personas("everyday"), load_personas("toxic"), figures, progress=_say)
+    fitting.write(found, target)
+    _say(f"{shown(target)} written; run `make test` to see that it still fits")
+
+
+def lab(args: argparse.Namespace) -> None:
+    """Open JupyterLab on a working copy of the notebooks, which git ignores."""
+    copy = ROOT / "work"
+    copy.mkdir(exist_ok=True)
+    for notebook in sorted(NOTEBOOKS.glob("*.ipynb")):
+        # What somebody has tried out is theirs: only what is missing is copied.
+        if not (copy / notebook.name).exists():
+            shutil.copy2(notebook, copy / notebook.name)
+    _say(f"{shown(copy)}/ is yours to change; delete a notebook there to get a fresh copy")
+    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", f"--notebook-dir={copy}"])
+
+
+def notebooks(args: argparse.Namespace) -> None:
+    """Execute the committed notebooks in place on the mini study, with pictures, ready to commit."""
+    from persona_collapse import committing
+
+    for name in committing.execute_all(only=args.only):
+        _say(name)
+
+
+def clean(args: argparse.Namespace) -> None:
+    """Remove what can be rebuilt; ratings that were bought stay."""
+    kept = []
+    for folder in sorted(p for p in OUTPUTS.iterdir() if p.is_dir()):
+        bought = _bought(folder)
+        if not bought:
+            shutil.rmtree(folder)
+            continue
+        for path in folder.iterdir():
+            if path.name.startswith("ratings.sqlite"):
+                continue
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        kept.append(shown(folder / "ratings.sqlite"))
+    _say(f"kept {', '.join(kept)}" if kept else "outputs/ is empty")
+
+
+def _bought(folder: Path) -> bool:
+    """Whether a study's ratings cannot be made again for nothing: those of simulated studies can, all others stay."""
+    import sqlite3
+
+    store = folder / "ratings.sqlite"
+    if not store.is_file():
+        return False
+    try:
+        with sqlite3.connect(f"{store.as_uri()}?mode=ro", uri=True) as db:
+            return bool(db.execute("SELECT count(*) FROM slots WHERE served_model IS NOT 'simulated'").fetchone()[0])
+    except sqlite3.DatabaseError:
+        return True
+
+
+def _study(args: argparse.Namespace) -> Study:
+    return load_study(args.study or "demo", args.data)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; a wrong input is one line on stderr and exit status 1."""
+    parser = argparse.ArgumentParser(prog="persona_collapse", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for command in (report, published, elicit, verify, fit, lab, notebooks, clean):
+        sub = commands.add_parser(command.__name__, help=(command.__doc__ or "").splitlines()[0])
+        sub.set_defaults(run=command)
+        sub.add_argument("--study", default=None, help="a name in params/studies/ or a path to a YAML file")
+        sub.add_argument("--data", default=None, help="the folder that an imported study's files are relative to")
+        sub.add_argument("--only", default=None, help="one notebook, by name")
+        sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    args = parser.parse_args(argv)
+    args.study, args.data = args.study or None, args.data or None
+    try:
+        args.run(args)
+    except KeyboardInterrupt:
+        print("\ninterrupted; what was done is kept, and the same command goes on from there", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, RuntimeError) as error:
+        if args.debug:
+            raise
+        print(f"error: {_one_line(error)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno is not None:
+        remedy = {
+            errno.ENOSPC: "free some space and run the same command again, nothing is lost",
+            errno.EACCES: "check its rights",
+            errno.EROFS: "check its rights",
+        }.get(error.errno, "check the path")
+        where = shown(Path(error.filename)) if error.filename else "outputs/"
+        return f"{where}: {(error.strerror or str(error)).lower()}; {remedy}"
+    return " ".join(str(error).split())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

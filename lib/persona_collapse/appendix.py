@@ -1,0 +1,69 @@
+"""From a study file to its appendix: ratings, tables, notebooks, page, each only if something it depends on changed."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from persona_collapse import runner
+from persona_collapse.collecting import collect
+from persona_collapse.importing import describe
+from persona_collapse.store import Store, open_store
+from persona_collapse.study import Study
+from persona_collapse.tables import atomic_text
+
+
+def make(study: Study, *, say: Callable[[str], None] = lambda line: None) -> str:
+    """Make a study's report.html and everything it stands on; returns what was done, in words.
+
+    Raises NotebookError if a notebook fails; an older report stays as it was.
+    """
+    study.outputs.mkdir(parents=True, exist_ok=True)
+    new = collect(study)
+    with open_store(study.store_path) as store:
+        if study.file.kind == "imported" and new:
+            _say_imported(study, store, say)
+        every = runner.jobs(study, store)
+        stale = runner.stale(every)
+        page = study.outputs / "report.html"
+        key = _page_key(every)
+        if not stale and _is_fresh(page, key) and _tables_there(study):
+            return "nothing to do"
+        # Imported late: what is up to date needs none of it.
+        from persona_collapse import report, tables
+        from persona_collapse.provenance import as_json, provenance
+
+        say(f"{study.name}: {len(study.runs)} runs; {len(stale)} of {len(every)} notebooks to run")
+        built = tables.build(study, store)
+        tables.write(study, built)
+        found = provenance(study, store)
+    runner.run(stale)
+    atomic_text(study.outputs / "provenance.json", as_json(found))
+    atomic_text(page, report.render(study, built, found) + f"<!-- {key} -->\n")
+    return f"{len(stale)} notebooks run"
+
+
+def _say_imported(study: Study, store: Store, say: Callable[[str], None]) -> None:
+    for run in study.runs:
+        for line in describe(store.origin(run.family.key, run.variant.key)[1]):
+            say(f"{run.key}: {line}")
+
+
+def _page_key(every: list[runner.Job]) -> str:
+    template = (Path(__file__).parent / "page.html").read_bytes()
+    return hashlib.sha256("".join(job.key for job in every).encode() + template).hexdigest()
+
+
+def _is_fresh(page: Path, key: str) -> bool:
+    try:
+        return page.read_text(encoding="utf-8").rstrip().endswith(f"<!-- {key} -->")
+    except OSError:
+        return False
+
+
+def _tables_there(study: Study) -> bool:
+    names = ["metrics", "contrasts", "profiles", "saturation", "quality"]
+    if study.file.kind == "imported" and study.file.published:
+        names.append("published_check")
+    return (study.outputs / "provenance.json").is_file() and all(
+        (study.outputs / "tables" / f"{name}.csv").is_file() for name in names
+    )

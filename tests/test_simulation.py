@@ -1,0 +1,212 @@
+"""What the simulated respondents promise: the published figures, and ratings that depend on their slot alone."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from persona_collapse import metrics, simulation
+from persona_collapse.instrument import load_instrument
+from persona_collapse.paths import PUBLISHED
+from persona_collapse.personas import Persona, load_personas
+from persona_collapse.simulation import between, cell_probabilities, draw, load_respondent
+
+INSTRUMENT = load_instrument("mfq30")
+DECK = load_personas("everyday")
+TOXIC = load_personas("toxic")
+FIGURES = json.loads((PUBLISHED / "arxiv-2605.12850.json").read_text(encoding="utf-8"))
+RUNS = FIGURES["runs"]
+BASES = [run for run in RUNS if run.endswith("/base")]
+SCOPE = metrics.scope_matrix(INSTRUMENT)
+POINTS = np.arange(6)
+SEED = 2605  # the demo study's
+UNIFORMS = [[0.4325165415833408, 0.7715636217866952]]
+
+
+def ratings(run, condition="persona", *, seed=SEED, personas=DECK, repetitions=10):
+    deck = None if condition == "self" else personas
+    chances = cell_probabilities(load_respondent(run, INSTRUMENT), INSTRUMENT, deck, toxic=condition == "toxic")
+    return draw(chances, seed=seed, run=run, condition=condition, personas=deck, instrument=INSTRUMENT, repetitions=repetitions)
+
+
+def counts(drawn):
+    return (drawn[..., None] == POINTS).sum(axis=2)
+
+
+@pytest.mark.parametrize(("seed", "most"), [(SEED, 2), (1, 3), (2, 3)])
+def test_s_and_r_lie_within_published_standard_errors(seed, most):
+    """12 runs x 6 scopes x 2 metrics."""
+    for run, figures in RUNS.items():
+        levels = metrics.published(counts(ratings(run, seed=seed)), INSTRUMENT.categories, SCOPE)
+        for metric in ("susceptibility", "robustness"):
+            value, se = np.array([list(figures[metric][scope].values()) for scope in metrics.scopes(INSTRUMENT)]).T
+            assert np.abs((getattr(levels, metric) - value) / se).max() <= most, (run, metric)
+
+
+def test_the_distribution_is_like_the_published_one():
+    """Extremity, ICC, endpoint mass and fidelity as STATISTICS.md §1 and §6 define them, rating noise removed."""
+    base = {}
+    for run, figures in RUNS.items():
+        drawn = counts(ratings(run))
+        cells = metrics.moments(drawn, INSTRUMENT.categories)
+        spread, within = cells.mean.var(axis=0, ddof=1), cells.variance.mean(axis=0)
+        true = spread - within / 10
+        centre = cells.mean.mean(axis=0)
+        ceiling = centre * (5 - centre) + spread / len(DECK)
+        published = figures["distribution"]
+        assert (true + within).sum() / ceiling.sum() == pytest.approx(published["extremity"], abs=0.05), run
+        assert true.sum() / (true + within).sum() == pytest.approx(published["icc"], abs=0.03), run
+        assert drawn[..., [0, 5]].sum() / drawn.sum() == pytest.approx(published["endpoint_mass"], abs=0.05), run
+        pattern = cells.mean - centre
+        base.setdefault(run.split("/")[0], (pattern, true.sum()))
+        other, other_true = base[run.split("/")[0]]
+        if run not in BASES:
+            r = (pattern * other).sum() / (len(DECK) - 1) / np.sqrt(true.sum() * other_true)
+            assert r == pytest.approx(published["fidelity"], abs=0.05) and 0.4 < r < 0.85, run
+
+
+def test_self_profiles_are_the_published_ones():
+    """In expectation to 0.05 scale points; sixty ratings of a wavering model scatter around that by up to 0.1 (SD)."""
+    off = []
+    for run, figures in RUNS.items():
+        published = np.array([figures["self"][foundation]["mean"] for foundation in INSTRUMENT.foundations])
+        expected = cell_probabilities(load_respondent(run, INSTRUMENT), INSTRUMENT, None)[0] @ POINTS @ SCOPE[:, 1:]
+        assert np.abs(expected - published).max() < 0.05, run
+        off.extend(np.abs(ratings(run, "self")[0].mean(axis=1) @ SCOPE[:, 1:] - published))
+    assert max(off) < 0.25
+    assert np.mean(np.array(off) < 0.15) > 0.95
+
+
+@pytest.mark.parametrize("run", BASES)
+def test_hostile_personas_answer_as_published(run):
+    """Every kind and foundation within 0.35 scale points."""
+    found = ratings(run, "toxic", personas=TOXIC).mean(axis=2) @ SCOPE[:, 1:]
+    rows = FIGURES["toxic"][run.split("/")[0]]["personas"]
+    published = [[row[foundation] for foundation in INSTRUMENT.foundations] for row in rows]
+    assert np.abs(found - published).max() < 0.35
+
+
+def test_toxic_figures_exist_for_bases_only():
+    respondent = load_respondent("gpt-4o/insecure", INSTRUMENT)
+    with pytest.raises(ValueError, match=r"gpt-4o/insecure: no figures for hostile personas; expected a base; leave"):
+        cell_probabilities(respondent, INSTRUMENT, TOXIC, toxic=True)
+
+
+def test_a_hostile_persona_of_unknown_kind_still_answers():
+    chances = cell_probabilities(load_respondent(BASES[0], INSTRUMENT), INSTRUMENT, [Persona(0, "A bully.")], toxic=True)
+    assert chances.shape == (1, 30, 6) and np.allclose(chances.sum(axis=-1), 1)
+
+
+def test_outlooks_lean_as_assumed():
+    """Means over personas of one outlook in the simulated base, by foundation."""
+    for run in BASES:
+        found = ratings(run).mean(axis=2) @ SCOPE[:, 1:]
+        harm, _, loyalty, authority, purity = (
+            {o: column[[p.attributes["outlook"] == o for p in DECK]].mean() for o in simulation._OUTLOOKS} for column in found.T
+        )
+        assert purity["religious"] > purity["liberal"] + 0.5, run
+        assert loyalty["nationalist"] > loyalty["liberal"] + 0.5, run
+        assert authority["traditional"] > authority["progressive"] + 0.3, run
+        assert harm["progressive"] > harm["cynical"] + 0.3, run
+
+
+def test_a_rating_depends_on_seed_and_slot_alone():
+    """Fewer personas in another order, fewer repetitions: the same ratings; one slot alone too."""
+    whole = ratings("gpt-4.1/insecure")
+    some = [DECK[17], DECK[3], DECK[80]]
+    assert np.array_equal(ratings("gpt-4.1/insecure", personas=some, repetitions=4), whole[[17, 3, 80], :, :4])
+    assert np.array_equal(ratings("gpt-4.1/insecure", personas=[DECK[99]], repetitions=15)[0, :, :10], whole[99])
+    moved = [replace(persona, index=persona.index + 7) for persona in DECK]
+    assert np.array_equal(ratings("gpt-4.1/insecure", personas=moved), whole)
+
+
+def test_another_seed_run_or_condition_draws_otherwise():
+    chances = np.full((1, 30, 6), 1 / 6)
+    slots = dict(personas=None, instrument=INSTRUMENT, repetitions=10)
+    first = draw(chances, seed=1, run="a/base", condition="self", **slots)
+    for other in (
+        dict(seed=2, run="a/base", condition="self"),
+        dict(seed=1, run="a/secure", condition="self"),
+        dict(seed=1, run="a/base", condition="toxic"),
+    ):
+        # Of 300 independent pairs a sixth agree, give or take 6.5.
+        assert 20 < (draw(chances, **other, **slots) == first).sum() < 80
+
+
+def test_draws_have_the_probabilities_they_were_asked_for():
+    chances = np.tile([0.5, 0.0, 0.2, 0.1, 0.0, 0.2], (1, 30, 1))
+    drawn = draw(chances, seed=5, run="a/b", condition="self", personas=None, instrument=INSTRUMENT, repetitions=1000)
+    shares = np.bincount(drawn.ravel(), minlength=6) / drawn.size
+    assert shares == pytest.approx(chances[0, 0], abs=0.01)
+    assert shares[1] == shares[4] == 0
+
+
+def test_the_hash_is_splitmix64():
+    """The first output of the reference implementation for the seed 1234567."""
+    assert int(simulation._mix(np.uint64(1234567))) == 6457827717110365317
+
+
+def test_uniforms_are_the_same_on_every_machine():
+    found = simulation._uniform("a source", [Persona(0, "Someone.")], np.array([1, 2]))
+    assert found.tolist() == UNIFORMS
+
+
+def test_latent_probabilities_by_hand():
+    """Location in the middle, noise 1, cuts at 0.5 to 4.5: normal probabilities of 2, 1 and 0 SD."""
+    found = simulation.latent_probabilities(np.array([2.5]), np.array([1.0]), 1.0, range(6))
+    assert found[0] == pytest.approx([0.02275, 0.13591, 0.34134, 0.34134, 0.13591, 0.02275], abs=1e-5)
+    ends = simulation.latent_probabilities(np.array([2.5]), np.array([1.0]), 0.01, range(6))[0, [0, 5]]
+    assert ends.sum() > 0.98
+
+
+def test_persona_effects_have_unit_variance_with_and_without_attributes():
+    respondent = load_respondent("gpt-4o/secure", INSTRUMENT)
+    outlooks = list(simulation._OUTLOOKS)
+    for attributes in (lambda i: {"outlook": outlooks[i % 9]}, lambda i: {}):
+        deck = [Persona(i, f"Persona number {i}.", attributes(i)) for i in range(3600)]
+        by_foundation, by_item = simulation._effects(respondent, INSTRUMENT, deck)
+        assert by_foundation.std(axis=0) == pytest.approx(np.ones(5), abs=0.06)
+        assert by_item.std(axis=0) == pytest.approx(np.ones(30), abs=0.06)
+
+
+def test_between_starts_and_ends_where_it_says():
+    base, insecure = (load_respondent(f"gpt-4o/{variant}", INSTRUMENT) for variant in ("base", "insecure"))
+    assert between(base, insecure, 0).fingerprint == base.fingerprint
+    assert between(base, insecure, 1).fingerprint == insecure.fingerprint
+    assert between(base, insecure, 1e-9).gap == pytest.approx(base.gap)
+    assert np.linalg.norm([weight for _, weight in between(base, insecure, 0.4).characters]) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("family", ["gpt-4o", "gpt-4.1", "qwen3-235b"])
+def test_between_moves_s_up_and_steadiness_down(family):
+    base, insecure = (load_respondent(f"{family}/{variant}", INSTRUMENT) for variant in ("base", "insecure"))
+    s, steady = [], []
+    for share in np.linspace(0, 1, 6):
+        chances = cell_probabilities(between(base, insecure, share), INSTRUMENT, DECK)
+        mean = chances @ POINTS
+        s.append(mean.std(axis=0, ddof=1).mean())
+        steady.append(-np.sqrt((chances @ POINTS**2 - mean**2).clip(0)).mean())
+    assert min(np.diff(s)) > -0.01 and s[-1] - s[0] > 0.25
+    assert max(np.diff(steady)) < 0
+
+
+def test_the_fingerprint_follows_the_parameters_and_not_the_name():
+    respondent = load_respondent("gpt-4o/base", INSTRUMENT)
+    assert len(respondent.fingerprint) == 64
+    assert replace(respondent, figures="else").fingerprint == respondent.fingerprint
+    assert replace(respondent, gap=respondent.gap * 1.001).fingerprint != respondent.fingerprint
+
+
+def test_every_published_run_can_be_imitated():
+    assert simulation.known_figures() == tuple(RUNS)
+
+
+def test_an_unknown_run_is_named_with_the_nearest():
+    with pytest.raises(ValueError, match=r"simulation-mfq30.json: no figures 'gpt-4o/insecur'; did you mean 'gpt-4o/insecure'"):
+        load_respondent("gpt-4o/insecur", INSTRUMENT)
+
+
+def test_another_instrument_is_refused():
+    shorter = replace(INSTRUMENT, key="short", items=INSTRUMENT.items[:10])
+    with pytest.raises(ValueError, match=r"instrument 'short' differs in scale, foundations or items; expected those of 'mfq30'"):
+        load_respondent("gpt-4o/base", shorter)
