@@ -1,7 +1,8 @@
 """Completing a study's ratings, whatever their kind: simulated, imported or live."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 from tqdm import tqdm
@@ -64,7 +65,18 @@ def _counted(done: bool, bar: tqdm) -> int:
     return int(done)
 
 
-def _bar(total: int, unit: str) -> tqdm:
-    # A short wait shows nothing: a bar that comes and goes would only be noise in a notebook's stored output.
-    seen = sys.stderr.isatty() or "ipykernel" in sys.modules
-    return tqdm(total=total, unit=unit, delay=1, leave=False, disable=not seen, dynamic_ncols=True)
+@contextmanager
+def _bar(total: int, unit: str) -> Iterator[tqdm]:
+    """A progress bar where somebody can see it: a terminal or a notebook; gone when the work is done."""
+    notebook = "ipykernel" in sys.modules
+    # A short wait shows nothing: a bar that comes and goes would only be noise.
+    with tqdm(
+        total=total, unit=unit, delay=1, leave=False, disable=not (notebook or sys.stderr.isatty()), dynamic_ncols=True
+    ) as bar:
+        yield bar
+        drawn = bar.last_print_n > 0
+    if notebook and drawn:
+        # What stays in a cell describes the store, not the visit.
+        from IPython.display import clear_output
+
+        clear_output()

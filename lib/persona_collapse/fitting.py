@@ -207,7 +207,7 @@ def fit(
     figures : dict
         The file of published figures: ``runs`` and ``toxic``.
     progress : callable
-        Told the name of each run before it is fitted.
+        Told the name of each run as its turn comes.
 
     Returns
     -------
@@ -215,23 +215,22 @@ def fit(
         What `write` writes and `simulation.load_respondent` reads. The same input gives the same result.
     """
     runs, bases = {}, {}
-    # A base first: fidelity is measured against what it answers.
     for name in sorted(figures["runs"], key=lambda n: (n.split("/")[0], not n.endswith("/base"))):
         progress(name)
         family, published = name.split("/")[0], figures["runs"][name]
         # Item means in the persona condition are not published: they stay near what the model says of itself.
         alone = [figures["runs"][n]["self"] for n in (f"{family}/base", name)]
-        anchor = [float(np.mean([a[f]["mean"] for a in alone])) for f in instrument.foundations]
+        anchor = [sum(a[f]["mean"] for a in alone) / 2 for f in instrument.foundations]
         problem = _Problem(name, published, anchor, bases.get(family), instrument, personas)
         run = problem.solve()
         run = _rounded(run | {"self": _alone(published["self"], run["gap"], instrument)})
         if family not in bases:
             bases[family] = problem.probabilities(run)
             run["toxic"] = _toxic(run, figures["toxic"][family]["personas"], instrument, toxic_personas)
-        run["off"] = _rounded({key: value[np.abs(value).argmax()] for key, value in problem.off(run).items()}, 2)
-        runs[name] = run
-    about = {"key": instrument.key, **simulation.shape(instrument)}
-    return {"about": _ABOUT, "instrument": about, "runs": {name: runs[name] for name in figures["runs"]}}
+        off = {key: value[np.abs(value).argmax()] for key, value in problem.off(run).items()}
+        runs[name] = run | {"off": _rounded(off, 2)}
+    shape = {"key": instrument.key, **simulation.shape(instrument)}
+    return {"about": _ABOUT, "instrument": shape, "runs": {name: runs[name] for name in figures["runs"]}}
 
 
 def write(parameters: dict[str, Any], path: Path = simulation.PARAMETERS) -> None:
