@@ -414,9 +414,9 @@ def cell_map(counts: np.ndarray, instrument: Instrument, personas: tuple[Persona
     cells = moments(counts, instrument.categories)
     values = cells.mean if what == "mean" else np.sqrt(cells.variance)
     p, q = np.indices(values.shape)
-    data = _rounded(
-        pd.DataFrame({"Persona": p.ravel() + 1, "Item": q.ravel() + 1, what: values.ravel().round(3)})
-    ).astype({"Persona": int, "Item": int})
+    data = _rounded(pd.DataFrame({"Persona": p.ravel() + 1, "Item": q.ravel() + 1, what: values.ravel().round(3)})).astype(
+        {"Persona": int, "Item": int}
+    )
     grouped = sorted(instrument.items, key=lambda item: instrument.foundations.index(item.foundation))
     order = [item.number for item in grouped]
     label = "Mean rating" if what == "mean" else "SD over repetitions"

@@ -74,7 +74,7 @@ def _bar(total: int, unit: str) -> Iterator[tqdm]:
         total=total, unit=unit, delay=1, leave=False, disable=not (notebook or sys.stderr.isatty()), dynamic_ncols=True
     ) as bar:
         yield bar
-        drawn = bar.last_print_n > 0
+        drawn = getattr(bar, "last_print_n", 0) > 0  # a disabled bar has no such attribute
     if notebook and drawn:
         # What stays in a cell describes the store, not the visit.
         from IPython.display import clear_output

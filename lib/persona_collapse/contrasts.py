@@ -60,10 +60,7 @@ def contrasts(study: Study, metrics: pd.DataFrame) -> pd.DataFrame:
         Columns as in `COLUMNS`. Rows of family ``mean`` average the families that have that variant (their number in
         ``families``); alternates enter no average; averages carry no published SE.
     """
-    at = {
-        (r.family, r.variant, r.scope, r.metric, r.method): Estimate(r.value, r.se)
-        for r in metrics.itertuples(index=False)
-    }
+    at = {(r.family, r.variant, r.scope, r.metric, r.method): Estimate(r.value, r.se) for r in metrics.itertuples(index=False)}
     kinds = metrics[["scope", "metric", "method"]].drop_duplicates().itertuples(index=False)
     rows = [
         row

@@ -118,9 +118,7 @@ def _ask_endpoint(study: Study, run: Run, store: Store, bar: tqdm) -> None:
     try:
         while True:
             for question, repetition, prompt in queue:
-                call = pool.submit(
-                    ask, client, run.variant.model, prompt, study.file.protocol, stopped=halt.is_set
-                )
+                call = pool.submit(ask, client, run.variant.model, prompt, study.file.protocol, stopped=halt.is_set)
                 in_flight[call] = question, repetition
                 if len(in_flight) >= endpoint.max_in_flight:
                     break

@@ -40,14 +40,10 @@ def connect(endpoint: Endpoint) -> "OpenAI":
     from openai import OpenAI  # takes a second to import, and only live studies need it
 
     # The SDK's own retries are silent and give up on a long Retry-After; `ask` has visible ones.
-    return OpenAI(
-        base_url=endpoint.base_url, api_key=os.environ[endpoint.api_key_env], max_retries=0, timeout=TIMEOUT
-    )
+    return OpenAI(base_url=endpoint.base_url, api_key=os.environ[endpoint.api_key_env], max_retries=0, timeout=TIMEOUT)
 
 
-def ask(
-    client: "OpenAI", model: str, prompt: str, protocol: Protocol, *, stopped: Callable[[], bool] = lambda: False
-) -> Reply:
+def ask(client: "OpenAI", model: str, prompt: str, protocol: Protocol, *, stopped: Callable[[], bool] = lambda: False) -> Reply:
     """Ask once for one rating; only transport problems are tried again, an answer is kept whatever it says.
 
     Raises ElicitationError for what no repetition can mend: a refused key, an unknown model, an exhausted quota, a
@@ -67,7 +63,8 @@ def ask(
                 max_tokens=protocol.max_tokens,
             )
             return _read(completion, attempt)
-        except (openai.APIConnectionError, openai.APIResponseValidationError, _NotOpenAI) as error:
+        except (openai.APIConnectionError, openai.APIResponseValidationError, ValueError) as error:
+            # ValueError: the SDK passes on what the body's JSON parser says of an HTML page or a torn answer.
             failure, wait = f"{type(error).__name__}: {error}", None
         except openai.APIStatusError as error:
             _raise_if_permanent(error, model)

@@ -291,9 +291,7 @@ def endpoints(table: pd.DataFrame, study: Study) -> str:
     at = at.set_index(["family", "variant"])["value"]
     lines = []
     for variant in dict.fromkeys(r.variant.key for r in study.runs if r.variant.role in ("control", "harmful")):
-        pairs = [
-            (at[f.key, f.base.key], at[f.key, variant]) for f in study.file.families if (f.key, variant) in at.index
-        ]
+        pairs = [(at[f.key, f.base.key], at[f.key, variant]) for f in study.file.families if (f.key, variant) in at.index]
         pairs = [(base, own) for base, own in pairs if np.isfinite([base, own]).all()]
         if pairs:
             base, own = np.mean(pairs, axis=0)

@@ -94,7 +94,8 @@ def expected_sd(probabilities: np.ndarray, n: int = REPETITIONS) -> np.ndarray:
             if len(here):
                 counts, log_ways, sd = _outcomes(n, width)
                 logs = np.log(np.maximum(flat[here, window], 1e-30)).astype(np.float32)
-                found[here] = np.exp(logs @ counts.T + log_ways) @ sd
+                # Not a matrix product: its rounding would depend on the number of threads.
+                found[here] = (np.exp(logs @ counts.T + log_ways) * sd).sum(axis=1)
                 left[here] = False
     return found.reshape(probabilities.shape[:-1])
 

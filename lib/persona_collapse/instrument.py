@@ -126,4 +126,3 @@ def _check_template(where: str, template: str, fields: set[str]) -> None:
     if found != fields:
         wanted = checks.listing(sorted("{" + f + "}" for f in fields))
         raise ValueError(f"{where}: holds the fields {sorted(found)}; expected exactly {wanted}")
-

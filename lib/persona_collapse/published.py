@@ -56,8 +56,7 @@ def beside(metrics: pd.DataFrame, check: pd.DataFrame | None, study: Study) -> p
     rows = [
         (r.family, r.variant, r.metric, known[source][r.metric][OVERALL]["value"], r.value)
         for r in overall.itertuples()
-        if r.metric in ("susceptibility", "robustness")
-        and (source := study.run(r.family, r.variant).variant.figures) in known
+        if r.metric in ("susceptibility", "robustness") and (source := study.run(r.family, r.variant).variant.figures) in known
     ]
     return pd.DataFrame(rows, columns=columns).round(4)
 

@@ -201,9 +201,7 @@ def _check_parameters(job: Job) -> None:
     known = set(re.findall(r"^(\w+)\s*(?::[^=]+)?=", "".join(tagged[0]["source"]), re.MULTILINE))
     for name in job.parameters:
         if name not in known:
-            raise NotebookError(
-                f"{shown(job.source)}: unknown parameter {name!r}; expected one of {', '.join(sorted(known))}"
-            )
+            raise NotebookError(f"{shown(job.source)}: unknown parameter {name!r}; expected one of {', '.join(sorted(known))}")
 
 
 def _check_complete(job: Job, notebook: Any) -> None:

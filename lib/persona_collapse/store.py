@@ -232,9 +232,7 @@ class Store:
 
     def origin(self, family: str, variant: str) -> tuple[str | None, dict[str, Any]]:
         """What an imported run was read from (a hash), and what the importer found."""
-        found = self._db.execute(
-            "SELECT origin, report FROM runs WHERE family = ? AND variant = ?", (family, variant)
-        ).fetchone()
+        found = self._db.execute("SELECT origin, report FROM runs WHERE family = ? AND variant = ?", (family, variant)).fetchone()
         return (found[0], json.loads(found[1] or "{}")) if found else (None, {})
 
     def counts(self, family: str, variant: str, condition: str, items: int, categories: range) -> np.ndarray:
@@ -356,4 +354,3 @@ def open_store(path: Path, *, write: bool = False) -> Iterator[Store]:
         raise _named(path, error) from None
     with closing(opened) as store:
         yield store
-

@@ -100,9 +100,7 @@ def run_profiles(study: Study, store: Store, run: Run) -> pd.DataFrame:
     """Rows of profiles.csv for one run, every condition it was asked in."""
     parts = []
     for condition in study.conditions(run):
-        found = saturation.profiles(
-            counts(study, store, run, condition), study.instrument, each=condition == "toxic"
-        )
+        found = saturation.profiles(counts(study, store, run, condition), study.instrument, each=condition == "toxic")
         parts.append(found.assign(family=run.family.key, variant=run.variant.key, condition=condition))
     table = pd.concat(parts, ignore_index=True)
     columns = "family variant condition persona foundation mean within_sd ratings between_sd".split()

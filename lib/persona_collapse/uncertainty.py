@@ -46,9 +46,7 @@ def published_se(counts: np.ndarray, categories: range, scope: np.ndarray) -> me
     within_sd = metrics.cell_sd(cells).mean(axis=0) @ scope
     se_sd = np.hypot(persona_sd, response_sd)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return metrics.Levels(
-            np.hypot(persona_s, response_s), se_sd, np.where(within_sd > 0, se_sd / within_sd**2, np.nan)
-        )
+        return metrics.Levels(np.hypot(persona_s, response_s), se_sd, np.where(within_sd > 0, se_sd / within_sd**2, np.nan))
 
 
 def _persona_part(cells: metrics.Moments, scope: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,316 @@
+"""Asking: simulated respondents and a real endpoint on loopback, through one planner, parser and store."""
+
+import threading
+
+import pytest
+import yaml
+from loopback import answer, failure, serve
+from persona_collapse import endpoint as endpoint_module
+from persona_collapse import tables
+from persona_collapse.collecting import collect, counts
+from persona_collapse.endpoint import ElicitationError
+from persona_collapse.store import open_store
+from persona_collapse.study import load_study
+
+KEY = "sk-sentinel-0123456789abcdef"
+#: persona 2, self 1 -> (2 + 1) x 30 items x 2 repetitions
+SLOTS = 180
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch, outputs):
+    """No waiting between attempts, a key in the environment."""
+    monkeypatch.setattr(endpoint_module, "_sleep", lambda seconds, stopped: None)
+    monkeypatch.setenv("TEST_KEY", KEY)
+
+
+def live_study(tmp_path, url, **changes):
+    content = {
+        "title": "Live",
+        "kind": "live",
+        "protocol": {"repetitions": 2, "personas": 2},
+        "endpoints": {"here": {"base_url": url, "api_key_env": "TEST_KEY", "max_in_flight": 4}},
+        "families": [{"key": "f", "variants": [{"key": "base", "role": "base", "endpoint": "here", "model": "m-1"}]}],
+    }
+    path = tmp_path / "live.yaml"
+    path.write_text(yaml.safe_dump(content | changes), encoding="utf-8")
+    return load_study(path)
+
+
+def rows(study, columns="rating, reason, reply"):
+    with open_store(study.store_path) as store:
+        return store._db.execute(f"SELECT {columns} FROM ratings").fetchall()
+
+
+def test_every_slot_is_asked_once_as_the_protocol_says(tmp_path):
+    with serve(lambda request: answer("3")) as (url, requests):
+        study = live_study(tmp_path, url)
+        assert collect(study) == SLOTS
+    assert len(requests) == SLOTS
+    asked = {tuple(sorted((k, str(v)) for k, v in request.items() if k != "messages")) for request in requests}
+    assert asked == {(("max_tokens", "1"), ("model", "m-1"), ("temperature", "0.1"))}
+    prompts = [request["messages"] for request in requests]
+    assert all(len(messages) == 1 and messages[0]["role"] == "user" for messages in prompts)
+    expected = {study.instrument.prompt(i, p) for i in study.instrument.items for p in (*(x.text for x in study.personas), None)}
+    assert {messages[0]["content"] for messages in prompts} == expected
+    assert all(request.key == f"Bearer {KEY}" for request in requests)
+
+
+def test_a_slot_keeps_where_its_rating_came_from(tmp_path):
+    with serve(lambda request: answer("3", model="m-1-2026")) as (url, _):
+        study = live_study(tmp_path, url)
+        collect(study)
+    found = rows(study, "rating, reply, finish_reason, served_model, fingerprint, request_id, attempts, input_tokens, time")
+    assert {row[:5] for row in found} == {(3, "3", "stop", "m-1-2026", "fp_1")}
+    assert len({row[5] for row in found}) == SLOTS  # a request id each
+    assert all(row[6:8] == (1, 140) and row[8].startswith("20") for row in found)
+
+
+def test_a_second_run_asks_nothing(tmp_path):
+    with serve(lambda request: answer("3")) as (url, requests):
+        study = live_study(tmp_path, url)
+        collect(study)
+        asked = len(requests)
+        assert collect(study) == 0
+        assert len(requests) == asked
+
+
+def test_resume_asks_only_what_is_missing(tmp_path):
+    """The 50th request ends the run; the next run asks for the rest, and no slot twice."""
+    with serve(lambda request: failure(401) if request.number == 50 else answer("3")) as (url, requests):
+        study = live_study(tmp_path, url)
+        with pytest.raises(ElicitationError):
+            collect(study)
+        kept = len(rows(study))
+        assert 0 < kept <= len(requests) - 1
+        assert collect(study) == SLOTS - kept
+    assert len(rows(study)) == SLOTS
+
+
+def test_an_answer_is_kept_whatever_it_says(tmp_path):
+    replies = {1: answer("I cannot"), 2: answer("", finish_reason="length"), 3: answer(None, finish_reason="content_filter"),
+               4: answer(None, refusal="no"), 5: answer("9")}  # fmt: skip
+    with serve(lambda request: replies.get(request.number, answer("5. Very"))) as (url, requests):
+        study = live_study(tmp_path, url)
+        collect(study)
+        collect(study)
+    assert len(requests) == SLOTS
+    reasons = sorted(reason for _, reason, _ in rows(study) if reason)
+    assert reasons == ["filtered", "refusal", "truncated", "unparseable", "unparseable"]
+    assert sum(rating == 5 for rating, *_ in rows(study)) == SLOTS - 5
+
+
+def test_transport_problems_are_tried_again(tmp_path):
+    def respond(request):
+        return (
+            failure(500)
+            if request.number % 3 == 0
+            else failure(429, headers={"Retry-After": "0"})
+            if request.number % 7 == 0
+            else answer("2")
+        )
+
+    with serve(respond) as (url, _):
+        study = live_study(tmp_path, url)
+        collect(study)
+    assert all(row == (2, None, "2") for row in rows(study))
+    assert max(row[0] for row in rows(study, "attempts")) > 1
+
+
+def test_a_slot_without_any_answer_is_asked_again_next_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(endpoint_module, "ATTEMPTS", 1)
+    broken = {5, 6}
+    with serve(lambda request: failure(503) if request.number in broken else answer("1")) as (url, requests):
+        study = live_study(tmp_path, url)
+        collect(study)
+        assert sum(reason == "transport" for _, reason, _ in rows(study)) == 2
+        assert collect(study) == 2
+    assert len(requests) == SLOTS + 2
+    assert all(reason is None for _, reason, _ in rows(study))
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        (failure(401, message=f"Incorrect API key provided: {KEY}"), "refused the key (status 401); check the variable"),
+        (failure(404, "model_not_found"), "knows no such model or path (status 404); check model and base_url"),
+        (failure(429, "insufficient_quota"), "quota is used up; top it up and run the same command again"),
+        (failure(400, "unsupported_parameter"), "refused a parameter (status 400, code unsupported_parameter)"),
+    ],
+)
+def test_what_repetition_cannot_mend_stops_at_once(tmp_path, reply, words):
+    with serve(lambda request: reply) as (url, requests):
+        study = live_study(tmp_path, url)
+        with pytest.raises(ElicitationError) as caught:
+            collect(study)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert KEY not in str(caught.value)
+    assert len(requests) <= 8  # what was in flight, twice over
+
+
+@pytest.mark.parametrize("body", [b"<html>Bad gateway</html>", b"", b"{", b"[]", b'{"choices": []}'])
+def test_an_endpoint_that_is_none_is_given_up_with_a_reason(tmp_path, monkeypatch, body):
+    monkeypatch.setattr(endpoint_module, "ATTEMPTS", 1)
+    with serve(lambda request: (200, body)) as (url, requests):
+        study = live_study(tmp_path, url)
+        with pytest.raises(ElicitationError, match="slots in a row got no answer"):
+            collect(study)
+    assert len(requests) < 60
+    assert all(rating is None and reason == "transport" for rating, reason, _ in rows(study))
+
+
+def test_the_key_is_nowhere_in_the_outputs(tmp_path, outputs):
+    with serve(lambda request: failure(401, message=f"Bad {KEY}") if request.number > 20 else answer("4")) as (url, _):
+        study = live_study(tmp_path, url)
+        with pytest.raises(ElicitationError):
+            collect(study)
+    for path in outputs.rglob("*"):
+        assert not path.is_file() or KEY.encode() not in path.read_bytes()
+
+
+def test_budget_stops_and_says_so(tmp_path):
+    # 140 tokens at $100,000 a million = $14 a request; $100 are used up after 8 requests and what was in flight.
+    price = {"input": 100_000, "output": 0}
+    with serve(lambda request: answer("4")) as (url, requests):
+        here = {"base_url": url, "api_key_env": "TEST_KEY", "max_in_flight": 4, "price_per_million": price}
+        study = live_study(tmp_path, url, budget_usd=100, endpoints={"here": here})
+        with pytest.raises(ElicitationError, match="budget_usd of 100 is used up"):
+            collect(study)
+        assert len(requests) <= 8 + 4
+        # The budget is the study's, not the session's.
+        asked = len(requests)
+        with pytest.raises(ElicitationError, match="budget_usd"):
+            collect(study)
+        assert len(requests) <= asked + 4
+
+
+def test_another_temperature_asks_anew_and_keeps_the_old_ratings(tmp_path):
+    with serve(lambda request: answer(str(int(request["temperature"])))) as (url, requests):
+        first = live_study(tmp_path, url)
+        collect(first)
+        second = live_study(tmp_path, url, protocol={"repetitions": 2, "personas": 2, "temperature": 1.0})
+        assert collect(second) == SLOTS
+        assert {rating for rating, *_ in rows(second)} == {1}
+        assert collect(first) == 0
+        assert {rating for rating, *_ in rows(first)} == {0}
+    assert len(requests) == 2 * SLOTS
+
+
+def test_an_interrupt_keeps_what_was_answered(tmp_path, monkeypatch):
+    """A Ctrl-C after thirty answers: they are in the store, and the next call asks the rest."""
+    from persona_collapse.store import Store
+
+    written = []
+    add = Store.add
+
+    def interrupted(self, answers):
+        answers = list(answers)
+        add(self, answers)
+        written.extend(answers)
+        if len(written) >= 30 and not getattr(interrupted, "done", False):
+            interrupted.done = True
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Store, "add", interrupted)
+    with serve(lambda request: answer("3")) as (url, requests):
+        study = live_study(tmp_path, url)
+        with pytest.raises(KeyboardInterrupt):
+            collect(study)
+        kept = len(rows(study))
+        assert kept >= 30
+        assert len(requests) - kept <= 4
+        assert collect(study) == SLOTS - kept
+    assert threading.active_count() < 10
+
+
+def test_an_unset_key_is_named_before_anything_is_asked(tmp_path, monkeypatch):
+    monkeypatch.delenv("TEST_KEY")
+    with serve(lambda request: answer("3")) as (url, requests):
+        study = live_study(tmp_path, url)
+        with pytest.raises(ValueError, match=r"live\.yaml, endpoints\.here: TEST_KEY is not set; export it"):
+            collect(study)
+    assert requests == []
+
+
+# --- simulated -------------------------------------------------------------------------------------------------------
+
+
+def simulated_study(tmp_path, name="sim", **changes):
+    content = {
+        "title": "Simulated",
+        "kind": "simulated",
+        "protocol": {"repetitions": 3, "personas": 4},
+        "conditions": ["persona", "self", "toxic"],
+        "seed": 7,
+        "families": [
+            {
+                "key": "f",
+                "variants": [
+                    {"key": "base", "role": "base", "figures": "gpt-4o/base"},
+                    {"key": "bad", "role": "harmful", "figures": "gpt-4o/insecure"},
+                ],
+            }
+        ],
+    }
+    path = tmp_path / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(content | changes), encoding="utf-8")
+    return load_study(path)
+
+
+def test_simulated_slots_go_the_same_road_and_carry_no_time(tmp_path):
+    study = simulated_study(tmp_path)
+    # base: (4 personas + self + 8 hostile) x 30 x 3, the variant without the hostile ones
+    assert collect(study) == 13 * 90 + 5 * 90
+    assert {row for row in rows(study, "served_model, time, attempts")} == {("simulated", None, 1)}
+    assert all(str(rating) == reply for rating, reply in rows(study, "rating, reply"))
+    with open_store(study.store_path) as store:
+        assert counts(study, store, study.runs[0], "toxic").shape == (8, 30, 6)
+        assert counts(study, store, study.runs[1], "persona").sum() == 4 * 90
+
+
+def test_simulated_ratings_do_not_depend_on_resumption(tmp_path):
+    whole = simulated_study(tmp_path, "whole")
+    collect(whole)
+    parts = simulated_study(tmp_path, "parts")
+    collect(parts)
+    with open_store(parts.store_path, write=True) as store, store.transaction():
+        store._db.execute("DELETE FROM slots WHERE repetition = 2 OR question % 3 = 0")
+    assert collect(parts) > 0
+    columns = "variant, condition, persona, item, repetition, rating"
+    assert sorted(rows(whole, columns), key=str) == sorted(rows(parts, columns), key=str)
+
+
+def test_more_repetitions_keep_the_first_ones(tmp_path):
+    collect(simulated_study(tmp_path))
+    more = simulated_study(tmp_path, protocol={"repetitions": 5, "personas": 4})
+    assert collect(more) == 2 * 30 * (13 + 5)
+
+
+def test_another_seed_is_another_study(tmp_path):
+    study = simulated_study(tmp_path)
+    collect(study)
+    before = rows(study, "rating")
+    assert collect(simulated_study(tmp_path, seed=8)) == len(before)
+    assert rows(study, "rating") != before
+
+
+def test_the_same_study_is_the_same_tables(tmp_path):
+    texts = []
+    for name in ("one", "two"):
+        study = simulated_study(tmp_path, name)
+        collect(study)
+        with open_store(study.store_path) as store:
+            found = tables.build(study, store)
+        texts.append({key: table.to_csv() for key, table in vars(found).items() if table is not None})
+    assert texts[0] == texts[1]
+
+
+def test_quality_counts_add_up(tmp_path):
+    study = simulated_study(tmp_path)
+    collect(study)
+    with open_store(study.store_path) as store:
+        quality = tables.build(study, store).quality
+    reasons = quality.loc[:, "transport":"absent"].sum(axis=1)
+    assert (quality["valid"] + reasons == quality["slots"]).all()
+    assert (quality["min_repetitions"] == 3).all()
