@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+
 from persona_collapse.study import Study, load_study
 
 SCALE = range(6)

@@ -1,7 +1,12 @@
 """Fixtures that several test files share."""
 
 import pytest
+
+from persona_collapse import tables
+from persona_collapse.collecting import collect
 from persona_collapse.instrument import Instrument, load_instrument
+from persona_collapse.store import open_store
+from persona_collapse.study import load_study
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +21,14 @@ def outputs(tmp_path, monkeypatch):
     folder = tmp_path / "outputs"
     monkeypatch.setattr("persona_collapse.study.OUTPUTS", folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def mini(tmp_path_factory):
+    """The mini study, elicited into a folder of its own: (study, open store, tables)."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("persona_collapse.study.OUTPUTS", tmp_path_factory.mktemp("mini"))
+        study = load_study("mini")
+        collect(study)
+        with open_store(study.store_path) as store:
+            yield study, store, tables.build(study, store)

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from building import write_study
 from persona_collapse.contrasts import Estimate, change_pct, contrasts, excess_pp
 

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 import yaml
+
 from loopback import answer, failure, serve
 from persona_collapse import endpoint as endpoint_module
 from persona_collapse import tables

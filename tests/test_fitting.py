@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+
 from persona_collapse import fitting, simulation
 from persona_collapse.instrument import load_instrument
 from persona_collapse.metrics import scope_matrix

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from building import SCALE, counts_of, random_counts
 from persona_collapse import metrics
 

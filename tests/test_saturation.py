@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from building import counts_of
 from persona_collapse import saturation
 from persona_collapse.instrument import Instrument, Item

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from persona_collapse import metrics, simulation
 from persona_collapse.fitting import expected_sd
 from persona_collapse.instrument import load_instrument

@@ -4,6 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+
 from building import SCALE, counts_of, random_counts
 from persona_collapse import metrics, uncertainty
 

@@ -457,7 +457,7 @@ def persona_strip(counts: np.ndarray, instrument: Instrument, personas: tuple[Pe
         data["Outlook"] = [personas[i].attributes.get(attribute, "") for i in index] if personas else ""
     data["Foundation"] = data["foundation"].map(short)
     # A spread by rank instead of a random jitter: the same picture every time.
-    data["offset"] = [((i * 7) % 11) / 11 for i in index]
+    data["offset"] = [round(((i * 7) % 11) / 11, 3) for i in index]
     data = data.drop(columns=["persona", "foundation"])
     pick = _pick("pick_outlook", "Outlook") if attribute else None
     hover = alt.selection_point(name="hover_persona", fields=["Persona"], on="pointerover", clear="pointerout", empty=False)

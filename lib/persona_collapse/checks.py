@@ -19,6 +19,8 @@ def listing(names: Iterable[Any]) -> str:
 def closest(name: str, known: Iterable[str]) -> str:
     """A remedy for a mistyped name: the nearest known one, else all of them."""
     known = list(known)
+    if not known:
+        return "there is none to choose from"
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}?" if near else f"expected one of {listing(known)}"
 
@@ -30,8 +32,10 @@ class _Loader(yaml.SafeLoader):
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
     for position, key in enumerate(keys):
+        line = node.value[position][0].start_mark.line + 1
+        if isinstance(key, (list, dict)):
+            raise ValueError(f"line {line}: a key is {type(key).__name__}, expected a word; quote it or correct the brackets")
         if key in keys[:position]:
-            line = node.value[position][0].start_mark.line + 1
             raise ValueError(f"line {line}: key {key!r} stands twice; keep one")
     return {key: loader.construct_object(value, deep=True) for key, (_, value) in zip(keys, node.value, strict=True)}
 
@@ -46,6 +50,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         raise ValueError(f"{shown(path)}, line {line}: not YAML ({error.problem}); check indentation and quotes") from None
+    except yaml.reader.ReaderError as error:
+        place = f"character {error.position + 1}"
+        raise ValueError(f"{shown(path)}, {place}: #x{error.character:04x} is not allowed in YAML; remove it") from None
     except UnicodeDecodeError:
         raise ValueError(f"{shown(path)}: not UTF-8 text; save it as UTF-8") from None
     except ValueError as error:
@@ -69,5 +76,11 @@ def first_error(path: Path, error: ValidationError) -> str:
     elif problem["type"] == "value_error":
         text = str(problem["ctx"]["error"])
     else:
-        text = f"found {found!r}; expected: {problem['msg'][0].lower()}{problem['msg'][1:]}"
-    return f"{shown(path)}, {place or 'top level'}: {text}{more}"
+        text = f"found {_brief(found)}; expected: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+    # What the whole file's checks find names its place itself.
+    return f"{shown(path)}, {place}: {text}{more}" if place else f"{shown(path)}, {text}{more}"
+
+
+def _brief(found: Any) -> str:
+    text = repr(found)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -24,9 +25,16 @@ def fetch(study: Study) -> Path:
     partial = FETCHED / f".{study.name}.{os.getpid()}.part"
     try:
         FETCHED.mkdir(parents=True, exist_ok=True)
-        _git("clone", "--quiet", "--no-checkout", "--", source.git, str(partial), what=f"clone {source.git}")
+        shutil.rmtree(partial, ignore_errors=True)  # a killed fetch may have had this number
+        _git(
+            "clone", "--quiet", "--no-checkout", "--", source.git, str(partial),
+            what=f"clone {source.git}", remedy="check the address and the network",
+        )  # fmt: skip
         commit = source.commit or "HEAD"
-        _git("-C", str(partial), "checkout", "--quiet", "--detach", commit, what=f"check out {commit}")
+        _git(
+            "-C", str(partial), "checkout", "--quiet", "--detach", commit, "--",
+            what=f"check out {commit} of {source.git}", remedy="correct source.commit in the study file",
+        )  # fmt: skip
         if problem := _wrong(partial, source):
             raise ValueError(f"{source.git} at {commit[:12]}: {problem}; the study file expects other content")
         if target.exists():
@@ -38,7 +46,13 @@ def fetch(study: Study) -> Path:
 
 
 def _wrong(folder: Path, source: Source) -> str:
-    """What is wrong with a fetched copy; empty if every named file is there with its sum."""
+    """What is wrong with a fetched copy; empty if every named file is there with its sum (without sums: the named commit)."""
+    if not (folder / source.folder).is_dir():
+        return f"folder {source.folder} is missing"
+    head = folder / ".git" / "HEAD"
+    is_hash = source.commit is not None and re.fullmatch(r"[0-9a-f]{7,40}", source.commit)
+    if is_hash and not source.sha256 and not (head.is_file() and head.read_text().startswith(source.commit)):
+        return "another commit is checked out"
     for name, expected in source.sha256.items():
         path = folder / source.folder / name
         if not path.is_file():
@@ -49,14 +63,15 @@ def _wrong(folder: Path, source: Source) -> str:
     return ""
 
 
-def _git(*arguments: str, what: str) -> None:
+def _git(*arguments: str, what: str, remedy: str) -> None:
     try:
-        # Never ask for a password in the middle of a headless run.
-        environment = os.environ | {"GIT_TERMINAL_PROMPT": "0"}
+        # Never ask for a password in the middle of a headless run; speak the language that is read below.
+        environment = os.environ | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
         subprocess.run(["git", *arguments], check=True, capture_output=True, text=True, env=environment)
     except FileNotFoundError:
         raise OSError("git is not installed; install it, or give DATA=<folder> with the files") from None
     except subprocess.CalledProcessError as error:
         said = (error.stderr or "").strip().splitlines()
-        cause = said[-1] if said else error.returncode
-        raise OSError(f"git could not {what}: {cause}; check the address and the network") from None
+        # The last lines are advice; the first fatal one is the cause.
+        cause = next((line for line in said if line.startswith("fatal: ")), said[-1] if said else f"exit {error.returncode}")
+        raise OSError(f"git could not {what}: {cause.removeprefix('fatal: ')}; {remedy}") from None

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from persona_collapse import replies
+from persona_collapse.instrument import Instrument
 from persona_collapse.paths import shown
 from persona_collapse.store import Question, Store
 from persona_collapse.study import Run, Study
@@ -36,7 +37,7 @@ def import_run(study: Study, run: Run, store: Store) -> bool:
     files = {c: _candidates(study, run, c) for c in study.conditions(run)}
     sums = {path: hashlib.sha256(path.read_bytes()).hexdigest() for paths in files.values() for path in paths}
     origin = hashlib.sha256(
-        repr([_VERSION, study.instrument.key, [(c, p.name, sums[p]) for c in files for p in files[c]]]).encode()
+        repr([_VERSION, *_asked(study.instrument), [(c, p.name, sums[p]) for c in files for p in files[c]]]).encode()
     ).hexdigest()
     if store.origin(run.family.key, run.variant.key)[0] == origin:
         return False
@@ -46,11 +47,16 @@ def import_run(study: Study, run: Run, store: Store) -> bool:
     for condition, paths in files.items():
         _check_sum(study, paths[0], sums[paths[0]])
         read = [_read(study, path, sums[path], condition) for path in paths]
-        chosen, report[condition] = _choose(read)
+        chosen, report[condition] = _choose(read, condition)
         report[condition] |= _against_replies(chosen.rows, study.instrument.scale)
         report[condition]["absent"] = _lay_out(study, condition, chosen.rows, questions, slots)
     store.replace_run(run.family.key, run.variant.key, origin, report, questions, slots)
     return True
+
+
+def _asked(instrument: Instrument) -> tuple[str, tuple[int, int], int]:
+    """What the checks of an import depend on: another scale under the same name must not reuse what was read."""
+    return instrument.key, instrument.scale, len(instrument.items)
 
 
 def _candidates(study: Study, run: Run, condition: str) -> list[Path]:
@@ -79,14 +85,16 @@ def _check_sum(study: Study, path: Path, found: str) -> None:
 def _read(study: Study, path: Path, sha256: str, condition: str) -> _File:
     """Rows of one file, checked; a row that says the same as one before it is counted and left out."""
     where = shown(path)
-    if path.stat().st_size == 0:
-        raise ValueError(f"{where}: the file is empty; expected ratings; fetch it again")
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
     except UnicodeDecodeError:
         raise ValueError(f"{where}: not UTF-8 text; save it as UTF-8") from None
+    except pd.errors.EmptyDataError:
+        raise ValueError(f"{where}: the file is empty; expected ratings; fetch it again") from None
     except pd.errors.ParserError as error:
         raise ValueError(f"{where}: not a CSV file ({str(error).strip()}); check its quotes") from None
+    if not isinstance(table.index, pd.RangeIndex):  # pandas took the first column for row names
+        raise ValueError(f"{where}: its rows have more fields than its header names; check commas and quotes")
     needed = _NEEDED["self" if condition == "self" else "persona"]
     for column in needed:
         if column not in table:
@@ -106,7 +114,7 @@ def _read(study: Study, path: Path, sha256: str, condition: str) -> _File:
         },
         index=table.index,
     )
-    return _File(path, sha256, *_without_repeats(where, rows))
+    return _File(path, sha256, *_without_repeats(where, rows, condition))
 
 
 def _attempts(failures: pd.Series) -> pd.Series:
@@ -131,7 +139,7 @@ def _integers(where: str, table: pd.DataFrame, column: str, low: int, high: int 
     return numbers.to_numpy().astype(int)
 
 
-def _without_repeats(where: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+def _without_repeats(where: str, rows: pd.DataFrame, condition: str) -> tuple[pd.DataFrame, int]:
     """Rows with each slot once: the valid one of a pair, an error if both are valid and differ."""
     slot = ["persona", "item", "repetition"]
     if not rows.duplicated(slot).any():
@@ -139,17 +147,23 @@ def _without_repeats(where: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, int]
     valid = rows[rows["rating"] >= 0]
     clash = valid.groupby(slot)["rating"].nunique()
     if (clash > 1).any():
-        persona, item, repetition = clash[clash > 1].index[0]
-        found = valid[(valid[slot] == [persona, item, repetition]).all(axis=1)]["rating"].tolist()
+        first = clash[clash > 1].index[0]
+        found = valid[(valid[slot] == list(first)).all(axis=1)]["rating"].tolist()
         raise ValueError(
-            f"{where}: persona {persona}, item {item}, repetition {repetition} stands more than once with ratings "
-            f"{', '.join(map(str, found))}; a slot has one rating; find out which is right and remove the other"
+            f"{where}: {_named(first, condition)} stands more than once with ratings {', '.join(map(str, found))}; "
+            "a slot has one rating; find out which is right and remove the other"
         )
     kept = rows.sort_values("rating", ascending=False, kind="stable").drop_duplicates(slot).sort_index()
     return kept, len(rows) - len(kept)
 
 
-def _choose(read: list[_File]) -> tuple[_File, dict[str, Any]]:
+def _named(slot: tuple[int, int, int], condition: str) -> str:
+    """A slot as an error names it; a self file has no personas."""
+    persona, item, repetition = slot
+    return f"{'' if condition == 'self' else f'persona {persona}, '}item {item}, repetition {repetition}"
+
+
+def _choose(read: list[_File], condition: str) -> tuple[_File, dict[str, Any]]:
     """The candidate with the most valid slots (the plain name wins a tie), once all agree where they overlap."""
     chosen = max(read, key=lambda file: int((file.rows["rating"] >= 0).sum()))
     slot = ["persona", "item", "repetition"]
@@ -158,10 +172,9 @@ def _choose(read: list[_File]) -> tuple[_File, dict[str, Any]]:
         both = other.rows[other.rows["rating"] >= 0].set_index(slot)["rating"].to_frame("other").join(valid, how="inner")
         clash = both[both["other"] != both["rating"]]
         if len(clash):
-            persona, item, repetition = clash.index[0]
             raise ValueError(
-                f"{shown(other.path)} and {chosen.path.name} disagree on {len(clash)} slots, first persona {persona}, "
-                f"item {item}, repetition {repetition}: {clash['other'].iloc[0]} and {clash['rating'].iloc[0]}; "
+                f"{shown(other.path)} and {chosen.path.name} disagree on {len(clash)} slot{'s' * (len(clash) > 1)}, first "
+                f"{_named(clash.index[0], condition)}: {clash['other'].iloc[0]} and {clash['rating'].iloc[0]}; "
                 "they are not copies of one run; move the wrong one away"
             )
     described = {

@@ -82,7 +82,7 @@ class _InstrumentFile(BaseModel):
 
 def load_instrument(name: str | Path) -> Instrument:
     """Load and check an instrument by its name in params/instruments/ or by a path to a YAML file."""
-    path = INSTRUMENTS / f"{name}.yaml" if "/" not in str(name) and not str(name).endswith(".yaml") else Path(name)
+    path = INSTRUMENTS / f"{name}.yaml" if "/" not in str(name) and not str(name).endswith((".yaml", ".yml")) else Path(name)
     if not path.is_file():
         known = sorted(p.stem for p in INSTRUMENTS.glob("*.yaml"))
         raise FileNotFoundError(f"{shown(path)}: no such instrument; expected one of {checks.listing(known)}, or a path")
@@ -93,6 +93,10 @@ def load_instrument(name: str | Path) -> Instrument:
     where = shown(path)
     if found.scale.low >= found.scale.high:
         raise ValueError(f"{where}, scale: low {found.scale.low} is not below high {found.scale.high}; give two integers")
+    if found.scale.low < 0:
+        raise ValueError(
+            f"{where}, scale: low is {found.scale.low}, expected 0 or more, as a reply's sign is not read; renumber the scale"
+        )
     numbers = [item.number for item in found.items]
     if numbers != list(range(1, len(numbers) + 1)):
         raise ValueError(f"{where}, items: numbers are {numbers[:5]}...; expected 1 to {len(numbers)} in order")
@@ -120,7 +124,12 @@ def load_instrument(name: str | Path) -> Instrument:
 
 def _check_template(where: str, template: str, fields: set[str]) -> None:
     try:
-        found = {name for _, name, _, _ in Formatter().parse(template) if name is not None}
+        # A format or conversion stays part of the name, so that it is refused.
+        found = {
+            f"{name}{'!' + conversion if conversion else ''}{':' + spec if spec else ''}"
+            for _, name, spec, conversion in Formatter().parse(template)
+            if name is not None
+        }
     except ValueError as error:
         raise ValueError(f"{where}: {error}; write a literal brace twice") from None
     if found != fields:

@@ -49,7 +49,7 @@ def load_personas(name: str | Path, first: int | None = None) -> tuple[Persona, 
 
 def _from_json(path: Path) -> list[tuple[str, dict[str, str]]]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8-sig"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{shown(path)}: not JSON ({error}); expected a list of strings") from None
     if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
@@ -64,7 +64,16 @@ def _from_csv(path: Path) -> list[tuple[str, dict[str, str]]]:
             columns = reader.fieldnames or []
             if "persona" not in columns:
                 raise ValueError(f"{shown(path)}: columns {checks.listing(columns)}; expected one called 'persona'")
-            rows = list(reader)
+            rows = []
+            for row in reader:
+                if None in row:
+                    raise ValueError(
+                        f"{shown(path)}, line {reader.line_num}: more fields than the {len(columns)} columns; "
+                        "put a text that holds a comma in double quotes"
+                    )
+                rows.append(row)
+    except csv.Error as error:
+        raise ValueError(f"{shown(path)}: not CSV ({error}); check its double quotes") from None
     except UnicodeDecodeError:
         raise ValueError(f"{shown(path)}: not UTF-8 text; save it as UTF-8") from None
     others = [column for column in columns if column != "persona"]

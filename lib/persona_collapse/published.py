@@ -32,6 +32,12 @@ def as_printed(value: float, printed: str) -> str:
     return str(Decimal(f"{value:.12f}").quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP))
 
 
+def _off(value: float, printed: str) -> Decimal:
+    """How far a number is from a printed one, in units of the last printed digit."""
+    digits = len(printed.partition(".")[2])
+    return abs(Decimal(as_printed(value, printed)) - Decimal(printed)).scaleb(digits)
+
+
 def band(study: Study) -> tuple[float, float] | None:
     """The published band of S of frontier models, if the study names printed figures."""
     if study.file.published is None:
@@ -71,17 +77,19 @@ def check(file: str, metrics: pd.DataFrame, contrasts: pd.DataFrame, profiles: p
     rows = []
     for row in figures(file)["printed"]:
         value = computed.get((row["family"], row["variant"], row["scope"], row["metric"]))
-        if value is None or not np.isfinite(value):
+        if value is None:
             agrees, note = False, "not computed: this study lacks the run"
+        elif not np.isfinite(value):
+            agrees, note = False, f"the ratings give {value}"
         elif "full" in row:
             ratio = value / row["full"]
             agrees, note = abs(ratio - 1) <= SE_TOLERANCE, f"bootstrap; {ratio:.3f} of the full-precision {row['full']:.6g}"
         else:
-            agrees = as_printed(value, row["printed"]) == row["printed"].replace("-0", "0")
-            agrees = agrees or Decimal(as_printed(value, row["printed"])) == Decimal(row["printed"])
-            note = ""
-        if not agrees and "slip" in row and value is not None:
-            note = f"known slip; {row['slip']}; exact {value:.4f}"
+            off = _off(value, row["printed"])
+            agrees, note = off == 0, ""
+            # Every known slip is one unit of the last digit; a value farther off is a disagreement of its own.
+            if off == 1 and "slip" in row:
+                note = f"known slip; {row['slip']}; exact {value:.4f}"
         keys = [row[name] for name in ("table", "family", "variant", "scope", "metric", "printed")]
         rows.append((*keys, np.nan if value is None else value, bool(agrees), note))
     return pd.DataFrame(rows, columns=COLUMNS)

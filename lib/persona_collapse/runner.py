@@ -188,7 +188,7 @@ def _papermill(job: Job, output: Path) -> None:
         papermill.execute_notebook(
             str(job.source), str(output), parameters=job.parameters, kernel_name="python3", progress_bar=False,
             log_output=False, cwd=str(NOTEBOOKS), start_timeout=START_TIMEOUT, execution_timeout=CELL_TIMEOUT,
-            kernel_manager_class=ThisPython,
+            kernel_manager_class=ThisPython, language="python",
         )  # fmt: skip
 
 
@@ -215,7 +215,9 @@ def _tidy(notebook: Any, job: Job) -> None:
     """Keep what was computed and from what; drop clock times and machine paths, so that the same is the same bytes."""
     notebook.metadata.pop("papermill", None)
     notebook.metadata["persona_collapse"] = job.key
-    for cell in notebook.cells:
+    for number, cell in enumerate(notebook.cells):
+        # papermill gives the cell it adds a random id.
+        cell["id"] = f"cell-{number}"
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)
 

@@ -90,10 +90,12 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
         elif not path.is_file():
             raise FileNotFoundError(f"{shown(path)}: no ratings yet; run `make elicit STUDY={path.parent.name}` first")
-        mode = "rwc" if write else "ro"
+        # A reader may have to undo what a killed writer left open, so it is held back by query_only, not by the mode.
+        mode = "rwc" if write else "rw"
         self._db = sqlite3.connect(f"{path.as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=30)
         try:
             self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute(f"PRAGMA query_only = {not write}")
             if write and not self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
                 with self.transaction():
                     for statement in _SCHEMA.split(";\n"):
@@ -324,8 +326,8 @@ class Store:
         numbers = sorted(row[-1] for row in rows)
         if numbers:
             slots = self._db.execute(
-                "SELECT repetition, rating, reason, reply, served_model, time FROM ratings WHERE family = ? AND variant = ? "
-                "ORDER BY condition, persona, item, repetition",
+                "SELECT condition, persona, item, repetition, rating, reason, reply, served_model, time FROM ratings "
+                "WHERE family = ? AND variant = ? ORDER BY condition, persona, item, repetition",
                 (family, variant),
             )
             while block := slots.fetchmany(20_000):
@@ -349,8 +351,7 @@ def _named(path: Path, error: sqlite3.DatabaseError) -> Exception:
 def open_store(path: Path, *, write: bool = False) -> Iterator[Store]:
     """A store that is closed again; read only unless `write`."""
     try:
-        opened = Store(path, write=write)
-    except sqlite3.OperationalError as error:
-        raise _named(path, error) from None
-    with closing(opened) as store:
-        yield store
+        with closing(Store(path, write=write)) as store:
+            yield store
+    except sqlite3.DatabaseError as error:
+        raise _named(path, error) from error

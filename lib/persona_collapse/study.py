@@ -1,13 +1,14 @@
 """Study files: what is asked of whom, checked whole before anything runs."""
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from persona_collapse import checks
 from persona_collapse.instrument import Instrument, load_instrument
@@ -28,7 +29,7 @@ _ONLY = {
 
 
 class _Checked(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Price(_Checked):
@@ -41,10 +42,18 @@ class Price(_Checked):
 class Endpoint(_Checked):
     """An OpenAI-compatible endpoint; the key itself is never in a file, only the name of its environment variable."""
 
-    base_url: str
+    base_url: Annotated[str, Field(pattern=r"^https?://")]
     api_key_env: str
     max_in_flight: Annotated[int, Field(ge=1)] = 32
     price_per_million: Price | None = None
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _is_a_name(cls, text: str) -> str:
+        # The text itself is not shown: it may be a key that was put where its variable's name belongs.
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text):
+            raise ValueError("is not the name of an environment variable; give the name, never the key itself")
+        return text
 
 
 class Protocol(_Checked):
@@ -298,7 +307,7 @@ def load_study(name: str | Path, data: str | Path | None = None, *, files: bool 
     path = study_path(name)
     if not path.is_file():
         known = sorted(p.stem for p in STUDIES.glob("*.yaml"))
-        raise FileNotFoundError(f"{shown(path)}: no such study; {checks.closest(path.stem, known)} A path works too.")
+        raise FileNotFoundError(f"{shown(path)}: no such study (a path works too); {checks.closest(path.stem, known)}")
     try:
         file = StudyFile.model_validate(checks.read_yaml(path))
     except ValidationError as error:
@@ -319,8 +328,18 @@ def load_study(name: str | Path, data: str | Path | None = None, *, files: bool 
         # Costs nothing and finds a misspelt run before half a study has been made.
         from persona_collapse.simulation import load_respondent
 
-        for run in (v for family in file.families for v in family.variants):
-            load_respondent(run.figures or "", instrument)
+        for i, family in enumerate(file.families):
+            for j, variant in enumerate(family.variants):
+                where = f"{shown(path)}, families[{i}].variants[{j}].figures"
+                try:
+                    respondent = load_respondent(variant.figures or "", instrument)
+                except ValueError as error:
+                    raise ValueError(f"{where}: {error}") from None
+                if "toxic" in file.conditions and variant.role == "base" and respondent.toxic is None:
+                    raise ValueError(
+                        f"{where}: {variant.figures!r} has none for the condition toxic; "
+                        "name those of a base, or leave toxic out of conditions"
+                    )
     return Study(path, file, folder, instrument, personas, toxic)
 
 
@@ -337,7 +356,7 @@ def check_keys(study: Study) -> None:
 
 def _beside(path: Path, name: str) -> str | Path:
     """A file named by a path is relative to the study file; a bare name is one of ours."""
-    return (path.parent / name).resolve() if "/" in name or name.endswith((".yaml", ".csv", ".json")) else name
+    return (path.parent / name).resolve() if "/" in name or name.endswith((".yaml", ".yml", ".csv", ".json")) else name
 
 
 def _data_folder(path: Path, file: StudyFile, data: str | Path | None) -> Path:

@@ -1,0 +1,179 @@
+"""How long the published analysis takes: a plain implementation and ours, on the same files in one run.
+
+Files to tables, overall and five foundations, with the published standard errors. Without --data the files are simulated
+ratings in the layout of the published ones.
+"""
+
+import argparse
+import csv
+import statistics
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from persona_collapse import collecting, tables
+from persona_collapse import study as studies
+from persona_collapse.instrument import load_instrument
+from persona_collapse.metrics import scope_matrix, scopes
+from persona_collapse.store import open_store
+from persona_collapse.study import Study, load_study
+
+PERSONA_DRAWS, RESPONSE_DRAWS = 2000, 400
+
+
+def plain(path: Path, *, whole_cells: bool) -> dict[tuple[str, str], tuple[float, float]]:
+    """S and within_sd of one file with published standard errors, cell by cell and draw by draw.
+
+    With `whole_cells` all draws of a cell are taken at once, as a careful author would; without, one after another.
+    """
+    instrument = load_instrument("mfq30")
+    cells: dict[tuple[int, int], list[int]] = defaultdict(list)
+    with path.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            if int(row["rating"]) >= 0:
+                cells[int(row["persona_id"]), int(row["question_id"])].append(int(row["rating"]))
+    personas, items = sorted({p for p, _ in cells}), [item.number for item in instrument.items]
+    personas = [p for p in personas if all((p, q) in cells for q in items)]
+    rng = np.random.default_rng(1)
+    found = {}
+    mean = {key: statistics.fmean(ratings) for key, ratings in cells.items()}
+    sd = {key: statistics.stdev(ratings) if len(ratings) > 1 else 0.0 for key, ratings in cells.items()}
+    again = _whole_cells(cells, rng) if whole_cells else _one_by_one(cells, rng)
+    for scope in scopes(instrument):
+        own = [i.number for i in instrument.items if scope in ("overall", i.foundation)]
+        s = statistics.fmean(statistics.stdev(mean[p, q] for p in personas) for q in own)
+        within = statistics.fmean(sd[p, q] for p in personas for q in own)
+        means = np.array([[mean[p, q] for q in own] for p in personas])
+        sds = np.array([[sd[p, q] for q in own] for p in personas])
+        drawn = []
+        for _ in range(PERSONA_DRAWS):
+            pick = rng.integers(len(personas), size=len(personas))
+            drawn.append((means[pick].std(axis=0, ddof=1).mean(), sds[pick].mean()))
+        means = np.array([[again[0][p, q] for q in own] for p in personas])
+        sds = np.array([[again[1][p, q] for q in own] for p in personas])
+        answered = [(means[:, :, d].std(axis=0, ddof=1).mean(), sds[:, :, d].mean()) for d in range(RESPONSE_DRAWS)]
+        se = np.hypot(np.std(drawn, axis=0, ddof=1), np.std(answered, axis=0, ddof=1))
+        found[scope, "susceptibility"] = s, float(se[0])
+        found[scope, "within_sd"] = within, float(se[1])
+    return found
+
+
+def _one_by_one(cells: dict, rng: np.random.Generator) -> tuple[dict, dict]:
+    means, sds = defaultdict(list), defaultdict(list)
+    for _ in range(RESPONSE_DRAWS):
+        for key, ratings in cells.items():
+            drawn = [ratings[i] for i in rng.integers(len(ratings), size=len(ratings)).tolist()]
+            centre = sum(drawn) / len(drawn)
+            means[key].append(centre)
+            square = sum((x - centre) ** 2 for x in drawn)
+            sds[key].append((square / (len(drawn) - 1)) ** 0.5 if len(drawn) > 1 else 0.0)
+    return means, sds
+
+
+def _whole_cells(cells: dict, rng: np.random.Generator) -> tuple[dict, dict]:
+    means, sds = {}, {}
+    for key, ratings in cells.items():
+        drawn = np.array(ratings)[rng.integers(len(ratings), size=(RESPONSE_DRAWS, len(ratings)))]
+        means[key] = drawn.mean(axis=1)
+        sds[key] = drawn.std(axis=1, ddof=1) if len(ratings) > 1 else np.zeros(RESPONSE_DRAWS)
+    return means, sds
+
+
+def ours(study: Study) -> tuple[float, dict[tuple[str, str, str], tuple[float, float]]]:
+    """Seconds and numbers of the project's own road: files to store to every table."""
+    began = time.perf_counter()
+    collecting.collect(study)
+    with open_store(study.store_path) as store:
+        found = tables.build(study, store)
+        tables.write(study, found)
+    took = time.perf_counter() - began
+    rows = found.metrics.itertuples()
+    return took, {(f"{r.family}/{r.variant}", r.scope, r.metric): (r.value, r.se) for r in rows}
+
+
+def counting(study: Study, folder: Path) -> float:
+    """Seconds from files to the same metrics without a store: what the statistics alone cost."""
+    import pandas as pd
+
+    from persona_collapse import metrics
+    from persona_collapse.uncertainty import published_se
+
+    began = time.perf_counter()
+    weights = scope_matrix(study.instrument)
+    for run in study.runs:
+        table = pd.read_csv(folder / str(run.variant.persona), usecols=["persona_id", "question_id", "rating"])
+        table = table[table["rating"] >= 0].to_numpy()
+        shape = (table[:, 0].max() + 1, len(study.instrument.items), len(study.instrument.categories))
+        place = np.ravel_multi_index((table[:, 0], table[:, 1] - 1, table[:, 2]), shape)
+        counts = np.bincount(place, minlength=np.prod(shape)).reshape(shape)
+        metrics.published(counts, study.instrument.categories, weights)
+        published_se(counts, study.instrument.categories, weights)
+    return time.perf_counter() - began
+
+
+def simulated_files(folder: Path) -> Path:
+    """The demo study's ratings as CSV files, and a study file that imports them."""
+    demo = load_study("demo")
+    collecting.collect(demo)
+    families = []
+    with open_store(demo.store_path) as store:
+        for family in demo.file.families:
+            variants = []
+            for variant in family.variants:
+                name = f"{family.key}-{variant.key}.csv"
+                with (folder / name).open("w", newline="", encoding="utf-8") as file:
+                    writer = csv.writer(file)
+                    writer.writerow(["persona_id", "question_id", "run_index", "rating", "failures", "response", "collected_at"])
+                    rows = store.ratings(family.key, variant.key, "persona")
+                    writer.writerows([*row, 0, row[3], "2026-01-01T00:00:00.000000"] for row in rows)
+                variants.append({"key": variant.key, "role": variant.role, "persona": name})
+            families.append({"key": family.key, "variants": variants})
+    path = folder / "bench.yaml"
+    path.write_text(yaml.safe_dump({"title": "Benchmark", "kind": "imported", "families": families}), encoding="utf-8")
+    return path
+
+
+def main() -> None:
+    """Measure and print; exits with 1 if the numbers of the two do not agree."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, help="folder with the published ratings")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        if options.data:
+            study, what = load_study("published", options.data), "published ratings"
+        else:
+            study, what = load_study(simulated_files(folder)), "simulated ratings of the demo study"
+        data = study.data or folder
+        studies.OUTPUTS = folder / "outputs"  # a store of its own, so that nothing is read twice
+        runs = [run for run in study.runs if run.variant.role != "alternate"]
+        print(f"{len(runs)} runs, {what}; files to S, R and within_sd, six scopes, published standard errors")
+        mine, numbers = ours(study)
+        bare = counting(study, data)
+        print(f"  ours, files to store to every table   {mine:8.2f} s")
+        print(f"  ours, the same metrics without store  {bare:8.2f} s")
+        agree = True
+        for name, whole in (("draws of a cell at once", True), ("loops over cells and draws", False)):
+            began, worst = time.perf_counter(), 0.0
+            for run in runs:
+                for (scope, metric), (value, se) in plain(data / str(run.variant.persona), whole_cells=whole).items():
+                    own, own_se = numbers[run.key, scope, metric]
+                    agree &= abs(own - value) <= 1e-9 * max(1, abs(value))
+                    worst = max(worst, abs(own_se / se - 1))
+            took = time.perf_counter() - began
+            print(
+                f"  plain, {name:<28} {took:8.2f} s  = {took / mine:5.1f} x ours, {took / bare:6.1f} x without store; "
+                f"standard errors within {100 * worst:.1f} %",
+                flush=True,
+            )
+        print("values agree to 1e-9" if agree else "VALUES DISAGREE")
+        sys.exit(0 if agree else 1)
+
+
+if __name__ == "__main__":
+    main()

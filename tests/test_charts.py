@@ -1,0 +1,140 @@
+"""Every figure: stable bytes, valid Vega-Lite, marked when simulated, described for those who cannot see it."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import vl_convert
+
+from persona_collapse import charts, collecting, published, tables, teaching
+
+
+@pytest.fixture(scope="module")
+def figures(mini):
+    """Every figure of the report and of the run notebooks, by name."""
+    study, store, found = mini
+    run = study.run("gpt-4o", "insecure")
+    cells = collecting.counts(study, store, run, "persona")
+    toxic = {family.key: tables.toxic_profile(study, found.profiles, family.key) for family in study.file.families}
+    band = published.band(study)
+    charts.use_theme()
+    return {
+        "levels": charts.levels(found.metrics, study, "susceptibility", band),
+        "levels without band": charts.levels(found.metrics, study, "robustness"),
+        "changes": charts.changes(found.contrasts, study, "within_sd"),
+        "foundation changes": charts.foundation_changes(found.contrasts, study, "susceptibility"),
+        "collapse map": charts.collapse_map(found.metrics, study, band),
+        "self profiles": charts.self_profiles(found.profiles, study, toxic),
+        "rating shares": charts.rating_shares(found.saturation, study, "self"),
+        "cell means": charts.cell_map(cells, study.instrument, study.personas, study, "mean"),
+        "cell SDs": charts.cell_map(cells, study.instrument, study.personas, study, "sd"),
+        "persona strip": charts.persona_strip(cells, study.instrument, study.personas, study),
+        "foundation levels": charts.foundation_levels(tables.run_metrics(study, store, run), study),
+        "control": charts.collapse_control(*teaching.carry(study, "gpt-4o", steps=3), study),
+    }
+
+
+NAMES = [
+    "levels", "levels without band", "changes", "foundation changes", "collapse map", "self profiles", "rating shares",
+    "cell means", "cell SDs", "persona strip", "foundation levels", "control",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_figure_is_drawn_described_and_marked(figures, name):
+    spec = charts.spec(figures[name])
+    text = json.dumps(spec, allow_nan=False)  # NaN is not JSON and would break the page
+    assert spec["$schema"].endswith("/v5.json")
+    assert len(spec["description"]) > 20 and spec["description"].endswith("Simulated ratings.")
+    assert len(spec["usermeta"]["caption"]) > 20
+    assert charts.SIMULATED in spec["title"]["subtitle"]
+    assert "<svg" in vl_convert.vegalite_to_svg(text)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_numbers_have_six_significant_digits_at_most(figures, name):
+    for rows in charts.spec(figures[name])["datasets"].values():
+        for value in (v for row in rows for v in row.values() if isinstance(v, float)):
+            assert value == float(f"{value:.6g}")
+
+
+def test_real_ratings_are_not_marked_as_simulated(figures, mini):
+    study, _, found = mini
+    real = type(study)(**{**vars_of(study), "file": study.file.model_copy(update={"kind": "imported"})})
+    spec = charts.spec(charts.levels(found.metrics, real, "susceptibility"))
+    assert "imulated" not in json.dumps(spec["title"]) + spec["description"]
+
+
+def vars_of(study):
+    return {name: getattr(study, name) for name in ("path", "file", "data", "instrument", "personas", "toxic")}
+
+
+def test_a_variant_looks_alike_in_colour_shape_and_dash_everywhere(figures):
+    def looks(name):
+        found = {}
+
+        def walk(node):
+            if isinstance(node, dict):
+                if node.get("field") == "Variant" and "range" in node.get("scale", {}):
+                    for variant, value in zip(node["scale"]["domain"], node["scale"]["range"], strict=True):
+                        found.setdefault(variant, set()).add(json.dumps(value))
+                for value in node.values():
+                    walk(value)
+            elif isinstance(node, list):
+                for value in node:
+                    walk(value)
+
+        walk(charts.spec(figures[name]))
+        return {v: found[v] for v in ("base", "secure", "insecure")}
+
+    for name in ("levels", "changes", "collapse map"):
+        assert looks(name) == looks("levels")
+        # colour and shape both tell the three variants apart, so the figure is readable in grey
+        assert len(set().union(*looks(name).values())) == 6
+
+
+def test_an_infinite_r_is_said_and_leaves_no_hole_in_the_json(mini):
+    study, _, found = mini
+    metrics = found.metrics.copy()
+    base = (metrics["family"] == "gpt-4o") & (metrics["variant"] == "base") & (metrics["metric"] == "robustness")
+    metrics.loc[base, ["value", "se", "lo", "hi"]] = [np.inf, np.nan, np.nan, np.nan]
+    spec = charts.spec(charts.levels(metrics, study, "robustness"))
+    json.dumps(spec, allow_nan=False)
+    assert "Without a bar: GPT-4o base (no finite value)" in spec["usermeta"]["caption"]
+    assert "GPT-4o" not in json.dumps(
+        [row for row in first_rows(charts.collapse_map(metrics, study)) if row["Variant"] == "base"]
+    )
+
+
+def first_rows(chart):
+    return max(charts.spec(chart)["datasets"].values(), key=lambda rows: "S" in rows[0] and "step" not in rows[0])
+
+
+SCRIPT = """
+import json, hashlib
+import pandas as pd
+from persona_collapse import charts
+from persona_collapse.study import load_study
+charts.use_theme()
+study = load_study("mini")
+metrics = pd.read_csv({path!r})
+print(hashlib.sha256(json.dumps(charts.spec(charts.collapse_map(metrics, study))).encode()).hexdigest())
+"""
+
+
+def test_the_same_bytes_in_every_process(mini, tmp_path):
+    path = tmp_path / "metrics.csv"
+    mini[2].metrics.to_csv(path, index=False)
+    run = [sys.executable, "-c", SCRIPT.format(path=str(path))]
+    found = {
+        subprocess.run(run, capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": seed}).stdout for seed in "12"
+    }
+    assert len(found) == 1
+
+
+def test_the_notebook_bundle_is_what_jupyterlab_draws_offline(figures):
+    bundle = charts._render(charts.spec(figures["changes"]))
+    assert set(bundle) == {"application/vnd.vegalite.v5+json", "text/plain"}
+    assert bundle["text/plain"].startswith("<chart: Dot plot")

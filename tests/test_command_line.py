@@ -1,0 +1,157 @@
+"""Commands: what goes wrong is one line on stderr and a non-zero status, with nothing half-written."""
+
+import os
+
+import pytest
+import yaml
+
+from persona_collapse import __main__ as commands
+
+GOOD = "persona_id,question_id,run_index,rating\n" + "".join(
+    f"{p},{q},{i},{(p + q + i) % 6}\n" for p in range(3) for q in range(1, 31) for i in (1, 2)
+)
+
+
+@pytest.fixture
+def imported(tmp_path, outputs):
+    """A small imported study on disk; returns a function that changes its file and says where it is."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "base.csv").write_text(GOOD)
+    content = {
+        "title": "Small", "kind": "imported",
+        "families": [{"key": "f", "variants": [{"key": "base", "role": "base", "persona": "base.csv"}]}],
+    }  # fmt: skip
+
+    def write(**changes):
+        path = tmp_path / "small.yaml"
+        path.write_text(yaml.safe_dump(content | changes), encoding="utf-8")
+        return path
+
+    return write
+
+
+def fails(capsys, *arguments):
+    """Run a command that must fail; returns its only line."""
+    status = commands.main([str(a) for a in arguments])
+    captured = capsys.readouterr()
+    assert status == 1
+    assert captured.err.count("\n") == 1 and captured.err.startswith("error: ")
+    assert "Traceback" not in captured.err + captured.out
+    return captured.err.strip().removeprefix("error: ")
+
+
+def test_unknown_study(capsys):
+    assert fails(capsys, "report", "--study", "demmo") == (
+        "params/studies/demmo.yaml: no such study (a path works too); did you mean 'demo'?"
+    )
+
+
+def test_published_without_its_files_says_how_to_get_them(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr("persona_collapse.study.FETCHED", tmp_path)
+    assert "run `make published` to fetch them, or give DATA=<folder>" in fails(capsys, "report", "--study", "published")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"titel": "x"}, "small.yaml, titel: unknown key 'titel'; remove it or correct its spelling"),
+        ({"families": [{"key": "f", "variants": [{"key": "a", "role": "harmful", "persona": "base.csv"}]}]}, "0 variants of role base"),
+        (
+            {"families": [{"key": "f", "variants": [
+                {"key": "base", "role": "base", "persona": "base.csv"},
+                {"key": "bad", "role": "harmful", "control": "secur", "persona": "base.csv"},
+                {"key": "secure", "role": "control", "persona": "base.csv"},
+            ]}]},
+            "control 'secur' does not exist in family 'f' as a variant of role control; did you mean 'secure'?",
+        ),
+        ({"families": [{"key": "f", "variants": [{"key": "base", "role": "base", "persona": "gone.csv"}]}]}, "gone.csv does not exist in"),
+    ],
+)  # fmt: skip
+def test_a_wrong_study_file(capsys, imported, tmp_path, outputs, changes, words):
+    assert words in fails(capsys, "report", "--study", imported(**changes), "--data", tmp_path / "data")
+    assert not outputs.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "the file is empty"),
+        ("persona_id,question_id,rating\n0,1,3\n", "no column 'run_index'"),
+        (GOOD.replace("0,1,1,2\n", "0,1,1,7\n"), "row 1: rating is '7'; expected an integer from 0 to 5, or -1 for none"),
+        (GOOD + "0,1,1,5\n", "persona 0, item 1, repetition 1 stands more than once with ratings"),
+    ],
+)
+def test_a_wrong_file_of_ratings(capsys, imported, tmp_path, outputs, content, words):
+    (tmp_path / "data" / "base.csv").write_text(content)
+    assert words in fails(capsys, "elicit", "--study", imported(), "--data", tmp_path / "data")
+    assert not list(outputs.rglob("*.csv")) and not list(outputs.rglob("*.html"))
+
+
+def test_outputs_that_cannot_be_written(capsys, imported, tmp_path, outputs):
+    outputs.write_text("a file where a folder should be")
+    line = fails(capsys, "report", "--study", imported(), "--data", tmp_path / "data")
+    assert "outputs" in line and line.endswith("check the path")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a small file system")
+def test_a_full_disk_loses_nothing(capsys, imported, tmp_path, outputs):
+    """An import onto a file system of 40 kB fails in one line; after space is made the same command goes through."""
+    outputs.mkdir()
+    if os.system(f"mount -t tmpfs -o size=40k tmpfs {outputs} 2>/dev/null"):
+        pytest.skip("this sandbox does not let root mount")
+    try:
+        line = fails(capsys, "elicit", "--study", imported(), "--data", tmp_path / "data")
+        assert "disk is full; free some space and run the same command again, nothing is lost" in line
+        assert os.system(f"mount -o remount,size=4m {outputs}") == 0
+        assert commands.main(["elicit", "--study", str(imported()), "--data", str(tmp_path / "data")]) == 0
+    finally:
+        os.system(f"umount {outputs}")
+
+
+def test_unset_key(capsys, tmp_path, outputs, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    assert fails(capsys, "elicit", "--study", "openai-example") == (
+        "params/studies/openai-example.yaml, endpoints.openai: OPENAI_API_KEY is not set; export it, or use the demo study, "
+        "which needs no key"
+    )
+    assert not outputs.exists()
+
+
+def test_another_study_file_of_the_same_name_is_refused(capsys, imported, tmp_path, outputs):
+    assert commands.main(["elicit", "--study", str(imported()), "--data", str(tmp_path / "data")]) == 0
+    capsys.readouterr()
+    other = tmp_path / "elsewhere"
+    other.mkdir()
+    (other / "small.yaml").write_text(imported().read_text())
+    assert "rename one of the two study files, or move that folder away" in fails(
+        capsys, "elicit", "--study", other / "small.yaml", "--data", tmp_path / "data"
+    )
+
+
+def test_elicit_says_what_was_new(capsys, imported, tmp_path):
+    arguments = ["elicit", "--study", str(imported()), "--data", str(tmp_path / "data")]
+    assert [commands.main(arguments), commands.main(arguments)] == [0, 0]
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.endswith("ratings.sqlite: 1 runs read") and second.endswith("nothing was missing")
+
+
+def test_clean_keeps_ratings_that_were_bought(capsys, imported, tmp_path, outputs, monkeypatch):
+    monkeypatch.setattr(commands, "OUTPUTS", outputs)
+    commands.main(["elicit", "--study", str(imported()), "--data", str(tmp_path / "data")])
+    (outputs / "small" / "report.html").write_text("x")
+    (outputs / "demo").mkdir()
+    commands.main(["clean"])
+    assert sorted(p.relative_to(outputs).as_posix() for p in outputs.rglob("*")) == ["small", "small/ratings.sqlite"]
+
+
+def test_verify_without_a_report_says_what_to_do(capsys, outputs):
+    assert "no executed notebooks; run `make report STUDY=mini` first" in fails(capsys, "verify", "--study", "mini")
+
+
+def test_an_interrupt_is_said_and_has_its_own_status(capsys, monkeypatch):
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "load_study", interrupted)
+    assert commands.main(["report"]) == 130
+    assert "the same command goes on from there" in capsys.readouterr().err

@@ -1,0 +1,121 @@
+"""Sentences computed from numbers: they say what the numbers say, and nothing when there is nothing."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from building import counts_of, write_study
+from persona_collapse import findings
+
+
+@pytest.fixture
+def study(tmp_path):
+    variants = [("base", "base", None), ("ok", "control", None), ("bad", "harmful", "ok")]
+    return write_study(tmp_path, {"a": variants, "b": variants})
+
+
+def contrasts_of(rows):
+    columns = "family variant control scope metric quantity method value lo hi".split()
+    return pd.DataFrame(
+        [(f, v, c, "overall", "susceptibility", q, "published", x, x - w, x + w) for f, v, c, q, x, w in rows], columns=columns
+    )
+
+
+def test_a_change_names_direction_average_and_largest(study):
+    table = contrasts_of([
+        ("a", "bad", "", "change_pct", 50.0, 10), ("b", "bad", "", "change_pct", 5.0, 10), ("mean", "bad", "", "change_pct", 27.5, 1),
+        ("a", "ok", "", "change_pct", -3.0, 10), ("b", "ok", "", "change_pct", np.nan, 1), ("mean", "ok", "", "change_pct", np.nan, 1),
+    ])  # fmt: skip
+    ok, bad = findings.change(table, study, "susceptibility").splitlines()
+    assert bad == (
+        "- **bad**: S rises in 2 of 2 families and falls in 0; on average +27.5 %; the published interval excludes no change "
+        "in 1. Largest: a, +50.0 %."
+    )
+    # A family without a finite change is not counted, and one family has no average.
+    assert ok.startswith("- **ok**: S rises in 0 of 1 families and falls in 1; the published interval excludes no change in 0.")
+
+
+def test_excess_says_what_cannot_be_told_from_none(study):
+    table = contrasts_of([("a", "bad", "ok", "excess_pp", 50.0, 10), ("b", "bad", "ok", "excess_pp", 5.0, 10)])
+    assert findings.excess(table, study, "susceptibility") == (
+        "Beyond the matched control, S changes by a +50.0 pp; b +5.0 pp (cannot be told from none)."
+    )
+    assert "names a matched control" in findings.excess(table[:0], study, "susceptibility")
+
+
+def metrics_of(value, se=0.1):
+    scopes = ["overall", "A", "B"]
+    return pd.DataFrame({"metric": "robustness", "scope": scopes, "value": value, "se": se})
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ([2.0, 3.0, 1.0], "**R = 2.00** ± 0.10 (published SE). Largest for A (3.00), smallest for B (1.00)."),
+        ([np.inf, np.inf, np.inf], "**R is infinite**: no rating varies"),
+        ([np.nan, np.nan, np.nan], "**R does not exist for this run**"),
+    ],
+)
+def test_a_level_is_said_with_its_error_or_why_there_is_none(value, words):
+    assert findings.level(metrics_of(value), "robustness").startswith(words)
+
+
+def quality_row(**changes):
+    reasons = ["transport", "wrong_server", "filtered", "refusal", "truncated", "low_mass", "unparseable", "invalid", "absent"]
+    row = {"family": "a", "variant": "base", "condition": "persona", "slots": 100, "valid": 100, **dict.fromkeys(reasons, 0)}
+    row |= {"min_repetitions": 5, "max_repetitions": 5, "personas_used": 10, "personas_dropped": 0}
+    row |= {"first_date": None, "last_date": None, "stack": "here"}
+    return row | changes
+
+
+def test_missing_ratings_are_counted_by_reason():
+    table = pd.DataFrame([quality_row(valid=90, transport=8, unparseable=2, personas_dropped=1)])
+    assert findings.quality(table) == (
+        "90 of 100 slots hold a rating (transport: 8, unparseable: 2); **1** personas lack a rating for some item and are left "
+        "out of S and R."
+    )
+
+
+def test_a_run_without_any_rating_is_a_result():
+    assert "**This run never gave a rating**" in findings.quality(pd.DataFrame([quality_row(valid=0, invalid=100)]))
+
+
+def test_cautions_name_stack_dates_personas_and_repetitions(study):
+    base = dict(first_date="2025-10-01T10:00:00", last_date="2025-10-02T10:00:00")
+    rows = [
+        quality_row(**base),
+        quality_row(variant="ok", first_date="2025-10-05T10:00:00", last_date="2025-10-06T10:00:00"),
+        quality_row(variant="bad", stack="there", first_date="2026-03-01T10:00:00", last_date="2026-03-02T10:00:00",
+                    personas_used=9, max_repetitions=15),
+        *(quality_row(family="b", variant=v, **base) for v in ("base", "ok", "bad")),
+    ]  # fmt: skip
+    # 2025-10-02 to 2026-03-01 are 150 days; three days apart is nothing to say.
+    assert findings.cautions(pd.DataFrame(rows), study).splitlines()[2:] == [
+        "- a bad: served by there, the base by here; collected 150 days apart; 9 personas against 10; up to 15 repetitions against 5"
+    ]
+
+
+def test_runs_that_agree_need_no_caution(study):
+    rows = [quality_row(family=f, variant=v) for f in "ab" for v in ("base", "ok", "bad")]
+    assert findings.cautions(pd.DataFrame(rows), study) == "Base and variants agree in stack, date, personas and repetitions."
+
+
+def test_steadiness_of_cells(study):
+    # SDs: sqrt2, 0, 0, 0 -> 75 % never vary; the liveliest tenth (one cell) carries everything.
+    counts = counts_of([[[0, 2], [4, 4]], [[3, 3], [5, 5]]])
+    assert findings.steady(counts, study) == (
+        "75 % of the cells with two ratings or more never vary; the liveliest tenth of cells carries 100 % of the within-persona SD."
+    )
+    assert "No cell has two ratings" in findings.steady(counts_of([[[1]]]), study)
+
+
+@pytest.mark.parametrize(
+    "text", ["<script>alert(1)</script>", "a*b_c`d", "[x](javascript:y)", "line\nbreak", "$x$", "a|b", "# h"]
+)
+def test_foreign_text_is_never_markup(text):
+    from persona_collapse.report import markdown
+
+    shown = markdown(f"Said {findings.safe(text)} here.")
+    for tag in ("<script", "<em", "<code", "<a ", "<math", "<h1", "<table"):
+        assert tag not in shown
+    assert "\n" not in shown.strip()

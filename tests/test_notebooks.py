@@ -1,0 +1,79 @@
+"""The committed notebooks as a reader meets them; nbval re-runs them beside this file."""
+
+import json
+import re
+
+import pytest
+
+from persona_collapse.paths import NOTEBOOKS
+
+PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
+
+
+def load(path):
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return [(c["cell_type"], "".join(c["source"]), c) for c in cells]
+
+
+def test_the_notebooks_are_the_ones_of_the_report():
+    assert [p.stem for p in PATHS] == ["00_tour", "01_elicit", "02_metrics", "03_compare_variants", "04_saturation"]
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda p: p.stem)
+class TestNotebook:
+    def test_opens_with_a_title_a_contract_and_a_question(self, path):
+        kind, text, _ = load(path)[0]
+        assert kind == "markdown" and text.startswith("# ") and len(text.split()) <= 120
+        assert "?" in text and re.search(r"Reads .*(writes|saves)", text, re.DOTALL)
+
+    def test_has_its_parameters_second_and_nowhere_else(self, path):
+        tagged = [i for i, (_, _, c) in enumerate(load(path)) if "parameters" in c["metadata"].get("tags", [])]
+        assert tagged == [1]
+        # plain literals, each with a comment; the defaults run without a key
+        lines = load(path)[1][1].splitlines()
+        assert all(re.fullmatch(r'\w+ = "[^"]*"  # .+', line) for line in lines)
+        assert 'study = "mini"' in lines[0]
+
+    def test_imports_third_and_says_what_it_is_about(self, path):
+        _, text, cell = load(path)[2]
+        assert "charts.use_theme()" in text and cell["outputs"]
+
+    def test_ends_with_what_was_saved(self, path):
+        kind, text, _ = load(path)[-1]
+        assert kind == "markdown" and "aved" in text
+        assert load(path)[-2][2]["metadata"]["tags"] == ["nbval-ignore-output"]
+        ignored = [c for *_, c in load(path) if "nbval-ignore-output" in c["metadata"].get("tags", [])]
+        assert len(ignored) == 1
+
+    def test_defines_nothing(self, path):
+        for kind, text, _ in load(path):
+            if kind == "code":
+                assert not re.search(r"\bdef \b|\bclass \b|\bopen\(|sys\.path|#[0-9a-fA-F]{6}\b|^[%!]", text, re.MULTILINE)
+                assert len(text.splitlines()) <= 12
+
+    def test_shows_one_thing_a_cell(self, path):
+        for kind, _, cell in load(path):
+            if kind == "code":
+                assert len(cell["outputs"]) <= 1
+
+    def test_is_stored_as_one_fresh_run_with_outputs(self, path):
+        code = [c for kind, _, c in load(path) if kind == "code"]
+        assert [c["execution_count"] for c in code] == list(range(1, len(code) + 1))
+        assert sum(bool(c["outputs"]) for c in code) >= len(code) - 2
+
+    def test_every_figure_has_a_picture_for_viewers_that_cannot_draw_it(self, path):
+        for *_, cell in load(path):
+            for output in cell.get("outputs", []):
+                data = output.get("data", {})
+                assert ("application/vnd.vegalite.v5+json" in data) == ("image/png" in data)
+
+    def test_holds_no_machine_path_warning_or_error(self, path):
+        for *_, cell in load(path):
+            for output in cell.get("outputs", []):
+                assert output.get("name") != "stderr" and output["output_type"] != "error"
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"/(home|root|Users|tmp|work)/\w", text)
+
+    def test_says_that_its_ratings_are_simulated(self, path):
+        outputs = json.dumps([c.get("outputs") for *_, c in load(path)])
+        assert "Simulated ratings" in outputs

@@ -1,0 +1,237 @@
+"""From a reply to a rating: strict, so that no number is made up."""
+
+import re
+
+import numpy as np
+import pytest
+from persona_collapse.replies import REASONS, missing_reason, parse_reply, published_rule
+
+TABLE = [
+    ("" if written == "(empty)" else written.strip("`").replace("␣", " ").replace(r"\n", "\n"), rating)
+    for written, rating in re.findall(r"(``.+?``|\(empty\)) +(\d|none)\b", parse_reply.__doc__)
+]
+
+
+def test_the_docstring_table_is_read_whole():
+    rows = [line for line in parse_reply.__doc__.splitlines() if re.match(r" *``", line)]
+    assert len(TABLE) == 2 * len(rows) == 36
+
+
+@pytest.mark.parametrize(("reply", "rating"), TABLE, ids=repr)
+def test_docstring_table(reply, rating):
+    assert parse_reply(reply, 0, 5) == (None if rating == "none" else int(rating))
+
+
+RATINGS = {
+    "alone": [("0", 0), ("1", 1), ("5", 5)],
+    "space around": [(" 3", 3), ("\n\n3", 3), ("3   ", 3), ("\t3\r\n", 3), ("\xa03", 3), ("3\u200b", 3)],
+    "quotes": [("'4'", 4), ("“4”", 4), ("‘4’", 4), ("«4»", 4), ("„4“", 4), ('"4', 4), ("```4```", 4), ("```\n4\n```", 4)],
+    "brackets": [("{4}", 4), ("[ 4 ]", 4), ("((4))", 4), ("(4", 4), ("4)", 4), ("(4).", 4)],
+    "emphasis": [("**4**", 4), ("*4*", 4), ("_4_", 4), ("***4***", 4), ("**4", 4), ("**4**: it matters", 4), ("* 4", 4)],
+    "punctuation": [("4.", 4), ("4!", 4), ("4:", 4), ("4;", 4), ("4,", 4), ("4-", 4), ("4 -", 4), ("4...", 4)],
+    # A question mark after the only number there is makes no other number of it.
+    "one number, unsure": [("4?", 4), ("4, maybe", 4), ("4, I think", 4), ("4 (perhaps)", 4)],
+    "explanation": [
+        ("5. Whether or not someone was cruel", 5),
+        ("5.Whether", 5),
+        ("3 - slightly agree", 3),
+        ("3 – slightly agree", 3),
+        ("3-slightly agree", 3),
+        ("4 (very relevant)", 4),
+        ("0 = not at all relevant", 0),
+        ("4 -- because", 4),
+        ("4\nbecause", 4),
+        ("4 because 3 is too low", 4),
+        ("4, as 5 is too much", 4),
+        ("4 points", 4),
+        ("5, as a nurse of 30 years", 5),
+        ("5. No one should suffer.", 5),
+        ("5, one of the worst things", 5),
+        ("4 or very relevant", 4),
+        ("4, or more precisely: it matters", 4),
+        ("4 and a good reason", 4),
+        ("4 to me", 4),
+        ("4 of course", 4),
+        ("4 😀", 4),
+        ("4\n\nI have seen 100 cases.", 4),
+    ],
+    "numbered reasons": [
+        ("4\n\n1. Harm matters", 4),
+        ("4\n1) Harm matters", 4),
+        ("4\n\n**1.** Harm matters", 4),
+        ("4\n- 2 people", 4),
+        ("4\n\n40 years of nursing", 4),
+    ],
+    "keycap": [("4️⃣", 4), ("4\ufe0f\u20e3 very relevant", 4)],
+}
+NO_RATING = {
+    "nothing": ["", " ", "\n", "**", "()", '""', "😀"],
+    "off the scale": ["6", "9", "10", "55", "100", "4" * 5000, "05", "00", "0005"],
+    "signed": ["-3", "- 3", "+3", "−3", "–3", "~3", "-0", "±3", "<3", ">3"],
+    "part of another number": ["4.5", "4,5", "4.0", "4:5", "4'5", "4٫5", "4·5", "4e0", "4E2", "4_5", "**4**.5", "4 .5", "5,000"],
+    "part of a word": ["4th", "4a", "3ish", "4x", "5star", "4é", "4五"],
+    "of another kind": ["4%", "4 %", "4 percent", "4 per cent", "4°", "4½", "4 ½", "4²", "4+", "4 and a half", "4 and half"],
+    "range": [
+        *("0-5", "3-4", "3 - 4", "3–4", "3—4", "3 — 4", "3..4", "3...4", "3… 4", "3~4", "3 -- 4", "3 -> 4", "3 → 4", "[3-4]", "(3-4)"),
+        *("**3**-**4**", "__3__ – __4__", '"3"-"4"', "3 to 4", "3 to\n4", "3 TO 4", "**3** to **4**", "3 to four", "3 through 4"),
+        *("3, 4", "3,4", "3; 4", "3 | 4", "3 & 4", "3 and 4", "between 3 and 4", "3 or 4", "3 or four", "0 or one", "3... or 4"),
+        *("3 or more", "4 or higher", "3 or so.", "3 (or 4)", "3 / 4 / 5", "1️⃣0️⃣", "3️⃣-4️⃣"),
+    ],
+    "share": [
+        *("4/5", "4 / 5", "4/ 5", "4⁄5", "4／5", "4∕5", "**4**/5", '"4"/5', "(4)/5", "(4/5)", "[4]/[5]", "**4/5**", "4️⃣/5️⃣"),
+        *("4 out of 5", "4 (out of 5)", "4, out of 5", "4 out of five", "4 of 5", "4 OUT OF 5", "4 points out of 5", "4 out of a 5"),
+        *("4/five", "4 / five"),
+    ],
+    "doubt": [
+        *("4, maybe 5", "4 or maybe 5", "4 maybe 5", "4 (maybe 5)", "4... perhaps 5", "4, possibly a 5", "4 or rather 5", "4 - no, 5"),
+        *("4, no, 5", "4. Actually, 5", "4, make that 5", "4. Wait, 5", "4, sorry, 5", "4, I mean 5", "4, almost 5", "4, maybe five"),
+    ],
+    "two numbers": ["4 5", "4  5", "4\t5", "5\n4", "5\n\n4", "5\n4.", "5\n4\n3", "4. 5", "4: 5", "4 (5)", "4 = 5", "4\n5 - agree", "4\n3/5"],
+    "digits of other scripts": ["４", "５", "²", "①", "٣", "४", "𝟒", "Ⅳ", "４．", "1２", "２1"],
+    "something before": ["I would say 4", "Rating: 4", "= 4", "# 4", "$4", "a4", "\ufeff4", ".4", ",4", "😀4", "/4", "The answer is 4."],
+    "markup and code": ["<b>4</b>", '{"rating": 4}', "\\boxed{4}", "~~4~~ 5", "rating=4"],
+    "words": ["four", "IV", "ERROR", "I", "As", "Justice", "As an AI language model, I rate it 3."],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("reply", "rating"), [case for cases in RATINGS.values() for case in cases], ids=ascii)
+def test_rating(reply, rating):
+    assert parse_reply(reply, 0, 5) == rating
+
+
+@pytest.mark.parametrize("reply", [reply for replies in NO_RATING.values() for reply in replies], ids=lambda r: ascii(r[:30]))
+def test_no_rating(reply):
+    assert parse_reply(reply, 0, 5) is None
+
+
+@pytest.mark.parametrize(
+    ("reply", "low", "high", "rating"),
+    [
+        ("0", 1, 5, None),
+        ("1", 1, 5, 1),
+        ("5", 1, 5, 5),
+        ("6", 1, 5, None),
+        ("1-5", 1, 5, None),
+        ("01", 1, 5, None),
+        ("6", 1, 7, 6),
+        ("10", 0, 10, 10),
+        ("1", 0, 10, 1),
+        ("1 0", 0, 10, None),
+        ("10/10", 0, 10, None),
+        ("10.", 0, 10, 10),
+        ("11", 0, 10, None),
+        ("007", 0, 10, None),
+        ("100", 0, 100, 100),
+        ("1", 0, 1, 1),
+        ("2", 0, 1, None),
+    ],
+)
+def test_other_scales(reply, low, high, rating):
+    assert parse_reply(reply, low, high) == rating
+
+
+FRAGMENTS = [
+    *map(str, range(12)), "-", "–", "/", ".", ",", "...", " ", "  ", "\n", "\n\n", "*", "**", "_", "`", '"', "“", "(", ")", "[", "]",
+    "to", "or", "and", "of", "out of", "maybe", "no,", "half", "%", "+", "°", "½", "²", "４", "٣", "\ufe0f\u20e3", "\u200b", "\x00",
+    "very relevant", "because", "Whether", "th", "e0", "four", "five", "a", ":", ";", "?", "!", "=", "😀", "<b>", "\\", "I", "points",
+]  # fmt: skip
+
+
+def random_replies(seed: int, number: int) -> list[str]:
+    rng = np.random.default_rng(seed)
+    return ["".join(rng.choice(FRAGMENTS, size=rng.integers(0, 9)).tolist()) for _ in range(number)]
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 5), (1, 5), (0, 10)])
+def test_a_rating_is_always_the_first_number_of_the_reply(low, high):
+    """10,000 replies of random fragments: None or an integer on the scale, which is the first run of digits; no exception."""
+    rated = 0
+    for reply in random_replies(11, 10_000):
+        rating = parse_reply(reply, low, high)
+        if rating is None:
+            continue
+        rated += 1
+        assert type(rating) is int and low <= rating <= high, repr(reply)
+        before, digits = re.match(r"([^\d]*)(\d+)", reply).groups()
+        assert digits == str(rating), repr(reply)
+        assert re.fullmatch(r"[\W_]*", before), repr(reply)
+    assert rated > 300  # the generator reaches both outcomes
+
+
+def test_a_second_number_beside_the_first_never_passes():
+    """Whatever stands between two numbers of one line, if it holds no letter, neither is a rating."""
+    rng = np.random.default_rng(12)
+    marks = [fragment for fragment in FRAGMENTS if not re.search(r"[^\W_]|\n", fragment)]
+    for _ in range(5_000):
+        between = "".join(rng.choice(marks, size=rng.integers(1, 5)).tolist())
+        first, second = rng.integers(0, 6, size=2)
+        reply = f"{first}{between}{second} because"
+        assert parse_reply(reply, 0, 5) is None, repr(reply)
+
+
+@pytest.mark.parametrize("long", ["\n" * 50_000, " " * 50_000 + "x", "(" * 50_000, "4" + " \n" * 50_000, "4 " + "or " * 50_000])
+def test_long_replies_are_read_in_no_time(long):
+    parse_reply(long, 0, 5)
+
+
+@pytest.mark.parametrize(
+    ("reply", "finish_reason", "refused", "reason"),
+    [
+        ("", "content_filter", True, "filtered"),
+        ("I can't", "content_filter", False, "filtered"),
+        (None, "content_filter", False, "filtered"),
+        ("I can't", "stop", True, "refusal"),
+        ("", "length", True, "refusal"),
+        (None, None, True, "refusal"),
+        ("", "length", False, "truncated"),
+        (None, "length", False, "truncated"),
+        (" \n\t", "length", False, "truncated"),
+        ("As", "length", False, "unparseable"),
+        ("", "stop", False, "unparseable"),
+        (None, None, False, "unparseable"),
+        ("four", "stop", False, "unparseable"),
+    ],
+)
+def test_the_first_reason_that_applies(reply, finish_reason, refused, reason):
+    assert missing_reason(reply, finish_reason=finish_reason, refused=refused) == reason
+    assert reason in REASONS
+
+
+def test_reasons_stand_in_the_order_in_which_they_are_tried():
+    assert REASONS[:7] == ("transport", "wrong_server", "filtered", "refusal", "truncated", "low_mass", "unparseable")
+    assert REASONS[7:] == ("invalid", "absent")
+
+
+@pytest.mark.parametrize(
+    ("reply", "strict", "published"),
+    [
+        ("4", 4, 4),
+        ("  **2** because", 2, 2),
+        ("I would say 4", None, 4),
+        ("As an AI, I rate it 3. Not 5.", None, 3),
+        ("4.5", None, 4),
+        ("4/5", None, 4),
+        ("-3", None, 3),
+        ("3 or 4", None, 3),
+        ("10", None, None),
+        ("10, so 5", None, 5),
+        ("6 of 5", None, 5),
+        ("4th", None, None),
+        ("x4", None, None),
+        ("_4_", 4, None),
+        ("４", None, None),
+        ("ERROR", None, None),
+        ("", None, None),
+    ],
+)
+def test_published_rule_reads_the_first_point_that_stands_alone(reply, strict, published):
+    """The published rule reads a number anywhere; ours reads it at the beginning or not at all."""
+    assert published_rule(reply, 0, 5) == published
+    assert parse_reply(reply, 0, 5) == strict
+
+
+@pytest.mark.parametrize(
+    ("reply", "low", "high", "rating"), [("0 or 1", 1, 5, 1), ("10", 0, 10, 10), ("7 of 10", 0, 10, 7), ("0", 1, 5, None)]
+)
+def test_published_rule_on_other_scales(reply, low, high, rating):
+    assert published_rule(reply, low, high) == rating
