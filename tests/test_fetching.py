@@ -151,26 +151,24 @@ def test_a_folder_that_is_not_there_is_named(tmp_path, origin, fetched):
     assert os.listdir(fetched) == []
 
 
-@pytest.mark.parametrize(
-    ("unknown", "cause"),
-    [("dead" * 10, f"unable to read tree ({'dead' * 10})"), ("no-such-tag", "invalid reference: no-such-tag")],
-)
-def test_a_commit_that_does_not_exist_is_named(tmp_path, origin, fetched, unknown, cause):
-    assert refusal(study_of(tmp_path, origin, commit=unknown)) == (
-        f"git could not check out {unknown} of {origin}: {cause}; correct source.commit in the study file"
-    )
+@pytest.mark.parametrize("unknown", ["dead" * 10, "no-such-tag"])
+def test_a_commit_that_does_not_exist_is_named(tmp_path, origin, fetched, unknown):
+    """What stands between is git's own sentence, and differs between its versions."""
+    said = refusal(study_of(tmp_path, origin, commit=unknown))
+    assert said.startswith(f"git could not check out {unknown} of {origin}: ")
+    assert said.count(unknown) == 2
+    assert said.endswith("; correct source.commit in the study file")
     assert os.listdir(fetched) == []
 
 
-@pytest.mark.parametrize(
-    ("address", "cause"),
-    [("{}/nowhere", "repository '{}/nowhere' does not exist"), ("file://{}", "'{}' does not appear to be a git repository")],
-)
-def test_an_address_that_is_no_repository_is_named(tmp_path, origin, fetched, address, cause):
-    address, cause = address.format(tmp_path), cause.format(tmp_path)
-    assert refusal(study_of(tmp_path, origin, git=address)) == (
-        f"git could not clone {address}: {cause}; check the address and the network"
-    )
+@pytest.mark.parametrize("address", ["{}/nowhere", "file://{}"])
+def test_an_address_that_is_no_repository_is_named(tmp_path, origin, fetched, address):
+    """The second address makes git add four lines of advice; the cause is the first."""
+    address = address.format(tmp_path)
+    said = refusal(study_of(tmp_path, origin, git=address))
+    assert said.startswith(f"git could not clone {address}: ")
+    assert str(tmp_path) in said.removeprefix(f"git could not clone {address}: ")
+    assert said.endswith("; check the address and the network")
     assert os.listdir(fetched) == []
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 import yaml
+
 from persona_collapse.instrument import load_instrument
 
 # METHOD.md section 2; every space counts, those before a newline too.

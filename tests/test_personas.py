@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from persona_collapse.paths import PERSONAS
 from persona_collapse.personas import load_personas
 

@@ -82,7 +82,7 @@ def _render(found: dict[str, Any], **_: Any) -> dict[str, Any]:
     if os.environ.get("PERSONA_COLLAPSE_PICTURES"):
         import vl_convert
 
-        picture = vl_convert.vegalite_to_png(json.dumps(found))
+        picture = vl_convert.vegalite_to_png(json.dumps(found), scale=0.8)
         bundle["image/png"] = base64.b64encode(picture).decode()
     return bundle
 

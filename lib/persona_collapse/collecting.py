@@ -29,7 +29,7 @@ def collect(study: Study, runs: Sequence[Run] | None = None) -> int:
         with _bar(sum(missing.values()), "rating") as bar:
             for run in runs:
                 if missing[run]:
-                    bar.set_description(run.key)
+                    bar.set_description(run.key, refresh=False)  # a refresh would not wait for the delay
                     elicitation.elicit(study, run, store, bar)
     return sum(missing.values())
 
@@ -71,7 +71,7 @@ def _bar(total: int, unit: str) -> Iterator[tqdm]:
     notebook = "ipykernel" in sys.modules
     # A short wait shows nothing: a bar that comes and goes would only be noise.
     with tqdm(
-        total=total, unit=unit, delay=1, leave=False, disable=not (notebook or sys.stderr.isatty()), dynamic_ncols=True
+        total=total, unit=unit, delay=3, leave=False, disable=not (notebook or sys.stderr.isatty()), dynamic_ncols=True
     ) as bar:
         yield bar
         drawn = getattr(bar, "last_print_n", 0) > 0  # a disabled bar has no such attribute
