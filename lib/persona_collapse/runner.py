@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from subprocess import DEVNULL
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -181,6 +182,10 @@ def _papermill(job: Job, output: Path) -> None:
 
             transport = Unicode("ipc")
             ip = Unicode(f"{sockets}/kernel")
+
+            async def start_kernel(self, **options: Any) -> None:
+                # What a kernel itself says on its way out is not the notebook's; a failure is read from the notebook.
+                await super().start_kernel(**options | {"stderr": DEVNULL})
 
             def _kernel_spec_manager_default(self) -> KernelSpecManager:
                 return KernelSpecManager(parent=self, kernel_dirs=[])
