@@ -28,11 +28,11 @@ def test_a_change_names_direction_average_and_largest(study):
     ])  # fmt: skip
     ok, bad = findings.change(table, study, "susceptibility").splitlines()
     assert bad == (
-        "- **bad**: S rises in 2 of 2 families and falls in 0; on average +27.5 %; the published interval excludes no change "
+        "- **bad**: S rises in 2 of 2 families and falls in 0; on average +27.5 %; its published 95 % interval excludes zero "
         "in 1. Largest: a, +50.0 %."
     )
     # A family without a finite change is not counted, and one family has no average.
-    assert ok.startswith("- **ok**: S rises in 0 of 1 families and falls in 1; the published interval excludes no change in 0.")
+    assert ok.startswith("- **ok**: S rises in 0 of 1 families and falls in 1; its published 95 % interval excludes zero in 0.")
 
 
 def test_excess_says_what_cannot_be_told_from_none(study):

@@ -44,7 +44,8 @@ _INSIDE = {metric: title[0].lower() + title[1:] for metric, title in TITLES.item
 
 
 def use_theme() -> None:
-    """Draw every chart of this kernel in the project's theme, without a network, as stable bytes."""
+    """Draw every chart of this kernel in the project's theme, without a network, as stable bytes; show tables whole."""
+    pd.set_option("display.max_rows", 1000, "display.max_columns", 50, "display.max_colwidth", 200)
     alt.theme.register("persona_collapse", enable=True)(_theme)
     alt.renderers.register("persona_collapse", _render)
     alt.renderers.enable("persona_collapse")
@@ -60,6 +61,7 @@ def _theme() -> alt.theme.ThemeConfig:
                 "labelColor": _QUIET, "titleColor": _INK, "titleFontWeight": "normal", "gridColor": _GRID,
                 "domainColor": _GRID, "tickColor": _GRID, "labelFontSize": 11, "titleFontSize": 12,
             },
+            "axisQuantitative": {"tickCount": 7, "labelOverlap": "greedy", "labelSeparation": 6},
             "legend": {"labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal", "orient": "top", "symbolSize": 90},
             "header": {"labelFontSize": 12, "labelColor": _INK, "labelFontWeight": "bold", "title": None},
             "title": {
@@ -93,7 +95,7 @@ def _render(found: dict[str, Any], **_: Any) -> dict[str, Any]:
 class _Look:
     """How the variants of a study look: order, labels, and the colour, shape and dash of each."""
 
-    def __init__(self, study: Study, *, toxic: bool = False) -> None:
+    def __init__(self, study: Study, *, toxic: bool = False, base: bool = True) -> None:
         seen: dict[str, tuple[str, str, list[int]]] = {}
         used: dict[str, int] = {}
         for run in study.runs:
@@ -104,6 +106,9 @@ class _Look:
                 used[role] = used.get(role, 0) + 1
         if toxic:
             seen["hostile characters"] = _LOOKS["toxic"][0]
+        bases = {run.variant.name for run in study.runs if run.variant.role == "base"}
+        if not base:
+            seen = {name: look for name, look in seen.items() if name not in bases}
         self.names = list(seen)
         self.families = [family.name for family in study.file.families]
         self._seen = seen
@@ -204,7 +209,7 @@ _MEANING = {
 
 def changes(contrasts: pd.DataFrame, study: Study, metric: str) -> Any:
     """Change of a metric against base in percent, family by family, with its published interval, and the plain average."""
-    look = _Look(study)
+    look = _Look(study, base=False)
     chosen = contrasts.query("scope == @OVERALL and metric == @metric and quantity == 'change_pct' and method == 'published'")
     data = look.labelled(chosen)[["Model", "Variant", "value", "lo", "hi", "se"]]
     data = data.rename(columns={"value": "change", "lo": "from", "hi": "to"})
@@ -242,7 +247,7 @@ _CHANGE = ("change", "from", "to")
 
 def foundation_changes(contrasts: pd.DataFrame, study: Study, metric: str) -> Any:
     """Change of a metric against base by foundation, one panel a family."""
-    look = _Look(study)
+    look = _Look(study, base=False)
     chosen = contrasts.query("scope != @OVERALL and metric == @metric and quantity == 'change_pct' and family != 'mean'")
     data = look.labelled(chosen)[["Model", "Variant", "scope", "value", "lo", "hi"]]
     data = data.rename(columns={"scope": "Foundation", "value": "change", "lo": "from", "hi": "to"})
@@ -512,32 +517,6 @@ def foundation_levels(metrics: pd.DataFrame, study: Study) -> Any:
         alt.hconcat(*panels), study, title="S and R by foundation",
         caption="Published estimators, ± 1.96 published standard errors.",
         description="Dot plots of susceptibility and robustness, overall and by foundation.",
-    )  # fmt: skip
-
-
-def published_pairs(pairs: pd.DataFrame, study: Study) -> Any:
-    """Simulated beside published: S and R of every run; `pairs` has family, variant, metric, published, simulated."""
-    look = _Look(study)
-    data = look.labelled(pairs)
-    data["Metric"] = data.pop("metric").map(TITLES)
-    charts = []
-    for metric in ("susceptibility", "robustness"):
-        own = data[data["Metric"] == TITLES[metric]]
-        scale = alt.Scale(type="log" if metric == "robustness" else "linear", zero=False, padding=16)
-        ends = [float(own[["published", "simulated"]].min().min()), float(own[["published", "simulated"]].max().max())]
-        line = alt.Chart(pd.DataFrame({"published": ends, "simulated": ends})).mark_line(color=_BAND, strokeDash=[4, 4])
-        dots = alt.Chart(own).mark_point(filled=True, size=90, opacity=0.9).encode(
-            color=look.color(), shape=look.shape(), tooltip=["Model", "Variant", "published", "simulated"],
-            x=alt.X("published:Q", scale=scale, title=f"{TITLES[metric]}, printed by the paper"),
-            y=alt.Y("simulated:Q", scale=scale, title="simulated here"),
-        )  # fmt: skip
-        x, y = alt.X("published:Q", scale=scale), alt.Y("simulated:Q", scale=scale)
-        charts.append((line.encode(x=x, y=y) + dots).properties(width=270, height=240))
-    return _figure(
-        alt.hconcat(*charts), study, title="Published figures and their imitation",
-        caption="Horizontal: the figure that the paper publishes for the run. Vertical: the same figure of the simulated "
-        "ratings shown in this report. On the dashed line they are equal.",
-        description="Scatter plots of simulated against published susceptibility and robustness.",
     )  # fmt: skip
 
 

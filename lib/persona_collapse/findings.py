@@ -112,7 +112,7 @@ def change(contrasts: pd.DataFrame, study: Study, metric: str) -> str:
         average = f"; on average {mean.iloc[0]:+.1f} %" if len(mean) and np.isfinite(mean.iloc[0]) and len(known) > 1 else ""
         lines.append(
             f"- **{safe(variant)}**: {_NAMES[metric]} rises in {up} of {len(known)} families and falls in {len(known) - up}"
-            f"{average}; the published interval excludes no change in {clear}. "
+            f"{average}; its published 95 % interval excludes zero in {clear}. "
             f"Largest: {_family(study, most['family'])}, {most['value']:+.1f} %."
         )
     return "\n".join(lines) or "This study has no variant to compare with a base."

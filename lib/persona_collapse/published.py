@@ -52,8 +52,9 @@ def beside(metrics: pd.DataFrame, check: pd.DataFrame | None, study: Study) -> p
     Simulated values are named so; runs that imitate no published figure are left out.
     """
     if check is not None:
-        shown = check.assign(computed=check["computed"].round(4))
-        return shown[~shown["agrees"] | shown["table"].isin(["S", "R", "abstract"])].reset_index(drop=True)
+        # Disagreements first: they are what a reader looks for.
+        shown = check.sort_values("agrees", kind="stable", ignore_index=True)
+        return shown.assign(computed=shown["computed"].round(4))
     columns = ["family", "variant", "metric", "published", "simulated"]
     if not (study.simulated and study.file.published):
         return pd.DataFrame(columns=columns)

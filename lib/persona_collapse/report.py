@@ -86,10 +86,11 @@ def _quality_table(study: Study, tables: Tables) -> pd.DataFrame:
         table[column] = [str(value)[:10] if pd.notna(value) else "" for value in table[column]]
     # A reason that never occurred is a column of zeros: the file has it, the page does not need it.
     reasons = list(table.loc[:, "transport":"absent"])
-    empty = [name for name in reasons if not table[name].any()]
-    dates = [] if table["first_date"].any() else ["first_date", "last_date"]
-    table = table.drop(columns=empty + dates)
-    return table.rename(columns=lambda name: name.replace("_", " "))
+    empty = [name for name in [*reasons, "personas_dropped", "first_date", "last_date"] if not table[name].any()]
+    low, high = table.pop("min_repetitions"), table.pop("max_repetitions")
+    spans = [str(b) if a == b else f"{a}–{b}" for a, b in zip(low, high, strict=True)]
+    table.insert(table.columns.get_loc("personas_used"), "repetitions", spans)
+    return table.drop(columns=empty).rename(columns=lambda name: name.replace("_", " "))
 
 
 def _runs_table(study: Study, tables: Tables) -> pd.DataFrame:
@@ -155,8 +156,14 @@ def _output(page: _Page, output: dict[str, Any]) -> str:
     if "text/markdown" in data:
         return f'<div class="finding">{markdown("".join(data["text/markdown"]))}</div>'
     if "text/html" in data:
-        return f'<div class="table">{_only_table("".join(data["text/html"]))}</div>'
+        return _framed(_only_table("".join(data["text/html"])))
     return f'<pre class="stream">{html.escape("".join(data.get("text/plain", "")))}</pre>'
+
+
+def _framed(table: str) -> str:
+    """A table in a frame that scrolls where it is long, and is set smaller where it is wide."""
+    kind = " long" * (table.count("<tr") > 45) + " wide" * (table.partition("</thead>")[0].count("<th") > 8)
+    return f'<div class="table{kind}">{table}</div>'
 
 
 def _only_table(text: str) -> str:
@@ -198,7 +205,7 @@ def _numbers(spec: dict[str, Any]) -> str:
 
 def _html_table(frame: pd.DataFrame) -> str:
     text = frame.to_html(index=False, border=0, na_rep="", float_format=lambda value: f"{value:.4g}")
-    return f'<div class="table">{text}</div>'
+    return _framed(text)
 
 
 @lru_cache(maxsize=256)
