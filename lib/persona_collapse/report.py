@@ -61,7 +61,7 @@ def render(study: Study, tables: Tables, provenance: dict[str, Any]) -> str:
         quality_finding=Markup(markdown(findings.quality(tables.quality))),
         sections=[Markup(section) for section in sections],
         runs_heading=runs,
-        runs=Markup(_html_table(_runs_table(study, tables))),
+        runs=[(title, Markup(_html_table(_runs_table(study, tables, name)))) for name, title in charts.TITLES.items()],
         provenance_heading=made,
         provenance=json.dumps(provenance, indent=1),
         made=provenance,
@@ -93,20 +93,16 @@ def _quality_table(study: Study, tables: Tables) -> pd.DataFrame:
     return table.drop(columns=empty).rename(columns=lambda name: name.replace("_", " "))
 
 
-def _runs_table(study: Study, tables: Tables) -> pd.DataFrame:
-    """S and R of every run and scope, as printed in a paper: value ± SE."""
-    rows = tables.metrics.query("method == 'published' and metric != 'within_sd'")
+def _runs_table(study: Study, tables: Tables, metric: str) -> pd.DataFrame:
+    """A metric of every run and scope, as a paper prints it: value ± SE."""
+    rows = tables.metrics.query("method == 'published' and metric == @metric")
     shown = rows.assign(
         text=[f"{v:.2f}" + (f" ± {e:.2f}" if e == e else "") for v, e in zip(rows["value"], rows["se"], strict=True)],
         run=[study.run(f, v).name for f, v in zip(rows["family"], rows["variant"], strict=True)],
         scope=[charts.short(scope) for scope in rows["scope"]],
-        metric=rows["metric"].map({"susceptibility": "S", "robustness": "R"}),
     )
-    order = ["overall", *(charts.short(f) for f in study.instrument.foundations)]
-    wide = shown.pivot_table(index="run", columns=["metric", "scope"], values="text", aggfunc="first", sort=False)
-    wide = wide.reindex(columns=[(m, s) for m in ("S", "R") for s in order])
-    wide.columns = [f"{m} {s}" for m, s in wide.columns]
-    return wide.reset_index()
+    wide = shown.pivot_table(index="run", columns="scope", values="text", aggfunc="first", sort=False)
+    return wide.rename_axis(columns=None).reset_index()
 
 
 # --- notebooks -------------------------------------------------------------------------------------------------------
@@ -169,7 +165,7 @@ def _framed(table: str) -> str:
 def _only_table(text: str) -> str:
     """The table of pandas' HTML, whose cells it has escaped, without the style sheet that comes with it."""
     match = re.search(r"<table.*</table>", text, re.DOTALL)
-    return match[0] if match else html.escape(text)
+    return match[0].replace('border="1" ', "") if match else html.escape(text)
 
 
 def _code(source: str) -> str:

@@ -169,8 +169,7 @@ def _distances(study: Study, run: Run, profiles: pd.DataFrame) -> dict[str, floa
 
 def mean_profile(profiles: pd.DataFrame, family: str, variant: str, condition: str) -> np.ndarray:
     """The profile of a run in one condition, over foundations in the instrument's order; empty if it was not asked."""
-    chosen = profiles.query("family == @family and variant == @variant and condition == @condition and persona.isna()")
-    return chosen["mean"].to_numpy(float)
+    return _mean_rows(profiles, family, variant, condition)["mean"].to_numpy(float)
 
 
 def toxic_profile(study: Study, profiles: pd.DataFrame, family: str) -> tuple[np.ndarray, str]:
@@ -189,22 +188,26 @@ def toxic_profile(study: Study, profiles: pd.DataFrame, family: str) -> tuple[np
 def profile_table(study: Study, profiles: pd.DataFrame) -> pd.DataFrame:
     """Profiles without a persona as a paper prints them, mean ± SD, with the hostile characters' profile of each family."""
     rows = []
-    for run in study.runs:
-        own = profiles.query("family == @run.family.key and variant == @run.variant.key and persona.isna()")
-        alone = own[own["condition"] == "self"].set_index("foundation")
-        if len(alone):
-            rows.append((run.family.name, run.variant.name, *_cells(study, alone["mean"], alone["within_sd"])))
-        if run.variant.role == "base":
-            hostile = own[own["condition"] == "toxic"].set_index("foundation")
-            label = "hostile characters"
-            mean, spread = hostile["mean"], hostile["between_sd"]
-            if hostile.empty:
-                found = _printed_toxic(study, run.family.key)
-                label += " (printed)"
-                mean, spread = ({f: float(v[name]) for f, v in found.items()} for name in ("mean", "between_sd"))
-            if len(mean):
-                rows.append((run.family.name, label, *_cells(study, mean, spread)))
-    return pd.DataFrame(rows, columns=["model", "variant", *study.instrument.foundations])
+    for family in study.file.families:
+        for variant in family.variants:
+            alone = _mean_rows(profiles, family.key, variant.key, "self")
+            if len(alone):
+                rows.append((family.name, variant.name, *_cells(study, alone["mean"], alone["within_sd"])))
+        hostile = _mean_rows(profiles, family.key, family.base.key, "toxic")
+        printed = _printed_toxic(study, family.key)
+        if len(hostile):
+            rows.append((family.name, "hostile characters", *_cells(study, hostile["mean"], hostile["between_sd"])))
+        elif printed:
+            mean, spread = ({f: float(v[name]) for f, v in printed.items()} for name in ("mean", "between_sd"))
+            rows.append((family.name, "hostile characters (printed)", *_cells(study, mean, spread)))
+    table = pd.DataFrame(rows, columns=["model", "variant", *study.instrument.foundations])
+    return table.set_index(["model", "variant"])
+
+
+def _mean_rows(profiles: pd.DataFrame, family: str, variant: str, condition: str) -> pd.DataFrame:
+    """Rows of profiles.csv that are means over personas, by foundation."""
+    chosen = profiles.query("family == @family and variant == @variant and condition == @condition and persona.isna()")
+    return chosen.set_index("foundation")
 
 
 def _cells(study: Study, mean: Mapping[str, float], spread: Mapping[str, float]) -> list[str]:
