@@ -35,10 +35,13 @@ def published(args: argparse.Namespace) -> None:
 
 def elicit(args: argparse.Namespace) -> None:
     """Ask or read whatever a study's store lacks."""
-    from persona_collapse.collecting import collect
+    from persona_collapse.collecting import collect, imported
 
     study = _study(args)
     new = collect(study)
+    if new and study.file.kind == "imported":
+        for line in imported(study):
+            _say(line)
     unit = "runs read" if study.file.kind == "imported" else "slots asked"
     _say(f"{shown(study.store_path)}: {new:,} {unit}" if new else f"{shown(study.store_path)}: nothing was missing")
 
@@ -46,7 +49,8 @@ def elicit(args: argparse.Namespace) -> None:
 def verify(args: argparse.Namespace) -> None:
     """Execute a study's executed notebooks again from stored ratings; an output that differs is a failure."""
     study = load_study(args.study or "demo", files=False)
-    notebooks = sorted(p for p in (study.outputs / "notebooks").rglob("*.ipynb") if not p.name.endswith(".failed.ipynb"))
+    found = (study.outputs / "notebooks").rglob("*.ipynb")
+    notebooks = sorted(p for p in found if not p.name.startswith(".") and not p.name.endswith(".failed.ipynb"))
     if not notebooks:
         raise FileNotFoundError(f"{shown(study.outputs)}: no executed notebooks; run `make report STUDY={study.name}` first")
     command = [

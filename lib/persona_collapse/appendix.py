@@ -5,9 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from persona_collapse import runner
-from persona_collapse.collecting import collect
-from persona_collapse.importing import describe
-from persona_collapse.store import Store, open_store
+from persona_collapse.collecting import collect, imported
+from persona_collapse.store import open_store
 from persona_collapse.study import Study
 from persona_collapse.tables import atomic_text
 
@@ -19,9 +18,10 @@ def make(study: Study, *, say: Callable[[str], None] = lambda line: None) -> str
     """
     study.outputs.mkdir(parents=True, exist_ok=True)
     new = collect(study)
+    if new and study.file.kind == "imported":
+        for line in imported(study):
+            say(line)
     with open_store(study.store_path) as store:
-        if study.file.kind == "imported" and new:
-            _say_imported(study, store, say)
         every = runner.jobs(study, store)
         stale = runner.stale(every)
         page = study.outputs / "report.html"
@@ -40,12 +40,6 @@ def make(study: Study, *, say: Callable[[str], None] = lambda line: None) -> str
     atomic_text(study.outputs / "provenance.json", as_json(found))
     atomic_text(page, report.render(study, built, found) + f"<!-- {key} -->\n")
     return f"{len(stale)} notebooks run"
-
-
-def _say_imported(study: Study, store: Store, say: Callable[[str], None]) -> None:
-    for run in study.runs:
-        for line in describe(store.origin(run.family.key, run.variant.key)[1]):
-            say(f"{run.key}: {line}")
 
 
 def _page_key(every: list[runner.Job]) -> str:

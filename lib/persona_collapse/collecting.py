@@ -54,6 +54,13 @@ def open_run(name: str, family: str, variant: str) -> tuple[Study, Run, Store]:
     return study, run, Store(study.store_path, write=False)
 
 
+def imported(study: Study) -> list[str]:
+    """What the importer found in the files of every run, for people."""
+    with open_store(study.store_path) as store:
+        found = {run.key: store.origin(run.family.key, run.variant.key)[1] for run in study.runs}
+    return [f"{key}: {line}" for key, report in found.items() for line in importing.describe(report)]
+
+
 def counts(study: Study, store: Store, run: Run, condition: str) -> np.ndarray:
     """Ratings of a run in one condition as counts (persona, item, category)."""
     instrument = study.instrument

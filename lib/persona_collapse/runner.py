@@ -141,6 +141,8 @@ def execute(job: Job) -> None:
 
     _check_parameters(job)
     job.output.parent.mkdir(parents=True, exist_ok=True)
+    for left in job.output.parent.glob(f".{job.output.stem}.*.part.ipynb"):
+        left.unlink()  # of a run that was killed
     partial = job.output.with_name(f".{job.output.stem}.{os.getpid()}.part.ipynb")
     failed = job.output.with_name(f"{job.output.stem}.failed.ipynb")
     try:
