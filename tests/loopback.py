@@ -8,25 +8,32 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Request(dict):
-    """The body of a request, with the number of the request (from 1) and its key."""
+    """The body of a request, with the number of the request (from 1), its key and the slot it names."""
 
     number: int
     key: str
+    slot: str
 
 
 def answer(
-    text: str | None, *, finish_reason: str = "stop", refusal: str | None = None, model: str = "served-1"
+    text: str | None,
+    *,
+    finish_reason: str = "stop",
+    refusal: str | None = None,
+    model: str = "served-1",
+    n: int = 1,
 ) -> tuple[int, dict]:
-    """A chat completion."""
+    """A chat completion of `n` equal choices."""
     message = {"role": "assistant", "content": text, "refusal": refusal}
+    choice = {"finish_reason": finish_reason, "message": message, "logprobs": None}
     return 200, {
         "id": "chatcmpl-7",
         "object": "chat.completion",
         "created": 0,
         "model": model,
         "system_fingerprint": "fp_1",
-        "choices": [{"index": 0, "finish_reason": finish_reason, "message": message, "logprobs": None}],
-        "usage": {"prompt_tokens": 140, "completion_tokens": 1, "total_tokens": 141},
+        "choices": [choice | {"index": i} for i in range(n)],
+        "usage": {"prompt_tokens": 140, "completion_tokens": n, "total_tokens": 140 + n},
     }
 
 
@@ -43,10 +50,12 @@ def serve(respond: Callable[[Request], tuple]) -> Iterator[tuple[str, list[Reque
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # headers and body in one packet, or the kernel holds the second back for 40 ms
 
         def do_POST(self) -> None:
             request = Request(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             request.key = self.headers.get("Authorization", "")
+            request.slot = self.headers.get("X-Persona-Collapse-Slot", "")
             with lock:
                 requests.append(request)
                 request.number = len(requests)

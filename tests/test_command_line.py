@@ -131,7 +131,8 @@ def test_another_study_file_of_the_same_name_is_refused(capsys, imported, tmp_pa
 def test_elicit_says_what_was_new(capsys, imported, tmp_path):
     arguments = ["elicit", "--study", str(imported()), "--data", str(tmp_path / "data")]
     assert [commands.main(arguments), commands.main(arguments)] == [0, 0]
-    first, second = capsys.readouterr().out.splitlines()
+    found, first, second = capsys.readouterr().out.splitlines()
+    assert found == "f/base: persona: base.csv, 180 rows"
     assert first.endswith("ratings.sqlite: 1 runs read") and second.endswith("nothing was missing")
 
 

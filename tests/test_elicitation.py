@@ -14,8 +14,8 @@ from persona_collapse.store import open_store
 from persona_collapse.study import load_study
 
 KEY = "sk-sentinel-0123456789abcdef"
-#: persona 2, self 1 -> (2 + 1) x 30 items x 2 repetitions
-SLOTS = 180
+#: (2 personas + self) x 30 items x 1 repetition
+SLOTS = 90
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +29,7 @@ def live_study(tmp_path, url, **changes):
     content = {
         "title": "Live",
         "kind": "live",
-        "protocol": {"repetitions": 2, "personas": 2},
+        "protocol": {"repetitions": 1, "personas": 2},
         "endpoints": {"here": {"base_url": url, "api_key_env": "TEST_KEY", "max_in_flight": 4}},
         "families": [{"key": "f", "variants": [{"key": "base", "role": "base", "endpoint": "here", "model": "m-1"}]}],
     }
@@ -101,7 +101,9 @@ def test_an_answer_is_kept_whatever_it_says(tmp_path):
     assert sum(rating == 5 for rating, *_ in rows(study)) == SLOTS - 5
 
 
-def test_transport_problems_are_tried_again(tmp_path):
+def test_transport_problems_are_tried_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(endpoint_module, "ATTEMPTS", 50)
+
     def respond(request):
         return (
             failure(500)
@@ -155,7 +157,7 @@ def test_an_endpoint_that_is_none_is_given_up_with_a_reason(tmp_path, monkeypatc
     monkeypatch.setattr(endpoint_module, "ATTEMPTS", 1)
     with serve(lambda request: (200, body)) as (url, requests):
         study = live_study(tmp_path, url)
-        with pytest.raises(ElicitationError, match="slots in a row got no answer"):
+        with pytest.raises(ElicitationError, match="requests in a row got no answer"):
             collect(study)
     assert len(requests) < 60
     assert all(rating is None and reason == "transport" for rating, reason, _ in rows(study))
@@ -190,7 +192,7 @@ def test_another_temperature_asks_anew_and_keeps_the_old_ratings(tmp_path):
     with serve(lambda request: answer(str(int(request["temperature"])))) as (url, requests):
         first = live_study(tmp_path, url)
         collect(first)
-        second = live_study(tmp_path, url, protocol={"repetitions": 2, "personas": 2, "temperature": 1.0})
+        second = live_study(tmp_path, url, protocol={"repetitions": 1, "personas": 2, "temperature": 1.0})
         assert collect(second) == SLOTS
         assert {rating for rating, *_ in rows(second)} == {1}
         assert collect(first) == 0
@@ -232,6 +234,102 @@ def test_an_unset_key_is_named_before_anything_is_asked(tmp_path, monkeypatch):
         with pytest.raises(ValueError, match=r"live\.yaml, endpoints\.here: TEST_KEY is not set; export it"):
             collect(study)
     assert requests == []
+
+
+# --- several choices a request ---------------------------------------------------------------------------------------
+
+FIVE = {"repetitions": 5, "personas": 2}
+CELLS = 90
+
+
+def test_five_repetitions_are_one_request_where_the_endpoint_gives_choices(tmp_path):
+    with serve(lambda request: answer("3", n=request.get("n", 1))) as (url, requests):
+        study = live_study(tmp_path, url, protocol=FIVE)
+        assert collect(study) == 5 * CELLS
+    assert len(requests) == CELLS and {request["n"] for request in requests} == {5}
+    # Choices of a request share its id, and its tokens are counted once: 90 x (140 + 5).
+    assert {n for (n,) in rows(study, "count(*) OVER (PARTITION BY request_id)")} == {5}
+    assert sum(sum(tokens) for tokens in rows(study, "input_tokens, output_tokens")) == CELLS * 145
+    assert {request.slot for request in requests} == {
+        f"{who}/{item}/1" for who in ("persona/0", "persona/1", "self/-") for item in range(1, 31)
+    }
+
+
+def test_an_endpoint_that_ignores_n_is_asked_one_by_one_and_loses_nothing(tmp_path):
+    with serve(lambda request: answer("3")) as (url, requests):
+        study = live_study(tmp_path, url, protocol=FIVE)
+        collect(study)
+        assert len(requests) == 5 * CELLS
+        # It is asked once for choices, and what came back counts.
+        assert [request.number for request in requests if "n" in request] == [1]
+        collect(live_study(tmp_path, url, protocol={"repetitions": 6, "personas": 2}))
+        assert len(requests) == 6 * CELLS
+        assert not [request for request in requests[1:] if "n" in request]
+    assert len(set(request.slot for request in requests)) == 6 * CELLS
+
+
+def test_an_endpoint_that_refuses_n_is_asked_one_by_one(tmp_path):
+    with serve(lambda request: failure(400, "unsupported_parameter") if "n" in request else answer("3")) as (url, requests):
+        study = live_study(tmp_path, url, protocol=FIVE)
+        collect(study)
+    assert len(requests) == 5 * CELLS + 1
+    assert len(rows(study)) == 5 * CELLS
+
+
+def test_fewer_choices_than_asked_are_topped_up(tmp_path):
+    """Choices are counted, not believed: an endpoint that gives two at most still fills every slot, once."""
+    with serve(lambda request: answer("3", n=min(2, request.get("n", 1)))) as (url, requests):
+        study = live_study(tmp_path, url, protocol=FIVE)
+        collect(study)
+    # The first cell: 5 asked, 2 came; then blocks of two. 2 + 2 + 1 each.
+    assert len(requests) == 3 * CELLS
+    assert len(rows(study)) == 5 * CELLS
+
+
+def test_more_choices_than_asked_are_not_taken(tmp_path):
+    with serve(lambda request: answer("3", n=9)) as (url, _):
+        study = live_study(tmp_path, url, protocol=FIVE)
+        collect(study)
+    assert len(rows(study)) == 5 * CELLS
+
+
+def test_resuming_within_a_cell_asks_for_consecutive_repetitions(tmp_path):
+    with serve(lambda request: answer("3", n=request.get("n", 1))) as (url, requests):
+        study = live_study(tmp_path, url, protocol=FIVE)
+        collect(study)
+        with open_store(study.store_path, write=True) as store, store.transaction():
+            store._db.execute("DELETE FROM slots WHERE question = 1 AND repetition IN (1, 2, 4)")
+        assert collect(study) == 3
+    again = [(request.slot.rsplit("/", 1)[1], request.get("n", 1)) for request in requests[CELLS:]]
+    assert sorted(again) == [("1", 2), ("4", 1)]
+
+
+# --- one process at a time -------------------------------------------------------------------------------------------
+
+
+def test_a_second_process_is_refused_and_named(tmp_path):
+    import fcntl
+
+    with serve(lambda request: answer("3")) as (url, requests):
+        study = live_study(tmp_path, url)
+        study.outputs.mkdir(parents=True)
+        with (study.outputs / ".lock").open("w") as held:
+            held.write("4711\n")
+            held.flush()
+            fcntl.flock(held, fcntl.LOCK_EX)
+            with pytest.raises(ValueError, match=r"live: process 4711 is asking this study already; wait for it, or stop it"):
+                collect(study)
+        assert requests == []
+        # The lock of a process that is gone is no lock.
+        assert collect(study) == SLOTS
+
+
+def test_a_finished_study_needs_no_key(tmp_path, monkeypatch):
+    with serve(lambda request: answer("3")) as (url, _):
+        study = live_study(tmp_path, url)
+        collect(study)
+        monkeypatch.delenv("TEST_KEY")
+        assert collect(study) == 0
 
 
 # --- simulated -------------------------------------------------------------------------------------------------------

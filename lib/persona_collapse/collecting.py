@@ -1,5 +1,7 @@
 """Completing a study's ratings, whatever their kind: simulated, imported or live."""
 
+import fcntl
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -8,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from persona_collapse import elicitation, importing
+from persona_collapse.paths import shown
 from persona_collapse.store import Store, open_store
 from persona_collapse.study import Run, Study, check_keys, load_study
 
@@ -18,20 +21,43 @@ def collect(study: Study, runs: Sequence[Run] | None = None) -> int:
     A second call finds nothing missing. A progress bar is shown where somebody can see it, and cleared at the end.
     """
     runs = study.runs if runs is None else runs
-    if study.file.kind == "live":
-        check_keys(study)
+    if study.file.kind == "live" and not study.store_path.is_file():
+        check_keys(study)  # before anything is made; a finished study needs no key
     with open_store(study.store_path, write=True) as store:
         store.claim(study.path)
         if study.file.kind == "imported":
             with _bar(len(runs), "run") as bar:
                 return sum(_counted(importing.import_run(study, run, store), bar) for run in runs)
         missing = {run: elicitation.plan(study, run, store) for run in runs}
-        with _bar(sum(missing.values()), "rating") as bar:
+        if study.file.kind == "live" and any(missing.values()):
+            check_keys(study)
+        with _alone(study, any(missing.values())), _bar(sum(missing.values()), "rating") as bar:
             for run in runs:
                 if missing[run]:
                     bar.set_description(run.key, refresh=False)  # a refresh would not wait for the delay
                     elicitation.elicit(study, run, store, bar)
     return sum(missing.values())
+
+
+@contextmanager
+def _alone(study: Study, needed: bool) -> Iterator[None]:
+    """Refuse a second process that would buy the same slots; a simulated study lets it wait. Death frees the lock."""
+    if not needed:
+        yield
+        return
+    with (study.outputs / ".lock").open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if study.simulated else fcntl.LOCK_NB))
+        except BlockingIOError:
+            file.seek(0)
+            raise ValueError(
+                f"{shown(study.outputs)}: process {file.read().strip() or 'unknown'} is asking this study already; "
+                "wait for it, or stop it and run the same command again"
+            ) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
 
 
 def open_study(name: str) -> tuple[Study, Store]:

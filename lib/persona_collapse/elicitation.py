@@ -3,19 +3,27 @@
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
+from itertools import groupby
+from typing import NamedTuple
 
 from tqdm import tqdm
 
 from persona_collapse import replies, simulation
-from persona_collapse.endpoint import ElicitationError, Reply, ask, connect
+from persona_collapse.endpoint import ElicitationError, RefusedError, Reply, ask, connect
 from persona_collapse.store import Answer, Question, Store
 from persona_collapse.study import Price, Run, Study, check_keys
 
-#: Slots in a row without any answer after which an endpoint is taken to be down.
+#: Requests in a row without any answer after which an endpoint is taken to be down.
 GIVE_UP_AFTER = 30
+#: Seconds between two writes to the store while answers come in.
+_SAVE_EVERY = 0.1
+#: Choices asked of one request at the most; no protocol of ours needs more, and providers cap it.
+_MOST_CHOICES = 20
 
 
 def plan(study: Study, run: Run, store: Store) -> int:
@@ -104,66 +112,144 @@ def _simulate(study: Study, run: Run, store: Store, bar: tqdm) -> None:
         bar.update(len(missing))
 
 
+class _Request(NamedTuple):
+    """Repetitions of one cell that are asked together, and how."""
+
+    question: int
+    repetitions: tuple[int, ...]
+    prompt: str
+    slot: str
+
+
 def _ask_endpoint(study: Study, run: Run, store: Store, bar: tqdm) -> None:
     """Ask an endpoint from a pool of threads; this thread alone writes, and every answer before it is counted as done."""
     check_keys(study)
     endpoint = study.file.endpoints[run.variant.endpoint or ""]
     client = connect(endpoint)
     halt = threading.Event()
-    work = [slot for c in study.conditions(run) for slot in _prompts(study, run, store, c)]
-    queue = iter(work)
-    in_flight: dict[Future[Reply], tuple[int, int]] = {}
-    failed_in_a_row = 0
+
+    def send(request: _Request) -> list[Reply]:
+        return ask(
+            client, run.variant.model or "", request.prompt, study.file.protocol,
+            slot=request.slot, choices=len(request.repetitions), stopped=halt.is_set,
+        )  # fmt: skip
+
     pool = ThreadPoolExecutor(endpoint.max_in_flight)
+    in_flight: dict[Future[list[Reply]], _Request] = {}
+    unsaved: list[Answer] = []
+    saved_at, failed_in_a_row = 0.0, 0
     try:
-        while True:
-            for question, repetition, prompt in queue:
-                call = pool.submit(ask, client, run.variant.model, prompt, study.file.protocol, stopped=halt.is_set)
-                in_flight[call] = question, repetition
-                if len(in_flight) >= endpoint.max_in_flight:
-                    break
-            if not in_flight:
-                return
+        together = _choices_taken(study, run, store, send, bar)
+        queue = deque(_requests(study, run, store, together))
+        while queue or in_flight:
+            while queue and len(in_flight) < endpoint.max_in_flight:
+                request = queue.popleft()
+                in_flight[pool.submit(send, request)] = request
             done, _ = wait(in_flight, return_when=FIRST_COMPLETED)
-            answers, problem = [], None
-            for call in done:
-                slot = in_flight.pop(call)
-                if (error := call.exception()) is not None:
-                    problem = error
-                    continue
-                reply = call.result()
-                failed_in_a_row = failed_in_a_row + 1 if reply.failure else 0
-                now = datetime.now(UTC).isoformat(timespec="milliseconds")
-                answers.append(_answer(reply, *slot, study.instrument.scale, now))
-            store.add(answers)
-            bar.update(len(answers))
-            if problem is not None:
-                raise problem
+            problems = [error for call in done if (error := call.exception()) is not None]
+            for call in [call for call in done if call.exception() is None]:
+                request, found = in_flight.pop(call), call.result()
+                unsaved += _answers(study, request, found)
+                failed_in_a_row = failed_in_a_row + 1 if found[0].failure else 0
+                if found[0].failure is None and (rest := request.repetitions[len(found) :]):
+                    # Fewer choices than asked: the others are still to be bought.
+                    queue.appendleft(_later(request, rest))
+            if problems:
+                raise problems[0]
             if failed_in_a_row >= GIVE_UP_AFTER:
                 raise ElicitationError(
-                    f"{run.key}: {failed_in_a_row} slots in a row got no answer ({answers[-1].reply}); "
+                    f"{run.key}: {failed_in_a_row} requests in a row got no answer ({unsaved[-1].reply}); "
                     "check the endpoint and run the same command again"
                 )
-            _check_budget(study, store)
+            # Answers of a tenth of a second share a transaction: each one waits for the disk.
+            due = time.monotonic() - saved_at > _SAVE_EVERY or not (queue or in_flight)
+            if due or study.file.budget_usd is not None:
+                _save(store, bar, unsaved)
+                saved_at = time.monotonic()
+                _check_budget(study, store)
     finally:
         halt.set()
         pool.shutdown(wait=True, cancel_futures=True)
         client.close()
         # What was under way and came back after the stop was paid for: keep it.
-        late = [(call.result(), slot) for call, slot in in_flight.items() if call.done() and not _failed(call)]
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        store.add(_answer(reply, *slot, study.instrument.scale, now) for reply, slot in late if reply.failure is None)
+        late = [(request, call.result()) for call, request in in_flight.items() if call.done() and not _failed(call)]
+        unsaved += [a for request, found in late if found[0].failure is None for a in _answers(study, request, found)]
+        _save(store, bar, unsaved)
 
 
-def _failed(call: Future[Reply]) -> bool:
+def _save(store: Store, bar: tqdm, unsaved: list[Answer]) -> None:
+    """Store answers, then count them as done, then forget them."""
+    if unsaved:
+        store.add(unsaved)
+        bar.update(len(unsaved))
+        unsaved.clear()
+
+
+def _choices_taken(study: Study, run: Run, store: Store, send: Callable[[_Request], list[Reply]], bar: tqdm) -> int:
+    """How many choices of one request the endpoint gives for this model: asked once, with a request that counts.
+
+    The prompt of a request is paid once, so that ten choices cost little more than one. An endpoint that refuses the
+    parameter or ignores it is asked for one rating at a time; which it is stays in the store.
+    """
+    endpoint = study.file.endpoints[run.variant.endpoint or ""]
+    key = f"choices {endpoint.base_url} {run.variant.model}"
+    if (known := store.recall(key)) is not None:
+        return int(known)
+    first = next((r for r in _requests(study, run, store, _MOST_CHOICES) if len(r.repetitions) > 1), None)
+    if first is None:
+        return 1
+    try:
+        found = send(first)
+    except RefusedError:
+        # Either more choices than one are refused, or the request itself: one choice tells which, and says so.
+        found = send(first._replace(repetitions=first.repetitions[:1]))
+    if found[0].failure is None:
+        store.add(_answers(study, first, found))
+        bar.update(len(found))
+        store.remember(key, str(len(found)))
+    return len(found)
+
+
+def _answers(study: Study, request: _Request, found: list[Reply]) -> list[Answer]:
+    """What is stored of a request; one that failed leaves every slot of it to the next visit."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    if found[0].failure is not None:
+        found = found * len(request.repetitions)
+    pairs = zip(found, request.repetitions, strict=False)
+    return [_answer(reply, request.question, repetition, study.instrument.scale, now) for reply, repetition in pairs]
+
+
+def _failed(call: Future[list[Reply]]) -> bool:
     return call.cancelled() or call.exception() is not None
 
 
-def _prompts(study: Study, run: Run, store: Store, condition: str) -> Iterator[tuple[int, int, str]]:
-    deck = study.deck(condition)
-    for question, repetition, persona, item in store.missing(run.family.key, run.variant.key, condition):
-        text = deck[persona].text if deck is not None and persona is not None else None
-        yield question, repetition, study.instrument.prompt(study.instrument.items[item - 1], text)
+def _requests(study: Study, run: Run, store: Store, together: int) -> Iterator[_Request]:
+    """Requests for every missing slot of a run, up to `together` consecutive repetitions of a cell in each."""
+    for condition in study.conditions(run):
+        deck = study.deck(condition)
+        missing = store.missing(run.family.key, run.variant.key, condition)
+        for (question, persona, item), slots in groupby(missing, key=lambda slot: (slot[0], *slot[2:])):
+            text = deck[persona].text if deck is not None and persona is not None else None
+            prompt = study.instrument.prompt(study.instrument.items[item - 1], text)
+            name = f"{condition}/{'-' if persona is None else persona}/{item}"
+            for block in _consecutive([slot[1] for slot in slots], together):
+                yield _Request(question, block, prompt, f"{name}/{block[0]}")
+
+
+def _consecutive(repetitions: list[int], most: int) -> list[tuple[int, ...]]:
+    """Repetitions in blocks of consecutive numbers, each of at most so many."""
+    blocks: list[tuple[int, ...]] = []
+    for repetition in repetitions:
+        if blocks and blocks[-1][-1] == repetition - 1 and len(blocks[-1]) < most:
+            blocks[-1] += (repetition,)
+        else:
+            blocks.append((repetition,))
+    return blocks
+
+
+def _later(request: _Request, rest: tuple[int, ...]) -> _Request:
+    """The same cell, for the repetitions that are left of a request."""
+    return request._replace(repetitions=rest, slot=f"{request.slot.rpartition('/')[0]}/{rest[0]}")
 
 
 def spent_usd(study: Study, store: Store) -> float:

@@ -43,26 +43,45 @@ def connect(endpoint: Endpoint) -> "OpenAI":
     return OpenAI(base_url=endpoint.base_url, api_key=os.environ[endpoint.api_key_env], max_retries=0, timeout=TIMEOUT)
 
 
-def ask(client: "OpenAI", model: str, prompt: str, protocol: Protocol, *, stopped: Callable[[], bool] = lambda: False) -> Reply:
-    """Ask once for one rating; only transport problems are tried again, an answer is kept whatever it says.
+class RefusedError(ElicitationError):
+    """The endpoint does not take a parameter of the request."""
+
+
+def ask(
+    client: "OpenAI",
+    model: str,
+    prompt: str,
+    protocol: Protocol,
+    *,
+    slot: str,
+    choices: int = 1,
+    stopped: Callable[[], bool] = lambda: False,
+) -> list[Reply]:
+    """Ask for `choices` ratings in one request; only transport problems are tried again, an answer is kept as it is.
+
+    Returns one reply a choice that came back, which an endpoint may make fewer than asked; they share a request id, and the
+    tokens stand with the first. After the last failed attempt there is one reply with `failure`. `slot` names the first
+    slot in the header X-Persona-Collapse-Slot, by which a simulated endpoint answers alike whenever asked.
 
     Raises ElicitationError for what no repetition can mend: a refused key, an unknown model, an exhausted quota, a
-    parameter that the model does not take.
+    parameter that the model does not take (RefusedError).
     """
     import openai
 
     failure = ""
     for attempt in range(1, ATTEMPTS + 1):
         if stopped():
-            return Reply(attempt - 1, failure or "stopped before it was asked")
+            return [Reply(attempt - 1, failure or "stopped before it was asked")]
         try:
             completion = client.chat.completions.create(
                 model=model,
                 messages=[{"role": "user", "content": prompt}],
                 temperature=protocol.temperature,
                 max_tokens=protocol.max_tokens,
+                extra_headers={"X-Persona-Collapse-Slot": slot},
+                **({"n": choices} if choices > 1 else {}),
             )
-            return _read(completion, attempt)
+            return _read(completion, attempt)[:choices]
         except (openai.APIConnectionError, openai.APIResponseValidationError, ValueError) as error:
             # ValueError: the SDK passes on what the body's JSON parser says of an HTML page or a torn answer.
             failure, wait = f"{type(error).__name__}: {error}", None
@@ -71,29 +90,33 @@ def ask(client: "OpenAI", model: str, prompt: str, protocol: Protocol, *, stoppe
             failure, wait = f"status {error.status_code}", _retry_after(error)
         if attempt < ATTEMPTS:
             _sleep(min(LONGEST_WAIT, wait if wait is not None else 0.5 * 2**attempt), stopped)
-    return Reply(ATTEMPTS, failure)
+    return [Reply(ATTEMPTS, failure)]
 
 
 class _NotOpenAI(ValueError):
     """The endpoint answered with something that is not a chat completion."""
 
 
-def _read(completion: Any, attempt: int) -> Reply:
+def _read(completion: Any, attempt: int) -> list[Reply]:
     choices = getattr(completion, "choices", None)
     if not choices:
         raise _NotOpenAI("the answer is not a chat completion")
-    choice, usage = choices[0], completion.usage
-    return Reply(
-        attempts=attempt,
-        text=choice.message.content,
-        finish_reason=choice.finish_reason,
-        refused=bool(choice.message.refusal),
-        served_model=completion.model,
-        fingerprint=completion.system_fingerprint,
-        request_id=getattr(completion, "_request_id", None) or completion.id,
-        input_tokens=usage.prompt_tokens if usage else None,
-        output_tokens=usage.completion_tokens if usage else None,
-    )
+    usage = completion.usage
+    return [
+        Reply(
+            attempts=attempt,
+            text=choice.message.content,
+            finish_reason=choice.finish_reason,
+            refused=bool(choice.message.refusal),
+            served_model=completion.model,
+            fingerprint=completion.system_fingerprint,
+            request_id=getattr(completion, "_request_id", None) or completion.id,
+            # A request is paid once, so its tokens are counted once.
+            input_tokens=(usage.prompt_tokens if place == 0 else 0) if usage else None,
+            output_tokens=(usage.completion_tokens if place == 0 else 0) if usage else None,
+        )
+        for place, choice in enumerate(sorted(choices, key=lambda choice: choice.index))
+    ]
 
 
 def _raise_if_permanent(error: Any, model: str) -> None:
@@ -112,7 +135,7 @@ def _raise_if_permanent(error: Any, model: str) -> None:
     if status in (400, 422):
         parameter = getattr(error, "param", None)
         named = f" ({parameter})" if parameter in ("temperature", "max_tokens", "model", "messages") else ""
-        raise ElicitationError(
+        raise RefusedError(
             f"{model}: the endpoint refused a parameter{named} (status {status}, code {code}); reasoning models take neither "
             "temperature nor max_tokens and cannot be asked this way; nothing was dropped silently"
         ) from None

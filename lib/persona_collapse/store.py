@@ -138,6 +138,16 @@ class Store:
                 "or move that folder away"
             )
 
+    def remember(self, key: str, value: str) -> None:
+        """Keep a fact about the study's endpoints, such as how many choices a request brings."""
+        with self.transaction():
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    def recall(self, key: str) -> str | None:
+        """A fact that `remember` kept, None if there is none."""
+        found = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return found[0] if found else None
+
     def run_id(self, family: str, variant: str) -> int:
         """The number of a run in this store, given one if it is new."""
         self._db.execute("INSERT OR IGNORE INTO runs (family, variant) VALUES (?, ?)", (family, variant))
