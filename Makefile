@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 RUN = .venv/bin/python -m persona_collapse
 WITH = $(if $(STUDY),--study '$(STUDY)') $(if $(DATA),--data '$(DATA)')
 .DEFAULT_GOAL := help
-.PHONY: help report published test lab elicit verify bench fit notebooks clean lint
+.PHONY: help report published test lab elicit estimate verify bench fit notebooks clean lint
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -27,6 +27,9 @@ lab: .venv/ready ## JupyterLab on a working copy of the notebooks
 
 elicit: .venv/ready ## ask or read what a study's store lacks [STUDY=demo]
 	@$(RUN) elicit $(WITH)
+
+estimate: .venv/ready ## requests, tokens, price and hours of a live study; sends nothing [STUDY=openai-example]
+	@$(RUN) estimate $(WITH)
 
 verify: .venv/ready ## execute a study's notebooks again; outputs must reproduce [STUDY=demo]
 	@$(RUN) verify $(WITH)

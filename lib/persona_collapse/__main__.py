@@ -19,6 +19,7 @@ def report(args: argparse.Namespace) -> None:
 
     study = _study(args)
     began = time.monotonic()
+    _say_estimate(study)
     made = appendix.make(study, say=_say)
     _say(f"{shown(study.outputs / 'report.html')} ({made}, {time.monotonic() - began:.0f} s)")
 
@@ -38,12 +39,21 @@ def elicit(args: argparse.Namespace) -> None:
     from persona_collapse.collecting import collect, imported
 
     study = _study(args)
+    _say_estimate(study)
     new = collect(study)
     if new and study.file.kind == "imported":
         for line in imported(study):
             _say(line)
     unit = "runs read" if study.file.kind == "imported" else "slots asked"
     _say(f"{shown(study.store_path)}: {new:,} {unit}" if new else f"{shown(study.store_path)}: nothing was missing")
+
+
+def estimate(args: argparse.Namespace) -> None:
+    """Requests, tokens, price and hours of what a live study still lacks; sends nothing."""
+    from persona_collapse.estimating import lines
+
+    for line in lines(load_study(args.study or "openai-example")):
+        _say(line)
 
 
 def verify(args: argparse.Namespace) -> None:
@@ -130,6 +140,16 @@ def _bought(folder: Path) -> bool:
         return True
 
 
+def _say_estimate(study: Study) -> None:
+    """What a live study is about to cost, before the first request."""
+    if study.file.kind == "live":
+        from persona_collapse import estimating
+
+        if estimating.estimate(study)["requests"].any():
+            for line in estimating.lines(study, done=False):
+                _say(line)
+
+
 def _study(args: argparse.Namespace) -> Study:
     return load_study(args.study or "demo", args.data)
 
@@ -142,7 +162,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; a wrong input is one line on stderr and exit status 1."""
     parser = argparse.ArgumentParser(prog="persona_collapse", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for command in (report, published, elicit, verify, fit, lab, notebooks, clean):
+    for command in (report, published, elicit, estimate, verify, fit, lab, notebooks, clean):
         sub = commands.add_parser(command.__name__, help=(command.__doc__ or "").splitlines()[0])
         sub.set_defaults(run=command)
         sub.add_argument("--study", default=None, help="a name in params/studies/ or a path to a YAML file")

@@ -28,7 +28,8 @@ _MOST_CHOICES = 20
 
 def plan(study: Study, run: Run, store: Store) -> int:
     """Make the study's design the run's design in the store; returns how many slots are missing."""
-    store.plan(run.family.key, run.variant.key, list(_questions(study, run)))
+    design = [Question(*q[:4], _hash(q.prompt), q.repetitions) for q in questions(study, run)]
+    store.plan(run.family.key, run.variant.key, design)
     return sum(len(store.missing(run.family.key, run.variant.key, c)) for c in study.conditions(run))
 
 
@@ -43,7 +44,18 @@ def elicit(study: Study, run: Run, store: Store, bar: tqdm) -> None:
         _ask_endpoint(study, run, store, bar)
 
 
-def _questions(study: Study, run: Run) -> Iterator[Question]:
+class Asked(NamedTuple):
+    """A cell as a study asks it: the question of the store, and the prompt it stands for."""
+
+    condition: str
+    persona: int | None
+    item: int
+    identity: str
+    prompt: str
+    repetitions: int
+
+
+def questions(study: Study, run: Run) -> Iterator[Asked]:
     """Every cell of a run, with the hash that tells it from one asked otherwise."""
     protocol, variant = study.file.protocol, run.variant
     if study.simulated:
@@ -56,14 +68,9 @@ def _questions(study: Study, run: Run) -> Iterator[Question]:
         for persona in study.deck(condition) or (None,):
             for item in study.instrument.items:
                 prompt = study.instrument.prompt(item, persona.text if persona else None)
-                yield Question(
-                    condition,
-                    persona.index if persona else None,
-                    item.number,
-                    identity=_hash(json.dumps([prompt, *origin])),
-                    prompt_hash=_hash(prompt),
-                    repetitions=protocol.repetitions,
-                )
+                index = persona.index if persona else None
+                identity = _hash(json.dumps([prompt, *origin]))
+                yield Asked(condition, index, item.number, identity, prompt, protocol.repetitions)
 
 
 def _hash(text: str) -> str:
@@ -257,13 +264,14 @@ def spent_usd(study: Study, store: Store) -> float:
     total = 0.0
     for run in study.runs:
         tokens_in, tokens_out = store.spent_tokens().get((run.family.key, run.variant.key), (0, 0))
-        price = _price(study, run)
-        if price is not None:
-            total += (tokens_in * price.input + tokens_out * price.output) / 1e6
+        cost = price(study, run)
+        if cost is not None:
+            total += (tokens_in * cost.input + tokens_out * cost.output) / 1e6
     return total
 
 
-def _price(study: Study, run: Run) -> Price | None:
+def price(study: Study, run: Run) -> Price | None:
+    """What a run's tokens cost: its own price, else its endpoint's, else None."""
     endpoint = study.file.endpoints.get(run.variant.endpoint or "")
     return run.variant.price_per_million or (endpoint.price_per_million if endpoint else None)
 

@@ -272,6 +272,16 @@ class Store:
         found[rows[:, 0], rows[:, 1] - 1, rows[:, 2] - categories[0]] = rows[:, 3]
         return found
 
+    def answered(self, family: str, variant: str) -> dict[tuple[str, int | None, int, str], int]:
+        """How many slots of each question need not be asked again: by condition, persona, item number and identity."""
+        rows = self._db.execute(
+            "SELECT condition, persona, item, identity, count(*) FROM slots JOIN questions ON question = questions.id "
+            "JOIN runs ON run = runs.id WHERE family = ? AND variant = ? "
+            f"AND (reason IS NULL OR reason NOT IN {RETRIED}) GROUP BY questions.id",
+            (family, variant),
+        )
+        return {row[:4]: row[4] for row in rows}
+
     def ratings(self, family: str, variant: str, condition: str) -> list[tuple[int, int, int, int]]:
         """Every valid rating of a run in one condition: (persona, item number, repetition, rating)."""
         return self._db.execute(
