@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from persona_collapse.paths import NOTEBOOKS, OUTPUTS, PUBLISHED, ROOT, shown
-from persona_collapse.study import Study, load_study
+from persona_collapse.study import Study, check_keys, load_study
 
 
 def report(args: argparse.Namespace) -> None:
@@ -146,6 +146,7 @@ def _say_estimate(study: Study) -> None:
         from persona_collapse import estimating
 
         if estimating.estimate(study)["requests"].any():
+            check_keys(study)
             for line in estimating.lines(study, done=False):
                 _say(line)
 

@@ -370,7 +370,7 @@ def self_profiles(profiles: pd.DataFrame, study: Study, toxic: dict[str, tuple[n
     return _figure(
         chart, study, title="Answers without a persona",
         caption=f"Mean rating by foundation when no persona is given; {high} is the ceiling of the scale. "
-        f"Hostile characters: the base's mean over eight hostile personas.{note}",
+        f"Hostile characters: the base's mean over its hostile personas.{note}",
         description="Line charts of the mean self rating by foundation for every variant, one panel a model.",
     )  # fmt: skip
 
@@ -402,8 +402,8 @@ def rating_shares(table: pd.DataFrame, study: Study, condition: str) -> Any:
         .resolve_scale(y="independent")
         .add_params(pick)
     )
-    what = {"persona": "as 100 personas" if study.personas is None else f"as {len(study.personas)} personas",
-            "self": "without a persona", "toxic": "as hostile characters"}[condition]  # fmt: skip
+    deck = "personas" if study.personas is None else f"{len(study.personas)} personas"
+    what = {"persona": f"as {deck}", "self": "without a persona", "toxic": "as hostile characters"}[condition]
     return _figure(
         chart, study, title=f"Which ratings were given, {what}",
         caption="Share of every category of the scale among all valid ratings, lowest category on the left.",
