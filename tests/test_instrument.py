@@ -222,3 +222,10 @@ def test_unknown_instrument_lists_what_there_is(name):
         load_instrument(name)
     assert str(caught.value).endswith(": no such instrument; expected one of 'mfq30', or a path")
     assert "\n" not in str(caught.value)
+
+
+def test_a_digit_is_asked_for_by_the_published_suffix(mfq30):
+    item = mfq30.items[0]
+    suffix = "\n\nReturn exactly one digit from 0 to 5. Do not output any other text."
+    assert mfq30.prompt(item, "a baker", digit=True) == mfq30.prompt(item, "a baker") + suffix
+    assert mfq30.prompt(item, digit=True).endswith(suffix)

@@ -216,3 +216,12 @@ def test_another_instrument_is_refused():
     shorter = replace(INSTRUMENT, key="short", items=INSTRUMENT.items[:10])
     with pytest.raises(ValueError, match=r"instrument 'short' differs in scale, foundations or items; expected those of 'mfq30'"):
         load_respondent("gpt-4o/base", shorter)
+
+
+def test_temperature_sharpens_and_flattens():
+    """p = (.1, .9): at T = 0.05 squares (.01, .81)/.82; at T = 0.2 roots (.3162, .9487)/1.2649; at T = 0 all on the mode."""
+    p = np.array([[0.1, 0.9]])
+    assert simulation.at_temperature(p, 0.1) == pytest.approx(p)
+    assert simulation.at_temperature(p, 0.05) == pytest.approx(np.array([[0.01, 0.81]]) / 0.82)
+    assert simulation.at_temperature(p, 0.2) == pytest.approx(np.array([[0.25, 0.75]]), abs=1e-12)
+    assert simulation.at_temperature(p, 0.0) == pytest.approx(np.array([[0.0, 1.0]]))

@@ -27,7 +27,8 @@ class Instrument:
     """A questionnaire as it is asked.
 
     ``scale`` is (low, high), both rated; ``templates`` maps a block to the prompt with ``{text}`` in it;
-    ``persona_template`` holds ``{persona}`` and ``{item}``.
+    ``persona_template`` holds ``{persona}`` and ``{item}``. ``digit_suffix`` ends a prompt that asks for a single digit,
+    as method logprobs does; None where the instrument has no such wording.
     """
 
     key: str
@@ -37,6 +38,7 @@ class Instrument:
     templates: dict[str, str]
     persona_template: str
     items: tuple[Item, ...]
+    digit_suffix: str | None = None
 
     @property
     def categories(self) -> range:
@@ -48,10 +50,11 @@ class Instrument:
         """Foundations in the order in which the items name them."""
         return tuple(dict.fromkeys(item.foundation for item in self.items))
 
-    def prompt(self, item: Item, persona: str | None = None) -> str:
-        """The one user message that asks for `item`, as `persona` or, with None, without one."""
+    def prompt(self, item: Item, persona: str | None = None, *, digit: bool = False) -> str:
+        """The one user message that asks for `item`, as `persona` or, with None, without one; with `digit` for one digit."""
         question = self.templates[item.block].format(text=item.text)
-        return question if persona is None else self.persona_template.format(persona=persona, item=question)
+        asked = question if persona is None else self.persona_template.format(persona=persona, item=question)
+        return asked + (self.digit_suffix or "") * digit
 
 
 class _ItemFile(BaseModel):
@@ -76,6 +79,7 @@ class _InstrumentFile(BaseModel):
     terms: str
     scale: _ScaleFile
     persona_prompt: str
+    digit_suffix: str | None = None
     prompts: dict[str, str]
     items: Annotated[list[_ItemFile], Field(min_length=1)]
 
@@ -119,6 +123,7 @@ def load_instrument(name: str | Path) -> Instrument:
         templates=dict(found.prompts),
         persona_template=found.persona_prompt,
         items=tuple(Item(i.number, i.block, i.foundation, i.text) for i in found.items),
+        digit_suffix=found.digit_suffix,
     )
 
 

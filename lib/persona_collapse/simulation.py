@@ -52,6 +52,8 @@ EVERYONE = "everyone"
 _LEAN, _ITEM = 0.55, 0.4
 #: SD over the items of a foundation of their location, in scale points.
 _ITEM_SPREAD = 0.5
+#: Temperature at which the published ratings, and so the figures fitted here, were sampled.
+_FITTED_AT = 0.1
 #: Raised when a change of this file changes ratings, so that stored ones are not taken for the new ones.
 _VERSION = 1
 
@@ -209,6 +211,21 @@ def between(start: Respondent, end: Respondent, share: float) -> Respondent:
         alone=np.stack([*evenly(start.alone[:2], end.alone[:2]), by_ratio(start.alone[2], end.alone[2])]),
         toxic=evenly(start.toxic, end.toxic) if both else None,
     )
+
+
+def at_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """Cell probabilities (..., category) at another sampling temperature, p^(0.1/T) normalised; all on the mode at T = 0.
+
+    The respondents are fitted to ratings sampled at T = 0.1, so that is the temperature at which nothing changes.
+    """
+    if temperature == _FITTED_AT:
+        return probabilities
+    if temperature == 0:
+        return np.eye(probabilities.shape[-1])[probabilities.argmax(axis=-1)]
+    with np.errstate(divide="ignore"):
+        log = np.log(probabilities) * (_FITTED_AT / temperature)
+    tempered = np.exp(log - log.max(axis=-1, keepdims=True))
+    return tempered / tempered.sum(axis=-1, keepdims=True)
 
 
 def latent_probabilities(location: np.ndarray, noise: np.ndarray, gap: float, categories: range) -> np.ndarray:
