@@ -99,7 +99,7 @@ def of_parts(found: Parts, scope: np.ndarray) -> np.ndarray:
         # One product for all: the mean over the items of a scope of each part and of the root of the anchor and of V.
         stacked = np.stack([*found, np.sqrt(np.maximum(found.anchor, 0)), np.sqrt(found.between)])
         mean = _over_items(stacked, scope)
-        between_, anchor, noise, ceiling, shared, base_anchor, cell_sd, ends, entropy, cell_entropy, s, s_published = mean
+        _, anchor, noise, ceiling, shared, base_anchor, cell_sd, ends, entropy, cell_entropy, s, s_published = mean
         anchor = np.maximum(anchor, 0)
         total = anchor + noise
         within_rms = np.sqrt(noise)
