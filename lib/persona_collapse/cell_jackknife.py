@@ -9,10 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from persona_collapse.moments import Cells, Parts
-
-#: What leaving out a rating moves, in the order of the covariances: see `moments.Parts` for the words.
-MOVED = ("between", "anchor", "noise", "cell_sd", "ceiling", "ends", "entropy", "cell_entropy", "shared")
-AT = {name: place for place, name in enumerate(MOVED)}
+from persona_collapse.slopes import AT, MOVED
 
 
 def covariances(counts: np.ndarray, own: Cells, found: Parts, categories: range, other: Cells) -> np.ndarray:
@@ -32,7 +29,7 @@ def covariances(counts: np.ndarray, own: Cells, found: Parts, categories: range,
     Returns
     -------
     (item, moved, moved) float array
-        In the order of `MOVED`. A cell with one or two ratings, from which none can be left out, enters on the safe side:
+        In the order of `slopes.MOVED`. A cell with one or two ratings, from which none can be left out, enters on the safe side:
         its mean with variance v / n (v of its item if it has one rating), v with variance v^2, its SD with v.
     """
     items = own.mean.shape[1]

@@ -66,7 +66,7 @@ class Estimate(NamedTuple):
     value: np.ndarray
     centre: np.ndarray
     se: np.ndarray
-    t: float
+    df: int  #: degrees of freedom of its t quantile
     carried: np.ndarray
     row: np.ndarray
 
@@ -75,56 +75,56 @@ def level(run: LeaveOneOut) -> Interval:
     """Every metric of a run, (metric, scope)."""
     found = estimate(transformed(run.values))
     value = run.full
-    return _masked(
-        Interval(value, found.se * _slope(value), *map(_back, _limits(found)), found.carried, run.personas[found.row]), run
+    return masked(
+        Interval(value, found.se * slope(value), *map(back, _limits(found)), found.carried, run.personas[found.row]), run
     )
 
 
 def change(variant: LeaveOneOut, base: LeaveOneOut) -> Interval:
     """Relative change 100 (X / X_base - 1) in percent, (metric, scope), from the logarithm of the ratio."""
-    _same_personas(variant, base)
+    same_personas(variant, base)
     with np.errstate(invalid="ignore", divide="ignore"):
         found = estimate(np.log(variant.values) - np.log(base.values))
         ratio = variant.full / base.full
         lo, hi = (100 * np.expm1(limit) for limit in _limits(found))
         interval = Interval(100 * (ratio - 1), 100 * ratio * found.se, lo, hi, found.carried, base.personas[found.row])
-    return _masked(interval, variant, base)
+    return masked(interval, variant, base)
 
 
 def shift(variant: LeaveOneOut, other: LeaveOneOut) -> Interval:
     """Difference on the metric's own scale (log, logit, Fisher's z), (metric, scope)."""
-    _same_personas(variant, other)
+    same_personas(variant, other)
     with np.errstate(invalid="ignore"):
-        return _masked(_plain(transformed(variant.values) - transformed(other.values), other.personas), variant, other)
+        return masked(_plain(transformed(variant.values) - transformed(other.values), other.personas), variant, other)
 
 
 def difference(variant: LeaveOneOut, other: LeaveOneOut) -> Interval:
     """Difference in the metric's own unit, (metric, scope)."""
-    _same_personas(variant, other)
+    same_personas(variant, other)
     with np.errstate(invalid="ignore"):
-        return _masked(_plain(variant.values - other.values, other.personas), variant, other)
+        return masked(_plain(variant.values - other.values, other.personas), variant, other)
 
 
 def excess(harmful: LeaveOneOut, control: LeaveOneOut, base: LeaveOneOut) -> Interval:
     """Excess 100 (X_harmful - X_control) / X_base in points of base, (metric, scope)."""
-    _same_personas(harmful, control, base)
-    return _masked(_plain(_excess(harmful, control, base), base.personas), harmful, control, base)
+    same_personas(harmful, control, base)
+    return masked(_plain(_excess(harmful, control, base), base.personas), harmful, control, base)
 
 
 def mean_change(pairs: Sequence[tuple[LeaveOneOut, LeaveOneOut]]) -> Interval:
     """Mean over these families of the change in percent of (variant, base), (metric, scope)."""
     runs = [run for pair in pairs for run in pair]
-    _same_personas(*runs)
+    same_personas(*runs)
     with np.errstate(invalid="ignore", divide="ignore"):
         changes = [100 * (variant.values / base.values - 1) for variant, base in pairs]
-    return _masked(_plain(np.mean(changes, axis=0), runs[0].personas), *runs)
+    return masked(_plain(np.mean(changes, axis=0), runs[0].personas), *runs)
 
 
 def mean_excess(triples: Sequence[tuple[LeaveOneOut, LeaveOneOut, LeaveOneOut]]) -> Interval:
     """Mean over these families of the excess of (harmful, control, base), (metric, scope)."""
     runs = [run for triple in triples for run in triple]
-    _same_personas(*runs)
-    return _masked(_plain(np.mean([_excess(*triple) for triple in triples], axis=0), runs[0].personas), *runs)
+    same_personas(*runs)
+    return masked(_plain(np.mean([_excess(*triple) for triple in triples], axis=0), runs[0].personas), *runs)
 
 
 def split(variant: LeaveOneOut, other: LeaveOneOut) -> Split:
@@ -134,7 +134,7 @@ def split(variant: LeaveOneOut, other: LeaveOneOut) -> Split:
     ----------
     W = C X (1 - ICC) and t2 = C X ICC, so log within_rms is half the sum of three logarithms, and so is log pooled S.
     """
-    _same_personas(variant, other)
+    same_personas(variant, other)
 
     def half(values: np.ndarray, others: np.ndarray, factor: float = 0.5) -> Interval:
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -156,7 +156,7 @@ def estimate(z: np.ndarray) -> Estimate:
     personas = without.shape[-2]
     if personas < 3:
         nothing = np.full(full.shape, np.nan)
-        return Estimate(full, nothing, nothing, np.nan, nothing, np.full(full.shape, -1))
+        return Estimate(full, nothing, nothing, personas - 1, nothing, np.full(full.shape, -1))
     with np.errstate(invalid="ignore", divide="ignore"):
         # Less the value itself, so that equal values leave exactly nothing.
         off = without - full[..., None, :]
@@ -166,7 +166,7 @@ def estimate(z: np.ndarray) -> Estimate:
         se = np.sqrt((personas - 1) / personas * total)
         carried = square.max(axis=-2) / total
     row = np.where(np.isfinite(se), square.argmax(axis=-2), -1)
-    return Estimate(full, full - (personas - 1) * mean, se, float(stdtrit(personas - 1, _HALF)), carried, row)
+    return Estimate(full, full - (personas - 1) * mean, se, personas - 1, carried, row)
 
 
 def transformed(values: np.ndarray) -> np.ndarray:
@@ -206,10 +206,11 @@ def _plain(z: np.ndarray, personas: np.ndarray) -> Interval:
 
 
 def _limits(found: Estimate) -> tuple[np.ndarray, np.ndarray]:
-    return found.centre - found.t * found.se, found.centre + found.t * found.se
+    reach = stdtrit(found.df, _HALF) * found.se
+    return found.centre - reach, found.centre + reach
 
 
-def _back(z: np.ndarray) -> np.ndarray:
+def back(z: np.ndarray) -> np.ndarray:
     """Inverse of `transformed`."""
     values = np.exp(z)
     values[_LOGIT] = expit(z[_LOGIT])
@@ -217,12 +218,12 @@ def _back(z: np.ndarray) -> np.ndarray:
     return values
 
 
-def _slope(value: np.ndarray) -> np.ndarray:
+def slope(value: np.ndarray) -> np.ndarray:
     """How much a metric moves for a small step on its own scale."""
-    slope = value.copy()
-    slope[_LOGIT] *= 1 - value[_LOGIT]
-    slope[_FISHER] = 1 - value[_FISHER] ** 2
-    return slope
+    found = value.copy()
+    found[_LOGIT] *= 1 - value[_LOGIT]
+    found[_FISHER] = 1 - value[_FISHER] ** 2
+    return found
 
 
 def _excess(harmful: LeaveOneOut, control: LeaveOneOut, base: LeaveOneOut) -> np.ndarray:
@@ -230,7 +231,7 @@ def _excess(harmful: LeaveOneOut, control: LeaveOneOut, base: LeaveOneOut) -> np
         return 100 * (harmful.values - control.values) / base.values
 
 
-def _masked(interval: Interval, *runs: LeaveOneOut) -> Interval:
+def masked(interval: Interval, *runs: LeaveOneOut) -> Interval:
     """Without limits where they do not exist, or where too few personas vary for a metric of the noise."""
     few = np.min([run.varying for run in runs], axis=0) < FEWEST_VARYING
     gone = ~np.isfinite(interval.se) | ~np.isfinite(interval.lo) | ~np.isfinite(interval.hi) | (_NOISE[:, None] & few)
@@ -238,7 +239,7 @@ def _masked(interval: Interval, *runs: LeaveOneOut) -> Interval:
     return Interval(interval.value, se, lo, hi, carried, np.where(gone, -1, interval.persona))
 
 
-def _same_personas(*runs: LeaveOneOut) -> None:
+def same_personas(*runs: LeaveOneOut) -> None:
     for run in runs[1:]:
         if not np.array_equal(run.personas, runs[0].personas):
             raise ValueError(

@@ -10,10 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit, logit
 
-from persona_collapse.cell_jackknife import AT, MOVED, covariances
+from persona_collapse.cell_jackknife import covariances
 from persona_collapse.jackknife import FEWEST_VARYING, LOGIT
-from persona_collapse.moments import Parts, cells, parts
+from persona_collapse.moments import cells, parts
 from persona_collapse.recommended import METRICS, NOISE, LeaveOneOut
+from persona_collapse.slopes import slopes
 
 #: Half the width of a 95 % interval, in standard errors.
 NORMAL_95 = 1.96
@@ -68,13 +69,13 @@ def redrawn(
     with np.errstate(invalid="ignore", divide="ignore"):
         found = parts(given[0], own, categories, base=other)
         moves = covariances(given[0], own, found, categories, own if other is None else other)
-        variance = _variance(_gradients(found, run.full, scope), moves)
+        variance = _variance(slopes(found, run.full, scope), moves)
         if other is None:
             variance[fidelity] = 0
         else:  # the base is asked again too
             found = parts(given[1], other, categories, base=own)
             moves = covariances(given[1], other, found, categories, own)
-            variance[fidelity] += _variance(_gradients(found, run.full, scope)[[fidelity]], moves)[0]
+            variance[fidelity] += _variance(slopes(found, run.full, scope)[[fidelity]], moves)[0]
         few = np.isin(METRICS, sorted(NOISE))[:, None] & (run.varying < FEWEST_VARYING)
         return Redrawn(run.full, np.where(few | ~np.isfinite(variance) | ~np.isfinite(run.full), np.nan, variance))
 
@@ -148,41 +149,3 @@ def _mean(found: Sequence[tuple[np.ndarray, np.ndarray]]) -> Repeat:
 def _variance(gradients: np.ndarray, covariances: np.ndarray) -> np.ndarray:
     """Variance (metric, scope) from gradients (metric, item, scope, moved) and covariances (item, moved, moved)."""
     return ((gradients @ covariances) * gradients).sum(axis=(1, 3))
-
-
-def _gradients(found: Parts, value: np.ndarray, scope: np.ndarray) -> np.ndarray:
-    """How much the logarithm of each metric moves with each moved part of each item (metric, item, scope, moved)."""
-    full = {name: part[0] for name, part in found._asdict().items()}
-    mean = {name: np.nan_to_num(part) @ scope for name, part in full.items()}
-    total, within = mean["anchor"] + mean["noise"], dict(zip(METRICS, value, strict=True))
-    # Half the weight over the SD; an item without any measurable spread cannot move.
-    root = {
-        name: scope * np.where(full[name] > 0, 0.5 / np.sqrt(np.maximum(full[name], 0)), 0)[:, None]
-        for name in ("anchor", "between")
-    }
-    icc, informed = within["icc"], 1 - within["information_share"]
-    slopes = {
-        "susceptibility": {"anchor": root["anchor"] / within["susceptibility"]},
-        "susceptibility_pooled": {"anchor": scope / (2 * mean["anchor"])},
-        "within_rms": {"noise": scope / (2 * mean["noise"])},
-        "robustness": {"noise": -scope / (2 * mean["noise"])},
-        "icc": {"anchor": (1 - icc) * scope / mean["anchor"], "noise": -(1 - icc) * scope / mean["noise"]},
-        "extremity": {"anchor": scope / total, "noise": scope / total, "ceiling": -scope / mean["ceiling"]},
-        "ceiling": {"ceiling": scope / mean["ceiling"]},
-        "relative_susceptibility": {"anchor": scope / (2 * mean["anchor"]), "ceiling": -scope / (2 * mean["ceiling"])},
-        "relative_noise": {"noise": scope / (2 * mean["noise"]), "ceiling": -scope / (2 * mean["ceiling"])},
-        "fidelity": {"shared": scope / mean["shared"], "anchor": -scope / (2 * mean["anchor"])},
-        "endpoint_mass": {"ends": scope / mean["ends"]},
-        "information_share": {
-            "entropy": informed / (1 - informed) * scope / mean["entropy"],
-            "cell_entropy": -informed / (1 - informed) * scope / mean["cell_entropy"],
-        },
-        "susceptibility_published": {"between": root["between"] / within["susceptibility_published"]},
-        "within_sd": {"cell_sd": scope / mean["cell_sd"]},
-        "robustness_published": {"cell_sd": -scope / mean["cell_sd"]},
-    }
-    gradients = np.zeros((len(METRICS), *scope.shape, len(MOVED)))
-    for row, metric in enumerate(METRICS):
-        for name, slope in slopes[metric].items():
-            gradients[row, :, :, AT[name]] = slope
-    return gradients
