@@ -50,10 +50,7 @@ def test_a_bound_stands_where_fewer_than_five_personas_vary(varying, bounded):
 
 def test_the_step_is_the_largest_seen():
     (found,) = bounds.noise_bounds(slips(slips(constant(), 3, 1), 1, 2), SCALE, ALL)
-    assert (found.off, found.step) == (4, 2)
-        4,
-        3,
-    )  # persona 0 slipped twice, once by 1 and once by 2
+    assert (found.off, found.step) == (4, 2)  # persona 0 slipped twice, once by 1 and once by 2
     assert found.within_rms_at_most == pytest.approx(found.step * sqrt(found.off_share))
 
 
