@@ -81,9 +81,7 @@ def main() -> None:
     instrument = load_instrument("mfq30")
     populations = published(options.data, instrument) if options.data else simulated(instrument)
     kind = "the published ratings" if options.data else "the simulated respondents"
-    print(
-        f"{len(populations)} populations like {kind}; {options.runs} runs each; mean [worst-best] coverage of 95 % intervals, overall"
-    )
+    print(f"{len(populations)} populations like {kind}, {options.runs} runs each; mean [worst-best] coverage of 95 % intervals")
     scope, held, began = scope_matrix(instrument), True, time.perf_counter()
     for personas, repetitions in DESIGNS:
         found = [

@@ -75,8 +75,8 @@ def test_ratings_like_those_of_the_paper_resemble_them(mfq30):
     for (family, variant), counts in paper_counts().items():
         truth = dict(zip(KNOWN, coverage.true_values(coverage.like(counts), SCALE, scope, 10)[:, 0], strict=True))
         found = leave_one_out(counts, SCALE, scope)
-        allowed = 0.05 if (family, variant) == ("deepseek-v3.1", "secure") else 0.025
-        assert truth["within_rms"] == pytest.approx(found.of("within_rms")[0, 0], rel=0.035), (family, variant)
+        allowed = 0.045 if (family, variant) == ("deepseek-v3.1", "secure") else 0.02
+        assert truth["within_rms"] == pytest.approx(found.of("within_rms")[0, 0], rel=0.03), (family, variant)
         assert truth["susceptibility"] == pytest.approx(found.of("susceptibility")[0, 0], rel=allowed), (family, variant)
 
 

@@ -93,6 +93,19 @@ def test_it_is_the_spread_over_repetitions_of_the_same_requests():
     assert (ratio.min() > 0.92, ratio.max() < 1.25) == (True, True)
 
 
+def test_an_item_on_which_personas_hardly_differ_does_not_blow_it_up():
+    """With noise alone the debiased variance of an item is 0 give or take, where the slope of its root has no limit."""
+    rng = np.random.default_rng(10)
+    probabilities = (random_counts(rng, personas=60, repetitions=8) + 0.05) / 8.3
+    probabilities[:, 0] = np.full(6, 1 / 6)
+    again = [drawn(rng.multinomial(10, probabilities)) for _ in range(200)]
+    row = METRICS.index("susceptibility")
+    spread = np.std([np.log(run.value[row]) for run in again], axis=0)
+    typical = np.sqrt([run.variance[row] for run in again])
+    assert typical.max() < 2 * spread[1]
+    assert np.median(typical, axis=0) == pytest.approx(spread, rel=0.25)
+
+
 def test_without_repetitions_there_is_none():
     counts = random_counts(np.random.default_rng(6), repetitions=1)
     assert np.isnan(drawn(counts).variance).all()

@@ -45,14 +45,17 @@ def like(counts: np.ndarray) -> np.ndarray:
     """
     n = counts.sum(axis=-1, keepdims=True)
     share, mode = counts / n, counts.argmax(axis=-1)
-    typical = np.zeros(counts.shape)
+    typical = np.zeros((counts.shape[-1], counts.shape[-1]))  # (mode, category)
     for category in np.unique(mode):
-        typical[mode == category] = share[mode == category].mean(axis=0)
-    seen = counts > 0
-    c, t, size = counts[seen], typical[seen], np.broadcast_to(n, counts.shape)[seen]
-    fit = [(c * np.log((c - 1 + a * t) / (size - 1 + a))).sum() for a in _CONCENTRATIONS]
+        typical[category] = share[mode == category].mean(axis=0)
+    p, q, k = np.nonzero(counts * (n > 1))
+    without = counts[p, q] - np.eye(counts.shape[-1], dtype=int)[k]  # a cell less one rating k: its mode may be another
+    prior, left, given = typical[without.argmax(axis=-1), k], without[np.arange(len(k)), k], counts[p, q, k]
+    told = prior + left > 0  # no weight foretells a category that neither the cell nor its like ever had
+    prior, left, given, size = (x[told] for x in (prior, left, given, without.sum(axis=-1)))
+    fit = [(given * np.log((left + a * prior) / (size + a))).sum() for a in _CONCENTRATIONS]
     a = _CONCENTRATIONS[int(np.argmax(fit))]
-    return (counts + a * typical) / (n + a)
+    return (counts + a * typical[mode]) / (n + a)
 
 
 def coverage(

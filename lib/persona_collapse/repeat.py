@@ -12,7 +12,7 @@ from scipy.special import expit, logit
 
 from persona_collapse.cell_jackknife import covariances
 from persona_collapse.jackknife import FEWEST_VARYING, LOGIT
-from persona_collapse.moments import cells, parts
+from persona_collapse.moments import Parts, cells, parts
 from persona_collapse.recommended import METRICS, NOISE, LeaveOneOut
 from persona_collapse.slopes import slopes
 
@@ -69,13 +69,13 @@ def redrawn(
     with np.errstate(invalid="ignore", divide="ignore"):
         found = parts(given[0], own, categories, base=other)
         moves = covariances(given[0], own, found, categories, own if other is None else other)
-        variance = _variance(slopes(found, run.full, scope), moves)
+        variance = _variance(found, run.full, scope, moves)
         if other is None:
             variance[fidelity] = 0
         else:  # the base is asked again too
             found = parts(given[1], other, categories, base=own)
             moves = covariances(given[1], other, found, categories, own)
-            variance[fidelity] += _variance(slopes(found, run.full, scope)[[fidelity]], moves)[0]
+            variance[fidelity] += _variance(found, run.full, scope, moves)[fidelity]
         few = np.isin(METRICS, sorted(NOISE))[:, None] & (run.varying < FEWEST_VARYING)
         return Redrawn(run.full, np.where(few | ~np.isfinite(variance) | ~np.isfinite(run.full), np.nan, variance))
 
@@ -146,6 +146,8 @@ def _mean(found: Sequence[tuple[np.ndarray, np.ndarray]]) -> Repeat:
     return Repeat(value, se, value - NORMAL_95 * se, value + NORMAL_95 * se)
 
 
-def _variance(gradients: np.ndarray, covariances: np.ndarray) -> np.ndarray:
-    """Variance (metric, scope) from gradients (metric, item, scope, moved) and covariances (item, moved, moved)."""
-    return ((gradients @ covariances) * gradients).sum(axis=(1, 3))
+def _variance(found: Parts, value: np.ndarray, scope: np.ndarray, moves: np.ndarray) -> np.ndarray:
+    """Variance (metric, scope) of the logarithm of every metric from the covariances (item, moved, moved) of its parts."""
+    errors = np.sqrt(np.diagonal(moves, axis1=1, axis2=2))
+    gradients = slopes(found, value, scope, errors)
+    return ((gradients @ moves) * gradients).sum(axis=(1, 3))

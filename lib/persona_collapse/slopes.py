@@ -10,7 +10,7 @@ MOVED = ("between", "anchor", "noise", "cell_sd", "ceiling", "ends", "entropy", 
 AT = {name: place for place, name in enumerate(MOVED)}
 
 
-def slopes(found: Parts, value: np.ndarray, scope: np.ndarray) -> np.ndarray:
+def slopes(found: Parts, value: np.ndarray, scope: np.ndarray, errors: np.ndarray | None = None) -> np.ndarray:
     """How much the logarithm of each metric moves with each moved part of each item.
 
     Parameters
@@ -21,6 +21,9 @@ def slopes(found: Parts, value: np.ndarray, scope: np.ndarray) -> np.ndarray:
         Its metrics, `LeaveOneOut.full`.
     scope : (item, scope) array
         Weights from `metrics.scope_matrix`.
+    errors : (item, moved) array, optional
+        Standard errors of the parts. The root of a part moves without limit as it nears 0; where it is smaller than its error
+        it is taken to be as large, which gives the root of a clipped normal number its own variance, 0.23 of the error.
 
     Returns
     -------
@@ -35,7 +38,8 @@ def slopes(found: Parts, value: np.ndarray, scope: np.ndarray) -> np.ndarray:
             total[METRICS.index(metric), :, :, AT[name]] = scope * slope
     for metric, name in (("susceptibility", "anchor"), ("susceptibility_published", "between")):
         # The mean of roots; an item without any measurable spread cannot move.
-        root = np.where(full[name] > 0, 0.5 / np.sqrt(np.maximum(full[name], 0)), 0)
+        square = np.maximum(full[name], 0 if errors is None else errors[:, AT[name]])
+        root = np.where(square > 0, 0.5 / np.sqrt(np.where(square > 0, square, 1)), 0)
         total[METRICS.index(metric), :, :, AT[name]] = scope * root[:, None] / value[METRICS.index(metric)]
     return total
 
