@@ -181,12 +181,12 @@ def test_one_persona_carrying_an_interval_is_named():
     counts[:15, 0, 2:4] = [0, 5]  # half of them differ a little on the first item
     counts[8, 3:, 2], counts[8, 3:, 5] = 0, 5  # persona 8 alone differs on the others
     found = jackknife.level(leave_one_out(counts, SCALE, SIX)).of("susceptibility")
-    one = jackknife.Interval(*(field[0] for field in found))
+    one = found.at(0)
     assert one.persona == 8
     assert one.carried > 0.9
     assert jackknife.remark(one, "S", "overall").startswith("S, overall: persona 8 alone carries ")
     other = jackknife.level(run(18)).of("within_rms")
-    assert jackknife.remark(jackknife.Interval(*(field[0] for field in other)), "R", "overall") == ""
+    assert jackknife.remark(other.at(0), "R", "overall") == ""
 
 
 def test_runs_of_different_personas_are_refused():

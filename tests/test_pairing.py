@@ -67,7 +67,7 @@ def test_runs_of_different_shape_are_refused():
 
 
 def test_the_base_is_shown_on_the_common_personas_and_on_its_own():
-    note = pairing.of_dropped(0.75, np.arange(80), 0.812)
+    note = pairing.base_note(0.75, 80, 0.812)
     assert note == "The base's S is 0.750 for the 80 common personas and 0.812 for all of its own."
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from building import SCALE, counts_of, random_counts
 from paper import FAMILIES, needs_data, paper_counts
-from persona_collapse import metrics
+from persona_collapse import metrics, recommended
 from persona_collapse.recommended import METRICS, leave_one_out
 
 TWO = np.full((2, 1), 0.5)  # two items, one scope
@@ -133,6 +133,20 @@ def test_single_ratings_throughout_leave_only_the_published_susceptibility():
     assert value(found, "susceptibility_published") == pytest.approx(sqrt(13 / 3))  # mean 5/3; squares 4/9 + 49/9 + 25/9 = 26/3
     for metric in ("susceptibility", "susceptibility_pooled", "within_rms", "robustness", "icc"):
         assert np.isnan(value(found, metric)), metric
+
+
+@pytest.mark.parametrize(
+    ("cells", "n", "remark"),
+    [
+        ([[[1]], [[4]], [[0]]], "at n = 1", "One rating a cell: robustness, ICC and the interval"),
+        ([[[1, 3]], [[4]], [[0, 0]]], "at n = 1-2", "Cells with a single rating say nothing about noise"),
+        ([[[1, 3]], [[4, 4]], [[0, 0]]], "at n = 2", ""),
+    ],
+)
+def test_what_single_ratings_leave_out_is_said(cells, n, remark):
+    found = leave_one_out(counts_of(cells), SCALE, np.ones((1, 1)))
+    assert recommended.at_n(found) == n
+    assert recommended.remark(found)[: len(remark) or None] == remark
 
 
 def test_an_item_without_noise_estimate_takes_away_only_the_scopes_that_hold_it():

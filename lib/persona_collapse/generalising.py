@@ -79,7 +79,7 @@ def level_over_items(run: LeaveOneOut, own: np.ndarray, scope: np.ndarray) -> ja
         slope = jackknife.slope(run.full)
         # From the logarithm to the metric's own scale.
         spread = _between_items(own * (run.full / slope)[:, None], scope)
-        found, t = _widened(jackknife.estimate(jackknife.transformed(run.values)), spread, scope)
+        found, t = _widened(jackknife.estimate(jackknife.transformed(run)), spread, scope)
         reach = t * found.se
         lo, hi = jackknife.back(found.centre - reach), jackknife.back(found.centre + reach)
     interval = jackknife.Interval(run.full, found.se * slope, lo, hi, found.carried, run.personas[found.row])
@@ -103,7 +103,7 @@ def change_over_items(
     jackknife.same_personas(variant, base)
     with np.errstate(invalid="ignore", divide="ignore"):
         spread = _between_items(own - of_base, scope)
-        found, t = _widened(jackknife.estimate(np.log(variant.values) - np.log(base.values)), spread, scope)
+        found, t = _widened(jackknife.estimate(variant.logs - base.logs), spread, scope)
         ratio, reach = variant.full / base.full, t * found.se
         lo, hi = 100 * np.expm1(found.centre - reach), 100 * np.expm1(found.centre + reach)
     interval = jackknife.Interval(100 * (ratio - 1), 100 * ratio * found.se, lo, hi, found.carried, base.personas[found.row])

@@ -39,11 +39,15 @@ class Interval(NamedTuple):
     lo: np.ndarray
     hi: np.ndarray
     carried: np.ndarray  #: share of the jackknife variance that comes from the one persona with the largest
-    persona: np.ndarray  #: that persona, as a row of the counts; -1 where there is no interval
+    persona: np.ndarray  #: that persona, as a row of the counts that were given; -1 where there is no interval
 
     def of(self, metric: str) -> "Interval":
         """One metric, (scope,) each."""
         return Interval(*(field[METRICS.index(metric)] for field in self))
+
+    def at(self, column: int) -> "Interval":
+        """One scope of one metric, as numbers."""
+        return Interval(*(field[column].item() for field in self))
 
 
 class Split(NamedTuple):
@@ -73,7 +77,7 @@ class Estimate(NamedTuple):
 
 def level(run: LeaveOneOut) -> Interval:
     """Every metric of a run, (metric, scope)."""
-    found = estimate(transformed(run.values))
+    found = estimate(transformed(run))
     value = run.full
     return masked(
         Interval(value, found.se * slope(value), *map(back, _limits(found)), found.carried, run.personas[found.row]), run
@@ -84,7 +88,7 @@ def change(variant: LeaveOneOut, base: LeaveOneOut) -> Interval:
     """Relative change 100 (X / X_base - 1) in percent, (metric, scope), from the logarithm of the ratio."""
     same_personas(variant, base)
     with np.errstate(invalid="ignore", divide="ignore"):
-        found = estimate(np.log(variant.values) - np.log(base.values))
+        found = estimate(variant.logs - base.logs)
         ratio = variant.full / base.full
         lo, hi = (100 * np.expm1(limit) for limit in _limits(found))
         interval = Interval(100 * (ratio - 1), 100 * ratio * found.se, lo, hi, found.carried, base.personas[found.row])
@@ -95,7 +99,7 @@ def shift(variant: LeaveOneOut, other: LeaveOneOut) -> Interval:
     """Difference on the metric's own scale (log, logit, Fisher's z), (metric, scope)."""
     same_personas(variant, other)
     with np.errstate(invalid="ignore"):
-        return masked(_plain(transformed(variant.values) - transformed(other.values), other.personas), variant, other)
+        return masked(_plain(transformed(variant) - transformed(other), other.personas), variant, other)
 
 
 def difference(variant: LeaveOneOut, other: LeaveOneOut) -> Interval:
@@ -157,36 +161,38 @@ def estimate(z: np.ndarray) -> Estimate:
     if personas < 3:
         nothing = np.full(full.shape, np.nan)
         return Estimate(full, nothing, nothing, personas - 1, nothing, np.full(full.shape, -1))
+    ones = np.ones(personas)  # sums over personas are products with ones: numpy adds up along a middle axis slowly
     with np.errstate(invalid="ignore", divide="ignore"):
         # Less the value itself, so that equal values leave exactly nothing.
         off = without - full[..., None, :]
-        mean = off.mean(axis=-2)
+        mean = ones @ off / personas
         square = (off - mean[..., None, :]) ** 2
-        total = square.sum(axis=-2)
+        total = ones @ square
         se = np.sqrt((personas - 1) / personas * total)
-        carried = square.max(axis=-2) / total
-    row = np.where(np.isfinite(se), square.argmax(axis=-2), -1)
+        row = square.argmax(axis=-2)
+        carried = np.take_along_axis(square, row[..., None, :], axis=-2)[..., 0, :] / total
+    row = np.where(np.isfinite(se), row, -1)
     return Estimate(full, full - (personas - 1) * mean, se, personas - 1, carried, row)
 
 
-def transformed(values: np.ndarray) -> np.ndarray:
-    """Every metric on its own scale; not finite where that does not exist."""
+def transformed(run: LeaveOneOut) -> np.ndarray:
+    """Every metric of a run on its own scale (metric, 1 + persona, scope); not finite where that does not exist."""
+    z = run.logs.copy()
     with np.errstate(invalid="ignore", divide="ignore"):
-        z = np.log(values)
-        z[_LOGIT] -= np.log1p(-values[_LOGIT])
-        z[_FISHER] = np.arctanh(values[_FISHER])
+        z[_LOGIT] -= np.log1p(-run.values[_LOGIT])
+        z[_FISHER] = np.arctanh(run.values[_FISHER])
     return z
 
 
 def remark(interval: Interval, metric: str, place: str) -> str:
     """A sentence if one persona carries most of the interval of a metric in one scope, else nothing.
 
-    `interval` holds numbers, not arrays; `place` names the scope, or the contrast in it.
+    `interval` holds numbers, see `Interval.at`; `place` names the scope, or the contrast in it.
     """
     if not interval.carried > CARRIES:
         return ""
     share = f"{100 * interval.carried:.0f} %"
-    return f"{metric}, {place}: persona {int(interval.persona)} alone carries {share} of the variance behind this interval."
+    return f"{metric}, {place}: persona {interval.persona} alone carries {share} of the variance behind this interval."
 
 
 def sentence(personas: int, items: int, *, paired: bool = False) -> str:

@@ -48,8 +48,8 @@ def cells(counts: np.ndarray, categories: range, *, exact: bool = False) -> Cell
         Counts are probabilities: the variance is the distribution's own.
     """
     points = np.asarray(categories, dtype=float)
-    powers = counts.reshape(-1, len(points)).astype(float) @ np.stack([np.ones_like(points), points, points**2], axis=1)
-    n, one, two = (powers[:, k].reshape(counts.shape[:-1]) for k in range(3))
+    powers = np.stack([np.ones_like(points), points, points**2]) @ counts.reshape(-1, len(points)).T
+    n, one, two = powers.reshape(3, *counts.shape[:-1])
     if exact:
         mean = one / n
         return Cells(np.full_like(n, np.inf), mean, np.maximum(two / n - mean**2, 0), np.full(n.shape, True))
@@ -79,8 +79,7 @@ def parts(counts: np.ndarray, own: Cells, categories: range, *, base: Cells | No
     share = counts / (counts @ np.ones(counts.shape[-1]))[..., None]
     with np.errstate(invalid="ignore", divide="ignore"):
         between, anchor, noise = _variances(own, deviation)
-        middle = _totals(own.mean) / size
-        shared, base_anchor = between, anchor
+        middle, shared, base_anchor = _totals(own.mean) / size, between, anchor
         if base is not None:
             base_deviation = base.mean - base.mean.mean(axis=0)
             shared, base_anchor = _covariance(deviation, base_deviation), _variances(base, base_deviation)[1]

@@ -79,17 +79,9 @@ def _note(items: np.ndarray, personas: np.ndarray) -> str:
     return " ".join(said)
 
 
-def of_dropped(metric: np.ndarray, used: np.ndarray, of_all: np.ndarray) -> str:
-    """A sentence that sets a level of the base on the common personas beside that on all of its own.
-
-    Parameters
-    ----------
-    metric, of_all : float
-        The base's susceptibility for the common personas, and for every persona it has.
-    used : (persona,) array
-        The common personas.
-    """
-    return f"The base's S is {metric:.3f} for the {len(used)} common personas and {of_all:.3f} for all of its own."
+def base_note(on_common: float, personas: int, on_all: float) -> str:
+    """A sentence that sets the base's S on so many common personas beside that on all of its own."""
+    return f"The base's S is {on_common:.3f} for the {personas} common personas and {on_all:.3f} for all of its own."
 
 
 def missing(counts: np.ndarray, sd: np.ndarray, slots: int | None = None) -> Missing:

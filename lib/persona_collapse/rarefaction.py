@@ -48,14 +48,10 @@ def rarefied(counts: np.ndarray, categories: range, scope: np.ndarray, n: int) -
     if n < 2:
         raise ValueError(f"rarefaction: {n} ratings a cell; expected 2 or more, for one rating has no SD")
     own = cells(counts, categories)
-    found = parts(counts, own, categories)
-    sd = expected_sd(counts, categories, n)
-    total = sd.sum(axis=0)
-    within_sd = np.concatenate([total[None] / len(sd), (total - sd) / (len(sd) - 1)]) @ scope
+    within_sd = _means(expected_sd(counts, categories, n)) @ scope
+    between = parts(counts, own, categories).anchor + _means(own.variance / np.minimum(own.n, n))
+    susceptibility = np.sqrt(np.maximum(between, 0)) @ scope
     short = int((own.n < n).sum())
-    drawn = own.variance / np.minimum(own.n, n)
-    noise = np.concatenate([drawn.mean(axis=0)[None], (drawn.sum(axis=0) - drawn) / (len(sd) - 1)])
-    susceptibility = np.sqrt(np.maximum(found.anchor + noise, 0)) @ scope
     note = f"Published estimators at n = {n}" + (f"; {short} cells have fewer ratings and keep them." if short else ".")
     with np.errstate(divide="ignore"):
         return Rarefied(susceptibility, within_sd, 1 / within_sd, short, note)
@@ -72,6 +68,12 @@ def expected_sd(counts: np.ndarray, categories: range, n: int) -> np.ndarray:
     histograms, place = np.unique(counts.reshape(-1, counts.shape[-1]), axis=0, return_inverse=True)
     points = tuple(categories)
     return np.array([_expected_sd(tuple(map(int, one)), points, n) for one in histograms])[place.reshape(-1)].reshape(shape)
+
+
+def _means(values: np.ndarray) -> np.ndarray:
+    """Means over personas, then without each one (1 + persona, item)."""
+    total = values.sum(axis=0)
+    return np.concatenate([total[None] / len(values), (total - values) / (len(values) - 1)])
 
 
 @lru_cache(maxsize=100_000)

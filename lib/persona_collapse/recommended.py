@@ -1,6 +1,15 @@
-"""Estimators that mean the same at any number of repetitions, for every scope, with and without every single persona."""
+"""Estimators that mean the same at any number of repetitions, for every scope, with and without every single persona.
+
+With V the variance over personas of the cell mean of an item, v the variance of a cell, n its ratings and M the item mean:
+anchor t2 = V - mean v/n, noise W = mean v, ceiling C = (M - a)(b - M) + V/P on a scale from a to b. Susceptibility is the mean
+over items of sqrt(t2); pooled, the root of the mean t2; within_rms the root of the mean W and robustness its inverse; over the
+items of a scope ICC = t2 / (t2 + W) and extremity = (t2 + W) / C, relative susceptibility and noise the roots of t2 / C and
+W / C; fidelity is the covariance of cell means with the base's over the root of both t2; information share is what knowing the
+persona takes off the entropy of an item's ratings.
+"""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -42,6 +51,12 @@ class LeaveOneOut:
         """One metric (1 + persona, scope)."""
         return self.values[METRICS.index(metric)]
 
+    @cached_property
+    def logs(self) -> np.ndarray:
+        """Logarithms of `values`, which every contrast needs; not finite where there is none."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.log(self.values)
+
     @property
     def full(self) -> np.ndarray:
         """Every metric of all personas (metric, scope)."""
@@ -71,13 +86,6 @@ def leave_one_out(
     LeaveOneOut
         Scale points for susceptibilities, within_rms and within_sd, their inverse for robustness, squared scale points for
         the ceiling; the others are shares. Undefined values are NaN; robustness is ``inf`` where nothing varies.
-
-    References
-    ----------
-    With V the variance over personas of the cell mean of an item, v the variance of a cell, n its ratings, M the item mean:
-    anchor t2 = V - mean v/n, W = mean v, ceiling C = (M - a)(b - M) + V/P on a scale from a to b. Susceptibility is the mean
-    over items of sqrt(t2); pooled, the root of the mean t2; ICC = t2 / (t2 + W) and extremity (t2 + W) / C of sums over
-    items; relative measures are the roots of t2 / C and W / C.
     """
     used = metrics.answered(counts) if base is None else metrics.answered(counts) & metrics.answered(base)
     if not used.any():
@@ -91,6 +99,25 @@ def leave_one_out(
     varying = (((own.variance > 0) @ (scope > 0).astype(float)) > 0).sum(axis=0)
     repetitions = (0, 0) if exact else (int(own.n.min()), int(own.n.max()))
     return LeaveOneOut(values, np.flatnonzero(used), varying, repetitions)
+
+
+def at_n(run: LeaveOneOut) -> str:
+    """The number of repetitions without which published robustness and within_sd mean nothing, as in "at n = 9-10"."""
+    least, most = run.repetitions
+    return f"at n = {least}" if least == most else f"at n = {least}-{most}"
+
+
+def remark(run: LeaveOneOut) -> str:
+    """A sentence on what single ratings leave out, or nothing."""
+    least, most = run.repetitions
+    if most == 1:
+        return (
+            "One rating a cell: robustness, ICC and the interval for repeated requests are not available, and the published "
+            "susceptibility is an upper bound, because rating noise spreads the cell means too."
+        )
+    if least == 1:
+        return "Cells with a single rating say nothing about noise: they are left out of it, and count in susceptibility."
+    return ""
 
 
 def of_parts(found: Parts, scope: np.ndarray) -> np.ndarray:
@@ -126,11 +153,10 @@ def of_parts(found: Parts, scope: np.ndarray) -> np.ndarray:
 
 def _over_items(values: np.ndarray, scope: np.ndarray) -> np.ndarray:
     """Mean over the items of each scope; NaN only in scopes that hold a NaN item, or none at all."""
-    unknown = np.isnan(values)
-    if unknown.any():
+    found = values @ scope
+    if np.isnan(found).any():
+        unknown = np.isnan(values)
         found = np.where(unknown, 0, values) @ scope
         found[unknown @ (scope > 0).astype(float) > 0] = np.nan
-    else:
-        found = values @ scope
     found[..., scope.sum(axis=0) == 0] = np.nan
     return found
