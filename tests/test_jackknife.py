@@ -90,6 +90,15 @@ def test_change_to_and_from_are_each_others_reciprocal():
     assert 1 + there.lo / 100 == pytest.approx(1 / (1 + back.hi / 100))
 
 
+def test_p_values_agree_with_intervals():
+    one, other = run(3), run(4, repetitions=2)  # published within_sd is lower for certain, S is not
+    found, p = jackknife.change(one, other), jackknife.p_value(one, other)
+    known = np.isfinite(found.lo)
+    assert ((found.lo > 0) | (found.hi < 0))[known].tolist() == (p < 0.05)[known].tolist()
+    assert 0 < (p < 0.05)[known].sum() < known.sum()  # some of each
+    assert np.isnan(p[~known]).all()
+
+
 def test_leaving_the_same_persona_out_of_both_sides_is_narrower_where_personas_agree():
     """The variant is the base with little noise added: nearly all of S's uncertainty is common."""
     rng = np.random.default_rng(5)

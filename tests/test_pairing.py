@@ -6,7 +6,6 @@ from scipy.stats import spearmanr
 
 from building import SCALE, random_counts
 from persona_collapse import pairing
-from persona_collapse.moments import cells
 
 SIX = np.array([[1, 1, 0]] * 3 + [[1, 0, 1]] * 3) / [6, 3, 3]  # six items; all of them, the first three, the last three
 
@@ -74,7 +73,7 @@ def test_the_base_is_shown_on_the_common_personas_and_on_its_own():
 def test_missing_at_random_says_nothing():
     counts = random_counts(np.random.default_rng(1), personas=100, repetitions=10)
     counts[0, 0] = [3, 0, 0, 0, 0, 0]
-    found = pairing.missing(counts, np.sqrt(cells(counts, SCALE).variance), 10)
+    found = pairing.missing(counts, SCALE, 10)
     assert found.note == ""
     assert found.share == pytest.approx(7 / 6000)
 
@@ -82,7 +81,7 @@ def test_missing_at_random_says_nothing():
 def test_noisy_cells_with_few_ratings_are_told():
     steady, noisy = [0, 0, 10, 0, 0, 0], [2, 0, 0, 0, 0, 2]
     counts = np.array([[steady, noisy]] * 10)
-    found = pairing.missing(counts, np.sqrt(cells(counts, SCALE).variance))
+    found = pairing.missing(counts, SCALE)
     # ten ratings with SD 0, four with a large one: ranks are exactly opposed; 6 of 20 slots lack a rating
     assert (found.correlation, found.share) == pytest.approx((-1, 0.3))
     assert found.note == (
@@ -95,11 +94,11 @@ def test_the_rank_correlation_is_spearmans():
     rng = np.random.default_rng(2)
     counts = rng.multinomial(8, np.ones(6) / 6, size=(10, 4)) - (rng.random((10, 4, 6)) < 0.3)
     counts = np.maximum(counts, 0)
-    sd = np.sqrt(cells(counts, SCALE).variance)
-    enough = counts.sum(axis=-1) > 1
-    assert pairing.missing(counts, sd).correlation == pytest.approx(spearmanr(counts.sum(axis=-1)[enough], sd[enough]).statistic)
+    ratings = [[np.repeat(SCALE, cell) for cell in row] for row in counts]
+    n, sd = np.transpose([(len(x), np.std(x, ddof=1)) for row in ratings for x in row if len(x) > 1])
+    assert pairing.missing(counts, SCALE).correlation == pytest.approx(spearmanr(n, sd.round(9)).statistic)
 
 
 def test_equally_many_ratings_have_no_correlation():
     counts = random_counts(np.random.default_rng(3))
-    assert np.isnan(pairing.missing(counts, np.sqrt(cells(counts, SCALE).variance)).correlation)
+    assert np.isnan(pairing.missing(counts, SCALE).correlation)

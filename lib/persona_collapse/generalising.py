@@ -31,7 +31,13 @@ class OverFamilies(NamedTuple):
 
 
 def contributions(
-    run: LeaveOneOut, counts: np.ndarray, categories: range, scope: np.ndarray, *, base: np.ndarray | None = None
+    run: LeaveOneOut,
+    counts: np.ndarray,
+    categories: range,
+    scope: np.ndarray,
+    *,
+    base: np.ndarray | None = None,
+    exact: bool = False,
 ) -> np.ndarray:
     """What each item contributes to the logarithm of every metric (metric, item, scope), weights included.
 
@@ -39,7 +45,7 @@ def contributions(
     ----------
     run : LeaveOneOut
         Of the same counts and base.
-    counts, categories, scope, base
+    counts, categories, scope, base, exact
         As for `recommended.leave_one_out`.
 
     References
@@ -48,8 +54,8 @@ def contributions(
     the logit of ICC (here for its logarithm), and so on.
     """
     used = counts[run.personas]
-    other = None if base is None else cells(base[run.personas], categories)
-    found = parts(used, cells(used, categories), categories, base=other)
+    other = None if base is None else cells(base[run.personas], categories, exact=exact)
+    found = parts(used, cells(used, categories, exact=exact), categories, base=other)
     with np.errstate(invalid="ignore", divide="ignore"):
         # Undefined for an item without noise estimate: so are then the metrics of every scope that holds it.
         moved = np.nan_to_num(np.stack([getattr(found, name)[0] for name in MOVED], axis=-1))

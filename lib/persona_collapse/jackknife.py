@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import expit, stdtrit
+from scipy.special import expit, stdtr, stdtrit
 
 from persona_collapse.recommended import METRICS, NOISE, LeaveOneOut
 
@@ -107,6 +107,14 @@ def difference(variant: LeaveOneOut, other: LeaveOneOut) -> Interval:
     same_personas(variant, other)
     with np.errstate(invalid="ignore"):
         return masked(_plain(variant.values - other.values, other.personas), variant, other)
+
+
+def p_value(variant: LeaveOneOut, base: LeaveOneOut) -> np.ndarray:
+    """Two-sided p value of no change (metric, scope): below .05 where the interval of `change` leaves out 0, NaN without one."""
+    found = estimate(variant.logs - base.logs)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        p = 2 * stdtr(found.df, -np.abs(found.centre / found.se))
+    return np.where(np.isnan(change(variant, base).lo), np.nan, p)
 
 
 def excess(harmful: LeaveOneOut, control: LeaveOneOut, base: LeaveOneOut) -> Interval:

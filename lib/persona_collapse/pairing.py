@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from persona_collapse.moments import cells
+
 #: Share of personas without a rating above which an item leaves every side.
 ITEM_LEAVES = 0.5
 #: Share of lost personas above which a contrast comes with a warning.
@@ -84,23 +86,23 @@ def base_note(on_common: float, personas: int, on_all: float) -> str:
     return f"The base's S is {on_common:.3f} for the {personas} common personas and {on_all:.3f} for all of its own."
 
 
-def missing(counts: np.ndarray, sd: np.ndarray, slots: int | None = None) -> Missing:
+def missing(counts: np.ndarray, categories: range, slots: int | None = None) -> Missing:
     """Whether noisy cells are the ones with few ratings, which no estimator can repair.
 
     Parameters
     ----------
     counts : (persona, item, category) int array
-        Ratings of a run.
-    sd : (persona, item) array
-        SD of the ratings of each cell; only cells with two ratings or more are looked at.
+        Ratings of a run; only cells with two or more are looked at.
+    categories : range
+        Points of the scale.
     slots : int, optional
         How many ratings a cell were asked for; the largest number found in a cell without it.
     """
     n = counts.sum(axis=-1)
     asked = slots if slots is not None else int(n.max(initial=0))
     share = float(np.maximum(asked - n, 0).mean() / asked) if asked and n.size else 0.0
-    enough = n > 1
-    correlation = _rank_correlation(n[enough], sd[enough])
+    own = cells(counts[n > 1][None], categories)
+    correlation = _rank_correlation(own.n[0], np.sqrt(own.variance[0]))
     said = []
     if abs(correlation) > STRONG_CORRELATION:
         which = "fewer" if correlation < 0 else "more"

@@ -104,6 +104,8 @@ def leave_one_out(
 def at_n(run: LeaveOneOut) -> str:
     """The number of repetitions without which published robustness and within_sd mean nothing, as in "at n = 9-10"."""
     least, most = run.repetitions
+    if not most:
+        return "from exact probabilities"
     return f"at n = {least}" if least == most else f"at n = {least}-{most}"
 
 
