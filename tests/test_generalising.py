@@ -66,6 +66,10 @@ def test_a_change_that_is_the_same_for_every_item_is_not_widened():
     assert wide.value == pytest.approx(narrow.value)
 
 
+def test_the_sentence_names_what_the_interval_is_for():
+    assert "other personas drawn like these 100 and other items like these 30" in generalising.sentence(100, 30)
+
+
 def test_families_as_a_sample_by_hand():
     # 1, 2, 3, -2: mean 1, squares 0 + 1 + 4 + 9 = 14, SD sqrt(14/3), SE sqrt(14/12)
     found = generalising.over_families(np.array([1.0, 2, 3, -2]))

@@ -79,16 +79,12 @@ def coverage(
         As for `recommended.leave_one_out`.
     personas : int or None
         Personas of a run, drawn with replacement; None takes the population's own, so that only ratings are drawn.
-    repetitions, runs : int
-        Ratings a cell, and runs.
+    repetitions, runs, draws : int
+        Ratings a cell, runs, and draws of the percentile bootstrap.
     rng : Generator
         Source of everything random.
-    draws : int
-        Draws of the percentile bootstrap.
     """
-    truth = true_values(probabilities, categories, scope, repetitions)
-    if personas is None:  # the sample variance of just these personas is what their ratings estimate
-        truth = _of_these(probabilities, categories, scope, truth)
+    truth = (true_values if personas else _of_these)(probabilities, categories, scope, repetitions)
     rows = [METRICS.index(metric) for metric in KNOWN]
     held, width, percentile = [], [], []
     for counts in _drawn(probabilities, personas, repetitions, runs, rng):
@@ -106,10 +102,11 @@ def coverage(
     return Coverage(a, known, b, np.nanmean(width, axis=0))
 
 
-def _of_these(probabilities: np.ndarray, categories: range, scope: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """True values of just these personas: variances over personas with ddof = 1."""
+def _of_these(probabilities: np.ndarray, categories: range, scope: np.ndarray, repetitions: int) -> np.ndarray:
+    """What the ratings of just these personas estimate: as `true_values`, variances over personas with ddof = 1."""
     exact = leave_one_out(probabilities, categories, scope, exact=True)
-    return np.stack([*(exact.of(metric)[0] for metric in KNOWN[:-1]), truth[-1]])
+    within_sd = true_values(probabilities, categories, scope, repetitions)[-1]
+    return np.stack([*(exact.of(metric)[0] for metric in KNOWN[:-1]), within_sd])
 
 
 def _drawn(

@@ -116,6 +116,14 @@ def change_over_items(
     return jackknife.masked(interval, variant, base)
 
 
+def sentence(personas: int, items: int) -> str:
+    """What an interval over items is an interval for."""
+    return (
+        f"95 % interval for other personas drawn like these {personas} and other items like these {items} of the same "
+        "foundations, for this fine-tuned model, prompt and serving stack."
+    )
+
+
 def over_families(differences: np.ndarray) -> OverFamilies:
     """Mean of what each family shows, with the t interval that takes the families as a sample; personas are never pooled.
 
