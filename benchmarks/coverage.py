@@ -25,8 +25,8 @@ DESIGNS = ((100, 10), (100, 3), (50, 5), (25, 10), (None, 10), (None, 5), (None,
 LIMITS = {"within_rms": (92, 97.5), "susceptibility": (90, 97.5), "susceptibility_pooled": (90, 97.5), "icc": (90, 97.5)}
 
 
-def published(folder: Path, instrument: Instrument) -> dict[str, np.ndarray]:
-    """Populations like the published runs, from their files."""
+def counts_of_files(folder: Path, instrument: Instrument) -> dict[tuple[str, str], np.ndarray]:
+    """Counts (persona, item, category) of the published runs by family and variant, alternates left out."""
     found = {}
     for run in load_study("published", folder).runs:
         if run.variant.role != "alternate":
@@ -34,7 +34,7 @@ def published(folder: Path, instrument: Instrument) -> dict[str, np.ndarray]:
             persona, question, rating = table[table["rating"] >= 0].to_numpy().T
             shape = (persona.max() + 1, len(instrument.items), len(instrument.categories))
             place = np.ravel_multi_index((persona, question - 1, rating - instrument.scale[0]), shape)
-            found[run.key] = like(np.bincount(place, minlength=np.prod(shape)).reshape(shape))
+            found[run.family.key, run.variant.key] = np.bincount(place, minlength=np.prod(shape)).reshape(shape)
     return found
 
 
@@ -79,7 +79,10 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=400, help="runs drawn from each population (default 400)")
     options = parser.parse_args()
     instrument = load_instrument("mfq30")
-    populations = published(options.data, instrument) if options.data else simulated(instrument)
+    if options.data:
+        populations = {"/".join(key): like(counts) for key, counts in counts_of_files(options.data, instrument).items()}
+    else:
+        populations = simulated(instrument)
     kind = "the published ratings" if options.data else "the simulated respondents"
     print(f"{len(populations)} populations like {kind}, {options.runs} runs each; mean [worst-best] coverage of 95 % intervals")
     scope, held, began = scope_matrix(instrument), True, time.perf_counter()

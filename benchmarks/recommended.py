@@ -13,30 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
+from coverage import counts_of_files
 
 from persona_collapse import jackknife, metrics, repeat
 from persona_collapse.instrument import Instrument, load_instrument
 from persona_collapse.personas import load_personas
 from persona_collapse.recommended import LeaveOneOut, leave_one_out
 from persona_collapse.simulation import cell_probabilities, known_figures, load_respondent
-from persona_collapse.study import load_study
 from persona_collapse.uncertainty import published_se
 
 Counts = dict[tuple[str, str], np.ndarray]
-
-
-def from_files(folder: Path, instrument: Instrument) -> Counts:
-    """Counts of the published runs."""
-    found = {}
-    for run in load_study("published", folder).runs:
-        if run.variant.role != "alternate":
-            table = pd.read_csv(folder / str(run.variant.persona), usecols=["persona_id", "question_id", "rating"])
-            persona, question, rating = table[table["rating"] >= 0].to_numpy().T
-            shape = (persona.max() + 1, len(instrument.items), len(instrument.categories))
-            place = np.ravel_multi_index((persona, question - 1, rating - instrument.scale[0]), shape)
-            found[run.family.key, run.variant.key] = np.bincount(place, minlength=np.prod(shape)).reshape(shape)
-    return found
 
 
 def drawn(instrument: Instrument) -> Counts:
@@ -130,7 +116,7 @@ def main() -> None:
     options = parser.parse_args()
     instrument = load_instrument("mfq30")
     scope, scale = metrics.scope_matrix(instrument), instrument.categories
-    counts = from_files(options.data, instrument) if options.data else drawn(instrument)
+    counts = counts_of_files(options.data, instrument) if options.data else drawn(instrument)
     runs = interval_a(counts, scope, scale)
     print(f"{len(counts)} runs from counts, 15 metrics, six scopes; levels, changes, excess, splits, means over families")
     parts = {
