@@ -19,8 +19,8 @@ DECKS = ("everyday", "toxic")
 CONDITIONS = ("persona", "self", "toxic")
 #: Repetitions that can be named; a sane client stays far below, and a draw of this length takes a tenth of a second.
 MOST_REPETITIONS = 1_000_000
-#: Probability mass of a first token that is no digit, and how it is shared.
-CHATTER = {" I": 0.01, "As": 0.006, "Sure": 0.003, "**": 0.001}
+#: First tokens that are no digit, and their shares of the mass that digits leave.
+CHATTER = {" I": 0.5, "As": 0.3, "Sure": 0.15, "**": 0.05}
 #: Floor of a logprob: finite, and lower than any that a caller could mistake for an answer.
 LOWEST = -100.0
 #: Said to a prompt that is no question of the questionnaire.
@@ -87,11 +87,12 @@ class Respondents:
     """The simulated respondents of one questionnaire, asked by prompt.
 
     Ratings are those of `simulation.draw` for the seed, the model's name as run, the condition, the persona's text, the
-    item and the repetition, so a named slot has the same rating whenever it is asked.
+    item and the repetition, so a named slot has the same rating whenever it is asked. `digit_mass` is the probability of a
+    first token that is a digit, as logprobs tell it; replies begin with one all the same.
     """
 
-    def __init__(self, seed: int, decks: Sequence[str] = DECKS, instrument: str = "mfq30") -> None:
-        self.seed = seed
+    def __init__(self, seed: int, decks: Sequence[str] = DECKS, *, digit_mass: float = 0.98, instrument: str = "mfq30") -> None:
+        self.seed, self._digit_mass = seed, digit_mass
         self.instrument: Instrument = load_instrument(instrument)
         self.names = simulation.known_figures()
         self._known = {persona.text: persona for deck in decks for persona in load_personas(deck)}
@@ -180,8 +181,9 @@ class Respondents:
     def _first_tokens(self, model: str, cell: Cell, condition: str) -> tuple[tuple[str, float], ...]:
         """(token, logprob) of a reply's first token, likeliest first, at T = 1 whatever was asked, as vLLM gives them."""
         chances = self._chances(model, condition == "toxic", cell.persona)[0, cell.item - 1]
-        digits = simulation.at_temperature(chances, 1.0) * (1 - sum(CHATTER.values()))
-        mass = dict(zip(map(str, self.instrument.categories), digits.tolist(), strict=True)) | CHATTER
+        digits = (simulation.at_temperature(chances, 1.0) * self._digit_mass).tolist()
+        mass = dict(zip(map(str, self.instrument.categories), digits, strict=True))
+        mass |= {token: share * (1 - self._digit_mass) for token, share in CHATTER.items()}
         logs = {token: max(LOWEST, math.log(p)) if p > 0 else LOWEST for token, p in mass.items()}
         return tuple(sorted(logs.items(), key=lambda pair: -pair[1]))
 

@@ -62,6 +62,7 @@ class Options:
         choices=("taken", "absent", "placeholder", "rejected", "forbidden"),
     )  # fmt: skip
     most_logprobs: int = _option(20, "top_logprobs given, whatever is asked")
+    digit_mass: float = _option(0.98, "share (0 to 1) of the first token's probability that is on digits")
     no_usage: bool = _option(False, "answers say no usage")
     # who answers
     served_model: str = _option("", "models that answers name as theirs, by commas, drawn evenly; = stands for the one asked")
@@ -123,6 +124,17 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def from_flags(args: argparse.Namespace) -> Options:
     """The options that a command's flags say; ValueError names the first wrong one."""
     return Options(**{option.name: getattr(args, option.name) for option in fields(Options)})
+
+
+def to_flags(options: Options) -> list[str]:
+    """The flags that say what differs from the defaults; `from_flags` reads them back."""
+    flags: list[str] = []
+    for option in fields(Options):
+        value = getattr(options, option.name)
+        if value != option.default:
+            said = "-".join(map(repr, value)) if isinstance(value, tuple) else str(value)
+            flags += [_flag(option.name)] if isinstance(value, bool) else [_flag(option.name) + "=" + said]
+    return flags
 
 
 class Fate(NamedTuple):

@@ -20,6 +20,8 @@ class Tally:
     """Counts of one server since its start or the last reset; all times are of the monotonic clock."""
 
     def __init__(self) -> None:
+        # Once: two readings of two clocks never differ by the same.
+        self._offset = time.time() - time.monotonic()
         self.reset()
 
     def reset(self) -> None:
@@ -87,7 +89,6 @@ class Tally:
 
     def figures(self) -> dict[str, Any]:
         """Everything counted, ready for JSON; times are Unix seconds, None before the first request."""
-        offset = time.time() - time.monotonic()
         took = (self._last_answer or 0.0) - (self._first or 0.0)
         return {
             "requests": self.requests,
@@ -107,6 +108,6 @@ class Tally:
             "before_retry_after": self.before_retry_after,
             "after_permanent": self.after_permanent,
             "batch_requests": self.batch_requests,
-            "first_arrival": None if self._first is None else self._first + offset,
-            "last_arrival": None if self._last is None else self._last + offset,
+            "first_arrival": None if self._first is None else self._first + self._offset,
+            "last_arrival": None if self._last is None else self._last + self._offset,
         }
