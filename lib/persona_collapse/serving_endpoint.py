@@ -128,7 +128,8 @@ class Endpoint:
         headers, announced = retry_header(seconds, self.options.retry_form, time.time())
         model, slots = (asked.model, asked.slots) if isinstance(asked, Asked) else ("the model", [])
         self.tally.refuse(slots, time.monotonic(), announced, by_limiter=by_limiter)
-        self.tally.faults["limited"] += by_limiter
+        if by_limiter:
+            self.tally.faults["limited"] += 1
         rate = self.options.limit or 10
         message = (
             f"Rate limit reached for {model} in organization org-simulated on requests per second: Limit {rate:g}, "
