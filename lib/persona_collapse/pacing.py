@@ -14,8 +14,11 @@ _KNOWN = 20
 _AT_RANDOM = 3
 #: Outcomes that are remembered to tell an overloaded endpoint, one that mostly fails, from stray failures.
 _RECENT = 16
-#: Growth of the pace a second, once a limiter has shown what it lets through: slow, for each limit met costs a wait.
-_GROWTH = 0.01
+#: Growth of the pace a second, once a limiter has shown what it lets through: slow at first, for each limit met costs a
+#: wait, and twice as fast after every `_LONG` seconds without one.
+_GROWTH, _LONG = 0.01, 15.0
+#: What is left of the pace when a limit was met after too few answers to tell the rate from them.
+_SLOWER = 0.8
 #: Requests that may follow at once when the clock was late.
 _BURST = 2
 
@@ -66,7 +69,8 @@ class Pace:
         if self._cycle is None:
             self._cycle = now
         if self.rate is not None:
-            self.rate *= (1 + _GROWTH) ** min(1.0, now - self._paced_at)
+            growth = _GROWTH * 2 ** min(5.0, (now - (self._cycle or now)) / _LONG)
+            self.rate *= (1 + growth) ** min(1.0, now - self._paced_at)
             self._paced_at = now
             self._next_at = max(self._next_at, now - _BURST / self.rate) + 1 / self.rate
         self._tickets += 1
@@ -127,11 +131,10 @@ class Pace:
         self.limits_met += 1
         self.held_until = max(self.held_until, self._announced)
         lasted = self.held_until - (self._cycle or 0.0)
-        if self._accepted and lasted > 0:
-            let_through = self._accepted / lasted
-            self.rate = let_through if self.rate is None else min(let_through, self.rate)
-        elif self.rate is not None:
-            self.rate /= 2
+        if self.rate is None:
+            self.rate = max(self._accepted, 1) / lasted if lasted > 0 else None
+        else:
+            self.rate = min(self.rate, self._accepted / lasted) if self._accepted >= _KNOWN else self.rate * _SLOWER
         self._cycle, self._accepted = self.held_until, 0
         self._next_at = self._paced_at = self.held_until
         self._halve(self._tickets)

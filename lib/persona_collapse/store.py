@@ -487,7 +487,8 @@ class Store:
             for family, variant, tokens_in, tokens_out in self._db.execute(
                 # A batch costs half.
                 "SELECT family, variant, sum(input_tokens * share), sum(output_tokens * share) FROM "
-                "(SELECT *, CASE outcome WHEN 'batch' THEN 0.5 ELSE 1 END AS share FROM traffic) JOIN runs ON run = id GROUP BY 1, 2"
+                "(SELECT *, CASE outcome WHEN 'batch' THEN 0.5 ELSE 1 END AS share FROM traffic) "
+                "JOIN runs ON run = id GROUP BY 1, 2"
             )
         }
 
