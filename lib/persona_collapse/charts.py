@@ -120,6 +120,9 @@ class _Look:
     def color(self) -> alt.Color:
         return alt.Color("Variant:N", scale=self._scale(0), sort=self.names, title=None)
 
+    def fill(self) -> alt.Fill:
+        return alt.Fill("Variant:N", scale=self._scale(0), sort=self.names, legend=None)
+
     def shape(self) -> alt.Shape:
         return alt.Shape("Variant:N", scale=self._scale(1), sort=self.names, title=None)
 
@@ -213,7 +216,7 @@ def _meaning(metric: str, study: Study) -> str:
 
 def _over(study: Study) -> str:
     """What the SD within a cell is taken over: repetitions, or the distribution that logprobs give."""
-    return f"the answer's distribution at T = {study.file.protocol.temperature:g}" if study.by_logprobs else "repetitions"
+    return "the answer's distribution" if study.by_logprobs else "repetitions"
 
 
 def changes(contrasts: pd.DataFrame, study: Study, metric: str) -> Any:
@@ -359,13 +362,15 @@ def temperature_curves(table: pd.DataFrame | None, study: Study, metric: str) ->
     x = alt.X("T:Q", title="Sampling temperature T", axis=ticks, scale=alt.Scale(nice=False, domainMin=0))
     scale = alt.Scale(type="log", nice=False, padding=8) if log else alt.Scale(zero=False, padding=8)
     y = alt.Y("value:Q", scale=scale, title=f"{TITLES[metric]} ({_UNITS[metric]}{', log scale' if log else ''})")
-    frame = alt.Chart(data).encode(x=x, color=look.color())
+    bands = alt.Chart(data).encode(x=x)
+    frame = bands.encode(color=look.color())
     faint = alt.when(pick).then(alt.value(0.16)).otherwise(alt.value(0.03))
     tooltip = ["Model", "Variant", "T", *(alt.Tooltip(f"{c}:Q", format=".3~f") for c in ("value", "from", "to"))]
     chart = (
         alt.layer(
             alt.Chart(data).mark_rule(color=_BAND, strokeDash=[2, 3]).encode(x=alt.datum(at)),
-            frame.mark_area().encode(y=alt.Y("from:Q", scale=scale), y2="to:Q", opacity=faint),
+            # Bands have a fill of their own: the legend would take their faintness for the lines'.
+            bands.mark_area().encode(y=alt.Y("from:Q", scale=scale), y2="to:Q", fill=look.fill(), opacity=faint),
             frame.mark_line(strokeWidth=2).encode(y=y, strokeDash=look.dash(), opacity=_fade(pick)),
             frame.mark_point(filled=True, size=34).encode(y=y, shape=look.shape(), opacity=_fade(pick), tooltip=tooltip),
             data=data,
@@ -499,7 +504,7 @@ def cell_map(counts: np.ndarray, instrument: Instrument, personas: tuple[Persona
         chart, study, title=names[what],
         caption=f"{label} of every cell. "
         + ("Columns that change colour from row to row carry susceptibility." if what == "mean"
-           else "Dark cells waver; R is one over the average of this picture."),
+           else f"Dark cells move between {'answers' if study.by_logprobs else 'repetitions'}; R is one over the average of this picture."),
         description=f"Heat map of the {label.lower()} of every persona and item.",
     )  # fmt: skip
 

@@ -55,7 +55,8 @@ def study_line(study: Study) -> str:
     """Which study a notebook is about, and how much there is of it."""
     line = (
         f"**{safe(study.file.title)}** ({study.file.kind}): {len(study.file.families)} families, {len(study.runs)} runs, "
-        f"instrument {safe(study.instrument.title)}."
+        f"instrument {safe(study.instrument.title)}"
+        + (f", asked by logprobs and shown at T = {study.file.protocol.temperature:g}." if study.by_logprobs else ".")
     )
     return "\n\n".join(part for part in (line, simulated(study)) if part)
 

@@ -53,6 +53,7 @@ def render(study: Study, tables: Tables, provenance: dict[str, Any]) -> str:
         title=study.file.title,
         kind=study.file.kind,
         simulated=study.simulated,
+        by_logprobs=study.by_logprobs,
         summary=Markup(markdown(_summary(study, tables))),
         cautions=Markup(markdown(findings.cautions(tables.quality, study))),
         contents=page.contents,

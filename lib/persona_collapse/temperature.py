@@ -34,12 +34,13 @@ def temperatures(study: Study) -> list[float]:
 def _of_run(study: Study, store: Store, run: Run) -> list[tuple]:
     categories = study.instrument.categories
     offered = collecting.offered(study, store, run, "persona")
-    overall = metrics.scope_matrix(study.instrument)[:, :1]
+    # Every scope, of which the first is overall: the same sums as metrics.csv, to the last digit.
+    scope = metrics.scope_matrix(study.instrument)
     rows = []
     for temperature in temperatures(study):
         cells = logprobs.probabilities(offered, temperature)
-        level = metrics.published(cells, categories, overall)
-        se = published_se(cells, categories, overall)
+        level = metrics.published(cells, categories, scope)
+        se = published_se(cells, categories, scope)
         limits = level_bounds(logprobs.bounds(offered, temperature, categories))
         for metric in ("susceptibility", "robustness", "within_sd"):
             value, error = float(getattr(level, metric)[0]), float(getattr(se, metric)[0])
