@@ -499,12 +499,13 @@ def cell_map(counts: np.ndarray, instrument: Instrument, personas: tuple[Persona
         )
         .properties(width=560, height=min(420, max(160, 4.2 * len(values))))
     )  # fmt: skip
+    moves = "answers" if study.by_logprobs else "repetitions"
     names = {"mean": "What each persona answers", "sd": "How steadily each persona answers"}
     return _figure(
         chart, study, title=names[what],
         caption=f"{label} of every cell. "
         + ("Columns that change colour from row to row carry susceptibility." if what == "mean"
-           else f"Dark cells move between {'answers' if study.by_logprobs else 'repetitions'}; R is one over the average of this picture."),
+           else f"Dark cells move between {moves}; R is one over the average of this picture."),
         description=f"Heat map of the {label.lower()} of every persona and item.",
     )  # fmt: skip
 
