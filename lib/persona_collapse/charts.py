@@ -120,9 +120,6 @@ class _Look:
     def color(self) -> alt.Color:
         return alt.Color("Variant:N", scale=self._scale(0), sort=self.names, title=None)
 
-    def fill(self) -> alt.Fill:
-        return alt.Fill("Variant:N", scale=self._scale(0), sort=self.names, legend=None)
-
     def shape(self) -> alt.Shape:
         return alt.Shape("Variant:N", scale=self._scale(1), sort=self.names, title=None)
 
@@ -362,15 +359,15 @@ def temperature_curves(table: pd.DataFrame | None, study: Study, metric: str) ->
     x = alt.X("T:Q", title="Sampling temperature T", axis=ticks, scale=alt.Scale(nice=False, domainMin=0))
     scale = alt.Scale(type="log", nice=False, padding=8) if log else alt.Scale(zero=False, padding=8)
     y = alt.Y("value:Q", scale=scale, title=f"{TITLES[metric]} ({_UNITS[metric]}{', log scale' if log else ''})")
-    bands = alt.Chart(data).encode(x=x)
-    frame = bands.encode(color=look.color())
+    # The legend would take the faintness of the bands.
+    color = look.color().legend(symbolOpacity=1)
+    frame = alt.Chart(data).encode(x=x, color=color)
     faint = alt.when(pick).then(alt.value(0.16)).otherwise(alt.value(0.03))
     tooltip = ["Model", "Variant", "T", *(alt.Tooltip(f"{c}:Q", format=".3~f") for c in ("value", "from", "to"))]
     chart = (
         alt.layer(
             alt.Chart(data).mark_rule(color=_BAND, strokeDash=[2, 3]).encode(x=alt.datum(at)),
-            # Bands have a fill of their own: the legend would take their faintness for the lines'.
-            bands.mark_area().encode(y=alt.Y("from:Q", scale=scale), y2="to:Q", fill=look.fill(), opacity=faint),
+            frame.mark_area().encode(y=alt.Y("from:Q", scale=scale), y2="to:Q", opacity=faint),
             frame.mark_line(strokeWidth=2).encode(y=y, strokeDash=look.dash(), opacity=_fade(pick)),
             frame.mark_point(filled=True, size=34).encode(y=y, shape=look.shape(), opacity=_fade(pick), tooltip=tooltip),
             data=data,
