@@ -40,7 +40,7 @@ def elicit(args: argparse.Namespace) -> None:
 
     study = _study(args)
     _say_estimate(study)
-    new = collect(study)
+    new = collect(study, say=_say)
     if new and study.file.kind == "imported":
         for line in imported(study):
             _say(line)

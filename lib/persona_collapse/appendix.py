@@ -17,7 +17,7 @@ def make(study: Study, *, say: Callable[[str], None] = lambda line: None) -> str
     Raises NotebookError if a notebook fails; an older report stays as it was.
     """
     study.outputs.mkdir(parents=True, exist_ok=True)
-    new = collect(study)
+    new = collect(study, say=say)
     if new and study.file.kind == "imported":
         for line in imported(study):
             say(line)

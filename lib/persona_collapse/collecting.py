@@ -3,7 +3,7 @@
 import fcntl
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -15,10 +15,11 @@ from persona_collapse.store import Store, open_store
 from persona_collapse.study import Run, Study, check_keys, load_study
 
 
-def collect(study: Study, runs: Sequence[Run] | None = None) -> int:
+def collect(study: Study, runs: Sequence[Run] | None = None, *, say: Callable[[str], None] = lambda line: None) -> int:
     """Ask or read whatever the study's store lacks of `runs` (default: all); returns how many slots or files were new.
 
-    A second call finds nothing missing. A progress bar is shown where somebody can see it, and cleared at the end.
+    A second call finds nothing missing. A progress bar is shown where somebody can see it, and cleared at the end; `say` gets
+    what stays worth knowing, a line at a time.
     """
     runs = study.runs if runs is None else runs
     if study.file.kind == "live" and not study.store_path.is_file():
@@ -32,10 +33,14 @@ def collect(study: Study, runs: Sequence[Run] | None = None) -> int:
         if study.file.kind == "live" and any(missing.values()):
             check_keys(study)
         with _alone(study, any(missing.values())), _bar(sum(missing.values()), "rating") as bar:
-            for run in runs:
-                if missing[run]:
-                    bar.set_description(run.key, refresh=False)  # a refresh would not wait for the delay
-                    elicitation.elicit(study, run, store, bar)
+            todo = [run for run in runs if missing[run]]
+            if todo and not study.simulated:
+                from persona_collapse import progress  # only live studies need the client
+
+                return progress.ask(study, todo, store, bar, say)
+            for run in todo:
+                bar.set_description(run.key, refresh=False)  # a refresh would not wait for the delay
+                elicitation.simulate(study, run, store, bar)
     return sum(missing.values())
 
 

@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from persona_collapse import elicitation
+from persona_collapse import elicitation, spending
 from persona_collapse.store import open_store
 from persona_collapse.study import Study
 
@@ -30,7 +30,7 @@ def estimate(study: Study) -> pd.DataFrame:
     missing = _missing(study)
     for run in study.runs:
         endpoint = study.file.endpoints[run.variant.endpoint or ""]
-        price = elicitation.price(study, run)
+        price = spending.price(study, run)
         for way in ("one by one", "choices"):
             requests = input_tokens = output_tokens = 0
             for length, repetitions in missing[run.key]:

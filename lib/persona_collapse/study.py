@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -24,7 +25,7 @@ Condition = Literal["persona", "self", "toxic"]
 _ORIGIN = {"simulated": ("figures",), "imported": ("persona",), "live": ("endpoint", "model")}
 _ONLY = {
     "figures": "simulated", "persona": "imported", "self": "imported", "toxic": "imported",
-    "endpoint": "live", "model": "live", "price_per_million": "live",
+    "endpoint": "live", "model": "live", "served_model": "live", "price_per_million": "live",
 }  # fmt: skip
 
 
@@ -45,7 +46,18 @@ class Endpoint(_Checked):
     base_url: Annotated[str, Field(pattern=r"^https?://")]
     api_key_env: str
     max_in_flight: Annotated[int, Field(ge=1)] = 32
+    timeout: Annotated[float, Field(gt=0)] = 60  # seconds for one request
+    provider: tuple[Annotated[str, Field(min_length=1)], ...] = ()  # who may serve the weights, where a gateway has a choice
     price_per_million: Price | None = None
+
+    @field_validator("base_url")
+    @classmethod
+    def _holds_no_secret(cls, text: str) -> str:
+        # The text is not shown for the same reason.
+        parts = urlsplit(text)
+        if parts.username or parts.password or parts.query:
+            raise ValueError("holds a user name, a password or a query; give the bare address, and the key by api_key_env")
+        return text
 
     @field_validator("api_key_env")
     @classmethod
@@ -63,6 +75,7 @@ class Protocol(_Checked):
     repetitions: Annotated[int, Field(ge=1)] = 10
     personas: Annotated[int, Field(ge=2)] | None = None
     max_tokens: Annotated[int, Field(ge=1)] = 1
+    reask: Annotated[int, Field(ge=0, le=5)] = 0  # times that an answer without a rating is asked again
     method: Literal["samples", "logprobs"] = "samples"
 
 
@@ -89,6 +102,7 @@ class Variant(_Checked):
     toxic: str | None = None
     endpoint: str | None = None
     model: str | None = None
+    served_model: str | None = None
     price_per_million: Price | None = None
 
     @property
