@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 from tqdm import tqdm
 
-from persona_collapse import elicitation, importing, logprobs
+from persona_collapse import elicitation, logprobs
 from persona_collapse.paths import shown
 from persona_collapse.store import Store, open_store
 from persona_collapse.study import Run, Study, check_keys, load_study
@@ -27,6 +27,8 @@ def collect(study: Study, runs: Sequence[Run] | None = None, *, say: Callable[[s
     with open_store(study.store_path, write=True) as store:
         store.claim(study.path)
         if study.file.kind == "imported":
+            from persona_collapse import importing  # the others need no pandas, which is slow to import
+
             with _bar(len(runs), "run") as bar:
                 return sum(_counted(importing.import_run(study, run, store), bar) for run in runs)
         missing = {run: elicitation.plan(study, run, store) for run in runs}
@@ -87,6 +89,8 @@ def open_run(name: str, family: str, variant: str) -> tuple[Study, Run, Store]:
 
 def imported(study: Study) -> list[str]:
     """What the importer found in the files of every run, for people."""
+    from persona_collapse import importing
+
     with open_store(study.store_path) as store:
         found = {run.key: store.origin(run.family.key, run.variant.key)[1] for run in study.runs}
     return [f"{key}: {line}" for key, report in found.items() for line in importing.describe(report)]

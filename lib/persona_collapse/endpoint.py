@@ -120,7 +120,7 @@ async def send(client: "AsyncOpenAI", body: dict[str, Any], *, slot: str, timeou
     except (TimeoutError, openai.APITimeoutError):
         return Failure("timeout", f"no answer within {timeout:g} s", paid=True)
     except openai.APIStatusError as error:
-        return _status_failure(error.status_code, error.body, error.response.headers, body, time.perf_counter() - began)
+        return of_status(error.status_code, error.body, error.response.headers, body, time.perf_counter() - began)
     except (openai.APIConnectionError, httpx2.HTTPError, OSError) as error:
         cause = error.__cause__ or error
         never_sent = isinstance(cause, httpx2.ConnectError)
@@ -139,7 +139,7 @@ def read(content: bytes, headers: Mapping[str, str], body: Mapping[str, Any], la
         # Gateways pass the error of the server behind them on with a status of their own.
         code = found["error"].get("code")
         status = code if isinstance(code, int) else 500
-        return _status_failure(status, found["error"], headers, body, latency)
+        return of_status(status, found["error"], headers, body, latency)
     choices = found.get("choices") if isinstance(found, dict) else None
     if not isinstance(choices, list) or not choices or not all(isinstance(choice, dict) for choice in choices):
         return Failure("malformed", "the answer is not a chat completion", paid=True)
@@ -185,10 +185,10 @@ def _whole(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
-def _status_failure(
+def of_status(
     status: int, error: Any, headers: Mapping[str, str], body: Mapping[str, Any], latency: float
 ) -> Completion | Failure:
-    """What an error status comes to; raises for one that no repetition mends.
+    """What an answer with an error status comes to; raises for one that no repetition mends.
 
     Endpoints echo keys and prompts in their messages, so that no text of theirs is passed on, only what it is about.
     """
@@ -196,6 +196,8 @@ def _status_failure(
     code, message, model = str(error.get("code") or error.get("type") or ""), str(error.get("message") or ""), body["model"]
     if status in (400, 403) and re.search(r"content_filter|content management policy|moderation|flagged", f"{code} {message}"):
         return Completion((Choice(None, "content_filter"),), latency, request_id=headers.get("x-request-id"))
+    if status == 403 and (error.get("param") in _PARAMETERS or "logprobs" in message):
+        _refused(status, error.get("param"), message, body)
     if status in (401, 403):
         raise ElicitationError(
             f"{model}: the endpoint refused the key (status {status}); check the variable named by api_key_env and its rights"

@@ -52,6 +52,10 @@ CREATE TABLE traffic (
 CREATE TABLE first_answers (
     question INTEGER NOT NULL REFERENCES questions, repetition INTEGER NOT NULL, asked_again INTEGER NOT NULL,
     reason TEXT, reply TEXT, time TEXT, PRIMARY KEY (question, repetition)) WITHOUT ROWID;
+-- Files of requests in the Batch format: `name` is that of the file, `input_file` and `batch` are the endpoint's.
+CREATE TABLE batches (
+    name TEXT PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs, requests INTEGER NOT NULL,
+    input_file TEXT, batch TEXT, status TEXT NOT NULL);
 """
 #: Raised when the schema changes; a store of an earlier version is brought up to date when it is opened for writing.
 _VERSION = 1
@@ -101,6 +105,16 @@ class MissingCell(NamedTuple):
     persona: int | None
     item: int
     repetitions: tuple[int, ...]
+
+
+class Batch(NamedTuple):
+    """A file of requests in the Batch format; `status` is written, submitted, collected or failed."""
+
+    name: str
+    requests: int
+    input_file: str | None = None
+    batch: str | None = None
+    status: str = "written"
 
 
 class Traffic(NamedTuple):
@@ -292,11 +306,18 @@ class Store:
 
     # --- writing ---------------------------------------------------------------------------------------------------
 
-    def add(self, answers: Iterable[tuple], *, again: Iterable[tuple] = (), traffic: Iterable[Traffic] = ()) -> None:
+    def add(
+        self,
+        answers: Iterable[tuple],
+        *,
+        again: Iterable[tuple] = (),
+        traffic: Iterable[Traffic] = (),
+        batch: tuple[str, str] | None = None,
+    ) -> None:
         """Write answers in one transaction; a slot that has its answer keeps it.
 
         `again` are answers to slots that were asked once more for want of a rating: the first answer is kept beside them.
-        `traffic` is what the requests behind the answers came to.
+        `traffic` is what the requests behind the answers came to; `batch` is the batch that brought them and its new status.
         """
         with self.transaction():
             self._db.executemany(_INSERT, answers)
@@ -317,6 +338,8 @@ class Store:
                     "output_tokens = output_tokens + excluded.output_tokens",
                     (self.run_id(row.family, row.variant), *row[2:]),
                 )
+            if batch is not None:
+                self._db.execute("UPDATE batches SET status = ? WHERE name = ?", batch[::-1])
 
     def replace_run(
         self, family: str, variant: str, origin: str, report: dict[str, Any], questions: list[Question], slots: list[tuple]
@@ -343,6 +366,34 @@ class Store:
             self._db.execute(
                 "UPDATE runs SET origin = ?, report = ? WHERE id = ?", (origin, json.dumps(report, sort_keys=True), run)
             )
+
+    def batches(self, family: str, variant: str) -> list[Batch]:
+        """The batches of a run, in the order in which they were written."""
+        rows = self._db.execute(
+            "SELECT name, requests, input_file, batch, status FROM batches JOIN runs ON run = runs.id "
+            "WHERE family = ? AND variant = ? ORDER BY batches.rowid",
+            (family, variant),
+        )
+        return [Batch(*row) for row in rows]
+
+    def set_batches(self, family: str, variant: str, batches: Iterable[Batch]) -> None:
+        """Remember new batches of a run, or what has become of known ones."""
+        with self.transaction():
+            run = self.run_id(family, variant)
+            self._db.executemany(
+                f"INSERT INTO batches VALUES (?, {run}, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
+                "input_file = excluded.input_file, batch = excluded.batch, status = excluded.status",
+                batches,
+            )
+
+    def identities(self, family: str, variant: str) -> dict[int, tuple[str, str]]:
+        """Condition and identity of every question of a run's present design, by its number."""
+        rows = self._db.execute(
+            "SELECT questions.id, condition, identity FROM questions JOIN runs ON run = runs.id "
+            "WHERE family = ? AND variant = ? AND asked > 0",
+            (family, variant),
+        )
+        return {row[0]: row[1:] for row in rows}
 
     # --- reading ---------------------------------------------------------------------------------------------------
 
@@ -443,12 +494,17 @@ class Store:
             params=(family, variant, limit),
         )
 
-    def spent_tokens(self) -> dict[tuple[str, str], tuple[int, int]]:
-        """Input and output tokens paid for so far, by (family, variant), over every request ever made."""
+    def spent_tokens(self) -> dict[tuple[str, str], tuple[float, float]]:
+        """Input and output tokens paid for so far, by (family, variant), over every request ever made.
+
+        Those of a batch count half, as they cost half.
+        """
         return {
             (family, variant): (tokens_in, tokens_out)
             for family, variant, tokens_in, tokens_out in self._db.execute(
-                "SELECT family, variant, sum(input_tokens), sum(output_tokens) FROM traffic JOIN runs ON run = id GROUP BY 1, 2"
+                # A batch costs half.
+                "SELECT family, variant, sum(input_tokens * share), sum(output_tokens * share) FROM "
+                "(SELECT *, CASE outcome WHEN 'batch' THEN 0.5 ELSE 1 END AS share FROM traffic) JOIN runs ON run = id GROUP BY 1, 2"
             )
         }
 
