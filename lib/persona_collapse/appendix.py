@@ -58,6 +58,8 @@ def _tables_there(study: Study) -> bool:
     names = ["metrics", "contrasts", "profiles", "saturation", "quality"]
     if study.file.kind == "imported" and study.file.published:
         names.append("published_check")
+    if study.by_logprobs:
+        names.append("temperature")
     return (study.outputs / "provenance.json").is_file() and all(
         (study.outputs / "tables" / f"{name}.csv").is_file() for name in names
     )

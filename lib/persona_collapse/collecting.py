@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 from tqdm import tqdm
 
-from persona_collapse import elicitation
+from persona_collapse import elicitation, logprobs
 from persona_collapse.paths import shown
 from persona_collapse.store import Store, open_store
 from persona_collapse.study import Run, Study, check_keys, load_study
@@ -97,9 +97,21 @@ def imported(study: Study) -> list[str]:
 
 
 def counts(study: Study, store: Store, run: Run, condition: str) -> np.ndarray:
-    """Ratings of a run in one condition as counts (persona, item, category)."""
+    """Ratings of a run in one condition as counts (persona, item, category).
+
+    Of a study asked by logprobs, probabilities at the temperature of its protocol instead, all 0 in a cell not used: floats
+    of the same shape, from which moments are exact.
+    """
     instrument = study.instrument
+    if study.by_logprobs:
+        return logprobs.probabilities(offered(study, store, run, condition), study.file.protocol.temperature)
     return store.counts(run.family.key, run.variant.key, condition, len(instrument.items), instrument.categories)
+
+
+def offered(study: Study, store: Store, run: Run, condition: str) -> logprobs.Offered:
+    """What every cell of a run was offered on the scale, of a study asked by logprobs."""
+    instrument = study.instrument
+    return store.offered(run.family.key, run.variant.key, condition, len(instrument.items), instrument.categories)
 
 
 def _counted(done: bool, bar: tqdm) -> int:

@@ -5,9 +5,10 @@ import json
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
 from tqdm import tqdm
 
-from persona_collapse import replies
+from persona_collapse import logprobs, replies
 from persona_collapse.endpoint import Choice, Completion, Failure
 from persona_collapse.store import Answer, Question, Store
 from persona_collapse.study import Run, Study
@@ -38,11 +39,14 @@ class Asked(NamedTuple):
 def questions(study: Study, run: Run) -> Iterator[Asked]:
     """Every cell of a run, with the hash that tells it from one asked otherwise."""
     protocol, variant = study.file.protocol, run.variant
+    if study.by_logprobs:
+        # One token at T = 1 gives every temperature: what the study file says of it decides what is shown, not what is asked.
+        protocol = protocol.model_copy(update={"temperature": 1.0, "max_tokens": 1, "repetitions": 1})
     if study.simulated:
         from persona_collapse import simulation
 
         respondent = simulation.load_respondent(variant.figures or "", study.instrument)
-        origin = ["simulated", respondent.fingerprint, study.file.seed, run.key]
+        origin = ["simulated", respondent.fingerprint, study.file.seed, run.key, *["logprobs"] * study.by_logprobs]
     else:
         endpoint = study.file.endpoints[variant.endpoint or ""]
         origin = ["live", endpoint.base_url, variant.model, protocol.temperature, protocol.max_tokens, protocol.method]
@@ -51,7 +55,7 @@ def questions(study: Study, run: Run) -> Iterator[Asked]:
     for condition in study.conditions(run):
         for persona in study.deck(condition) or (None,):
             for item in study.instrument.items:
-                prompt = study.instrument.prompt(item, persona.text if persona else None)
+                prompt = study.instrument.prompt(item, persona.text if persona else None, digit=study.by_logprobs)
                 index = persona.index if persona else None
                 identity = _hash(json.dumps([prompt, *origin]))
                 yield Asked(condition, index, item.number, identity, prompt, protocol.repetitions)
@@ -97,6 +101,10 @@ def simulate(study: Study, run: Run, store: Store, bar: tqdm) -> None:
             continue
         deck = study.deck(condition)
         chances = simulation.cell_probabilities(respondent, study.instrument, deck, toxic=condition == "toxic")
+        if study.by_logprobs:
+            store.add(_offer(study, chances[slot[2] or 0, slot[3] - 1], slot[0]) for slot in missing)
+            bar.update(len(missing))
+            continue
         drawn = simulation.draw(
             chances, seed=study.file.seed, run=run.key, condition=condition, personas=deck,
             instrument=study.instrument, repetitions=study.file.protocol.repetitions,
@@ -109,3 +117,16 @@ def simulate(study: Study, run: Run, store: Store, bar: tqdm) -> None:
             for question, repetition, persona, item in missing
         )
         bar.update(len(missing))
+
+
+def _offer(study: Study, chances: np.ndarray, question: int) -> Answer:
+    """What a simulated respondent with these chances (category,) offers as its first token, and the rating it gives."""
+    from persona_collapse import simulation
+
+    categories = study.instrument.categories
+    found = simulation.alternatives(chances, categories)
+    reading = logprobs.read(found, categories)
+    return Answer(
+        question, 1, reading.rating, reading.reason, found[0][0],
+        logprobs=logprobs.as_text(found), served_model="simulated",
+    )  # fmt: skip

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from persona_collapse import logprobs
 from persona_collapse.paths import shown
 
 if TYPE_CHECKING:
@@ -144,6 +145,7 @@ class Store:
         """Open the file; with `write` it is made if need be and held by this process alone while a transaction runs."""
         self.path = path
         self._counts: dict[tuple, np.ndarray] = {}
+        self._offered: dict[tuple, logprobs.Offered] = {}
         if write:
             path.parent.mkdir(parents=True, exist_ok=True)
         elif not path.is_file():
@@ -192,6 +194,7 @@ class Store:
     def transaction(self) -> Iterator[None]:
         """All of it or nothing; a full disk or a kill inside leaves the store as it was before."""
         self._counts.clear()
+        self._offered.clear()
         try:
             self._db.execute("BEGIN IMMEDIATE")
             yield
@@ -415,14 +418,28 @@ class Store:
             ).fetchall(),
             dtype=int,
         ).reshape(-1, 4)
-        personas = self._db.execute(
+        found = np.zeros((self._personas(family, variant, condition), items, len(categories)), dtype=int)
+        found[rows[:, 0], rows[:, 1] - 1, rows[:, 2] - categories[0]] = rows[:, 3]
+        return found
+
+    def _personas(self, family: str, variant: str, condition: str) -> int:
+        return self._db.execute(
             "SELECT ifnull(max(ifnull(persona, 0)) + 1, 0) FROM questions JOIN runs ON run = runs.id "
             "WHERE family = ? AND variant = ? AND condition = ? AND asked > 0",
             (family, variant, condition),
         ).fetchone()[0]
-        found = np.zeros((personas, items, len(categories)), dtype=int)
-        found[rows[:, 0], rows[:, 1] - 1, rows[:, 2] - categories[0]] = rows[:, 3]
-        return found
+
+    def offered(self, family: str, variant: str, condition: str, items: int, categories: range) -> logprobs.Offered:
+        """What each cell was offered on the scale, of a study asked by method logprobs; slots without logprobs are not seen."""
+        key = family, variant, condition, items, categories
+        if key not in self._offered:
+            rows = self._db.execute(
+                "SELECT ifnull(persona, 0), item - 1, rating IS NOT NULL, logprobs FROM ratings WHERE family = ? AND variant = ? "
+                "AND condition = ? AND logprobs IS NOT NULL AND (rating IS NOT NULL OR reason = 'low_mass')",
+                (family, variant, condition),
+            )
+            self._offered[key] = logprobs.gather(rows, self._personas(family, variant, condition), items, categories)
+        return self._offered[key]
 
     def answered(self, family: str, variant: str) -> dict[tuple[str, int | None, int, str], int]:
         """How many slots of each question need not be asked again: by condition, persona, item number and identity."""
@@ -544,6 +561,13 @@ class Store:
             )
             while block := slots.fetchmany(20_000):
                 found.update(repr(block).encode())
+            # Apart, so that samples, which have none, keep the hash that older reports name.
+            for row in self._db.execute(
+                "SELECT condition, persona, item, logprobs FROM ratings WHERE family = ? AND variant = ? "
+                "AND logprobs IS NOT NULL ORDER BY condition, persona, item, repetition",
+                (family, variant),
+            ):
+                found.update(repr(row).encode())
         return found.hexdigest()
 
 

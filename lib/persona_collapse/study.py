@@ -200,8 +200,6 @@ class StudyFile(_Checked):
         if "persona" not in self.conditions:
             raise ValueError("conditions: 'persona' is missing; S and R need it; add it")
         _unique("conditions", list(self.conditions))
-        if self.kind != "imported" and self.protocol.method == "logprobs":
-            raise ValueError("protocol.method: logprobs is not available in this version; use samples")
         for i, family in enumerate(self.families):
             for j, variant in enumerate(family.variants):
                 endpoint = self.endpoints.get(variant.endpoint or "")
@@ -268,6 +266,11 @@ class Study:
         """Whether its ratings were made by the simulated respondents."""
         return self.file.kind == "simulated"
 
+    @property
+    def by_logprobs(self) -> bool:
+        """Whether a cell is asked once for its distribution over the scale, and not sampled."""
+        return self.file.protocol.method == "logprobs"
+
     @cached_property
     def runs(self) -> tuple[Run, ...]:
         """Every variant of every family, in the file's order."""
@@ -327,6 +330,8 @@ def load_study(name: str | Path, data: str | Path | None = None, *, files: bool 
     except ValidationError as error:
         raise ValueError(checks.first_error(path, error)) from None
     instrument = load_instrument(_beside(path, file.instrument))
+    if file.protocol.method == "logprobs":
+        _check_digits(path, instrument)
     if file.published is not None and not (ROOT / file.published).is_file():
         raise FileNotFoundError(
             f"{shown(path)}, published: {file.published} does not exist; expected a file in {shown(PUBLISHED)}"
@@ -371,6 +376,19 @@ def check_keys(study: Study) -> None:
 def _beside(path: Path, name: str) -> str | Path:
     """A file named by a path is relative to the study file; a bare name is one of ours."""
     return (path.parent / name).resolve() if "/" in name or name.endswith((".yaml", ".yml", ".csv", ".json")) else name
+
+
+def _check_digits(path: Path, instrument: Instrument) -> None:
+    """Method logprobs reads one token: the instrument must ask for a digit, and its scale must fit into one."""
+    where = f"{shown(path)}, protocol.method: logprobs"
+    if instrument.digit_suffix is None:
+        raise ValueError(
+            f"{where} needs an instrument with a digit_suffix, which {instrument.key!r} lacks; add one to it, or use samples"
+        )
+    if instrument.scale[1] > 9:
+        raise ValueError(
+            f"{where} reads one digit, but the scale of {instrument.key!r} goes up to {instrument.scale[1]}; use samples"
+        )
 
 
 def _data_folder(path: Path, file: StudyFile, data: str | Path | None) -> Path:
