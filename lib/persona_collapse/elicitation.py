@@ -5,7 +5,6 @@ import json
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import numpy as np
 from tqdm import tqdm
 
 from persona_collapse import logprobs, replies
@@ -79,14 +78,18 @@ def answer_of(
         return Answer(question, repetition, None, reason, found.said, attempts=sends, time=time)
     rating = reason = None
     if not (found.refused or found.finish_reason == "content_filter"):
-        rating = replies.parse_reply(found.text or "", *study.instrument.scale)
-    if rating is None:
+        if study.by_logprobs:
+            rating, _, reason = logprobs.read(found.alternatives, study.instrument.categories)
+        else:
+            rating = replies.parse_reply(found.text or "", *study.instrument.scale)
+    if rating is None and reason is None:
         reason = replies.missing_reason(found.text, finish_reason=found.finish_reason, refused=found.refused)
     served = served or Completion((found,), 0.0)
     return Answer(
-        question, repetition, rating, reason, found.text, found.finish_reason, None, served.served_model, served.fingerprint,
-        served.request_id, sends, served.input_tokens if first else 0, served.output_tokens if first else 0, time,
-        served.latency or None, served.provider,
+        question, repetition, rating, reason, found.text, found.finish_reason,
+        logprobs.as_text(found.alternatives) if logprobs.usable(found.alternatives) else None,
+        served.served_model, served.fingerprint, served.request_id, sends,
+        served.input_tokens if first else 0, served.output_tokens if first else 0, time, served.latency or None, served.provider,
     )  # fmt: skip
 
 
@@ -101,8 +104,10 @@ def simulate(study: Study, run: Run, store: Store, bar: tqdm) -> None:
             continue
         deck = study.deck(condition)
         chances = simulation.cell_probabilities(respondent, study.instrument, deck, toxic=condition == "toxic")
+        served = Completion((), 0.0, served_model="simulated")
         if study.by_logprobs:
-            store.add(_offer(study, chances[slot[2] or 0, slot[3] - 1], slot[0]) for slot in missing)
+            offers = ((q, simulation.alternatives(chances[p or 0, i - 1], study.instrument.categories)) for q, _, p, i in missing)
+            store.add(answer_of(study, q, 1, Choice(found[0][0], alternatives=found), None, served) for q, found in offers)
             bar.update(len(missing))
             continue
         drawn = simulation.draw(
@@ -110,23 +115,9 @@ def simulate(study: Study, run: Run, store: Store, bar: tqdm) -> None:
             instrument=study.instrument, repetitions=study.file.protocol.repetitions,
         )  # fmt: skip
         said = {category: Choice(str(category)) for category in study.instrument.categories}
-        served = Completion((), 0.0, served_model="simulated", input_tokens=None)
         ratings = drawn.tolist()
         store.add(
             answer_of(study, question, repetition, said[ratings[persona or 0][item - 1][repetition - 1]], None, served)
             for question, repetition, persona, item in missing
         )
         bar.update(len(missing))
-
-
-def _offer(study: Study, chances: np.ndarray, question: int) -> Answer:
-    """What a simulated respondent with these chances (category,) offers as its first token, and the rating it gives."""
-    from persona_collapse import simulation
-
-    categories = study.instrument.categories
-    found = simulation.alternatives(chances, categories)
-    reading = logprobs.read(found, categories)
-    return Answer(
-        question, 1, reading.rating, reading.reason, found[0][0],
-        logprobs=logprobs.as_text(found), served_model="simulated",
-    )  # fmt: skip

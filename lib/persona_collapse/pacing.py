@@ -7,18 +7,20 @@ _START = 16
 #: A run of refusals is judged by its score: one up for a refusal, one down for an answer to a request sent later. At zero
 #: the refusals were stray; at this number, or when nothing more is under way, they are a limiter's.
 _SURE = 8
-#: Answers since the last wait after which a refusal by a known limiter needs no judging.
+#: Requests let in since the last wait after which a refusal by a known limiter needs no judging.
 _KNOWN = 20
-#: Verdicts in a row after which the endpoint refuses at random: refusals that were stray, or limits met after fewer answers
+#: Verdicts in a row after which the endpoint refuses at random: refusals that were stray, or limits met after fewer requests
 #: than that, however slow the pace.
 _AT_RANDOM = 3
 #: Outcomes that are remembered to tell an overloaded endpoint, one that mostly fails, from stray failures.
 _RECENT = 16
-#: Growth of the pace a second, once a limiter has shown what it lets through: slow at first, for each limit met costs a
-#: wait, and twice as fast after every `_LONG` seconds without one.
-_GROWTH, _LONG = 0.01, 15.0
-#: What is left of the pace when a limit was met after too few answers to tell the rate from them.
-_SLOWER = 0.8
+#: Growth of the pace a second: faster after the first limit, which tells the rate roughly; then slow, for each limit met
+#: costs a wait, and twice as fast after every `_LONG` seconds without one.
+_FIRST_GROWTH, _GROWTH, _LONG = 0.05, 0.01, 15.0
+#: Seconds since the last wait after which a limit is met late, however few requests went out.
+_SETTLED = 4.0
+#: What is left of the pace when a limit is met again: long after the last one; soon after it, at most and at least.
+_LATE, _EARLY, _LEAST = 0.93, 0.8, 0.25
 #: Requests that may follow at once when the clock was late.
 _BURST = 2
 
@@ -29,7 +31,7 @@ class Pace:
     A refusal (429) holds its own request in any case; that is the caller's. Here it is decided whether it also holds the
     whole endpoint. Refusals are stray where later requests are answered meanwhile, and a limiter's where most are refused.
     Until that is known nothing is sent. After a limit was met, requests go out at the rate that the endpoint let through
-    from one wait to the next, and the rate rises slowly.
+    from the first request to the end of the wait; the rate rises slowly, and falls a little whenever a limit is met again.
     """
 
     def __init__(self, most: int) -> None:
@@ -39,17 +41,17 @@ class Pace:
         self.held_until = 0.0
         self.rate: float | None = None  # requests a second, None while no limit was met
         self.limits_met = 0
-        self._strays = self._short = 0  # in a row
+        self._strays = self._short = 0  # verdicts in a row
         self._doubling = True
         self._under_way: set[int] = set()
         self._tickets = 0
         self._suspect: int | None = None  # the ticket with which the present run of refusals began
         self._score = 0
         self._announced = 0.0
+        self._judged = 0  # tickets up to here were sent before the last verdict
         self._cycle: float | None = None  # when the present stretch between two waits began
-        self._accepted = 0
+        self._let_in = 0  # requests sent in it and not refused
         self._next_at = self._paced_at = 0.0
-        self._after_halving = 0  # tickets from here on were sent after the last halving
         self._recent: deque[bool] = deque(maxlen=_RECENT)  # whether each of the latest requests failed
 
     @property
@@ -69,11 +71,12 @@ class Pace:
         if self._cycle is None:
             self._cycle = now
         if self.rate is not None:
-            growth = _GROWTH * 2 ** min(5.0, (now - (self._cycle or now)) / _LONG)
-            self.rate *= (1 + growth) ** min(1.0, now - self._paced_at)
+            growth = (_GROWTH if self.limits_met > 1 else _FIRST_GROWTH) * 2 ** min(5.0, max(0.0, now - self._cycle) / _LONG)
+            self.rate *= (1 + growth) ** min(1.0, max(0.0, now - self._paced_at))
             self._paced_at = now
             self._next_at = max(self._next_at, now - _BURST / self.rate) + 1 / self.rate
         self._tickets += 1
+        self._let_in += 1
         self._under_way.add(self._tickets)
         return self._tickets
 
@@ -81,7 +84,6 @@ class Pace:
         """The request was answered."""
         self._under_way.discard(ticket)
         self._recent.append(False)
-        self._accepted += 1
         if self._suspect is not None:
             # What was sent before the first refusal may have been let in before the limit was met: it says nothing.
             self._judge(-1 if ticket > self._suspect else 0)
@@ -92,30 +94,36 @@ class Pace:
         """The request brought no answer and no refusal either; where most do, the endpoint is overloaded."""
         self._under_way.discard(ticket)
         self._recent.append(True)
-        if 2 * sum(self._recent) > _RECENT:
-            self._halve(ticket)
+        if 2 * sum(self._recent) > _RECENT and ticket > self._judged:
+            self._halve()
+            self._recent.clear()
         if self._suspect is not None:
             self._judge(0)
 
     def refused(self, ticket: int, now: float, wait: float) -> None:
         """The request was refused by a 429 that asks to wait so many seconds."""
         self._under_way.discard(ticket)
+        if ticket <= self._judged:
+            # Sent before the limit was known: one more word of the same wait.
+            if self.held_until > now:
+                self.held_until = max(self.held_until, now + wait)
+            return
+        self._let_in -= 1
         self._announced = max(self._announced, now + wait)
         if self._suspect is None:
             self._suspect, self._score = ticket, 0
-        known = self.rate is not None and self._accepted >= _KNOWN
+        known = self.rate is not None and self._let_in >= _KNOWN
         self._judge(_SURE if known else 1)
 
     def _judge(self, step: int) -> None:
         self._score += step
-        undecided = 0 < self._score < _SURE and any(ticket > self._suspect for ticket in self._under_way)
-        if undecided:
-            return
+        if 0 < self._score < _SURE and any(ticket > self._suspect for ticket in self._under_way):
+            return  # undecided
         sure = self._score >= _SURE
         # With nothing else under way one refusal decides nothing; an endpoint that refuses at random does it again.
         if sure or (self._score > 0 and not self._at_random):
             self._strays = 0
-            self._short = 0 if sure or self._accepted >= _KNOWN else self._short + 1
+            self._short = 0 if sure or self._let_in >= _KNOWN else self._short + 1
             self._limit_met()
         else:
             self._strays += 1
@@ -131,16 +139,20 @@ class Pace:
         self.limits_met += 1
         self.held_until = max(self.held_until, self._announced)
         lasted = self.held_until - (self._cycle or 0.0)
-        if self.rate is None:
-            self.rate = max(self._accepted, 1) / lasted if lasted > 0 else None
+        # Of what is still under way, later than the first refusal, little will be let in.
+        let_in = self._let_in - sum(ticket > self._suspect for ticket in self._under_way)
+        let_through = max(let_in, 1) / lasted if lasted > 0 else None
+        if self.rate is None or let_through is None:
+            self.rate = let_through
+        elif self._let_in >= _KNOWN or lasted > _SETTLED:
+            self.rate *= _LATE
         else:
-            self.rate = min(self.rate, self._accepted / lasted) if self._accepted >= _KNOWN else self.rate * _SLOWER
-        self._cycle, self._accepted = self.held_until, 0
+            self.rate = min(_EARLY * self.rate, max(_LEAST * self.rate, let_through))
+        self._cycle, self._let_in = self.held_until, 0
         self._next_at = self._paced_at = self.held_until
-        self._halve(self._tickets)
+        self._halve()
 
-    def _halve(self, ticket: int) -> None:
+    def _halve(self) -> None:
         """Half as many in flight, once for everything that was under way when it became too much, and never under one."""
-        if ticket >= self._after_halving:
-            self.limit, self._doubling = max(1.0, self.limit / 2), False
-            self._after_halving = self._tickets + 1
+        self.limit, self._doubling = max(1.0, self.limit / 2), False
+        self._judged = self._tickets
