@@ -8,7 +8,7 @@ _START = 16
 #: the refusals were stray; at this number, or when nothing more is under way, they are a limiter's.
 _SURE = 8
 #: Requests let in since the last wait after which a refusal by a known limiter needs no judging.
-_KNOWN = 20
+_TRUSTED = 20
 #: Verdicts in a row after which the endpoint refuses at random: refusals that were stray, or limits met after fewer requests
 #: than that, however slow the pace.
 _AT_RANDOM = 3
@@ -20,7 +20,7 @@ _FIRST_GROWTH, _GROWTH, _LONG = 0.05, 0.01, 15.0
 #: Seconds since the last wait after which a limit is met late, however few requests went out.
 _SETTLED = 4.0
 #: What is left of the pace when a limit is met again: long after the last one; soon after it, at most and at least.
-_LATE, _EARLY, _LEAST = 0.93, 0.8, 0.25
+_LATE, _EARLY, _LEAST = 0.93, 0.85, 0.25
 #: Requests that may follow at once when the clock was late.
 _BURST = 2
 
@@ -52,6 +52,7 @@ class Pace:
         self._cycle: float | None = None  # when the present stretch between two waits began
         self._let_in = 0  # requests sent in it and not refused
         self._next_at = self._paced_at = 0.0
+        self._known = False  # whether a limit was met late, so that the rate is about right
         self._recent: deque[bool] = deque(maxlen=_RECENT)  # whether each of the latest requests failed
 
     @property
@@ -71,7 +72,7 @@ class Pace:
         if self._cycle is None:
             self._cycle = now
         if self.rate is not None:
-            growth = (_GROWTH if self.limits_met > 1 else _FIRST_GROWTH) * 2 ** min(5.0, max(0.0, now - self._cycle) / _LONG)
+            growth = (_GROWTH if self._known else _FIRST_GROWTH) * 2 ** min(5.0, max(0.0, now - self._cycle) / _LONG)
             self.rate *= (1 + growth) ** min(1.0, max(0.0, now - self._paced_at))
             self._paced_at = now
             self._next_at = max(self._next_at, now - _BURST / self.rate) + 1 / self.rate
@@ -88,7 +89,9 @@ class Pace:
             # What was sent before the first refusal may have been let in before the limit was met: it says nothing.
             self._judge(-1 if ticket > self._suspect else 0)
         else:
-            self.limit = min(self.most, self.limit + (1 if self._doubling else 1 / self.limit))
+            # Where a pace is set, it and not the number in flight keeps to the limit.
+            fast = self._doubling or self.rate is not None
+            self.limit = min(self.most, self.limit + (1 if fast else 1 / self.limit))
 
     def failed(self, ticket: int) -> None:
         """The request brought no answer and no refusal either; where most do, the endpoint is overloaded."""
@@ -112,8 +115,8 @@ class Pace:
         self._announced = max(self._announced, now + wait)
         if self._suspect is None:
             self._suspect, self._score = ticket, 0
-        known = self.rate is not None and self._let_in >= _KNOWN
-        self._judge(_SURE if known else 1)
+        trusted = self.rate is not None and self._let_in >= _TRUSTED
+        self._judge(_SURE if trusted else 1)
 
     def _judge(self, step: int) -> None:
         self._score += step
@@ -123,12 +126,12 @@ class Pace:
         # With nothing else under way one refusal decides nothing; an endpoint that refuses at random does it again.
         if sure or (self._score > 0 and not self._at_random):
             self._strays = 0
-            self._short = 0 if sure or self._let_in >= _KNOWN else self._short + 1
+            self._short = 0 if sure or self._let_in >= _TRUSTED else self._short + 1
             self._limit_met()
         else:
             self._strays += 1
         if self._at_random:
-            self.rate = None
+            self.rate, self._known = None, False
         self._suspect, self._announced = None, 0.0
 
     @property
@@ -144,8 +147,11 @@ class Pace:
         let_through = max(let_in, 1) / lasted if lasted > 0 else None
         if self.rate is None or let_through is None:
             self.rate = let_through
-        elif self._let_in >= _KNOWN or lasted > _SETTLED:
+        elif self._let_in >= _TRUSTED or lasted > _SETTLED:
             self.rate *= _LATE
+            self._known = True
+        elif self._known:
+            self.rate *= _EARLY
         else:
             self.rate = min(_EARLY * self.rate, max(_LEAST * self.rate, let_through))
         self._cycle, self._let_in = self.held_until, 0
