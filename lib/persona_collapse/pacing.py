@@ -14,9 +14,10 @@ _TRUSTED = 20
 _AT_RANDOM = 3
 #: Outcomes that are remembered to tell an overloaded endpoint, one that mostly fails, from stray failures.
 _RECENT = 16
-#: Growth of the pace a second: faster after the first limit, which tells the rate roughly; then slow, for each limit met
-#: costs a wait, and twice as fast after every `_LONG` seconds without one.
-_FIRST_GROWTH, _GROWTH, _LONG = 0.05, 0.01, 15.0
+#: Growth of the pace a second: fast after the first limit, which tells the rate roughly; then up to near the rate at which a
+#: limit was met last; near it slow, for each limit met costs a wait, but twice as fast after every `_LONG` seconds without.
+_FIRST_GROWTH, _GROWTH, _NEAR_GROWTH = 0.05, 0.01, 0.001
+_NEAR, _LONG = 0.96, 15.0
 #: Seconds since the last wait after which a limit is met late, however few requests went out.
 _SETTLED = 4.0
 #: What is left of the pace when a limit is met again: long after the last one; soon after it, at most and at least.
@@ -52,6 +53,7 @@ class Pace:
         self._cycle: float | None = None  # when the present stretch between two waits began
         self._let_in = 0  # requests sent in it and not refused
         self._next_at = self._paced_at = 0.0
+        self._met_at = 0.0  # the rate at which a limit was met last
         self._known = False  # whether a limit was met late, so that the rate is about right
         self._recent: deque[bool] = deque(maxlen=_RECENT)  # whether each of the latest requests failed
 
@@ -72,14 +74,19 @@ class Pace:
         if self._cycle is None:
             self._cycle = now
         if self.rate is not None:
-            growth = (_GROWTH if self._known else _FIRST_GROWTH) * 2 ** min(5.0, max(0.0, now - self._cycle) / _LONG)
-            self.rate *= (1 + growth) ** min(1.0, max(0.0, now - self._paced_at))
+            self.rate *= (1 + self._growth(now)) ** min(1.0, max(0.0, now - self._paced_at))
             self._paced_at = now
             self._next_at = max(self._next_at, now - _BURST / self.rate) + 1 / self.rate
         self._tickets += 1
         self._let_in += 1
         self._under_way.add(self._tickets)
         return self._tickets
+
+    def _growth(self, now: float) -> float:
+        if not self._known:
+            return _FIRST_GROWTH
+        slow = _GROWTH if self.rate < _NEAR * self._met_at else _NEAR_GROWTH
+        return slow * 2 ** min(8.0, max(0.0, now - self._cycle) / _LONG)
 
     def answered(self, ticket: int) -> None:
         """The request was answered."""
@@ -144,6 +151,7 @@ class Pace:
         lasted = self.held_until - (self._cycle or 0.0)
         # Of what is still under way, later than the first refusal, little will be let in.
         let_in = self._let_in - sum(ticket > self._suspect for ticket in self._under_way)
+        self._met_at = self.rate or 0.0
         let_through = max(let_in, 1) / lasted if lasted > 0 else None
         if self.rate is None or let_through is None:
             self.rate = let_through
