@@ -2,12 +2,13 @@
 STUDY ?=
 DATA ?=
 PORT ?= 8000
+OPTIONS ?=
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && echo $$p && break; done)
 RUN = .venv/bin/python -m persona_collapse
 WITH = $(if $(STUDY),--study '$(STUDY)') $(if $(DATA),--data '$(DATA)')
 .DEFAULT_GOAL := help
-.PHONY: help report published test lab elicit estimate verify bench fit notebooks clean lint
+.PHONY: help report published test lab elicit estimate serve verify bench fit notebooks clean lint
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -30,6 +31,9 @@ elicit: .venv/ready ## ask or read what a study's store lacks [STUDY=demo]
 
 estimate: .venv/ready ## requests, tokens, price and hours of a live study; sends nothing [STUDY=openai-example]
 	@$(RUN) estimate $(WITH)
+
+serve: .venv/ready ## the simulated endpoint on loopback, for any OpenAI client [PORT=8000] [OPTIONS='--latency 0.05']
+	@$(RUN) serve --port $(PORT) $(OPTIONS)
 
 verify: .venv/ready ## execute a study's notebooks again; outputs must reproduce [STUDY=demo]
 	@$(RUN) verify $(WITH)

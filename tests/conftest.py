@@ -5,6 +5,7 @@ import pytest
 from persona_collapse import tables
 from persona_collapse.collecting import collect
 from persona_collapse.instrument import Instrument, load_instrument
+from persona_collapse.personas import load_personas
 from persona_collapse.store import open_store
 from persona_collapse.study import load_study
 
@@ -13,6 +14,12 @@ from persona_collapse.study import load_study
 def mfq30() -> Instrument:
     """The shipped questionnaire."""
     return load_instrument("mfq30")
+
+
+@pytest.fixture(scope="session")
+def prompt(mfq30) -> str:
+    """The prompt of persona 3 (0-based) and item 12."""
+    return mfq30.prompt(mfq30.items[11], load_personas("everyday")[3].text)
 
 
 @pytest.fixture

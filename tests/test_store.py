@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from importable import one_line
-from persona_collapse.store import Answer, Question, Store, open_store
+from persona_collapse.store import Answer, Question, Store, Traffic, open_store
 
 SCALE = range(6)
 
@@ -163,7 +163,7 @@ def test_answers_are_added_all_or_none(store):
 DIES = """
 import os, signal, sys
 from pathlib import Path
-from persona_collapse.store import Answer, Question, Store, _INSERT
+from persona_collapse.store import Answer, Question, Traffic, Store, _INSERT
 store = Store(Path(sys.argv[1]), write=True)
 (question,) = store.plan("f", "v", [Question("persona", 0, 1, "a", None, 5000)]).values()
 store.add([Answer(question, 1, 3, None)])
@@ -270,7 +270,7 @@ def test_replies_without_a_rating_can_be_read(store):
 def test_tokens_of_questions_no_longer_asked_are_still_spent(store):
     for identity in ("old", "new"):
         question = store.plan("f", "v", design(1, 1, 1, identity=identity))["persona", 0, 1]
-        store.add([Answer(question, 1, 4, None, input_tokens=140, output_tokens=1)])
+        store.add([Answer(question, 1, 4, None)], traffic=[Traffic("f", "v", "persona", "answered", 1, 140, 1)])
     assert store.spent_tokens() == {("f", "v"): (280, 2)}
 
 

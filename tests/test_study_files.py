@@ -101,7 +101,7 @@ def no_network(monkeypatch):
 
 
 def test_the_shipped_studies():
-    assert SHIPPED == ["demo", "mini", "openai-example", "published"]
+    assert SHIPPED == ["demo", "demo-logprobs", "mini", "openai-example", "published"]
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -114,7 +114,9 @@ def test_shipped_study_loads_without_key_files_or_network(name, no_network, monk
     assert all(run.variant.control == "secure" for run in study.runs if run.variant.role == "harmful")
 
 
-@pytest.mark.parametrize(("name", "kind"), [("demo", "simulated"), ("mini", "simulated"), ("published", "imported")])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("demo", "simulated"), ("demo-logprobs", "simulated"), ("mini", "simulated"), ("published", "imported")]
+)
 def test_shipped_study_needs_no_key(name, kind, monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     study = load_study(name, files=False)
@@ -389,10 +391,6 @@ WRONG_SIMULATED = {
     "temperature infinite": ([("protocol.temperature", float("inf"))], [", protocol.temperature: found inf", "finite number"]),
     "temperature a word": ([("protocol.temperature", "low")], [", protocol.temperature: found 'low'", "valid number"]),
     "max_tokens 0": ([("protocol.max_tokens", 0)], [", protocol.max_tokens: found 0", "greater than or equal to 1"]),
-    "method logprobs": (
-        [("protocol.method", "logprobs")],
-        [", protocol.method: logprobs is not available in this version; use samples"],
-    ),
     "method unknown": ([("protocol.method", "best")], [", protocol.method: found 'best'", "'samples' or 'logprobs'"]),
     "seed a word": ([("seed", "x")], [", seed: found 'x'", "valid integer"]),
     "condition unknown": (

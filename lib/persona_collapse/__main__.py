@@ -40,7 +40,7 @@ def elicit(args: argparse.Namespace) -> None:
 
     study = _study(args)
     _say_estimate(study)
-    new = collect(study)
+    new = collect(study, say=_say)
     if new and study.file.kind == "imported":
         for line in imported(study):
             _say(line)
@@ -100,6 +100,13 @@ def lab(args: argparse.Namespace) -> None:
             shutil.copy2(notebook, copy / notebook.name)
     _say(f"{shown(copy)}/ is yours to change; delete a notebook there to get a fresh copy")
     os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", f"--notebook-dir={copy}"])
+
+
+def serve(args: argparse.Namespace) -> None:
+    """The simulated endpoint on loopback, until Ctrl-C."""
+    from persona_collapse import faults, serving
+
+    serving.serve(faults.from_flags(args), args.port, _say)
 
 
 def notebooks(args: argparse.Namespace) -> None:
@@ -170,6 +177,7 @@ def main(argv: list[str] | None = None) -> int:
         sub.add_argument("--data", default=None, help="the folder that an imported study's files are relative to")
         sub.add_argument("--only", default=None, help="one notebook, by name")
         sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    _add_serve(commands)
     args = parser.parse_args(argv)
     args.study, args.data = args.study or None, args.data or None
     try:
@@ -183,6 +191,17 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {_one_line(error)}", file=sys.stderr)
         return 1
     return 0
+
+
+def _add_serve(commands: argparse._SubParsersAction) -> None:
+    """The command `serve`, which is about no study and has flags of its own."""
+    from persona_collapse import faults
+
+    sub = commands.add_parser("serve", help=(serve.__doc__ or "").splitlines()[0])
+    sub.set_defaults(run=serve, study=None, data=None)
+    sub.add_argument("--port", type=int, default=8000, help="port on 127.0.0.1, 0 for a free one")
+    sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    faults.add_flags(sub)
 
 
 def _one_line(error: Exception) -> str:

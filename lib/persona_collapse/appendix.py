@@ -17,7 +17,7 @@ def make(study: Study, *, say: Callable[[str], None] = lambda line: None) -> str
     Raises NotebookError if a notebook fails; an older report stays as it was.
     """
     study.outputs.mkdir(parents=True, exist_ok=True)
-    new = collect(study)
+    new = collect(study, say=say)
     if new and study.file.kind == "imported":
         for line in imported(study):
             say(line)
@@ -58,6 +58,8 @@ def _tables_there(study: Study) -> bool:
     names = ["metrics", "contrasts", "profiles", "saturation", "quality"]
     if study.file.kind == "imported" and study.file.published:
         names.append("published_check")
+    if study.by_logprobs:
+        names.append("temperature")
     return (study.outputs / "provenance.json").is_file() and all(
         (study.outputs / "tables" / f"{name}.csv").is_file() for name in names
     )

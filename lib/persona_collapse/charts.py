@@ -194,7 +194,7 @@ def levels(metrics: pd.DataFrame, study: Study, metric: str, band: tuple[float, 
     chart = alt.layer(*layers).add_params(pick).properties(width=alt.Step(26), height=260)
     return _figure(
         chart, study, title=f"{TITLES[metric]} of every run",
-        caption=f"{TITLES[metric]}: {_MEANING[metric]} Lines: value ± 1.96 published standard errors.{said}",
+        caption=f"{TITLES[metric]}: {_meaning(metric, study)} Lines: value ± 1.96 published standard errors.{said}",
         description=f"Bar chart of {TITLES[metric]} by model and variant, with 95 % intervals.",
     )  # fmt: skip
 
@@ -202,9 +202,18 @@ def levels(metrics: pd.DataFrame, study: Study, metric: str, band: tuple[float, 
 _UNITS = {"susceptibility": "scale points", "robustness": "1 / scale points", "within_sd": "scale points"}
 _MEANING = {
     "susceptibility": "how much answers differ between personas (SD over personas, mean over items).",
-    "robustness": "how steadily one persona is held (1 over the mean SD over repetitions).",
-    "within_sd": "how much answers of one persona differ between repetitions (mean SD).",
+    "robustness": "how steadily one persona is held (1 over the mean SD over {over}).",
+    "within_sd": "how much answers of one persona vary (mean SD over {over}).",
 }
+
+
+def _meaning(metric: str, study: Study) -> str:
+    return _MEANING[metric].format(over=_over(study))
+
+
+def _over(study: Study) -> str:
+    """What the SD within a cell is taken over: repetitions, or the distribution that logprobs give."""
+    return "the answer's distribution" if study.by_logprobs else "repetitions"
 
 
 def changes(contrasts: pd.DataFrame, study: Study, metric: str) -> Any:
@@ -329,6 +338,52 @@ def collapse_map(metrics: pd.DataFrame, study: Study, band: tuple[float, float] 
     )  # fmt: skip
 
 
+def temperature_curves(table: pd.DataFrame | None, study: Study, metric: str) -> Any:
+    """A metric at every sampling temperature, base against variants, one panel a family; None for a study by samples.
+
+    `table` is temperature.csv.
+    """
+    if table is None:
+        return None
+    look = _Look(study)
+    data = look.labelled(table[table["metric"] == metric])[["Model", "Variant", "temperature", "value", "lo", "hi"]]
+    data = data.rename(columns={"temperature": "T", "lo": "from", "hi": "to"})
+    log = metric == "robustness"
+    if log:
+        # A log axis has no place for what is not above 0; a band that would reach it ends at the axis.
+        data = data[data["value"].notna() & (data["value"] > 0)]
+        data["from"] = data["from"].clip(lower=data["value"].min() / 2)
+    at = study.file.protocol.temperature
+    pick = _pick(f"pick_{metric}_curve", "Variant")
+    ticks = alt.Axis(values=[0, 0.3, 0.6, 0.9, 1.2, 1.5], format=".1f")
+    x = alt.X("T:Q", title="Sampling temperature T", axis=ticks, scale=alt.Scale(nice=False, domainMin=0))
+    scale = alt.Scale(type="log", nice=False, padding=8) if log else alt.Scale(zero=False, padding=8)
+    y = alt.Y("value:Q", scale=scale, title=f"{TITLES[metric]} ({_UNITS[metric]}{', log scale' if log else ''})")
+    # The legend would take the faintness of the bands.
+    color = look.color().legend(symbolOpacity=1)
+    frame = alt.Chart(data).encode(x=x, color=color)
+    faint = alt.when(pick).then(alt.value(0.16)).otherwise(alt.value(0.03))
+    tooltip = ["Model", "Variant", "T", *(alt.Tooltip(f"{c}:Q", format=".3~f") for c in ("value", "from", "to"))]
+    chart = (
+        alt.layer(
+            alt.Chart(data).mark_rule(color=_BAND, strokeDash=[2, 3]).encode(x=alt.datum(at)),
+            frame.mark_area().encode(y=alt.Y("from:Q", scale=scale), y2="to:Q", opacity=faint),
+            frame.mark_line(strokeWidth=2).encode(y=y, strokeDash=look.dash(), opacity=_fade(pick)),
+            frame.mark_point(filled=True, size=34).encode(y=y, shape=look.shape(), opacity=_fade(pick), tooltip=tooltip),
+            data=data,
+        )
+        .properties(width=310, height=210)
+        .facet(facet=alt.Facet("Model:N", sort=look.families, title=None), columns=2)
+        .add_params(pick)
+    )
+    return _figure(
+        chart, study, title=f"{TITLES[metric]} at every temperature",
+        caption=f"From the logprobs of one request a cell. Bands: value ± 1.96 published standard errors, persona part only, as "
+        f"distributions carry no sampling noise. The dashed line is T = {at:g}, for which every other number is computed.",
+        description=f"Line charts of {TITLES[metric]} against sampling temperature for every variant, one panel a model.",
+    )  # fmt: skip
+
+
 # --- saturation ------------------------------------------------------------------------------------------------------
 
 
@@ -406,7 +461,8 @@ def rating_shares(table: pd.DataFrame, study: Study, condition: str) -> Any:
     what = {"persona": f"as {deck}", "self": "without a persona", "toxic": "as hostile characters"}[condition]
     return _figure(
         chart, study, title=f"Which ratings were given, {what}",
-        caption="Share of every category of the scale among all valid ratings, lowest category on the left.",
+        caption=("Mean probability of every category over all cells that are used" if study.by_logprobs else
+                 "Share of every category of the scale among all valid ratings") + ", lowest category on the left.",
         description=f"Stacked bars of the share of each rating {what}, by model and variant.",
     )  # fmt: skip
 
@@ -424,7 +480,7 @@ def cell_map(counts: np.ndarray, instrument: Instrument, personas: tuple[Persona
     )
     grouped = sorted(instrument.items, key=lambda item: instrument.foundations.index(item.foundation))
     order = [item.number for item in grouped]
-    label = "Mean rating" if what == "mean" else "SD over repetitions"
+    label = "Mean rating" if what == "mean" else f"SD over {_over(study)}"
     domain = list(instrument.scale) if what == "mean" else [0, (instrument.scale[1] - instrument.scale[0]) / 2]
     chart = (
         alt.Chart(data)
@@ -440,12 +496,13 @@ def cell_map(counts: np.ndarray, instrument: Instrument, personas: tuple[Persona
         )
         .properties(width=560, height=min(420, max(160, 4.2 * len(values))))
     )  # fmt: skip
+    moves = "answers" if study.by_logprobs else "repetitions"
     names = {"mean": "What each persona answers", "sd": "How steadily each persona answers"}
     return _figure(
         chart, study, title=names[what],
         caption=f"{label} of every cell. "
         + ("Columns that change colour from row to row carry susceptibility." if what == "mean"
-           else "Dark cells move between repetitions; R is one over the average of this picture."),
+           else f"Dark cells move between {moves}; R is one over the average of this picture."),
         description=f"Heat map of the {label.lower()} of every persona and item.",
     )  # fmt: skip
 

@@ -3,22 +3,23 @@
 import fcntl
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 from tqdm import tqdm
 
-from persona_collapse import elicitation, importing
+from persona_collapse import elicitation, logprobs
 from persona_collapse.paths import shown
 from persona_collapse.store import Store, open_store
 from persona_collapse.study import Run, Study, check_keys, load_study
 
 
-def collect(study: Study, runs: Sequence[Run] | None = None) -> int:
+def collect(study: Study, runs: Sequence[Run] | None = None, *, say: Callable[[str], None] = lambda line: None) -> int:
     """Ask or read whatever the study's store lacks of `runs` (default: all); returns how many slots or files were new.
 
-    A second call finds nothing missing. A progress bar is shown where somebody can see it, and cleared at the end.
+    A second call finds nothing missing. A progress bar is shown where somebody can see it, and cleared at the end; `say` gets
+    what stays worth knowing, a line at a time.
     """
     runs = study.runs if runs is None else runs
     if study.file.kind == "live" and not study.store_path.is_file():
@@ -26,16 +27,22 @@ def collect(study: Study, runs: Sequence[Run] | None = None) -> int:
     with open_store(study.store_path, write=True) as store:
         store.claim(study.path)
         if study.file.kind == "imported":
+            from persona_collapse import importing  # the others need no pandas, which is slow to import
+
             with _bar(len(runs), "run") as bar:
                 return sum(_counted(importing.import_run(study, run, store), bar) for run in runs)
         missing = {run: elicitation.plan(study, run, store) for run in runs}
         if study.file.kind == "live" and any(missing.values()):
             check_keys(study)
         with _alone(study, any(missing.values())), _bar(sum(missing.values()), "rating") as bar:
-            for run in runs:
-                if missing[run]:
-                    bar.set_description(run.key, refresh=False)  # a refresh would not wait for the delay
-                    elicitation.elicit(study, run, store, bar)
+            todo = [run for run in runs if missing[run]]
+            if todo and not study.simulated:
+                from persona_collapse import progress  # only live studies need the client
+
+                return progress.ask(study, todo, store, bar, say)
+            for run in todo:
+                bar.set_description(run.key, refresh=False)  # a refresh would not wait for the delay
+                elicitation.simulate(study, run, store, bar)
     return sum(missing.values())
 
 
@@ -82,15 +89,29 @@ def open_run(name: str, family: str, variant: str) -> tuple[Study, Run, Store]:
 
 def imported(study: Study) -> list[str]:
     """What the importer found in the files of every run, for people."""
+    from persona_collapse import importing
+
     with open_store(study.store_path) as store:
         found = {run.key: store.origin(run.family.key, run.variant.key)[1] for run in study.runs}
     return [f"{key}: {line}" for key, report in found.items() for line in importing.describe(report)]
 
 
 def counts(study: Study, store: Store, run: Run, condition: str) -> np.ndarray:
-    """Ratings of a run in one condition as counts (persona, item, category)."""
+    """Ratings of a run in one condition as counts (persona, item, category).
+
+    Of a study asked by logprobs, probabilities at the temperature of its protocol instead, all 0 in a cell not used: floats
+    of the same shape, from which moments are exact.
+    """
     instrument = study.instrument
+    if study.by_logprobs:
+        return logprobs.probabilities(offered(study, store, run, condition), study.file.protocol.temperature)
     return store.counts(run.family.key, run.variant.key, condition, len(instrument.items), instrument.categories)
+
+
+def offered(study: Study, store: Store, run: Run, condition: str) -> logprobs.Offered:
+    """What every cell of a run was offered on the scale, of a study asked by logprobs."""
+    instrument = study.instrument
+    return store.offered(run.family.key, run.variant.key, condition, len(instrument.items), instrument.categories)
 
 
 def _counted(done: bool, bar: tqdm) -> int:

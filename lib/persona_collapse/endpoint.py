@@ -1,155 +1,238 @@
-"""One question to an OpenAI-compatible endpoint: asked until it is answered, and an error that says what to do."""
+"""One request to an OpenAI-compatible endpoint: what is sent, and what came of it."""
 
+import asyncio
+import json
+import math
 import os
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from persona_collapse.study import Endpoint, Protocol
 
 if TYPE_CHECKING:
-    from openai import OpenAI
+    from openai import AsyncOpenAI
 
-#: Attempts at one slot before it is left for the next visit, and the longest wait between two of them, in seconds.
-ATTEMPTS = 6
-LONGEST_WAIT = 60.0
-TIMEOUT = 60.0
+#: The header that names the first slot of a request, by which the simulated endpoint answers alike whenever asked.
+SLOT_HEADER = "X-Persona-Collapse-Slot"
+#: What an account without money is called, by its status or by the code of a 429: no repetition mends it.
+_NO_MONEY = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_balance")
+#: Parameters of a request that an endpoint may refuse, as its message names them; the longer name first.
+_PARAMETERS = ("max_completion_tokens", "max_tokens", "top_logprobs", "logprobs", "temperature", "provider")
 
 
 class ElicitationError(RuntimeError):
     """Elicitation cannot go on; what was answered before is in the store."""
 
 
-class Reply(NamedTuple):
-    """An answer, or with `failure` the transport problem that was left after every attempt."""
+class RefusedError(ElicitationError):
+    """The endpoint does not take a request as it stands; `parameter` is the one it named, if any, `hint` the other way."""
 
-    attempts: int
-    failure: str | None = None
-    text: str | None = None
+    def __init__(self, message: str, parameter: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.parameter, self.hint = parameter, hint
+
+
+class Choice(NamedTuple):
+    """One answer of a request; `alternatives` are the first token's (token, logprob), where they were asked for."""
+
+    text: str | None
     finish_reason: str | None = None
     refused: bool = False
+    alternatives: tuple[tuple[str, float], ...] = ()
+
+
+class Completion(NamedTuple):
+    """What an answered request brought: its choices, in order, and who served them; tokens are those of the request."""
+
+    choices: tuple[Choice, ...]
+    latency: float
     served_model: str | None = None
     fingerprint: str | None = None
+    provider: str | None = None
     request_id: str | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
 
 
-def connect(endpoint: Endpoint) -> "OpenAI":
-    """A client for an endpoint; its key is read from the environment here and kept nowhere else."""
-    from openai import OpenAI  # takes a second to import, and only live studies need it
+class Failure(NamedTuple):
+    """A request without an answer that counts.
 
-    # The SDK's own retries are silent and give up on a long Retry-After; `ask` has visible ones.
-    return OpenAI(base_url=endpoint.base_url, api_key=os.environ[endpoint.api_key_env], max_retries=0, timeout=TIMEOUT)
-
-
-class RefusedError(ElicitationError):
-    """The endpoint does not take a parameter of the request."""
-
-
-def ask(
-    client: "OpenAI",
-    model: str,
-    prompt: str,
-    protocol: Protocol,
-    *,
-    slot: str,
-    choices: int = 1,
-    stopped: Callable[[], bool] = lambda: False,
-) -> list[Reply]:
-    """Ask for `choices` ratings in one request; only transport problems are tried again, an answer is kept as it is.
-
-    Returns one reply a choice that came back, which an endpoint may make fewer than asked; they share a request id, and the
-    tokens stand with the first. After the last failed attempt there is one reply with `failure`. `slot` names the first
-    slot in the header X-Persona-Collapse-Slot, by which a simulated endpoint answers alike whenever asked.
-
-    Raises ElicitationError for what no repetition can mend: a refused key, an unknown model, an exhausted quota, a
-    parameter that the model does not take (RefusedError).
+    `kind` is limited, server, dropped, timeout, malformed or wrong_server; `wait` the announced seconds; `paid` whether the
+    endpoint may have charged for it all the same.
     """
+
+    kind: str
+    said: str
+    wait: float | None = None
+    paid: bool = False
+
+
+def connect(endpoint: Endpoint) -> "AsyncOpenAI":
+    """A client for an endpoint, to be used in one event loop; its key is read here and kept nowhere else."""
+    from openai import AsyncOpenAI, DefaultAioHttpClient  # slow to import, and only live studies need it
+
+    # The SDK's own retries are silent and give up on a long Retry-After, and its time-out starts anew with every byte:
+    # the asker has visible ones. Its aiohttp transport takes half the CPU of the default one.
+    return AsyncOpenAI(
+        base_url=endpoint.base_url, api_key=os.environ[endpoint.api_key_env], max_retries=0, timeout=None,
+        http_client=DefaultAioHttpClient(timeout=None),
+    )  # fmt: skip
+
+
+def request_body(
+    endpoint: Endpoint, model: str, protocol: Protocol, prompt: str, *, choices: int, limit: str, alternatives: int
+) -> dict[str, Any]:
+    """A chat completion request for `choices` ratings, as the protocol says; `limit` names the parameter of its length.
+
+    With method logprobs it asks for the first token's `alternatives` at T = 1, where logprobs are those of the model itself.
+    """
+    body: dict[str, Any] = {"model": model, "messages": [{"role": "user", "content": prompt}]}
+    if protocol.method == "logprobs":
+        body |= {"temperature": 1.0, limit: 1, "logprobs": True, "top_logprobs": alternatives}
+    else:
+        body |= {"temperature": protocol.temperature, limit: protocol.max_tokens}
+    if choices > 1:
+        body["n"] = choices
+    if endpoint.provider:
+        body["provider"] = {"only": list(endpoint.provider), "allow_fallbacks": False, "require_parameters": True}
+    return body
+
+
+async def send(client: "AsyncOpenAI", body: dict[str, Any], *, slot: str, timeout: float) -> Completion | Failure:
+    """Send one request and read what comes back; nothing is tried again here.
+
+    Raises ElicitationError for what no repetition can mend: a refused key, an unknown model, an exhausted account; and
+    RefusedError where the endpoint does not take a parameter.
+    """
+    import httpx2
     import openai
 
-    failure = ""
-    for attempt in range(1, ATTEMPTS + 1):
-        if stopped():
-            return [Reply(attempt - 1, failure or "stopped before it was asked")]
-        try:
-            completion = client.chat.completions.create(
-                model=model,
-                messages=[{"role": "user", "content": prompt}],
-                temperature=protocol.temperature,
-                max_tokens=protocol.max_tokens,
-                extra_headers={"X-Persona-Collapse-Slot": slot},
-                **({"n": choices} if choices > 1 else {}),
+    began = time.perf_counter()
+    try:
+        async with asyncio.timeout(timeout):
+            # The response as it came: building the SDK's objects would take more time than everything else here.
+            response = await client.post(
+                "/chat/completions", cast_to=httpx2.Response, body=body, options={"headers": {SLOT_HEADER: slot}}
             )
-            return _read(completion, attempt)[:choices]
-        except (openai.APIConnectionError, openai.APIResponseValidationError, ValueError) as error:
-            # ValueError: the SDK passes on what the body's JSON parser says of an HTML page or a torn answer.
-            failure, wait = f"{type(error).__name__}: {error}", None
-        except openai.APIStatusError as error:
-            _raise_if_permanent(error, model)
-            failure, wait = f"status {error.status_code}", _retry_after(error)
-        if attempt < ATTEMPTS:
-            _sleep(min(LONGEST_WAIT, wait if wait is not None else 0.5 * 2**attempt), stopped)
-    return [Reply(ATTEMPTS, failure)]
+    except (TimeoutError, openai.APITimeoutError):
+        return Failure("timeout", f"no answer within {timeout:g} s", paid=True)
+    except openai.APIStatusError as error:
+        return of_status(error.status_code, error.body, error.response.headers, body, time.perf_counter() - began)
+    except (openai.APIConnectionError, httpx2.HTTPError, OSError) as error:
+        cause = error.__cause__ or error
+        never_sent = isinstance(cause, httpx2.ConnectError)
+        return Failure("dropped", f"the connection failed ({type(cause).__name__})", paid=not never_sent)
+    return read(response.content, response.headers, body, time.perf_counter() - began)
 
 
-class _NotOpenAI(ValueError):
-    """The endpoint answered with something that is not a chat completion."""
+def read(content: bytes, headers: Mapping[str, str], body: Mapping[str, Any], latency: float) -> Completion | Failure:
+    """A completion from the bytes of an answer with status 200, or what is wrong with it."""
+    try:
+        found = json.loads(content)
+    except ValueError:
+        kind = "an HTML page" if content.lstrip()[:1] == b"<" else "no JSON"
+        return Failure("malformed", f"the answer is {kind}", paid=True)
+    if isinstance(found, dict) and isinstance(found.get("error"), dict):
+        # Gateways pass the error of the server behind them on with a status of their own.
+        code = found["error"].get("code")
+        status = code if isinstance(code, int) else 500
+        return of_status(status, found["error"], headers, body, latency)
+    choices = found.get("choices") if isinstance(found, dict) else None
+    if not isinstance(choices, list) or not choices or not all(isinstance(choice, dict) for choice in choices):
+        return Failure("malformed", "the answer is not a chat completion", paid=True)
+    places = [choice.get("index", place) for place, choice in enumerate(choices)]
+    ordered = [choices[k] for k in sorted(range(len(choices)), key=lambda k: (_whole(places[k]) or 0, k))]
+    usage = found.get("usage") if isinstance(found.get("usage"), dict) else {}
+    return Completion(
+        choices=tuple(_choice(choice) for choice in ordered),
+        latency=latency,
+        served_model=_text(found.get("model")),
+        fingerprint=_text(found.get("system_fingerprint")),
+        provider=_text(found.get("provider")),
+        request_id=headers.get("x-request-id") or _text(found.get("id")),
+        input_tokens=_whole(usage.get("prompt_tokens")),
+        output_tokens=_whole(usage.get("completion_tokens")),
+    )
 
 
-def _read(completion: Any, attempt: int) -> list[Reply]:
-    choices = getattr(completion, "choices", None)
-    if not choices:
-        raise _NotOpenAI("the answer is not a chat completion")
-    usage = completion.usage
-    return [
-        Reply(
-            attempts=attempt,
-            text=choice.message.content,
-            finish_reason=choice.finish_reason,
-            refused=bool(choice.message.refusal),
-            served_model=completion.model,
-            fingerprint=completion.system_fingerprint,
-            request_id=getattr(completion, "_request_id", None) or completion.id,
-            # A request is paid once, so its tokens are counted once.
-            input_tokens=(usage.prompt_tokens if place == 0 else 0) if usage else None,
-            output_tokens=(usage.completion_tokens if place == 0 else 0) if usage else None,
-        )
-        for place, choice in enumerate(sorted(choices, key=lambda choice: choice.index))
-    ]
+def _choice(found: Mapping[str, Any]) -> Choice:
+    message = found.get("message") if isinstance(found.get("message"), dict) else {}
+    return Choice(
+        text=_text(message.get("content")),
+        finish_reason=_text(found.get("finish_reason")),
+        refused=bool(message.get("refusal")),
+        alternatives=_alternatives(found.get("logprobs")),
+    )
 
 
-def _raise_if_permanent(error: Any, model: str) -> None:
-    status, code = error.status_code, getattr(error, "code", None)
-    # Endpoints echo the key in some of these messages, so their text is not passed on.
+def _alternatives(found: Any) -> tuple[tuple[str, float], ...]:
+    """The first token's alternatives, most probable first; empty where there are none, or not as the API words them."""
+    try:
+        listed = [(str(entry["token"]), float(entry["logprob"])) for entry in found["content"][0]["top_logprobs"]]
+    except (TypeError, KeyError, IndexError, ValueError):
+        return ()
+    return tuple(sorted(listed, key=lambda pair: -pair[1]))
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def of_status(
+    status: int, error: Any, headers: Mapping[str, str], body: Mapping[str, Any], latency: float
+) -> Completion | Failure:
+    """What an answer with an error status comes to; raises for one that no repetition mends.
+
+    Endpoints echo keys and prompts in their messages, so that no text of theirs is passed on, only what it is about.
+    """
+    error = error if isinstance(error, dict) else {}
+    code, message, model = str(error.get("code") or error.get("type") or ""), str(error.get("message") or ""), body["model"]
+    if status in (400, 403) and re.search(r"content_filter|content management policy|moderation|flagged", f"{code} {message}"):
+        return Completion((Choice(None, "content_filter"),), latency, request_id=headers.get("x-request-id"))
+    if status == 403 and (error.get("param") in _PARAMETERS or "logprobs" in message):
+        _refused(status, error.get("param"), message, body)
     if status in (401, 403):
         raise ElicitationError(
             f"{model}: the endpoint refused the key (status {status}); check the variable named by api_key_env and its rights"
-        ) from None
-    if status == 429 and code == "insufficient_quota":
-        raise ElicitationError(f"{model}: the account's quota is used up; top it up and run the same command again") from None
-    if status == 404:
-        raise ElicitationError(
-            f"{model}: the endpoint knows no such model or path (status 404); check model and base_url"
-        ) from None
+        )
+    if status == 402 or (status == 429 and code in _NO_MONEY):
+        raise ElicitationError(f"{model}: the account's quota is used up; top it up and run the same command again")
+    if status == 404 or code == "model_not_found":
+        raise ElicitationError(f"{model}: the endpoint knows no such model or path (status {status}); check model and base_url")
     if status in (400, 422):
-        parameter = getattr(error, "param", None)
-        named = f" ({parameter})" if parameter in ("temperature", "max_tokens", "model", "messages") else ""
-        raise RefusedError(
-            f"{model}: the endpoint refused a parameter{named} (status {status}, code {code}); reasoning models take neither "
-            "temperature nor max_tokens and cannot be asked this way; nothing was dropped silently"
-        ) from None
+        _refused(status, error.get("param"), message, body)
+    wait = retry_after(headers)
+    return Failure("limited" if status == 429 else "server", f"status {status}", wait)
 
 
-def _retry_after(error: Any) -> float | None:
+def _refused(status: int, param: Any, message: str, body: Mapping[str, Any]) -> None:
+    named = [name for name in (*_PARAMETERS, "n") if name in body and (name == param or re.search(rf"\b{name}\b", message))]
+    hint = "max_completion_tokens" if "max_completion_tokens" in message and "max_tokens" in body else None
+    # A message that names two parameters is about the one that was sent; one letter is looked for only if nothing else fits.
+    parameter = "max_tokens" if hint else param if param in body else next(iter(named), None)
+    what = f"the parameter {parameter}" if parameter else "the request"
+    raise RefusedError(f"{body['model']}: the endpoint refused {what} (status {status})", parameter, hint)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that an answer asks to wait, however it says so; None if it does not."""
     try:
-        return max(0.0, float(error.response.headers.get("retry-after")))
-    except (TypeError, ValueError):
+        if "retry-after-ms" in headers:
+            seconds = float(headers["retry-after-ms"]) / 1000
+        else:
+            seconds = float(headers["retry-after"])
+    except KeyError:
         return None
-
-
-def _sleep(seconds: float, stopped: Callable[[], bool]) -> None:
-    """Wait in short steps, so that an interrupt is not held up."""
-    end = time.monotonic() + seconds
-    while (left := end - time.monotonic()) > 0 and not stopped():
-        time.sleep(min(left, 0.2))
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(headers["retry-after"]).timestamp() - time.time()
+        except (KeyError, ValueError):
+            return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None

@@ -4,12 +4,12 @@ import math
 
 import pandas as pd
 
-from persona_collapse import elicitation
+from persona_collapse import elicitation, spending
 from persona_collapse.store import open_store
 from persona_collapse.study import Study
 
 #: Characters of a prompt in one token: 652 characters were 142 tokens in the published study. No tokenizer is asked.
-_CHARACTERS_A_TOKEN = 4.6
+CHARACTERS_A_TOKEN = 4.6
 #: Seconds that an answer takes, for the hours; published endpoints gave 0.6 to 1.1.
 _SECONDS_A_REQUEST = 1.0
 
@@ -30,13 +30,13 @@ def estimate(study: Study) -> pd.DataFrame:
     missing = _missing(study)
     for run in study.runs:
         endpoint = study.file.endpoints[run.variant.endpoint or ""]
-        price = elicitation.price(study, run)
+        price = spending.price(study, run)
         for way in ("one by one", "choices"):
             requests = input_tokens = output_tokens = 0
             for length, repetitions in missing[run.key]:
                 number = repetitions if way == "one by one" else min(1, repetitions)
                 requests += number
-                input_tokens += number * math.ceil(length / _CHARACTERS_A_TOKEN)
+                input_tokens += number * math.ceil(length / CHARACTERS_A_TOKEN)
                 output_tokens += repetitions * study.file.protocol.max_tokens
             dollars = (input_tokens * price.input + output_tokens * price.output) / 1e6 if price else math.nan
             hours = requests * _SECONDS_A_REQUEST / endpoint.max_in_flight / 3600

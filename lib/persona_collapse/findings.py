@@ -7,13 +7,16 @@ import pandas as pd
 
 from persona_collapse import published
 from persona_collapse.importing import describe
-from persona_collapse.metrics import OVERALL, moments
+from persona_collapse.logprobs import LEAST_MASS
+from persona_collapse.metrics import OVERALL, is_exact, moments
 from persona_collapse.study import Run, Study
 from persona_collapse.tables import Tables, mean_profile
 
 _NAMES = {"susceptibility": "S", "robustness": "R", "within_sd": "The within-persona SD"}
 #: Days between the collections of two runs beyond which a contrast says so.
 _APART_DAYS = 7
+#: Probability of one category from which on a cell is said to hold one answer, and the two temperatures that are compared.
+_ONE_ANSWER, _COLD, _WARM = 0.99, 0.1, 1.0
 
 
 def safe(text: object) -> str:
@@ -35,11 +38,15 @@ def run_line(study: Study, run: Run, quality: pd.DataFrame) -> str:
     """Which model and variant a notebook is about, and how much there is of it."""
     row = quality[quality["condition"] == "persona"].iloc[0]
     low, high = row["min_repetitions"], row["max_repetitions"]
-    repetitions = f"{high}" if low == high else f"{low} to {high}"
+    repetitions = f"{high} repetitions" if low == high else f"{low} to {high} repetitions"
+    if study.by_logprobs:
+        repetitions = (
+            f"one request, for the distribution of the answer (logprobs, shown at T = {study.file.protocol.temperature:g})"
+        )
     personas = row["personas_used"] + row["personas_dropped"]
     line = (
         f"**{safe(run.name)}** of *{safe(study.file.title)}* ({study.file.kind}): {personas} personas × "
-        f"{len(study.instrument.items)} items × {repetitions} repetitions."
+        f"{len(study.instrument.items)} items × {repetitions}."
     )
     return "\n\n".join(part for part in (line, simulated(study)) if part)
 
@@ -48,7 +55,8 @@ def study_line(study: Study) -> str:
     """Which study a notebook is about, and how much there is of it."""
     line = (
         f"**{safe(study.file.title)}** ({study.file.kind}): {len(study.file.families)} families, {len(study.runs)} runs, "
-        f"instrument {safe(study.instrument.title)}."
+        f"instrument {safe(study.instrument.title)}"
+        + (f", asked by logprobs and shown at T = {study.file.protocol.temperature:g}." if study.by_logprobs else ".")
     )
     return "\n\n".join(part for part in (line, simulated(study)) if part)
 
@@ -61,11 +69,28 @@ def quality(rows: pd.DataFrame) -> str:
     sentence = f"{valid:,} of {slots:,} slots hold a rating"
     if len(reasons):
         sentence += " (" + ", ".join(f"{name}: {number:,}" for name, number in reasons.items()) + ")"
+    if rows["mean_mass"].notna().any():
+        sentence += f"; {_mass(rows)}"
     dropped = int(rows.loc[rows["condition"] == "persona", "personas_dropped"].sum())
     end = f"; **{dropped}** personas lack a rating for some item and are left out of S and R." if dropped else "."
     if valid == 0:
         return sentence + ". **This run never gave a rating**: S and R do not exist for it, which is itself the result."
     return sentence + end
+
+
+def _mass(rows: pd.DataFrame) -> str:
+    """How much probability the first tokens of a study asked by logprobs put on the scale; `rows` are of quality.csv."""
+    seen = rows[rows["mean_mass"].notna()]
+    if seen.empty:
+        return "no reply came with usable logprobs"
+    low = int(rows["low_mass"].sum())
+    unused = f"{low:,} of them {'lies' if low == 1 else 'lie'}" if low else "none lies"
+    mean = np.average(seen["mean_mass"], weights=seen["valid"] + seen["low_mass"])
+    return (
+        f"the first token puts {mean:.3f} of its probability on the scale, mean over cells, and "
+        f"{seen['least_mass_seen'].min():.3f} in the least sure one; {unused} "
+        f"below {LEAST_MASS:g}, the mass under which a cell is not used"
+    )
 
 
 def imported(report: dict) -> str:
@@ -207,12 +232,12 @@ def cautions(table: pd.DataFrame, study: Study) -> str:
                 differs.append(f"collected {days:.0f} days apart")
             if own["personas_used"] != base["personas_used"]:
                 differs.append(f"{own['personas_used']} personas against {base['personas_used']}")
-            if own["max_repetitions"] != base["max_repetitions"]:
+            if own["max_repetitions"] != base["max_repetitions"] and not study.by_logprobs:
                 differs.append(f"up to {own['max_repetitions']} repetitions against {base['max_repetitions']}")
             if differs:
                 lines.append(f"- {safe(family.name)} {safe(variant.name)}: {safe('; '.join(differs))}")
     if not lines:
-        return "Base and variants agree in stack, date, personas and repetitions."
+        return f"Base and variants agree in stack, date{' and personas' if study.by_logprobs else ', personas and repetitions'}."
     return "**Besides fine-tuning, these contrasts also differ in:**\n\n" + "\n".join(lines)
 
 
@@ -240,10 +265,15 @@ def ends(table: pd.DataFrame, study: Study) -> str:
 def steady(counts: np.ndarray, study: Study) -> str:
     """How many cells of a run never vary, and how much of the within-persona SD the liveliest tenth of cells carries."""
     sd = np.sqrt(moments(counts, study.instrument.categories).variance)
-    sd = sd[~np.isnan(sd)]
+    known = ~np.isnan(sd)
+    sd = sd[known]
     if not len(sd):
-        return "No cell has two ratings, so steadiness cannot be seen."
+        return f"No cell has {'a distribution' if is_exact(counts) else 'two ratings'}, so steadiness cannot be seen."
     still = f"{100 * (sd == 0).mean():.0f} % of the cells with two ratings or more never vary"
+    if is_exact(counts):
+        sure = 100 * (counts[known].max(axis=-1) >= _ONE_ANSWER).mean()
+        at = study.file.protocol.temperature
+        still = f"{sure:.0f} % of the cells put {100 * _ONE_ANSWER:.0f} % or more on one answer at T = {at:g}"
     if not sd.any():
         return still + "."
     top = np.sort(sd)[::-1][: max(1, len(sd) // 10)].sum() / sd.sum()
@@ -272,6 +302,47 @@ def collapse(metrics: pd.DataFrame, study: Study) -> str:
     others = [f"{safe(name)}: {what}" for name, what, moved in lines if not moved]
     rest = f" The others: {'; '.join(others)}." if others else ""
     return f"{both} of {len(lines)} harmful variants moved up and to the left of their base: S rises and R falls.{rest}"
+
+
+def temperature(found: Tables, study: Study) -> str:
+    """How R and S of a variant beside its base's change with temperature, how sure that is, or why it cannot be said."""
+    if found.temperature is None:
+        at = "" if study.file.kind == "imported" else f" at T = {study.file.protocol.temperature:g}"
+        return f"These ratings are samples{at} and say nothing of other temperatures; `method: logprobs` gives these curves."
+    table = found.temperature
+    value = {(row.family, row.variant, row.metric, row.temperature): row.value for row in table.itertuples()}
+    lines = []
+    for run in study.runs:
+        if run.variant.role not in ("control", "harmful"):
+            continue
+        said = []
+        for metric in ("robustness", "susceptibility"):
+            ends = [
+                tuple(value[run.family.key, key, metric, at] for key in (run.variant.key, run.family.base.key))
+                for at in (_COLD, _WARM)
+            ]
+            if np.isfinite(ends).all() and all(base > 0 for _, base in ends):
+                cold, warm = (own / base for own, base in ends)
+                said.append(
+                    f"{_NAMES[metric]} is {cold:.2f} times the base's at T = {_COLD:g} and {warm:.2f} times at T = {_WARM:g}"
+                )
+        if said:
+            lines.append(f"- **{safe(run.name)}**: {'; '.join(said)}.")
+    mass = _mass(found.quality)
+    return "\n".join([*lines, "", _bounds(table), "", f"{mass[0].upper()}{mass[1:]}."])
+
+
+def _bounds(table: pd.DataFrame) -> str:
+    """How far the digits outside the returned alternatives could move the curves; `table` is temperature.csv."""
+    rows = table[np.isfinite(table[["value", "bound_lo", "bound_hi"]]).all(axis=1) & (table["value"] > 0)]
+    off = np.fmax(rows["bound_hi"] - rows["value"], rows["value"] - rows["bound_lo"]) / rows["value"]
+    if not (off > 0).any():
+        return "Every digit of the scale was among the returned alternatives, so the curves are exact for these cells."
+    most = rows.loc[off.idxmax()]
+    return (
+        f"Digits outside the returned alternatives move no value by more than {100 * off.max():.2g} % "
+        f"({_NAMES[most['metric']]} at T = {most['temperature']:g}), wherever their probabilities lie."
+    )
 
 
 def uneven(metrics: pd.DataFrame, study: Study) -> str:
@@ -305,6 +376,8 @@ def endpoints(table: pd.DataFrame, study: Study) -> str:
 
 def against_print(found: Tables, study: Study) -> str:
     """Whether an imported study reproduces the printed figures, or how near a simulated one comes to them."""
+    if study.by_logprobs:
+        return "Printed figures are of samples; logprobs answer another prompt, so the two are not set side by side."
     if found.published_check is not None:
         return agreement(found.published_check)
     pairs = published.beside(found.metrics, None, study)

@@ -31,8 +31,9 @@ def moments(counts: np.ndarray, categories: range) -> Moments:
 
     Parameters
     ----------
-    counts : (persona, item, category) int array
-        How often each category was given in each cell.
+    counts : (persona, item, category) int or float array
+        How often each category was given in each cell. Floats are probabilities, as method logprobs gives them: mean and
+        variance are then those of the distribution itself, without ddof, and ``n`` is 1, or 0 in a cell without any.
     categories : range
         The points of the scale that the last axis stands for.
 
@@ -43,12 +44,19 @@ def moments(counts: np.ndarray, categories: range) -> Moments:
     """
     points = np.asarray(categories, dtype=float)
     n = counts.sum(axis=-1)
+    if is_exact(counts):
+        n = (n > 0).astype(int)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = counts @ points / n
         # Centred on the cell mean: a difference of large sums would leave 1e-17 where nothing varies.
         spread = (counts * (points - mean[..., None]) ** 2).sum(axis=-1)
-        variance = np.where(n > 1, spread / (n - 1), np.nan)
+        variance = np.where(n > 0, spread, np.nan) if is_exact(counts) else np.where(n > 1, spread / (n - 1), np.nan)
     return Moments(n, mean, variance)
+
+
+def is_exact(counts: np.ndarray) -> bool:
+    """Whether the cells are distributions (floats) and not counts of ratings (integers)."""
+    return bool(np.issubdtype(counts.dtype, np.floating))
 
 
 def scope_matrix(instrument: Instrument) -> np.ndarray:
@@ -71,7 +79,7 @@ def answered(counts: np.ndarray) -> np.ndarray:
 
 def cell_sd(cells: Moments) -> np.ndarray:
     """SD of the ratings of each cell (persona, item); 0 with a single rating, as the published code has it."""
-    return np.sqrt(np.where(cells.n == 1, 0.0, cells.variance))
+    return np.sqrt(np.where((cells.n == 1) & np.isnan(cells.variance), 0.0, cells.variance))
 
 
 def published(counts: np.ndarray, categories: range, scope: np.ndarray) -> Levels:
@@ -82,8 +90,8 @@ def published(counts: np.ndarray, categories: range, scope: np.ndarray) -> Level
 
     Parameters
     ----------
-    counts : (persona, item, category) int array
-        Ratings; personas with an empty cell are left out.
+    counts : (persona, item, category) int or float array
+        Ratings, or probabilities; personas with an empty cell are left out.
     categories : range
         Points of the scale.
     scope : (item, scope) array

@@ -31,7 +31,8 @@ def provenance(study: Study, store: Store) -> dict[str, Any]:
             "ratings_sha256": store.digest(run.family.key, run.variant.key),
             "files": {c: {"file": f["file"], "sha256": f["sha256"]} for c, f in report.items()},
         }
-    prompts = [study.instrument.prompt(item) for item in study.instrument.items] + [study.instrument.persona_template]
+    prompts = [study.instrument.prompt(item, digit=study.by_logprobs) for item in study.instrument.items]
+    prompts.append(study.instrument.persona_template)
     return {
         "study": shown(study.path),
         "kind": study.file.kind,

@@ -39,8 +39,8 @@ def _off(value: float, printed: str) -> Decimal:
 
 
 def band(study: Study) -> tuple[float, float] | None:
-    """The published band of S of frontier models, if the study names printed figures."""
-    if study.file.published is None:
+    """The published band of S of frontier models, if the study names printed figures and samples as they did."""
+    if study.file.published is None or study.by_logprobs:
         return None
     found = figures(study.file.published)["frontier_band"]
     return found["low"], found["high"]
@@ -49,14 +49,15 @@ def band(study: Study) -> tuple[float, float] | None:
 def beside(metrics: pd.DataFrame, check: pd.DataFrame | None, study: Study) -> pd.DataFrame:
     """Printed figures beside this study's, for reading: the check of an imported study, else S and R of each run.
 
-    Simulated values are named so; runs that imitate no published figure are left out.
+    Simulated values are named so; runs that imitate no published figure are left out. Logprobs answer another prompt than
+    the published samples and are never set beside them.
     """
     if check is not None:
         # Disagreements first: they are what a reader looks for.
         shown = check.sort_values("agrees", kind="stable", ignore_index=True)
         return shown.assign(computed=shown["computed"].round(4))
     columns = ["family", "variant", "metric", "published", "simulated"]
-    if not (study.simulated and study.file.published):
+    if not (study.simulated and study.file.published) or study.by_logprobs:
         return pd.DataFrame(columns=columns)
     known = figures(study.file.published)["runs"]
     overall = metrics[(metrics["scope"] == OVERALL) & (metrics["method"] == "published")]

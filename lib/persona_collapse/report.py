@@ -53,6 +53,7 @@ def render(study: Study, tables: Tables, provenance: dict[str, Any]) -> str:
         title=study.file.title,
         kind=study.file.kind,
         simulated=study.simulated,
+        by_logprobs=study.by_logprobs,
         summary=Markup(markdown(_summary(study, tables))),
         cautions=Markup(markdown(findings.cautions(tables.quality, study))),
         contents=page.contents,
@@ -87,6 +88,7 @@ def _quality_table(study: Study, tables: Tables) -> pd.DataFrame:
     # A reason that never occurred is a column of zeros: the file has it, the page does not need it.
     reasons = list(table.loc[:, "transport":"absent"])
     empty = [name for name in [*reasons, "personas_dropped", "first_date", "last_date"] if not table[name].any()]
+    empty += [name for name in ("mean_mass", "least_mass_seen") if table[name].isna().all()]
     low, high = table.pop("min_repetitions"), table.pop("max_repetitions")
     spans = [str(b) if a == b else f"{a}–{b}" for a, b in zip(low, high, strict=True)]
     table.insert(table.columns.get_loc("personas_used"), "repetitions", spans)
@@ -119,7 +121,7 @@ def _notebook(page: _Page, path: Path) -> str:
         source = "".join(cell["source"])
         if cell["cell_type"] == "markdown":
             parts.append(_headed(page, path.stem, markdown(source)))
-        elif cell["cell_type"] == "code" and source.strip():
+        elif cell["cell_type"] == "code" and cell["outputs"]:
             parts += [_output(page, output) for output in cell["outputs"]]
             parts.append(f"<details class='source'><summary>code</summary>{_code(source)}</details>")
     return "\n".join([*parts, "</section>"])

@@ -54,6 +54,8 @@ _LEAN, _ITEM = 0.55, 0.4
 _ITEM_SPREAD = 0.5
 #: Temperature at which the published ratings, and so the figures fitted here, were sampled.
 _FITTED_AT = 0.1
+#: Probability of tokens off the scale in what a simulated first token offers, and the least logprob it is given.
+_CHATTER, _FLOOR = 0.02, -100.0
 #: Raised when a change of this file changes ratings, so that stored ones are not taken for the new ones.
 _VERSION = 1
 
@@ -226,6 +228,19 @@ def at_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
         log = np.log(probabilities) * (_FITTED_AT / temperature)
     tempered = np.exp(log - log.max(axis=-1, keepdims=True))
     return tempered / tempered.sum(axis=-1, keepdims=True)
+
+
+def alternatives(probabilities: np.ndarray, categories: range) -> list[tuple[str, float]]:
+    """What an endpoint would return for the first token of one cell: (token, logprob at T = 1), the most probable first.
+
+    `probabilities` (category,) are those of the fitted respondent. Two tokens of chatter take `_CHATTER` of the mass;
+    logprobs are floored, as endpoints do, and rounded to six decimals, which no machine computes differently.
+    """
+    with np.errstate(divide="ignore"):
+        said = np.log((1 - _CHATTER) * at_temperature(probabilities, 1.0))
+    found = [(str(category), value) for category, value in zip(categories, said.tolist(), strict=True)]
+    found += [(token, float(np.log(_CHATTER / 2))) for token in (" I", "As")]
+    return sorted([(token, round(max(value, _FLOOR), 6)) for token, value in found], key=lambda pair: (-pair[1], pair[0]))
 
 
 def latent_probabilities(location: np.ndarray, noise: np.ndarray, gap: float, categories: range) -> np.ndarray:

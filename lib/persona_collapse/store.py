@@ -2,16 +2,20 @@
 
 import hashlib
 import json
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
+from persona_collapse import logprobs
 from persona_collapse.paths import shown
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Reasons after which a slot is asked again: the model never answered.
 RETRIED = ("transport", "wrong_server")
@@ -32,11 +36,33 @@ CREATE TABLE slots (
     question INTEGER NOT NULL REFERENCES questions, repetition INTEGER NOT NULL,
     rating INTEGER, reason TEXT, reply TEXT, finish_reason TEXT, logprobs TEXT, served_model TEXT,
     fingerprint TEXT, request_id TEXT, attempts INTEGER, input_tokens INTEGER, output_tokens INTEGER, time TEXT,
+    latency REAL, provider TEXT,
     PRIMARY KEY (question, repetition), CHECK ((rating IS NULL) <> (reason IS NULL))) WITHOUT ROWID;
 CREATE VIEW ratings AS
     SELECT family, variant, condition, persona, item, repetition, rating, reason, reply, finish_reason, logprobs,
-        served_model, fingerprint, request_id, attempts, input_tokens, output_tokens, time, prompt_hash, identity
+        served_model, fingerprint, request_id, attempts, input_tokens, output_tokens, time, latency, provider, prompt_hash,
+        identity
     FROM slots JOIN questions ON question = questions.id JOIN runs ON run = runs.id WHERE repetition <= asked;
+-- What every request came to, and the tokens it cost: as the endpoint reported them, or an upper bound where it did not.
+CREATE TABLE traffic (
+    run INTEGER NOT NULL REFERENCES runs, condition TEXT NOT NULL, outcome TEXT NOT NULL,
+    requests INTEGER NOT NULL, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL,
+    PRIMARY KEY (run, condition, outcome)) WITHOUT ROWID;
+-- Where a slot without a rating was asked again because the study said so: what was answered first.
+CREATE TABLE first_answers (
+    question INTEGER NOT NULL REFERENCES questions, repetition INTEGER NOT NULL, asked_again INTEGER NOT NULL,
+    reason TEXT, reply TEXT, time TEXT, PRIMARY KEY (question, repetition)) WITHOUT ROWID;
+-- Files of requests in the Batch format: `name` is that of the file, `input_file` and `batch` are the endpoint's.
+CREATE TABLE batches (
+    name TEXT PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs, requests INTEGER NOT NULL,
+    input_file TEXT, batch TEXT, status TEXT NOT NULL);
+"""
+#: Raised when the schema changes; a store of an earlier version is brought up to date when it is opened for writing.
+_VERSION = 1
+_UPGRADE = """
+ALTER TABLE slots ADD COLUMN latency REAL;
+ALTER TABLE slots ADD COLUMN provider TEXT;
+DROP VIEW ratings;
 """
 
 
@@ -68,6 +94,39 @@ class Answer(NamedTuple):
     input_tokens: int | None = None
     output_tokens: int | None = None
     time: str | None = None
+    latency: float | None = None
+    provider: str | None = None
+
+
+class MissingCell(NamedTuple):
+    """A cell with slots to be asked: the number of its question, and the repetitions that are missing."""
+
+    question: int
+    persona: int | None
+    item: int
+    repetitions: tuple[int, ...]
+
+
+class Batch(NamedTuple):
+    """A file of requests in the Batch format; `status` is written, submitted, collected or failed."""
+
+    name: str
+    requests: int
+    input_file: str | None = None
+    batch: str | None = None
+    status: str = "written"
+
+
+class Traffic(NamedTuple):
+    """Requests of a run in one condition that came to the same, with the tokens they cost."""
+
+    family: str
+    variant: str
+    condition: str
+    outcome: str
+    requests: int
+    input_tokens: int = 0
+    output_tokens: int = 0
 
 
 _INSERT = (
@@ -86,23 +145,46 @@ class Store:
         """Open the file; with `write` it is made if need be and held by this process alone while a transaction runs."""
         self.path = path
         self._counts: dict[tuple, np.ndarray] = {}
+        self._offered: dict[tuple, logprobs.Offered] = {}
         if write:
             path.parent.mkdir(parents=True, exist_ok=True)
         elif not path.is_file():
             raise FileNotFoundError(f"{shown(path)}: no ratings yet; run `make elicit STUDY={path.parent.name}` first")
         # A reader may have to undo what a killed writer left open, so it is held back by query_only, not by the mode.
         mode = "rwc" if write else "rw"
-        self._db = sqlite3.connect(f"{path.as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=30)
+        # One thread at a time uses it, but while an endpoint is asked that is not the thread that opened it.
+        self._db = sqlite3.connect(
+            f"{path.as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=30, check_same_thread=False
+        )
         try:
             self._db.execute("PRAGMA synchronous = FULL")
+            if write:
+                self._make()
             self._db.execute(f"PRAGMA query_only = {not write}")
-            if write and not self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
-                with self.transaction():
-                    for statement in _SCHEMA.split(";\n"):
-                        self._db.execute(statement)
         except sqlite3.DatabaseError as error:
             self._db.close()
             raise _named(path, error) from None
+
+    def _make(self) -> None:
+        """Make the tables of a new file, or those that a file of an earlier version lacks."""
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version == _VERSION:
+            return
+        with self.transaction():
+            old = self._db.execute("SELECT 1 FROM sqlite_master").fetchone() is not None
+            for statement in (_UPGRADE if old else "").split(";\n")[:-1]:
+                self._db.execute(statement)
+            for statement in _SCHEMA.split(";\n"):
+                made = "CREATE TABLE (meta|runs|questions|slots)|CREATE UNIQUE INDEX"
+                if not (old and re.search(made, statement)):
+                    self._db.execute(statement)
+            if old:
+                self._db.execute(
+                    "INSERT INTO traffic SELECT run, condition, 'answered', count(DISTINCT request_id), "
+                    "ifnull(sum(input_tokens), 0), ifnull(sum(output_tokens), 0) FROM slots JOIN questions ON question = id "
+                    "WHERE request_id IS NOT NULL GROUP BY run, condition"
+                )
+            self._db.execute(f"PRAGMA user_version = {_VERSION}")
 
     def close(self) -> None:
         """Close the file."""
@@ -112,6 +194,7 @@ class Store:
     def transaction(self) -> Iterator[None]:
         """All of it or nothing; a full disk or a kill inside leaves the store as it was before."""
         self._counts.clear()
+        self._offered.clear()
         try:
             self._db.execute("BEGIN IMMEDIATE")
             yield
@@ -187,32 +270,76 @@ class Store:
 
     def missing(self, family: str, variant: str, condition: str) -> list[tuple[int, int, int | None, int]]:
         """Slots still to be asked, in the design's order: (question, repetition, persona, item number)."""
-        settled = set(
-            self._db.execute(
-                "SELECT question, repetition FROM slots JOIN questions ON question = questions.id JOIN runs ON run = runs.id "
-                "WHERE family = ? AND variant = ? AND condition = ? "
-                f"AND (reason IS NULL OR reason NOT IN {RETRIED})",
-                (family, variant, condition),
-            )
-        )
+        return [
+            (cell.question, repetition, cell.persona, cell.item)
+            for cell in self.missing_cells(family, variant, condition)
+            for repetition in cell.repetitions
+        ]
+
+    def missing_cells(self, family: str, variant: str, condition: str) -> list[MissingCell]:
+        """Cells with slots still to be asked, in the design's order."""
         design = self._db.execute(
-            "SELECT questions.id, asked, persona, item FROM questions JOIN runs ON run = runs.id "
-            "WHERE family = ? AND variant = ? AND condition = ? AND asked > 0 ORDER BY persona, item",
+            "SELECT questions.id, asked, persona, item, group_concat(repetition) FROM questions JOIN runs ON run = runs.id "
+            "LEFT JOIN slots ON question = questions.id AND repetition <= asked "
+            f"AND (reason IS NULL OR reason NOT IN {RETRIED}) "
+            "WHERE family = ? AND variant = ? AND condition = ? AND asked > 0 "
+            "GROUP BY questions.id HAVING count(repetition) < asked ORDER BY persona, item",
             (family, variant, condition),
         )
-        return [
-            (question, repetition, persona, item)
-            for question, asked, persona, item in design
-            for repetition in range(1, asked + 1)
-            if (question, repetition) not in settled
-        ]
+        found = []
+        for question, asked, persona, item, settled in design:
+            done = set(map(int, settled.split(","))) if settled else ()
+            found.append(MissingCell(question, persona, item, tuple(r for r in range(1, asked + 1) if r not in done)))
+        return found
+
+    def unrated_cells(self, family: str, variant: str, condition: str, times: int) -> list[MissingCell]:
+        """Cells with answers that gave no rating and were asked again fewer than so many times, in the design's order."""
+        design = self._db.execute(
+            "SELECT s.question, persona, item, group_concat(s.repetition) FROM slots s "
+            "JOIN questions ON s.question = questions.id JOIN runs ON run = runs.id "
+            "LEFT JOIN first_answers f ON (f.question, f.repetition) = (s.question, s.repetition) "
+            f"WHERE family = ? AND variant = ? AND condition = ? AND s.repetition <= asked AND s.reason NOT IN {RETRIED} "
+            "AND ifnull(asked_again, 0) < ? GROUP BY s.question ORDER BY persona, item",
+            (family, variant, condition, times),
+        )
+        return [MissingCell(q, persona, item, tuple(sorted(map(int, r.split(","))))) for q, persona, item, r in design]
 
     # --- writing ---------------------------------------------------------------------------------------------------
 
-    def add(self, answers: Iterable[tuple]) -> None:
-        """Write answers in one transaction; a slot that has its answer keeps it."""
+    def add(
+        self,
+        answers: Iterable[tuple],
+        *,
+        again: Iterable[tuple] = (),
+        traffic: Iterable[Traffic] = (),
+        batch: tuple[str, str] | None = None,
+    ) -> None:
+        """Write answers in one transaction; a slot that has its answer keeps it.
+
+        `again` are answers to slots that were asked once more for want of a rating: the first answer is kept beside them.
+        `traffic` is what the requests behind the answers came to; `batch` is the batch that brought them and its new status.
+        """
         with self.transaction():
             self._db.executemany(_INSERT, answers)
+            for answer in again:
+                if answer[3] in RETRIED:
+                    continue  # no second answer came, so the first one stands
+                self._db.execute(
+                    "INSERT INTO first_answers SELECT question, repetition, 1, reason, reply, time FROM slots "
+                    "WHERE question = ? AND repetition = ? ON CONFLICT DO UPDATE SET asked_again = asked_again + 1",
+                    answer[:2],
+                )
+                self._db.execute("DELETE FROM slots WHERE question = ? AND repetition = ?", answer[:2])
+                self._db.execute(_INSERT, answer)
+            for row in traffic:
+                self._db.execute(
+                    "INSERT INTO traffic VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET requests = requests + "
+                    "excluded.requests, input_tokens = input_tokens + excluded.input_tokens, "
+                    "output_tokens = output_tokens + excluded.output_tokens",
+                    (self.run_id(row.family, row.variant), *row[2:]),
+                )
+            if batch is not None:
+                self._db.execute("UPDATE batches SET status = ? WHERE name = ?", batch[::-1])
 
     def replace_run(
         self, family: str, variant: str, origin: str, report: dict[str, Any], questions: list[Question], slots: list[tuple]
@@ -220,7 +347,7 @@ class Store:
         """Replace an imported run whole, in one transaction.
 
         `slots` holds, for each question in order, tuples that start with (place in `questions`, repetition, ...) and go on
-        as `Answer`.
+        as `Answer` up to its time.
         """
         with self.transaction():
             run = self.run_id(family, variant)
@@ -231,14 +358,42 @@ class Store:
                 f"INSERT INTO questions VALUES (?, {run}, ?, ?, ?, ?, ?, ?)",
                 ((first + i, *question) for i, question in enumerate(questions)),
             )
-            marks = ", ".join("?" * len(Answer._fields))
+            columns = Answer._fields[:-2]  # nothing imported has a latency or a provider
             self._db.executemany(
-                f"INSERT INTO slots ({', '.join(Answer._fields)}) VALUES ({marks})",
+                f"INSERT INTO slots ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
                 ((first + slot[0], *slot[1:]) for slot in sorted(slots, key=lambda slot: slot[:2])),
             )
             self._db.execute(
                 "UPDATE runs SET origin = ?, report = ? WHERE id = ?", (origin, json.dumps(report, sort_keys=True), run)
             )
+
+    def batches(self, family: str, variant: str) -> list[Batch]:
+        """The batches of a run, in the order in which they were written."""
+        rows = self._db.execute(
+            "SELECT name, requests, input_file, batch, status FROM batches JOIN runs ON run = runs.id "
+            "WHERE family = ? AND variant = ? ORDER BY batches.rowid",
+            (family, variant),
+        )
+        return [Batch(*row) for row in rows]
+
+    def set_batches(self, family: str, variant: str, batches: Iterable[Batch]) -> None:
+        """Remember new batches of a run, or what has become of known ones."""
+        with self.transaction():
+            run = self.run_id(family, variant)
+            self._db.executemany(
+                f"INSERT INTO batches VALUES (?, {run}, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
+                "input_file = excluded.input_file, batch = excluded.batch, status = excluded.status",
+                batches,
+            )
+
+    def identities(self, family: str, variant: str) -> dict[int, tuple[str, str]]:
+        """Condition and identity of every question of a run's present design, by its number."""
+        rows = self._db.execute(
+            "SELECT questions.id, condition, identity FROM questions JOIN runs ON run = runs.id "
+            "WHERE family = ? AND variant = ? AND asked > 0",
+            (family, variant),
+        )
+        return {row[0]: row[1:] for row in rows}
 
     # --- reading ---------------------------------------------------------------------------------------------------
 
@@ -263,14 +418,28 @@ class Store:
             ).fetchall(),
             dtype=int,
         ).reshape(-1, 4)
-        personas = self._db.execute(
+        found = np.zeros((self._personas(family, variant, condition), items, len(categories)), dtype=int)
+        found[rows[:, 0], rows[:, 1] - 1, rows[:, 2] - categories[0]] = rows[:, 3]
+        return found
+
+    def _personas(self, family: str, variant: str, condition: str) -> int:
+        return self._db.execute(
             "SELECT ifnull(max(ifnull(persona, 0)) + 1, 0) FROM questions JOIN runs ON run = runs.id "
             "WHERE family = ? AND variant = ? AND condition = ? AND asked > 0",
             (family, variant, condition),
         ).fetchone()[0]
-        found = np.zeros((personas, items, len(categories)), dtype=int)
-        found[rows[:, 0], rows[:, 1] - 1, rows[:, 2] - categories[0]] = rows[:, 3]
-        return found
+
+    def offered(self, family: str, variant: str, condition: str, items: int, categories: range) -> logprobs.Offered:
+        """What each cell was offered on the scale, of a study asked by method logprobs; slots without logprobs are not seen."""
+        key = family, variant, condition, items, categories
+        if key not in self._offered:
+            rows = self._db.execute(
+                "SELECT ifnull(persona, 0), item - 1, rating IS NOT NULL, logprobs FROM ratings WHERE family = ? AND variant = ? "
+                "AND condition = ? AND logprobs IS NOT NULL AND (rating IS NOT NULL OR reason = 'low_mass')",
+                (family, variant, condition),
+            )
+            self._offered[key] = logprobs.gather(rows, self._personas(family, variant, condition), items, categories)
+        return self._offered[key]
 
     def answered(self, family: str, variant: str) -> dict[tuple[str, int | None, int, str], int]:
         """How many slots of each question need not be asked again: by condition, persona, item number and identity."""
@@ -314,8 +483,10 @@ class Store:
             "valid": valid, "reasons": reasons, "first": first, "last": last, "models": models,
         }  # fmt: skip
 
-    def replies(self, family: str, variant: str, limit: int) -> pd.DataFrame:
+    def replies(self, family: str, variant: str, limit: int) -> "pd.DataFrame":
         """The first replies of a run that gave no rating, for reading: condition, persona, item, reason, reply."""
+        import pandas as pd  # asking needs none of it, and it is slow to import
+
         return pd.read_sql_query(
             "SELECT condition, persona, item, repetition, reason, reply FROM ratings WHERE family = ? AND variant = ? "
             "AND rating IS NULL ORDER BY condition, persona, item, repetition LIMIT ?",
@@ -323,15 +494,53 @@ class Store:
             params=(family, variant, limit),
         )
 
-    def spent_tokens(self) -> dict[tuple[str, str], tuple[int, int]]:
-        """Input and output tokens paid for so far, by (family, variant), every question ever asked included."""
+    def spent_tokens(self) -> dict[tuple[str, str], tuple[float, float]]:
+        """Input and output tokens paid for so far, by (family, variant), over every request ever made.
+
+        Those of a batch count half, as they cost half.
+        """
         return {
             (family, variant): (tokens_in, tokens_out)
             for family, variant, tokens_in, tokens_out in self._db.execute(
-                "SELECT family, variant, ifnull(sum(input_tokens), 0), ifnull(sum(output_tokens), 0) "
-                "FROM slots JOIN questions ON question = questions.id JOIN runs ON run = runs.id GROUP BY 1, 2"
+                # A batch costs half.
+                "SELECT family, variant, sum(input_tokens * share), sum(output_tokens * share) FROM "
+                "(SELECT *, CASE outcome WHEN 'batch' THEN 0.5 ELSE 1 END AS share FROM traffic) "
+                "JOIN runs ON run = id GROUP BY 1, 2"
             )
         }
+
+    def traffic(self, family: str, variant: str, condition: str) -> dict[str, int]:
+        """How many requests of a run in one condition came to what."""
+        return dict(
+            self._db.execute(
+                "SELECT outcome, requests FROM traffic JOIN runs ON run = id WHERE family = ? AND variant = ? AND condition = ?",
+                (family, variant, condition),
+            )
+        )
+
+    def latencies(self, family: str, variant: str, condition: str) -> np.ndarray:
+        """Seconds from request to answer, one a request."""
+        rows = self._db.execute(
+            "SELECT DISTINCT persona, item, request_id, latency FROM ratings "
+            "WHERE family = ? AND variant = ? AND condition = ? AND latency IS NOT NULL",
+            (family, variant, condition),
+        )
+        return np.array([row[-1] for row in rows], dtype=float)
+
+    def reasked(self, family: str, variant: str) -> "pd.DataFrame":
+        """Slots that were asked again: what was answered first, and what stands now."""
+        import pandas as pd
+
+        return pd.read_sql_query(
+            "SELECT r.condition, r.persona, r.item, r.repetition, f.reason AS first_reason, f.reply AS first_reply, asked_again, "
+            "r.rating, r.reason, r.reply FROM first_answers f "
+            "JOIN questions ON f.question = questions.id JOIN runs ON run = runs.id "
+            "JOIN ratings r USING (family, variant, condition, item, identity, repetition) "
+            "WHERE r.persona IS questions.persona AND family = ? AND variant = ? "
+            "ORDER BY r.condition, r.persona, r.item, r.repetition",
+            self._db,
+            params=(family, variant),
+        )
 
     def digest(self, family: str, variant: str) -> str:
         """A hash of everything a run's numbers and pages can depend on; equal content, equal hash."""
@@ -352,6 +561,13 @@ class Store:
             )
             while block := slots.fetchmany(20_000):
                 found.update(repr(block).encode())
+            # Apart, so that samples, which have none, keep the hash that older reports name.
+            for row in self._db.execute(
+                "SELECT condition, persona, item, logprobs FROM ratings WHERE family = ? AND variant = ? "
+                "AND logprobs IS NOT NULL ORDER BY condition, persona, item, repetition",
+                (family, variant),
+            ):
+                found.update(repr(row).encode())
         return found.hexdigest()
 
 

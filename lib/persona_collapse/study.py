@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -24,7 +25,7 @@ Condition = Literal["persona", "self", "toxic"]
 _ORIGIN = {"simulated": ("figures",), "imported": ("persona",), "live": ("endpoint", "model")}
 _ONLY = {
     "figures": "simulated", "persona": "imported", "self": "imported", "toxic": "imported",
-    "endpoint": "live", "model": "live", "price_per_million": "live",
+    "endpoint": "live", "model": "live", "served_model": "live", "price_per_million": "live",
 }  # fmt: skip
 
 
@@ -45,7 +46,18 @@ class Endpoint(_Checked):
     base_url: Annotated[str, Field(pattern=r"^https?://")]
     api_key_env: str
     max_in_flight: Annotated[int, Field(ge=1)] = 32
+    timeout: Annotated[float, Field(gt=0)] = 60  # seconds for one request
+    provider: tuple[Annotated[str, Field(min_length=1)], ...] = ()  # who may serve the weights, where a gateway has a choice
     price_per_million: Price | None = None
+
+    @field_validator("base_url")
+    @classmethod
+    def _holds_no_secret(cls, text: str) -> str:
+        # The text is not shown for the same reason.
+        parts = urlsplit(text)
+        if parts.username or parts.password or parts.query:
+            raise ValueError("holds a user name, a password or a query; give the bare address, and the key by api_key_env")
+        return text
 
     @field_validator("api_key_env")
     @classmethod
@@ -63,6 +75,7 @@ class Protocol(_Checked):
     repetitions: Annotated[int, Field(ge=1)] = 10
     personas: Annotated[int, Field(ge=2)] | None = None
     max_tokens: Annotated[int, Field(ge=1)] = 1
+    reask: Annotated[int, Field(ge=0, le=5)] = 0  # times that an answer without a rating is asked again
     method: Literal["samples", "logprobs"] = "samples"
 
 
@@ -89,6 +102,7 @@ class Variant(_Checked):
     toxic: str | None = None
     endpoint: str | None = None
     model: str | None = None
+    served_model: str | None = None
     price_per_million: Price | None = None
 
     @property
@@ -186,8 +200,6 @@ class StudyFile(_Checked):
         if "persona" not in self.conditions:
             raise ValueError("conditions: 'persona' is missing; S and R need it; add it")
         _unique("conditions", list(self.conditions))
-        if self.kind != "imported" and self.protocol.method == "logprobs":
-            raise ValueError("protocol.method: logprobs is not available in this version; use samples")
         for i, family in enumerate(self.families):
             for j, variant in enumerate(family.variants):
                 endpoint = self.endpoints.get(variant.endpoint or "")
@@ -254,6 +266,11 @@ class Study:
         """Whether its ratings were made by the simulated respondents."""
         return self.file.kind == "simulated"
 
+    @property
+    def by_logprobs(self) -> bool:
+        """Whether a cell is asked once for its distribution over the scale, and not sampled."""
+        return self.file.protocol.method == "logprobs"
+
     @cached_property
     def runs(self) -> tuple[Run, ...]:
         """Every variant of every family, in the file's order."""
@@ -313,6 +330,8 @@ def load_study(name: str | Path, data: str | Path | None = None, *, files: bool 
     except ValidationError as error:
         raise ValueError(checks.first_error(path, error)) from None
     instrument = load_instrument(_beside(path, file.instrument))
+    if file.protocol.method == "logprobs":
+        _check_digits(path, instrument)
     if file.published is not None and not (ROOT / file.published).is_file():
         raise FileNotFoundError(
             f"{shown(path)}, published: {file.published} does not exist; expected a file in {shown(PUBLISHED)}"
@@ -357,6 +376,19 @@ def check_keys(study: Study) -> None:
 def _beside(path: Path, name: str) -> str | Path:
     """A file named by a path is relative to the study file; a bare name is one of ours."""
     return (path.parent / name).resolve() if "/" in name or name.endswith((".yaml", ".yml", ".csv", ".json")) else name
+
+
+def _check_digits(path: Path, instrument: Instrument) -> None:
+    """Method logprobs reads one token: the instrument must ask for a digit, and its scale must fit into one."""
+    where = f"{shown(path)}, protocol.method: logprobs"
+    if instrument.digit_suffix is None:
+        raise ValueError(
+            f"{where} needs an instrument with a digit_suffix, which {instrument.key!r} lacks; add one to it, or use samples"
+        )
+    if instrument.scale[1] > 9:
+        raise ValueError(
+            f"{where} reads one digit, but the scale of {instrument.key!r} goes up to {instrument.scale[1]}; use samples"
+        )
 
 
 def _data_folder(path: Path, file: StudyFile, data: str | Path | None) -> Path:

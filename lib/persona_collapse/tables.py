@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from persona_collapse import metrics as estimators
-from persona_collapse import published, saturation
-from persona_collapse.collecting import counts
+from persona_collapse import published, saturation, temperature
+from persona_collapse.collecting import counts, offered
 from persona_collapse.contrasts import NORMAL_95, contrasts
 from persona_collapse.replies import REASONS
 from persona_collapse.store import Store
@@ -30,6 +30,7 @@ class Tables:
     saturation: pd.DataFrame
     quality: pd.DataFrame
     published_check: pd.DataFrame | None
+    temperature: pd.DataFrame | None = None
 
 
 def build(study: Study, store: Store) -> Tables:
@@ -47,6 +48,7 @@ def build(study: Study, store: Store) -> Tables:
         saturation=_saturation(study, store, profiles),
         quality=pd.concat([run_quality(study, store, run) for run in study.runs], ignore_index=True),
         published_check=check,
+        temperature=temperature.curves(study, store) if study.by_logprobs else None,
     )
 
 
@@ -83,7 +85,7 @@ def run_metrics(study: Study, store: Store, run: Run) -> pd.DataFrame:
     level = estimators.published(ratings, instrument.categories, weights)
     se = published_se(ratings, instrument.categories, weights)
     used = ratings[estimators.answered(ratings)]
-    per_item = used.sum(axis=(0, 2))
+    per_item = estimators.moments(used, instrument.categories).n.sum(axis=0)
     rows = []
     for metric in METRICS:
         for column, scope in enumerate(estimators.scopes(instrument)):
@@ -108,13 +110,18 @@ def run_profiles(study: Study, store: Store, run: Run) -> pd.DataFrame:
 
 
 def run_quality(study: Study, store: Store, run: Run) -> pd.DataFrame:
-    """Rows of quality.csv for one run: what was asked, what came back, and why the rest did not."""
+    """Rows of quality.csv for one run: what was asked, what came back, and why the rest did not.
+
+    Of a run asked by logprobs also the mean and the least probability mass on the scale, cells with too little included.
+    """
     rows = []
     for condition in study.conditions(run):
         found = store.quality(run.family.key, run.variant.key, condition)
         report = store.origin(run.family.key, run.variant.key)[1].get(condition)
         ratings = counts(study, store, run, condition)
-        per_cell = ratings.sum(axis=-1)
+        per_cell = estimators.moments(ratings, study.instrument.categories).n
+        mass = offered(study, store, run, condition).mass if study.by_logprobs else np.empty(0)
+        mass = mass[~np.isnan(mass)]
         used = int(estimators.answered(ratings).sum())
         absent = report["absent"] if report else found["asked"] - found["recorded"]
         reasons = {reason: found["reasons"].get(reason, 0) for reason in REASONS} | {"absent": absent}
@@ -126,6 +133,7 @@ def run_quality(study: Study, store: Store, run: Run) -> pd.DataFrame:
                 "max_repetitions": int(per_cell.max(initial=0)),
                 "personas_used": used, "personas_dropped": len(ratings) - used,
                 "first_date": found["first"], "last_date": found["last"], "stack": study.stack(run),
+                "mean_mass": mass.mean() if mass.size else np.nan, "least_mass_seen": mass.min() if mass.size else np.nan,
             }
         )  # fmt: skip
     return pd.DataFrame(rows)

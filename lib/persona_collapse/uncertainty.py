@@ -20,7 +20,8 @@ def published_se(counts: np.ndarray, categories: range, scope: np.ndarray) -> me
     Persona part: SD of 2000 draws that resample personas with the observed cells fixed; the same draws for every run, so
     that a table does not depend on which runs stand in it. Response part: the SD to which the published 400 draws that
     resample the ratings inside every cell converge, summed exactly. The two are added in quadrature, which counts the
-    rating noise twice; that is the published definition. SE(R) = SE(within_sd) / within_sd^2.
+    rating noise twice; that is the published definition. SE(R) = SE(within_sd) / within_sd^2. Probabilities, as method
+    logprobs gives them, have no response part.
 
     Parameters
     ----------
@@ -42,7 +43,9 @@ def published_se(counts: np.ndarray, categories: range, scope: np.ndarray) -> me
         return metrics.Levels(nothing, nothing, nothing)
     cells = metrics.moments(used, categories)
     persona_s, persona_sd = _persona_part(cells, scope)
-    response_s, response_sd = _response_part(used, cells, categories, scope)
+    # Probabilities come without sampling noise.
+    exact = metrics.is_exact(counts)
+    response_s, response_sd = (0.0, 0.0) if exact else _response_part(used, cells, categories, scope)
     within_sd = metrics.cell_sd(cells).mean(axis=0) @ scope
     se_sd = np.hypot(persona_sd, response_sd)
     with np.errstate(divide="ignore", invalid="ignore"):

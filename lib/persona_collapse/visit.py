@@ -1,0 +1,394 @@
+"""A visit to the endpoints of a live study: every missing slot is asked, and every answer is on disk before it counts."""
+
+import asyncio
+import functools
+import heapq
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from persona_collapse import asking, capability, endpoint, spending
+from persona_collapse.asking import Asker, Request
+from persona_collapse.capability import Capability
+from persona_collapse.elicitation import answer_of
+from persona_collapse.endpoint import Choice, Completion, ElicitationError, Failure
+from persona_collapse.journal import Journal, Sent
+from persona_collapse.store import Answer, MissingCell, Store, Traffic
+from persona_collapse.study import Run, Study
+
+#: Requests given up in a row, with no answer between, after which an endpoint is taken to be down.
+GIVE_UP_AFTER = 30
+#: Replies of another server than the pinned one in a row after which the pin is taken to be wrong.
+_WRONG_IN_A_ROW = 10
+#: Attempts at the first request to an endpoint: a server that is not there is said so soon.
+_FIRST_ATTEMPTS = 2
+
+
+class Batch(NamedTuple):
+    """What is written in one transaction, and the requests that are settled by it."""
+
+    answers: list[Answer]
+    again: list[Answer]
+    traffic: list[Traffic]
+    settled: list[tuple[Asker | None, int, int]]  # whose, number in the journal, slots
+
+
+class Visit:
+    """One visit: construct it, then `run` it in an event loop of its own; `stop` and the figures are for another thread.
+
+    `asked` slots are on disk with an answer or the reason why there is none; `spent` is in dollars, over all visits.
+    """
+
+    def __init__(self, study: Study, runs: Sequence[Run], store: Store, say: Callable[[str], None]) -> None:
+        self.study, self.runs, self.store, self.say = study, runs, store, say
+        self.asked = 0
+        self.spent = spending.spent_usd(study, store)
+        self.askers: list[Asker] = []
+        self.error: Exception | None = None
+        self.priced = any(spending.price(study, run) for run in runs)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping = threading.Event()
+        self._capabilities: dict[tuple[str, str], Capability] = {}
+        self._clients: dict[str, Any] = {}
+        self._unwritten = Batch([], [], [], [])
+        self._traffic: Counter[tuple[str, str, str, str, str]] = Counter()
+        self._dirty = asyncio.Event()
+        self._writing = asyncio.Lock()
+        self._over = False
+        self._given_up: Counter[str] = Counter()
+        self._wrong: Counter[str] = Counter()
+        self._open: dict[int, Sent] = {}
+
+    # --- from another thread -----------------------------------------------------------------------------------------
+
+    @property
+    def stopping(self) -> bool:
+        """Whether nothing new is sent any more."""
+        return self._stopping.is_set()
+
+    def stop(self, *, at_once: bool = False) -> None:
+        """Send nothing new, and with `at_once` drop what is under way."""
+        self._stopping.set()
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._halt, at_once)
+
+    def _halt(self, at_once: bool = False) -> None:
+        self._stopping.set()
+        for asker in self.askers:
+            asker.abandon() if at_once else asker.stop()
+
+    def _fail(self, error: Exception) -> None:
+        """Remember what ends the visit; the first error is the cause, the others follow from it."""
+        self.error = self.error or error
+        self._halt(at_once=not isinstance(error, ElicitationError))
+
+    # --- the visit ---------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Ask everything that is missing. Raises ElicitationError or OSError for what ended it early; answers are kept."""
+        self._loop = asyncio.get_running_loop()
+        self._journal = Journal(self.study.outputs / ".under-way")
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="store")
+        writing = asyncio.create_task(self._write_on(), name="writing")
+        try:
+            await self._record_lost()
+            if error := spending.used_up(self.study, self.spent):
+                raise error
+            await self._probe()
+            await self._ask(lambda run, condition: self._missing(run, condition), again=False)
+            for times in range(1, self.study.file.protocol.reask + 1):
+                await self._ask(functools.partial(self._unrated, times=times), again=True)
+        finally:
+            self._over = True
+            self._dirty.set()
+            await writing
+            orderly = self.error is None or isinstance(self.error, ElicitationError)
+            if orderly:
+                for sent in self._open.values():  # dropped on the way out, and perhaps paid for
+                    self._add_traffic(*sent[:3], "lost", *sent[3:])
+                await self._written()
+            self._writer.shutdown()
+            for client in self._clients.values():
+                await client.close()
+            self._journal.close(keep=not orderly)
+        if self.error is not None:
+            raise self.error
+
+    async def _record_lost(self) -> None:
+        """What a killed visit had under way may have been paid for: it is counted, said, and asked again."""
+        if lost := self._journal.lost:
+            rows = [Traffic(s.family, s.variant, s.condition, "lost", 1, s.input_tokens, s.output_tokens) for s in lost]
+            await self._in_writer(functools.partial(self.store.add, [], traffic=rows))
+            self.spent = await self._in_writer(functools.partial(spending.spent_usd, self.study, self.store))
+            self.say(
+                f"{self.study.name}: the last visit was killed with {len(lost)} requests under way; "
+                "they may have been paid for, and are asked again"
+            )
+        self._journal.forget()
+
+    async def _in_writer(self, call: Callable[[], Any]) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._writer, call)
+
+    # --- what is asked -----------------------------------------------------------------------------------------------
+
+    def _missing(self, run: Run, condition: str) -> list[MissingCell]:
+        return self.store.missing_cells(run.family.key, run.variant.key, condition)
+
+    def _unrated(self, run: Run, condition: str, *, times: int) -> list[MissingCell]:
+        return self.store.unrated_cells(run.family.key, run.variant.key, condition, times)
+
+    async def _ask(self, cells: Callable[[Run, str], list[MissingCell]], *, again: bool) -> None:
+        """Ask whatever `cells` gives, every endpoint at its own pace, base and variants of a family side by side."""
+        names = dict.fromkeys(run.variant.endpoint or "" for run in self.runs)
+        wanted = {(run, c): await self._in_writer(functools.partial(cells, run, c)) for run, c in self._pairs()}
+        if self._stopping.is_set():
+            return
+        self.askers = [
+            Asker(
+                name, self.study.file.endpoints[name].max_in_flight, self._requests(name, wanted, again),
+                self._send, self._settled, self._failed, self._fail,
+            )
+            for name in names
+        ]  # fmt: skip
+        await asyncio.gather(*(asker.run() for asker in self.askers))
+        await self._written()
+
+    def _pairs(self) -> list[tuple[Run, str]]:
+        return [(run, condition) for run in self.runs for condition in self.study.conditions(run)]
+
+    def _requests(self, name: str, wanted: dict[tuple[Run, str], list[MissingCell]], again: bool) -> Iterator[Request]:
+        """Requests to one endpoint, cell by cell: base and variants are asked together, so that drift hits them alike."""
+        for family in self.study.file.families:
+            runs = [r for r in self.runs if r.family is family and r.variant.endpoint == name]
+            for condition in self.study.file.conditions:
+                present = [(place, run) for place, run in enumerate(runs) if (run, condition) in wanted]
+                lines = [[(_place(cell), place, cell) for cell in wanted[run, condition]] for place, run in present]
+                for _, place, cell in heapq.merge(*lines, key=lambda entry: entry[:2]):
+                    run = runs[place]
+                    together = 1 if self._logprobs else self._capability(run).choices or 1
+                    for block in consecutive(cell.repetitions, together):
+                        yield Request(run, condition, cell.question, cell.persona, cell.item, block, again)
+
+    @property
+    def _logprobs(self) -> bool:
+        return self.study.file.protocol.method == "logprobs"
+
+    def _capability(self, run: Run) -> Capability:
+        return self._capabilities[run.variant.endpoint or "", run.variant.model or ""]
+
+    async def _probe(self) -> None:
+        """Learn what each endpoint takes for each model, unless it is known or nothing is missing."""
+        protocol = self.study.file.protocol
+        for run in self.runs:
+            name, model = run.variant.endpoint or "", run.variant.model or ""
+            own = self.study.file.endpoints[name]
+            if (name, model) in self._capabilities:
+                continue
+            known = await self._in_writer(functools.partial(capability.recall, self.store, own, model))
+            self._capabilities[name, model] = known
+            first = await self._in_writer(functools.partial(self._first_request, name, model))
+            if first is None or capability.complete(known, protocol) or self._stopping.is_set():
+                continue
+            known = replace(known, **await capability.listed(self._client(name), model))
+            for line in known.warnings(model):
+                self.say(f"{self.study.name}: {line}")
+            ask = functools.partial(self._first, first)
+            known = await capability.probe(known, model, protocol, len(first.repetitions), ask)
+            self._capabilities[name, model] = known
+            await self._written()
+            await self._in_writer(functools.partial(capability.remember, self.store, own, model, known))
+
+    def _first_request(self, name: str, model: str) -> Request | None:
+        """The first missing cell of a model with the most repetitions to ask; None if nothing is missing."""
+        for run, condition in self._pairs():
+            if (run.variant.endpoint, run.variant.model) == (name, model) and (cells := self._missing(run, condition)):
+                cell = max(cells, key=lambda cell: len(consecutive(cell.repetitions, capability.MOST_CHOICES)[0]))
+                block = consecutive(cell.repetitions, capability.MOST_CHOICES)[0]
+                return Request(run, condition, cell.question, cell.persona, cell.item, block)
+        return None
+
+    async def _first(self, request: Request, choices: int, known: Capability) -> Completion | Failure:
+        """Ask the first request of a model for so many choices, wait out refusals, and keep what it brings."""
+        request.repetitions = request.repetitions[:choices]
+        self._capabilities[request.run.variant.endpoint or "", request.run.variant.model or ""] = known
+        failures = 0
+        while True:
+            request.sends += 1
+            found = await self._send(request)
+            if isinstance(found, Completion):
+                self._settled(None, request, found)
+                return found
+            self._failed(request, found)
+            failures += found.kind != "limited"
+            if failures >= (_FIRST_ATTEMPTS if found.kind in ("timeout", "dropped", "malformed") else asking.ATTEMPTS):
+                return found
+            until = time.monotonic() + (found.wait or asking.FIRST_WAIT)
+            while (left := until - time.monotonic()) > 0 and not self._stopping.is_set():
+                await asyncio.sleep(min(left, 0.2))
+            if self._stopping.is_set():
+                return found
+
+    # --- one request -------------------------------------------------------------------------------------------------
+
+    def _client(self, name: str) -> Any:
+        if name not in self._clients:
+            self._clients[name] = endpoint.connect(self.study.file.endpoints[name])
+        return self._clients[name]
+
+    async def _send(self, request: Request) -> Completion | Failure:
+        """Send one request, with word of it on disk before and after, and refuse what another server answered."""
+        run, protocol, known = request.run, self.study.file.protocol, self._capability(request.run)
+        name = run.variant.endpoint or ""
+        own = self.study.file.endpoints[name]
+        prompt = self._prompt(request)
+        choices = len(request.repetitions)
+        body = endpoint.request_body(
+            own, run.variant.model or "", protocol, prompt,
+            choices=choices, limit=known.limit, alternatives=known.alternatives or capability.MOST_ALTERNATIVES,
+        )  # fmt: skip
+        most = spending.most_tokens(prompt, body[known.limit], choices)
+        sent = Sent(run.family.key, run.variant.key, request.condition, *most)
+        request.number = self._journal.sent(sent)
+        self._open[request.number] = sent
+        try:
+            found = await endpoint.send(self._client(name), body, slot=request.slot, timeout=own.timeout)
+        except ElicitationError:
+            self._failed(request, Failure("refused", "an error that no repetition mends"))
+            raise
+        if isinstance(found, Completion) and (wrong := self._wrong_server(run, found)):
+            self._count(request, found, "wrong_server")
+            return Failure("wrong_server", wrong)
+        return found
+
+    def _prompt(self, request: Request) -> str:
+        deck = self.study.deck(request.condition)
+        text = deck[request.persona].text if deck is not None and request.persona is not None else None
+        return self.study.instrument.prompt(self.study.instrument.items[request.item - 1], text, digit=self._logprobs)
+
+    def _wrong_server(self, run: Run, found: Completion) -> str | None:
+        """Who answered in place of the pinned provider or model; None if that is who answered, or nothing is pinned."""
+        pinned, model = self.study.file.endpoints[run.variant.endpoint or ""].provider, run.variant.served_model
+        wrong = None
+        if pinned and _plain(found.provider) not in {_plain(name.split("/")[0]) for name in pinned}:
+            wrong = f"answered by provider {found.provider}, pinned to {', '.join(pinned)}"
+        elif model and found.served_model != model:
+            wrong = f"answered by model {found.served_model}, pinned to {model}"
+        self._wrong[run.key] = self._wrong[run.key] + 1 if wrong else 0
+        if self._wrong[run.key] >= _WRONG_IN_A_ROW:
+            self._fail(
+                ElicitationError(f"{run.key}: {_WRONG_IN_A_ROW} replies in a row were {wrong}; correct the pin, or the endpoint")
+            )
+        return wrong
+
+    # --- what came back ----------------------------------------------------------------------------------------------
+
+    def _settled(self, asker: Asker | None, request: Request, found: Completion | Failure) -> None:
+        """Queue an answer, or the word that there is none, for the store; what is left of the request goes back."""
+        name = request.run.variant.endpoint or ""
+        if isinstance(found, Completion):
+            self._given_up[name] = 0
+            self._count(request, found)
+            choices: Sequence[Choice | Failure] = found.choices[: len(request.repetitions)]
+            if asker and (rest := request.repetitions[len(choices) :]):
+                asker.put_back(
+                    Request(request.run, request.condition, request.question, request.persona, request.item, rest, request.again)
+                )
+        else:
+            self._given_up[name] += 1
+            choices = [found] * len(request.repetitions)
+            if self._given_up[name] >= GIVE_UP_AFTER:
+                self._fail(
+                    ElicitationError(
+                        f"{name}: {GIVE_UP_AFTER} requests in a row were given up ({found.said}); "
+                        "check the endpoint and run the same command again"
+                    )
+                )
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        answers = [
+            answer_of(self.study, request.question, repetition, choice, now, found if isinstance(found, Completion) else None,
+                      sends=request.sends, first=place == 0)
+            for place, (choice, repetition) in enumerate(zip(choices, request.repetitions, strict=False))
+        ]  # fmt: skip
+        (self._unwritten.again if request.again else self._unwritten.answers).extend(answers)
+        self._unwritten.settled.append((asker, request.number, len(answers)))
+        self._dirty.set()
+
+    def _failed(self, request: Request, found: Failure) -> None:
+        """Count an attempt without an answer; it is over."""
+        sent = self._open.pop(request.number)
+        self._journal.ended(request.number)
+        if found.kind != "wrong_server":  # that one was answered, and is counted with what it cost
+            self._add_traffic(*sent[:3], found.kind, *(sent[3:] if found.paid else (0, 0)))
+
+    def _count(self, request: Request, found: Completion, outcome: str = "answered") -> None:
+        """Count what an answer cost, as reported or at most."""
+        sent = self._open[request.number]
+        tokens_in = sent.input_tokens if found.input_tokens is None else found.input_tokens
+        tokens_out = sent.output_tokens if found.output_tokens is None else found.output_tokens
+        self._add_traffic(*sent[:3], outcome, tokens_in, tokens_out)
+
+    def _add_traffic(self, family: str, variant: str, condition: str, outcome: str, tokens_in: int, tokens_out: int) -> None:
+        key = family, variant, condition, outcome
+        for what, number in (("requests", 1), ("in", tokens_in), ("out", tokens_out)):
+            self._traffic[*key, what] += number
+        self.spent += spending.dollars(self.study, self.study.run(family, variant), tokens_in, tokens_out)
+        if error := spending.used_up(self.study, self.spent):
+            self._fail(error)
+
+    # --- to the store ------------------------------------------------------------------------------------------------
+
+    async def _write_on(self) -> None:
+        """Write whatever there is, one transaction after another: each waits for the disk, and takes what came meanwhile."""
+        while not self._over:
+            await self._dirty.wait()
+            self._dirty.clear()
+            try:
+                await self._written()
+            except Exception as error:  # whatever it is, nothing more can be kept, so nothing more is asked
+                self._fail(error)
+                return
+
+    async def _written(self) -> None:
+        """Everything that came so far is on disk, and counted as asked."""
+        async with self._writing:
+            if not (self._unwritten.settled or self._traffic):
+                return
+            batch, self._unwritten = self._unwritten, Batch([], [], [], [])
+            batch.traffic.extend(self._take_traffic())
+            call = functools.partial(self.store.add, batch.answers, again=batch.again, traffic=batch.traffic)
+            await self._in_writer(call)
+            for asker, number, slots in batch.settled:
+                self._journal.ended(number)
+                self._open.pop(number, None)
+                self.asked += slots
+                if asker is not None:
+                    asker.stored()
+
+    def _take_traffic(self) -> list[Traffic]:
+        taken, self._traffic = self._traffic, Counter()
+        keys = dict.fromkeys(key[:4] for key in taken)
+        return [Traffic(*key, *(taken[*key, what] for what in ("requests", "in", "out"))) for key in keys]
+
+
+def _place(cell: MissingCell) -> tuple[int, int]:
+    return (-1 if cell.persona is None else cell.persona), cell.item
+
+
+def _plain(name: str | None) -> str:
+    return "".join(c for c in (name or "").lower() if c.isalnum())
+
+
+def consecutive(repetitions: Sequence[int], most: int) -> list[tuple[int, ...]]:
+    """Repetitions in blocks of consecutive numbers, each of at most so many."""
+    blocks: list[tuple[int, ...]] = []
+    for repetition in repetitions:
+        if blocks and blocks[-1][-1] == repetition - 1 and len(blocks[-1]) < most:
+            blocks[-1] += (repetition,)
+        else:
+            blocks.append((repetition,))
+    return blocks
