@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import vl_convert
 
-from persona_collapse import charts, collecting, published, tables, teaching
+from persona_collapse import charts, collecting, drawing, published, tables, teaching
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def figures(mini):
     return {
         "levels": charts.levels(found.metrics, study, "susceptibility", band),
         "levels without band": charts.levels(found.metrics, study, "robustness"),
-        "changes": charts.changes(found.contrasts, study, "within_sd"),
+        "changes": charts.changes(found.contrasts, study, "within_rms"),
         "foundation changes": charts.foundation_changes(found.contrasts, study, "susceptibility"),
         "collapse map": charts.collapse_map(found.metrics, study, band),
         "self profiles": charts.self_profiles(found.profiles, study, toxic),
@@ -137,6 +137,6 @@ def test_the_same_bytes_in_every_process(mini, tmp_path):
 
 
 def test_the_notebook_bundle_is_what_jupyterlab_draws_offline(figures):
-    bundle = charts._render(charts.spec(figures["changes"]))
+    bundle = drawing._render(charts.spec(figures["changes"]))
     assert set(bundle) == {"application/vnd.vegalite.v5+json", "text/plain"}
     assert bundle["text/plain"].startswith("<chart: Dot plot")

@@ -44,7 +44,9 @@ def test_from_a_study_file_to_a_report_that_reproduces(clone):
     out = clone / "outputs" / "two"
     page = (out / "report.html").read_text()
     assert "Two runs &lt;b&gt;&amp; a title&lt;/b&gt;" in page and "<b>& a title" not in page
-    assert sorted(p.stem for p in (out / "tables").iterdir()) == ["contrasts", "metrics", "profiles", "quality", "saturation"]
+    assert sorted(p.stem for p in (out / "tables").iterdir()) == [
+        "companions", "contrasts", "metrics", "profiles", "quality", "saturation",
+    ]  # fmt: skip
     assert json.loads((out / "provenance.json").read_text())["runs"]["fam/bad"]["served_models"] == ["simulated"]
     assert sorted(p.relative_to(out).as_posix() for p in (out / "notebooks").rglob("*.ipynb")) == [
         "notebooks/03_compare_variants.ipynb", "notebooks/04_saturation.ipynb",

@@ -55,7 +55,7 @@ def _is_fresh(page: Path, key: str) -> bool:
 
 
 def _tables_there(study: Study) -> bool:
-    names = ["metrics", "contrasts", "profiles", "saturation", "quality"]
+    names = ["metrics", "contrasts", "companions", "profiles", "saturation", "quality"]
     if study.file.kind == "imported" and study.file.published:
         names.append("published_check")
     if study.by_logprobs:

@@ -10,6 +10,7 @@ from persona_collapse.study import Family, Study
 #: Columns of contrasts.csv.
 COLUMNS = (
     "family", "variant", "control", "scope", "metric", "quantity", "method", "value", "se", "lo", "hi", "families",
+    "lo_repeat", "hi_repeat", "differs", "note",
 )  # fmt: skip
 #: Half the width of a 95 % interval, in standard errors.
 NORMAL_95 = 1.96
@@ -45,7 +46,7 @@ def excess_pp(harmful: Estimate, control: Estimate, base: Estimate) -> Estimate:
 
 
 def contrasts(study: Study, metrics: pd.DataFrame) -> pd.DataFrame:
-    """Every change against base and excess over control of a study, and their plain averages over families.
+    """Every change against base and excess over control by the published method, and their plain averages over families.
 
     Parameters
     ----------
@@ -58,7 +59,8 @@ def contrasts(study: Study, metrics: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         Columns as in `COLUMNS`. Rows of family ``mean`` average the families that have that variant (their number in
-        ``families``); alternates enter no average; averages carry no published SE.
+        ``families``); alternates enter no average; averages carry no published SE. What the published method does not have
+        (limits for repeated requests, ``differs``, ``note``) is empty.
     """
     at = {(r.family, r.variant, r.scope, r.metric, r.method): Estimate(r.value, r.se) for r in metrics.itertuples(index=False)}
     kinds = metrics[["scope", "metric", "method"]].drop_duplicates().itertuples(index=False)
@@ -68,13 +70,14 @@ def contrasts(study: Study, metrics: pd.DataFrame) -> pd.DataFrame:
         for family in study.file.families
         for row in _of_family(family, at, (scope, metric, method))
     ]
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    table = pd.DataFrame(rows, columns=list(COLUMNS[:12])).reindex(columns=list(COLUMNS))
     alternate = {(f.key, v.key) for f in study.file.families for v in f.variants if v.role == "alternate"}
     kept = table[[(r.family, r.variant) not in alternate for r in table.itertuples()]]
     means = kept.groupby(["variant", "control", "scope", "metric", "quantity", "method"], sort=False, as_index=False).agg(
         value=("value", lambda x: x.mean(skipna=False)), families=("value", "size")
     )
-    return pd.concat([table, means.assign(family="mean")], ignore_index=True)[list(COLUMNS)]
+    found = pd.concat([table, means.assign(family="mean")], ignore_index=True)[list(COLUMNS)]
+    return found.assign(differs="", note="")
 
 
 def _of_family(family: Family, at: dict, kind: tuple[str, str, str]) -> list[tuple]:

@@ -62,7 +62,7 @@ def render(study: Study, tables: Tables, provenance: dict[str, Any]) -> str:
         quality_finding=Markup(markdown(findings.quality(tables.quality))),
         sections=[Markup(section) for section in sections],
         runs_heading=runs,
-        runs=[(title, Markup(_html_table(_runs_table(study, tables, name)))) for name, title in charts.TITLES.items()],
+        runs=_runs(study, tables),
         provenance_heading=made,
         provenance=json.dumps(provenance, indent=1),
         made=provenance,
@@ -95,11 +95,24 @@ def _quality_table(study: Study, tables: Tables) -> pd.DataFrame:
     return table.drop(columns=empty).rename(columns=lambda name: name.replace("_", " "))
 
 
-def _runs_table(study: Study, tables: Tables, metric: str) -> pd.DataFrame:
-    """A metric of every run and scope, as a paper prints it: value ± SE."""
-    rows = tables.metrics.query("method == 'published' and metric == @metric")
+def _runs(study: Study, tables: Tables) -> list[tuple[str, Markup]]:
+    """The tables of every run with their titles, recommended estimators first."""
+    wanted = [(title, metric, "recommended") for metric, title in {**charts.TITLES, "icc": "ICC, share due to personas"}.items()]
+    published = {"susceptibility": "Susceptibility S", "robustness": "Robustness R", "within_sd": "Within-persona SD"}
+    wanted += [(f"{title}, published estimator", metric, "published") for metric, title in published.items()]
+    return [(title, Markup(_html_table(_runs_table(study, tables, metric, method)))) for title, metric, method in wanted]
+
+
+def _runs_table(study: Study, tables: Tables, metric: str, method: str) -> pd.DataFrame:
+    """A metric of every run and scope: value and interval A, or as the paper prints it, value ± SE."""
+    rows = tables.metrics.query("method == @method and metric == @metric")
+    limits = zip(rows["value"], rows["se"], rows["lo"], rows["hi"], strict=True)
+    if method == "published":
+        text = [f"{v:.2f}" + (f" ± {e:.2f}" if e == e else "") for v, e, *_ in limits]
+    else:
+        text = [f"{v:.2f}" + (f" [{lo:.2f}, {hi:.2f}]" if lo == lo else "") for v, _, lo, hi in limits]
     shown = rows.assign(
-        text=[f"{v:.2f}" + (f" ± {e:.2f}" if e == e else "") for v, e in zip(rows["value"], rows["se"], strict=True)],
+        text=text,
         run=[study.run(f, v).name for f, v in zip(rows["family"], rows["variant"], strict=True)],
         scope=[charts.short(scope) for scope in rows["scope"]],
     )

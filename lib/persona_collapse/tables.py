@@ -9,9 +9,12 @@ import numpy as np
 import pandas as pd
 
 from persona_collapse import metrics as estimators
-from persona_collapse import published, saturation, temperature
+from persona_collapse import published, recommending, saturation, temperature
+from persona_collapse.analysis import Analysis
 from persona_collapse.collecting import counts, offered
 from persona_collapse.contrasts import NORMAL_95, contrasts
+from persona_collapse.guard import Guard
+from persona_collapse.recommended import at_n
 from persona_collapse.replies import REASONS
 from persona_collapse.store import Store
 from persona_collapse.study import Run, Study
@@ -26,6 +29,7 @@ class Tables:
 
     metrics: pd.DataFrame
     contrasts: pd.DataFrame
+    companions: pd.DataFrame
     profiles: pd.DataFrame
     saturation: pd.DataFrame
     quality: pd.DataFrame
@@ -35,8 +39,11 @@ class Tables:
 
 def build(study: Study, store: Store) -> Tables:
     """Make every table of a study from the ratings in its store."""
-    metrics = pd.concat([run_metrics(study, store, run) for run in study.runs], ignore_index=True)
-    compared = contrasts(study, metrics)
+    analysis = Analysis(study, store)
+    quality = pd.concat([run_quality(study, store, run) for run in study.runs], ignore_index=True)
+    guard = Guard(study, store, quality)
+    metrics = pd.concat([run_metrics(study, store, run, analysis) for run in study.runs], ignore_index=True)
+    compared = _contrasts(study, metrics, analysis, guard)
     profiles = pd.concat([run_profiles(study, store, run) for run in study.runs], ignore_index=True)
     check = None
     if study.file.kind == "imported" and study.file.published:
@@ -44,9 +51,10 @@ def build(study: Study, store: Store) -> Tables:
     return Tables(
         metrics=metrics,
         contrasts=compared,
+        companions=recommending.companions(analysis, guard),
         profiles=profiles,
         saturation=_saturation(study, store, profiles),
-        quality=pd.concat([run_quality(study, store, run) for run in study.runs], ignore_index=True),
+        quality=quality,
         published_check=check,
         temperature=temperature.curves(study, store) if study.by_logprobs else None,
     )
@@ -77,25 +85,45 @@ def atomic_text(path: Path, text: str) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def run_metrics(study: Study, store: Store, run: Run) -> pd.DataFrame:
-    """Rows of metrics.csv for one run: S, R and within_sd overall and by foundation, with published SE and interval."""
-    instrument = study.instrument
-    ratings = counts(study, store, run, "persona")
-    weights = estimators.scope_matrix(instrument)
+def run_metrics(study: Study, store: Store, run: Run, analysis: Analysis | None = None) -> pd.DataFrame:
+    """Rows of metrics.csv for one run, overall and by foundation: the recommended method, then the published one."""
+    analysis = analysis or Analysis(study, store)
+    return pd.concat([recommending.levels(analysis, run), _published_levels(analysis, run)], ignore_index=True)
+
+
+def _published_levels(analysis: Analysis, run: Run) -> pd.DataFrame:
+    """S, R and within_sd by the published estimators, with published SE and interval."""
+    instrument = analysis.study.instrument
+    ratings = analysis.counts(run)
+    weights = analysis.scope
     level = estimators.published(ratings, instrument.categories, weights)
     se = published_se(ratings, instrument.categories, weights)
     used = ratings[estimators.answered(ratings)]
     per_item = estimators.moments(used, instrument.categories).n.sum(axis=0)
+    at = at_n(analysis.alone(run).loo[0])
     rows = []
     for metric in METRICS:
-        for column, scope in enumerate(estimators.scopes(instrument)):
+        for column, scope in enumerate(analysis.scopes):
             value, error = getattr(level, metric)[column], getattr(se, metric)[column]
             own = weights[:, column] > 0
             interval = value - NORMAL_95 * error, value + NORMAL_95 * error
             sizes = len(used), int(own.sum()), int(per_item[own].sum())
-            rows.append((run.family.key, run.variant.key, scope, metric, "published", value, error, *interval, *sizes))
-    columns = "family variant scope metric method value se lo hi personas items ratings".split()
-    return pd.DataFrame(rows, columns=columns)
+            again = np.nan, np.nan, "" if metric == "susceptibility" else at
+            rows.append((run.family.key, run.variant.key, scope, metric, "published", value, error, *interval, *sizes, *again))
+    return pd.DataFrame(rows, columns=list(recommending.LEVELS))
+
+
+def _contrasts(study: Study, metrics: pd.DataFrame, analysis: Analysis, guard: Guard) -> pd.DataFrame:
+    """contrasts.csv: recommended rows, then published ones, each with what its sides differ in."""
+    published_ones = contrasts(study, metrics[metrics["method"] == "published"])
+    runs = {(run.family.key, run.variant.key): run for run in study.runs}
+    differs = []
+    for row in published_ones.itertuples():
+        run = runs.get((row.family, row.variant))
+        control = None if run is None or not row.control else analysis.control(run)
+        differs.append("" if run is None else guard.differs(run, analysis.base(run), control))
+    published_ones["differs"] = differs
+    return pd.concat([recommending.contrasts(analysis, guard), published_ones], ignore_index=True)
 
 
 def run_profiles(study: Study, store: Store, run: Run) -> pd.DataFrame:
