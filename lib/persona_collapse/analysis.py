@@ -48,7 +48,7 @@ class Analysis:
 
     def __init__(self, study: Study, store: Store) -> None:
         self.study = study
-        self._store = store
+        self.store = store
         self.categories = study.instrument.categories
         self.scope = metrics.scope_matrix(study.instrument)
         self.scopes = metrics.scopes(study.instrument)
@@ -56,7 +56,7 @@ class Analysis:
 
     def counts(self, run: Run) -> np.ndarray:
         """Ratings of a run as personas (persona, item, category), or probabilities of a study asked by logprobs."""
-        return counts(self.study, self._store, run, "persona")
+        return counts(self.study, self.store, run, "persona")
 
     def base(self, run: Run) -> Run:
         """The base of a run's family."""

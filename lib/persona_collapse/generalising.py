@@ -84,8 +84,8 @@ def level_over_items(run: LeaveOneOut, own: np.ndarray, scope: np.ndarray) -> ja
     with np.errstate(invalid="ignore", divide="ignore"):
         slope = jackknife.slope(run.full)
         # From the logarithm to the metric's own scale.
-        spread = _between_items(own * (run.full / slope)[:, None], scope)
-        found, t = _widened(jackknife.estimate(jackknife.transformed(run)), spread, scope)
+        spread = between_items(own * (run.full / slope)[:, None], scope)
+        found, t = widened(jackknife.estimate(jackknife.transformed(run)), spread, scope)
         reach = t * found.se
         lo, hi = jackknife.back(found.centre - reach), jackknife.back(found.centre + reach)
     interval = jackknife.Interval(run.full, found.se * slope, lo, hi, found.carried, run.personas[found.row])
@@ -108,8 +108,8 @@ def change_over_items(
     """
     jackknife.same_personas(variant, base)
     with np.errstate(invalid="ignore", divide="ignore"):
-        spread = _between_items(own - of_base, scope)
-        found, t = _widened(jackknife.estimate(variant.logs - base.logs), spread, scope)
+        spread = between_items(own - of_base, scope)
+        found, t = widened(jackknife.estimate(variant.logs - base.logs), spread, scope)
         ratio, reach = variant.full / base.full, t * found.se
         lo, hi = 100 * np.expm1(found.centre - reach), 100 * np.expm1(found.centre + reach)
     interval = jackknife.Interval(100 * (ratio - 1), 100 * ratio * found.se, lo, hi, found.carried, base.personas[found.row])
@@ -164,7 +164,7 @@ def holm(p: np.ndarray) -> np.ndarray:
     return adjusted
 
 
-def _between_items(each: np.ndarray, scope: np.ndarray) -> np.ndarray:
+def between_items(each: np.ndarray, scope: np.ndarray) -> np.ndarray:
     """Variance (metric, scope) of a sum over items that are a sample within their foundations."""
     strata = scope[:, 1:].argmax(axis=1) if scope.shape[1] > 1 else np.zeros(len(scope), int)
     total = np.zeros((len(each), scope.shape[1]))
@@ -176,7 +176,7 @@ def _between_items(each: np.ndarray, scope: np.ndarray) -> np.ndarray:
     return total
 
 
-def _widened(found: jackknife.Estimate, spread: np.ndarray, scope: np.ndarray) -> tuple[jackknife.Estimate, np.ndarray]:
+def widened(found: jackknife.Estimate, spread: np.ndarray, scope: np.ndarray) -> tuple[jackknife.Estimate, np.ndarray]:
     """Estimate with the spread over items added, and its t quantiles by Satterthwaite's degrees of freedom."""
     personas = found.se**2
     inside = scope > 0

@@ -80,7 +80,7 @@ def level(run: LeaveOneOut) -> Interval:
     found = estimate(transformed(run))
     value = run.full
     return masked(
-        Interval(value, found.se * slope(value), *map(back, _limits(found)), found.carried, run.personas[found.row]), run
+        Interval(value, found.se * slope(value), *map(back, limits(found)), found.carried, run.personas[found.row]), run
     )
 
 
@@ -90,7 +90,7 @@ def change(variant: LeaveOneOut, base: LeaveOneOut) -> Interval:
     with np.errstate(invalid="ignore", divide="ignore"):
         found = estimate(variant.logs - base.logs)
         ratio = variant.full / base.full
-        lo, hi = (100 * np.expm1(limit) for limit in _limits(found))
+        lo, hi = (100 * np.expm1(limit) for limit in limits(found))
         interval = Interval(100 * (ratio - 1), 100 * ratio * found.se, lo, hi, found.carried, base.personas[found.row])
     return masked(interval, variant, base)
 
@@ -216,10 +216,11 @@ def _plain(z: np.ndarray, personas: np.ndarray) -> Interval:
     """Interval of a statistic that is printed on the scale it is averaged on."""
     found = estimate(z)
     se = np.where(np.isfinite(found.value), found.se, np.nan)
-    return Interval(found.value, se, *_limits(found), found.carried, personas[found.row])
+    return Interval(found.value, se, *limits(found), found.carried, personas[found.row])
 
 
-def _limits(found: Estimate) -> tuple[np.ndarray, np.ndarray]:
+def limits(found: Estimate) -> tuple[np.ndarray, np.ndarray]:
+    """Limits of an estimate on its own scale: centre -+ t SE."""
     reach = stdtrit(found.df, _HALF) * found.se
     return found.centre - reach, found.centre + reach
 
