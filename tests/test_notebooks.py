@@ -16,7 +16,9 @@ def load(path):
 
 
 def test_the_notebooks_are_the_ones_of_the_report():
-    assert [p.stem for p in PATHS] == ["00_tour", "01_elicit", "02_metrics", "03_compare_variants", "04_saturation"]
+    assert [p.stem for p in PATHS] == [
+        "00_tour", "01_elicit", "02_metrics", "03_compare_variants", "04_saturation", "05_validity",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda p: p.stem)

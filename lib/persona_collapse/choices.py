@@ -45,6 +45,8 @@ class Views:
         self._columns = self._without_items()
         weights = np.array([kept for _, _, kept in self._columns], dtype=float).T
         self._loo = self._left_out(self._counts, weights / np.maximum(weights.sum(axis=0), 1))
+        self._subsets = list(self._personas())
+        self._rarefied: dict[int, dict[Run, rarefaction.Rarefied]] = {}
 
     def recommended(self) -> Values:
         """All of them."""
@@ -55,7 +57,7 @@ class Views:
         for words, metric in INSTEAD[claim.metric]:
             yield Choice("estimator or measure", words, self.recommended(), metric)
         yield from self._repetitions(claim)
-        for group, words, values in self._personas():
+        for group, words, values in self._subsets:
             yield Choice(group, words, values, claim.metric)
         for column, (group, words, _) in enumerate(self._columns[1:], start=1):
             yield Choice(group, words, _reader(self._loo, column), claim.metric)
@@ -109,11 +111,10 @@ class Views:
         for n in dict.fromkeys([*(n for n in REPETITIONS if n < most), most]):
             if n < 2:
                 continue
-            found = {
-                run: getattr(rarefaction.rarefied(own, self._analysis.categories, self._scope[:, :1], n), metric)[:, 0]
-                for run, own in self._counts.items()
-            }
-            yield Choice("repetitions", f"published estimator at n = {n}", lambda run, _, found=found: found[run], metric)
+            if n not in self._rarefied:
+                about = self._analysis.categories, self._scope[:, :1], n
+                self._rarefied[n] = {run: rarefaction.rarefied(own, *about) for run, own in self._counts.items()}
+            yield Choice("repetitions", f"published estimator at n = {n}", _from_rarefied(self._rarefied[n]), metric)
 
     def _temperatures(self) -> Iterator[tuple[str, Values]]:
         study, common = self._analysis.study, self.together.common
@@ -148,6 +149,11 @@ def subsets(labels: list[tuple[str, str]]) -> Iterator[tuple[str, str, np.ndarra
         without = values != value
         if _FEWEST <= (~without).sum() <= _LARGEST * len(labels):
             yield "group of personas left out", f"without {name} {value}", without
+
+
+def _from_rarefied(found: dict[Run, rarefaction.Rarefied]) -> Values:
+    """Values of the published estimators at fewer repetitions."""
+    return lambda run, metric: getattr(found[run], metric)[:, 0]
 
 
 def _reader(found: dict[Run, LeaveOneOut], column: int) -> Values:

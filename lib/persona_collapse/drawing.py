@@ -164,8 +164,12 @@ def short(foundation: str) -> str:
 
 def switch() -> alt.Parameter:
     """Two buttons under a figure: recommended estimators with interval A, or the published ones."""
-    buttons = alt.binding_radio(options=["recommended", "published"], name="estimators: ")
-    return alt.param(name="estimators", value="recommended", bind=buttons)
+    return switch_between("estimators", ["recommended", "published"], "estimators: ")
+
+
+def switch_between(name: str, options: list[str], label: str) -> alt.Parameter:
+    """Buttons under a figure, of which the first is pressed."""
+    return alt.param(name=name, value=options[0], bind=alt.binding_radio(options=options, name=label))
 
 
 def chosen(frame: alt.Chart) -> alt.Chart:

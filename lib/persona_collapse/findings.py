@@ -188,15 +188,15 @@ def moved(row: object, unit: str = " %") -> str:
     value, lo, hi = (getattr(row, name) for name in ("value", "lo", "hi"))
     if np.isnan(lo):
         note = getattr(row, "note", "")
-        return f"{'rises' if value > 0 else 'falls'} by {_whole(abs(value))}{unit} (no interval{': ' + note if note else ''})"
+        return f"{'rises' if value > 0 else 'falls'} by {whole(abs(value))}{unit} (no interval{': ' + note if note else ''})"
     if lo > 0:
-        return f"rises by {_whole(value)}{unit} [{_whole(lo)}, {_whole(hi)}]"
+        return f"rises by {whole(value)}{unit} [{whole(lo)}, {whole(hi)}]"
     if hi < 0:
-        return f"falls by {_whole(-value)}{unit} [{_whole(-hi)}, {_whole(-lo)}]"
-    return f"cannot be told from no change ({_whole(value, '+')}{unit} [{_whole(lo)}, {_whole(hi)}])"
+        return f"falls by {whole(-value)}{unit} [{whole(-hi)}, {whole(-lo)}]"
+    return f"cannot be told from no change ({whole(value, '+')}{unit} [{whole(lo)}, {whole(hi)}])"
 
 
-def _whole(value: float, sign: str = "") -> str:
+def whole(value: float, sign: str = "") -> str:
     """A percentage as prose shows it: whole, but with a digit where it is small; never a negative zero."""
     text = f"{value:{sign}.0f}" if abs(value) >= 9.5 else f"{value:{sign}.1f}"
     return text.replace("-0.0", "0.0") if float(text) == 0 else text
@@ -227,9 +227,9 @@ def excess(contrasts: pd.DataFrame, study: Study, metric: str) -> str:
 def _excess(row: object) -> str:
     value, lo, hi = (getattr(row, name) for name in ("value", "lo", "hi"))
     if np.isnan(lo):
-        return f"{_whole(value, '+')} pp (no interval)"
+        return f"{whole(value, '+')} pp (no interval)"
     clear = "" if lo > 0 or hi < 0 else ", which cannot be told from none"
-    return f"{_whole(value, '+')} pp [{_whole(lo)}, {_whole(hi)}]{clear}"
+    return f"{whole(value, '+')} pp [{whole(lo)}, {whole(hi)}]{clear}"
 
 
 def remarks(found: Tables, study: Study) -> str:

@@ -97,6 +97,19 @@ def parts(counts: np.ndarray, own: Cells, categories: range, *, base: Cells | No
         )
 
 
+def distinct(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The different histograms among cells (..., category), and the place (...) of each cell's own among them."""
+    rows = counts.reshape(-1, counts.shape[-1])
+    radix = int(rows.max(initial=0)) + 1
+    if radix ** rows.shape[1] < 2**62:
+        # A histogram written as one number, its counts as digits: rows sort far more slowly than numbers.
+        code = rows.astype(np.int64) @ radix ** np.arange(rows.shape[1], dtype=np.int64)
+        _, first, place = np.unique(code, return_index=True, return_inverse=True)
+        return rows[first], place.reshape(counts.shape[:-1])
+    histograms, place = np.unique(rows, axis=0, return_inverse=True)
+    return histograms, place.reshape(counts.shape[:-1])
+
+
 def entropy(share: np.ndarray) -> np.ndarray:
     """Entropy in nats of shares that add up to one over the last axis."""
     # A product with ones: numpy adds up a short last axis far more slowly.

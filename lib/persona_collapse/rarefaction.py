@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import comb
 
-from persona_collapse.moments import cells, parts
+from persona_collapse.moments import cells, distinct, parts
 
 
 class Rarefied(NamedTuple):
@@ -64,10 +64,9 @@ def smallest_common(counts: Sequence[np.ndarray]) -> int:
 
 def expected_sd(counts: np.ndarray, categories: range, n: int) -> np.ndarray:
     """Mean sample SD (persona, item) over all ways to draw n of the ratings of each cell; all of them where it has fewer."""
-    shape = counts.shape[:-1]
-    histograms, place = np.unique(counts.reshape(-1, counts.shape[-1]), axis=0, return_inverse=True)
+    histograms, place = distinct(counts)
     points = tuple(categories)
-    return np.array([_expected_sd(tuple(map(int, one)), points, n) for one in histograms])[place.reshape(-1)].reshape(shape)
+    return np.array([_expected_sd(tuple(one), points, n) for one in histograms.tolist()])[place]
 
 
 def _means(values: np.ndarray) -> np.ndarray:

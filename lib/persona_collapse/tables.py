@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from persona_collapse import frontier, published, recommending, saturation, temperature, validity
 from persona_collapse import metrics as estimators
-from persona_collapse import published, recommending, saturation, temperature
 from persona_collapse.analysis import Analysis
 from persona_collapse.collecting import counts, offered
 from persona_collapse.contrasts import NORMAL_95, contrasts
@@ -30,10 +30,13 @@ class Tables:
     metrics: pd.DataFrame
     contrasts: pd.DataFrame
     companions: pd.DataFrame
+    validity: pd.DataFrame
+    foundation_claims: pd.DataFrame
     profiles: pd.DataFrame
     saturation: pd.DataFrame
     quality: pd.DataFrame
     published_check: pd.DataFrame | None
+    frontier: pd.DataFrame | None = None
     temperature: pd.DataFrame | None = None
 
 
@@ -52,10 +55,13 @@ def build(study: Study, store: Store) -> Tables:
         metrics=metrics,
         contrasts=compared,
         companions=recommending.companions(analysis, guard),
+        validity=validity.table(analysis, guard, compared),
+        foundation_claims=validity.foundation_claims(analysis, guard),
         profiles=profiles,
         saturation=_saturation(study, store, profiles),
         quality=quality,
         published_check=check,
+        frontier=frontier.table(study, metrics),
         temperature=temperature.curves(study, store) if study.by_logprobs else None,
     )
 
@@ -255,6 +261,33 @@ def _printed_toxic(study: Study, family: str) -> dict[str, dict[str, str]]:
     if study.file.kind != "imported" or not study.file.published:
         return {}
     return published.figures(study.file.published)["toxic"].get(family, {}).get("printed", {})
+
+
+def levels_table(metrics: pd.DataFrame) -> pd.DataFrame:
+    """S, R and ICC of one run by scope with interval A, and the published S and R with their standard errors beside them."""
+    found = {}
+    for metric, name, digits in (("susceptibility", "S", 3), ("robustness", "R", 2), ("icc", "ICC", 3)):
+        rows = metrics[(metrics["metric"] == metric) & (metrics["method"] == "recommended")].set_index("scope")
+        found[name] = [
+            f"{r.value:.{digits}f}" + (f" [{r.lo:.{digits}f}, {r.hi:.{digits}f}]" if np.isfinite(r.lo) else "")
+            for r in rows.itertuples()
+        ]
+    for metric, name, digits in (("susceptibility", "S", 3), ("robustness", "R", 2)):
+        rows = metrics[(metrics["metric"] == metric) & (metrics["method"] == "published")].set_index("scope")
+        at = f", {rows['note'].iloc[0]}" if rows["note"].iloc[0] else ""
+        found[f"published {name}{at}"] = [f"{r.value:.{digits}f} ± {r.se:.{digits}f}" for r in rows.itertuples()]
+    return pd.DataFrame(found, index=rows.index.rename(None))
+
+
+def companions_table(study: Study, metrics: pd.DataFrame) -> pd.DataFrame:
+    """What stands beside S and R on a bounded scale, one row a run, over all items."""
+    wanted = ("extremity", "icc", "relative_susceptibility", "relative_noise", "fidelity", "endpoint_mass", "information_share")
+    own = metrics[(metrics["scope"] == estimators.OVERALL) & metrics["metric"].isin(wanted)]
+    named = own.assign(run=[study.run(f, v).name for f, v in zip(own["family"], own["variant"], strict=True)])
+    wide = named.pivot_table(index="run", columns="metric", values="value", sort=False)[
+        [m for m in wanted if m in set(own["metric"])]
+    ]
+    return wide.rename(columns=lambda name: name.replace("_", " ").replace("icc", "ICC")).rename_axis(columns=None).round(3)
 
 
 def saturation_table(study: Study, table: pd.DataFrame) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from math import comb, lgamma
 import numpy as np
 
 from persona_collapse import metrics
+from persona_collapse.moments import distinct
 
 #: Draws of the persona bootstrap, as published.
 PERSONA_DRAWS = 2000
@@ -86,10 +87,10 @@ def _response_part(
     # An item on which nothing varies contributes nothing: 0/0 stands for 0 here.
     per_item = np.divide(variance, level, out=np.zeros(items), where=level > 0)
     # within_sd: histograms recur, so each distinct one is resampled once.
-    histograms, where = np.unique(used.reshape(-1, used.shape[-1]), axis=0, return_inverse=True)
+    histograms, place = distinct(used)
     points = tuple(float(category) for category in categories)
     sd_variance = np.array([_known_sd_variance(tuple(histogram), points) for histogram in histograms.tolist()])
-    per_cell = sd_variance[where.reshape(-1)].reshape(personas, items).sum(axis=0) / personas**2
+    per_cell = sd_variance[place].sum(axis=0) / personas**2
     return np.sqrt(per_item @ scope**2), np.sqrt(per_cell @ scope**2)
 
 

@@ -21,7 +21,7 @@ COLUMNS = (
 )  # fmt: skip
 #: Columns of foundation_claims.csv.
 FOUNDATIONS = ("family", "variant", "scope", "metric", "value", "lo", "hi", "p", "p_holm")
-RECOMMENDED = "recommended"
+RECOMMENDED, FAMILIES = "recommended", "families as a sample"
 #: Metrics of which claims about single foundations are made.
 _CLAIMED = ("susceptibility", "within_rms")
 
@@ -37,26 +37,33 @@ def table(analysis: Analysis, guard: Guard, contrasts: pd.DataFrame) -> pd.DataF
         contrasts.csv, for the intervals of the published method.
     """
     rows: list[tuple] = []
+    views: dict[tuple[Run, ...], Views] = {}
     for claim in claims.claims(analysis):
         usable = [runs for runs in claims.sides(analysis, claim) if not guard.refusal(*runs)]
         if usable:
-            rows += [_row(claim, *found) for found in _of_claim(analysis, claim, usable, contrasts)]
+            every = tuple(dict.fromkeys(run for runs in usable for run in runs))
+            if every not in views:
+                views[every] = Views(analysis, list(every))
+            rows += [_row(claim, *found) for found in _of_claim(analysis, claim, usable, views[every], contrasts)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def _row(claim: Claim, group: str, choice: str, family: str, found: Found) -> tuple:
     verdict = claims.verdict(claim, found)
-    about = claim.kind, claim.variant, claim.words, group, choice, family, claim.unit
+    # Families are compared by ratios, also where each excess is in points of its own base.
+    unit = "%" if choice == FAMILIES and claim.quantity == "excess_pp" else claim.unit
+    about = claim.kind, claim.variant, claim.words, group, choice, family, unit
     return *about, *found, verdict == claims.HOLDS, verdict
 
 
 Line = tuple[str, str, str, Found]
 
 
-def _of_claim(analysis: Analysis, claim: Claim, sides: list[tuple[Run, ...]], contrasts: pd.DataFrame) -> Iterator[Line]:
+def _of_claim(
+    analysis: Analysis, claim: Claim, sides: list[tuple[Run, ...]], views: Views, contrasts: pd.DataFrame
+) -> Iterator[Line]:
     """Group, choice, family and numbers of a claim under every choice."""
     alternates = [run for run in analysis.study.runs if run.variant.role == "alternate"]
-    views = Views(analysis, list(dict.fromkeys(run for runs in sides for run in runs)))
     own = views.recommended()
     yield from _everywhere(claim, claim.metric, sides, own, (RECOMMENDED, "recommended estimator"))
     yield from _published(claim, sides, contrasts)
@@ -68,7 +75,7 @@ def _of_claim(analysis: Analysis, claim: Claim, sides: list[tuple[Run, ...]], co
             kept = [runs for runs in sides if runs is not left]
             words = f"without {left[0].family.name}"
             yield "family left out", words, "mean", _mean(claim, claim.metric, kept, own)
-        yield "wider claim", "families as a sample", "mean", _families(claim, sides, own)
+        yield "wider claim", FAMILIES, "mean", _families(claim, sides, own)
     for family, found in _items(analysis, claim, sides, views):
         yield "wider claim", "items as a sample", family, found
 
