@@ -1,6 +1,7 @@
 # Every command of the project; `make` lists them.
 STUDY ?=
 DATA ?=
+TARGET ?= 5
 PORT ?= 8000
 OPTIONS ?=
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
@@ -8,7 +9,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 RUN = .venv/bin/python -m persona_collapse
 WITH = $(if $(STUDY),--study '$(STUDY)') $(if $(DATA),--data '$(DATA)')
 .DEFAULT_GOAL := help
-.PHONY: help report published test lab elicit estimate serve verify bench fit notebooks clean lint
+.PHONY: help report published test lab elicit estimate plan serve verify bench coverage fit notebooks clean lint
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -32,6 +33,9 @@ elicit: .venv/ready ## ask or read what a study's store lacks [STUDY=demo]
 estimate: .venv/ready ## requests, tokens, price and hours of a live study; sends nothing [STUDY=openai-example]
 	@$(RUN) estimate $(WITH)
 
+plan: .venv/ready ## personas and repetitions for a precision at the fewest requests, with price [STUDY=openai-example] [TARGET=5]
+	@$(RUN) plan $(WITH) --target '$(TARGET)'
+
 serve: .venv/ready ## the simulated endpoint on loopback, for any OpenAI client [PORT=8000] [OPTIONS='--latency 0.05']
 	@$(RUN) serve --port $(PORT) $(OPTIONS)
 
@@ -40,6 +44,10 @@ verify: .venv/ready ## execute a study's notebooks again; outputs must reproduce
 
 bench: .venv/ready ## what the README claims about speed, measured in one run [DATA=folder of the published ratings]
 	@.venv/bin/python benchmarks/analysis.py $(if $(DATA),--data '$(DATA)')
+	@.venv/bin/python benchmarks/recommended.py $(if $(DATA),--data '$(DATA)')
+
+coverage: .venv/ready ## how often the intervals hold what they promise, drawn from known populations [DATA=folder of the published ratings]
+	@.venv/bin/python benchmarks/coverage.py $(if $(DATA),--data '$(DATA)')
 
 fit: .venv/ready ## fit the simulated respondents to the published figures again
 	@$(RUN) fit

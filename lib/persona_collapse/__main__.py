@@ -56,6 +56,25 @@ def estimate(args: argparse.Namespace) -> None:
         _say(line)
 
 
+def plan(args: argparse.Namespace) -> None:
+    """Personas and repetitions that reach a standard error at the fewest requests, with the price; sends nothing."""
+    from persona_collapse import designing
+
+    study = load_study(args.study or "openai-example", files=False)
+    for line in designing.lines(study, _percent(args.target) / 100):
+        _say(line)
+
+
+def _percent(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < 100:
+        raise ValueError(f"target: {text!r}; expected a standard error in percent between 0 and 100, such as TARGET=5")
+    return found
+
+
 def verify(args: argparse.Namespace) -> None:
     """Execute a study's executed notebooks again from stored ratings; an output that differs is a failure."""
     study = load_study(args.study or "demo", files=False)
@@ -170,11 +189,13 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; a wrong input is one line on stderr and exit status 1."""
     parser = argparse.ArgumentParser(prog="persona_collapse", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for command in (report, published, elicit, estimate, verify, fit, lab, notebooks, clean):
+    for command in (report, published, elicit, estimate, plan, verify, fit, lab, notebooks, clean):
         sub = commands.add_parser(command.__name__, help=(command.__doc__ or "").splitlines()[0])
         sub.set_defaults(run=command)
         sub.add_argument("--study", default=None, help="a name in params/studies/ or a path to a YAML file")
         sub.add_argument("--data", default=None, help="the folder that an imported study's files are relative to")
+        if command is plan:
+            sub.add_argument("--target", default="5", help="standard error of a change, in percent")
         sub.add_argument("--only", default=None, help="one notebook, by name")
         sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
     _add_serve(commands)

@@ -71,11 +71,10 @@ def shown(rows: pd.DataFrame, study: Study) -> pd.DataFrame:
     if len(families) > 1:
         parts.insert(1, families.assign(Choice=[f"{names.get(f, f)} alone" for f in families["family"]]))
     found = pd.concat(parts, ignore_index=True)
-    stacked = {f.key: f.name for f in study.file.families}
-    missing = rows[(rows["group"] == "serving stack") & (rows["family"] != "mean")] if len(families) > 1 else rows[:0]
-    if len(missing):
-        words = [f"serving stack: {stacked.get(r.family, r.family)} alone" for r in missing.itertuples()]
-        found = pd.concat([found, missing.assign(Choice=words)], ignore_index=True)
+    served = rows[(rows["group"] == "serving stack") & (rows["family"] != "mean")] if len(families) > 1 else rows[:0]
+    if len(served):
+        words = [f"serving stack: {names.get(f, f)} alone" for f in served["family"]]
+        found = pd.concat([found, served.assign(Choice=words)], ignore_index=True)
     return found.drop_duplicates("Choice", ignore_index=True)
 
 
@@ -86,8 +85,10 @@ def choices_table(validity: pd.DataFrame, study: Study, kind: str) -> pd.DataFra
         found = shown(rows, study)
         number = [_number(row) for row in found.itertuples()]
         parts.append(pd.DataFrame({"claim": claim, "choice": found["Choice"], "value": number, "verdict": found["verdict"]}))
-    columns = ["claim", "choice", "value", "verdict"]
-    return pd.concat(parts, ignore_index=True).set_index(["claim", "choice"]) if parts else pd.DataFrame(columns=columns)
+    if not parts:
+        return pd.DataFrame(columns=["choice", "value", "verdict"])
+    table = pd.concat(parts, ignore_index=True)
+    return table.set_index(["claim", "choice"]) if len(parts) > 1 else table.drop(columns="claim").set_index("choice")
 
 
 def _choice(group: str, choice: str) -> str:
@@ -206,16 +207,15 @@ def sample_of_families(validity: pd.DataFrame) -> str:
         same = int((np.sign(families["value"]) == sign).sum())
         can = "can" if row["agrees"] else "cannot"
         lines.append(
-            f"- {number} families **{can}** carry “{safe(claim)}” as a claim about families: {_number(row)}; {same} of {number} "
-            "in that direction."
+            f"- {number} families **{can}** carry the average behind “{safe(claim)}” as a claim about families: {_number(row)}; "
+            f"{same} of {number} in that direction."
         )
     if not lines:
         return "One family, or none with a claim: nothing can be said about families in general."
     families = validity[(validity["group"] == "recommended") & (validity["family"] != "mean")]["family"].nunique()
-    least = (
-        "" if families > 5 else f" A sign test over {families} families cannot reach p < .05 whatever they show; 6 are needed."
-    )
-    return "\n".join(lines) + f"\n\nRatios as a sample of families: t with {max(families - 1, 1)} degrees of freedom.{least}"
+    how = f"Ratios of geometric means, beyond a control to the control; t with {max(families - 1, 1)} degrees of freedom."
+    least = f" A sign test over {families} families cannot reach p < .05 whatever they show; 6 are needed."
+    return "\n".join(lines) + f"\n\n{how}{least if families < 6 else ''}"
 
 
 def stacks(found: Tables, study: Study) -> str:
