@@ -80,6 +80,8 @@ class Guard:
 
     def differs(self, run: Run, base: Run, control: Run | None = None) -> str:
         """What the sides of a contrast differ in besides fine-tuning, in one line; empty if in nothing."""
+        if any((one.family.key, one.variant.key) not in self._rows.index for one in (run, base, control or base)):
+            return ""  # not asked yet
         own = self._rows.loc[(run.family.key, run.variant.key)]
         sides = [(base, "base")] if control is None else [(control, "control"), (base, "base")]
         said = []
