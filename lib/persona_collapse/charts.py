@@ -108,7 +108,7 @@ def _over(study: Study) -> str:
 def changes(contrasts: pd.DataFrame, study: Study, metric: str) -> Any:
     """Change of a metric against base in percent, family by family, and the mean over these families, with intervals.
 
-    A contrast whose sides differ in more than fine-tuning bears a mark.
+    A contrast whose sides differ in more than fine-tuning bears a mark. None for bases alone.
     """
     look = Look(study, base=False)
     data = look.labelled(both(contrasts.query("scope == @OVERALL and quantity == 'change_pct'"), metric))
@@ -117,6 +117,8 @@ def changes(contrasts: pd.DataFrame, study: Study, metric: str) -> Any:
     data["Model"] = data["Model"].replace("mean", "mean of families")
     data["mark"] = [DIFFERS if differs else "" for differs in data["differs"]]
     order = [*look.families, "mean of families"]
+    if data.empty:
+        return None
     pick = pick_of("pick_change", "Variant")
     frame = chosen(alt.Chart(data)).encode(
         y=alt.Y("Model:N", sort=order, title=None, axis=alt.Axis(ticks=False, labelPadding=8)),
@@ -150,13 +152,15 @@ _CHANGE = ("change", "from", "to")
 
 
 def foundation_changes(contrasts: pd.DataFrame, study: Study, metric: str) -> Any:
-    """Change of a metric against base by foundation, one panel a family."""
+    """Change of a metric against base by foundation, one panel a family; None for bases alone."""
     look = Look(study, base=False)
     rows = contrasts.query("scope != @OVERALL and quantity == 'change_pct' and family != 'mean'")
     data = look.labelled(both(rows, metric))[["Model", "Variant", "Estimators", "scope", "value", "from", "to"]]
     data = data.rename(columns={"scope": "Foundation", "value": "change"})
     data["Foundation"] = data["Foundation"].map(short)
     order = [short(f) for f in study.instrument.foundations]
+    if data.empty:
+        return None
     pick = pick_of("pick_foundation", "Variant")
     y = alt.Y("Foundation:N", sort=order, title=None, axis=alt.Axis(ticks=False))
     frame = chosen(alt.Chart(data)).encode(

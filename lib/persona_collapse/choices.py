@@ -14,6 +14,8 @@ from persona_collapse.study import Run
 
 #: Times that the personas are cut into halves, and the seed of the cuts.
 CUTS, _SEED = 3, 12850
+#: Fewest personas that are cut into halves.
+FEWEST_HALVED = 8
 #: Fewest personas of a group of the deck that is left out, and most of them.
 _FEWEST, _LARGEST = 5, 0.5
 #: Repetitions to which the published estimators are brought down.
@@ -137,7 +139,7 @@ def subsets(labels: list[tuple[str, str]]) -> Iterator[tuple[str, str, np.ndarra
     values = np.array([value for _, value in labels])
     name = labels[0][0] if labels else ""
     said = f", balanced over {name}" if name else ""
-    for cut in range(1, CUTS + 1):
+    for cut in range(1, 1 + (CUTS if len(labels) >= FEWEST_HALVED else 0)):
         order = rng.permutation(len(labels))
         # Sorted by group, in random order inside each: every other one is a half of every group.
         order = order[np.argsort(values[order], kind="stable")]

@@ -61,8 +61,8 @@ def shown(rows: pd.DataFrame, study: Study) -> pd.DataFrame:
     for group, own in mean.groupby("group", sort=False):
         if len(own) > _MANY:
             known = own[np.isfinite(own["value"])]
-            ends = [known.loc[known["value"].idxmin()], known.loc[known["value"].idxmax()]] if len(known) else []
-            extremes = pd.DataFrame(ends).drop_duplicates("choice")
+            ends = [known["value"].idxmin(), known["value"].idxmax()] if len(known) else []
+            extremes = own.loc[list(dict.fromkeys(ends))]
             words = [f"{c} ({w} of {len(own)})" for c, w in zip(extremes["choice"], ("lowest", "highest"), strict=False)]
             own = extremes.assign(choice=words)
         parts.append(own.assign(Choice=[_choice(group, choice) for choice in own["choice"]]))
@@ -131,6 +131,10 @@ def _survival(rows: pd.DataFrame) -> str:
     whole_kinds, holds, number = int(kinds.sum()), int(counted["agrees"].sum()), len(counted)
     how = "all" if holds == number else "most" if whole_kinds > len(kinds) / 2 else "only some" if holds else "none"
     first = _recommended(rows)
+    if first["verdict"] == UNKNOWN:
+        return (
+            f"**{claim[0].upper()}{claim[1:]}**: the recommended estimator has no value; {holds} of {number} other choices hold."
+        )
     return (
         f"**{claim[0].upper()}{claim[1:]}**: {_number(first)} ({first['verdict']}); survives **{how}**: "
         f"{whole_kinds} of {len(kinds)} kinds of choice without exception, {holds} of {number} choices."

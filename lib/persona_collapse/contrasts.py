@@ -70,7 +70,7 @@ def contrasts(study: Study, metrics: pd.DataFrame) -> pd.DataFrame:
         for family in study.file.families
         for row in _of_family(family, at, (scope, metric, method))
     ]
-    table = pd.DataFrame(rows, columns=list(COLUMNS[:12])).reindex(columns=list(COLUMNS))
+    table = as_numbers(pd.DataFrame(rows, columns=list(COLUMNS[:12])).reindex(columns=list(COLUMNS)))
     if table.empty:
         return table  # bases alone: there is nothing to compare
     alternate = {(f.key, v.key) for f in study.file.families for v in f.variants if v.role == "alternate"}
@@ -78,8 +78,15 @@ def contrasts(study: Study, metrics: pd.DataFrame) -> pd.DataFrame:
     means = kept.groupby(["variant", "control", "scope", "metric", "quantity", "method"], sort=False, as_index=False).agg(
         value=("value", lambda x: x.mean(skipna=False)), families=("value", "size")
     )
-    found = pd.concat([table, means.assign(family="mean")], ignore_index=True)[list(COLUMNS)]
+    found = as_numbers(pd.concat([table, means.assign(family="mean")], ignore_index=True)[list(COLUMNS)])
     return found.assign(differs="", note="")
+
+
+def as_numbers(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with its numbers as numbers, also where it has no rows."""
+    numbers = {"value", "se", "lo", "hi", "lo_repeat", "hi_repeat", "p", "p_holm"} & set(table)
+    counted = {"families": "Int64"} if "families" in table else {}
+    return table.astype(dict.fromkeys(numbers, float) | counted)
 
 
 def _of_family(family: Family, at: dict, kind: tuple[str, str, str]) -> list[tuple]:

@@ -116,6 +116,8 @@ def split(companions: pd.DataFrame, study: Study) -> Any:
     roles = {(f.key, v.key): "base" if v.role == "base" else "control" for f in study.file.families for v in f.variants}
     data = look.labelled(chosen.assign(Part=chosen["part"].map(_PARTS), Against=[roles[x] for x in _pairs(chosen)]))
     data = data[["Model", "Variant", "Against", "Part", "value", "lo", "hi"]].rename(columns={"lo": "from", "hi": "to"})
+    if data.empty:
+        return None
     pick = pick_of("pick_part", "Variant")
     y = alt.Y("Part:N", sort=list(_PARTS.values()), title=None, axis=alt.Axis(ticks=False))
     frame = alt.Chart(data).transform_filter("datum.Against === against").encode(
@@ -151,6 +153,8 @@ def fidelity(metrics: pd.DataFrame, study: Study) -> Any:
     look = Look(study, base=False)
     chosen = metrics[(metrics["metric"] == "fidelity") & (metrics["scope"] == OVERALL) & (metrics["value"] != 1)]
     data = look.labelled(chosen)[["Model", "Variant", "value", "lo", "hi"]].rename(columns={"lo": "from", "hi": "to"})
+    if data.empty:
+        return None
     pick = pick_of("pick_fidelity", "Variant")
     frame = alt.Chart(data).encode(
         y=alt.Y("Model:N", sort=look.families, title=None, axis=alt.Axis(ticks=False)),

@@ -88,7 +88,7 @@ def level_over_items(run: LeaveOneOut, own: np.ndarray, scope: np.ndarray) -> ja
         found, t = widened(jackknife.estimate(jackknife.transformed(run)), spread, scope)
         reach = t * found.se
         lo, hi = jackknife.back(found.centre - reach), jackknife.back(found.centre + reach)
-    interval = jackknife.Interval(run.full, found.se * slope, lo, hi, found.carried, run.personas[found.row])
+    interval = jackknife.Interval(run.full, found.se * slope, lo, hi, found.carried, jackknife.who(run.personas, found.row))
     return jackknife.masked(interval, run)
 
 
@@ -112,7 +112,9 @@ def change_over_items(
         found, t = widened(jackknife.estimate(variant.logs - base.logs), spread, scope)
         ratio, reach = variant.full / base.full, t * found.se
         lo, hi = 100 * np.expm1(found.centre - reach), 100 * np.expm1(found.centre + reach)
-    interval = jackknife.Interval(100 * (ratio - 1), 100 * ratio * found.se, lo, hi, found.carried, base.personas[found.row])
+    interval = jackknife.Interval(
+        100 * (ratio - 1), 100 * ratio * found.se, lo, hi, found.carried, jackknife.who(base.personas, found.row)
+    )
     return jackknife.masked(interval, variant, base)
 
 

@@ -80,7 +80,7 @@ def level(run: LeaveOneOut) -> Interval:
     found = estimate(transformed(run))
     value = run.full
     return masked(
-        Interval(value, found.se * slope(value), *map(back, limits(found)), found.carried, run.personas[found.row]), run
+        Interval(value, found.se * slope(value), *map(back, limits(found)), found.carried, who(run.personas, found.row)), run
     )
 
 
@@ -91,7 +91,7 @@ def change(variant: LeaveOneOut, base: LeaveOneOut) -> Interval:
         found = estimate(variant.logs - base.logs)
         ratio = variant.full / base.full
         lo, hi = (100 * np.expm1(limit) for limit in limits(found))
-        interval = Interval(100 * (ratio - 1), 100 * ratio * found.se, lo, hi, found.carried, base.personas[found.row])
+        interval = Interval(100 * (ratio - 1), 100 * ratio * found.se, lo, hi, found.carried, who(base.personas, found.row))
     return masked(interval, variant, base)
 
 
@@ -111,8 +111,8 @@ def difference(variant: LeaveOneOut, other: LeaveOneOut) -> Interval:
 
 def p_value(variant: LeaveOneOut, base: LeaveOneOut) -> np.ndarray:
     """Two-sided p value of no change (metric, scope): below .05 where the interval of `change` leaves out 0, NaN without one."""
-    found = estimate(variant.logs - base.logs)
     with np.errstate(invalid="ignore", divide="ignore"):
+        found = estimate(variant.logs - base.logs)
         p = 2 * stdtr(found.df, -np.abs(found.centre / found.se))
     return np.where(np.isnan(change(variant, base).lo), np.nan, p)
 
@@ -216,7 +216,12 @@ def _plain(z: np.ndarray, personas: np.ndarray) -> Interval:
     """Interval of a statistic that is printed on the scale it is averaged on."""
     found = estimate(z)
     se = np.where(np.isfinite(found.value), found.se, np.nan)
-    return Interval(found.value, se, *limits(found), found.carried, personas[found.row])
+    return Interval(found.value, se, *limits(found), found.carried, who(personas, found.row))
+
+
+def who(personas: np.ndarray, row: np.ndarray) -> np.ndarray:
+    """Which personas these rows of a run are; -1 for none."""
+    return np.where(row < 0, -1, personas[row]) if len(personas) else np.full(row.shape, -1)
 
 
 def limits(found: Estimate) -> tuple[np.ndarray, np.ndarray]:

@@ -136,7 +136,7 @@ def _variances(own: Cells, deviation: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 def _covariance(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Covariance over personas (ddof = 1) of two arrays of deviations, for all and without each (1 + persona, item)."""
-    personas = len(one)
+    personas = np.float64(len(one))  # so that a division by nothing is NaN
     product = one * other
     total = product.sum(axis=0)
     without = (total - product * (personas / (personas - 1))) / (personas - 2)

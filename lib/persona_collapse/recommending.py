@@ -8,6 +8,7 @@ import pandas as pd
 from persona_collapse import bounds, generalising, jackknife, pairing, rarefaction, recommended, repeat
 from persona_collapse.analysis import Analysis, Together, of_role
 from persona_collapse.contrasts import COLUMNS as CONTRASTS
+from persona_collapse.contrasts import as_numbers
 from persona_collapse.guard import Guard
 from persona_collapse.study import Run
 
@@ -86,7 +87,7 @@ def contrasts(analysis: Analysis, guard: Guard) -> pd.DataFrame:
     rows = [row for run in analysis.study.runs if run.variant.role != "base" for row in _of_run(analysis, guard, run)]
     for variant in of_role(analysis.study, "control", "harmful"):
         rows += _means(analysis, guard, variant)
-    return pd.DataFrame(rows, columns=list(CONTRASTS))
+    return as_numbers(pd.DataFrame(rows, columns=list(CONTRASTS)))
 
 
 def _of_run(analysis: Analysis, guard: Guard, run: Run) -> Iterator[tuple]:
@@ -238,4 +239,4 @@ def companions(analysis: Analysis, guard: Guard) -> pd.DataFrame:
                 for part, interval in found.items()
                 for column, scope in enumerate(analysis.scopes)
             ]
-    return pd.DataFrame(rows, columns=list(COMPANIONS))
+    return as_numbers(pd.DataFrame(rows, columns=list(COMPANIONS)))

@@ -274,6 +274,8 @@ def _saturation(study: Study, store: Store, profiles: pd.DataFrame) -> pd.DataFr
 def _distances(study: Study, run: Run, profiles: pd.DataFrame) -> dict[str, float]:
     """Distance of a run's self profile to the ceiling, to its base's and to its base's hostile characters' profile."""
     own = mean_profile(profiles, run.family.key, run.variant.key, "self")
+    if not len(own):
+        return {}  # not asked yet
     found = {"distance_to_ceiling": saturation.distance(own, np.full(len(own), study.instrument.scale[1]))}
     base = mean_profile(profiles, run.family.key, run.family.base.key, "self")
     if len(base):
@@ -356,12 +358,10 @@ def levels_table(metrics: pd.DataFrame) -> pd.DataFrame:
 
 def companions_table(study: Study, metrics: pd.DataFrame) -> pd.DataFrame:
     """What stands beside S and R on a bounded scale, one row a run, over all items."""
-    wanted = ("extremity", "icc", "relative_susceptibility", "relative_noise", "fidelity", "endpoint_mass", "information_share")
+    wanted = ["extremity", "icc", "relative_susceptibility", "relative_noise", "fidelity", "endpoint_mass", "information_share"]
     own = metrics[(metrics["scope"] == estimators.OVERALL) & metrics["metric"].isin(wanted)]
     named = own.assign(run=[study.run(f, v).name for f, v in zip(own["family"], own["variant"], strict=True)])
-    wide = named.pivot_table(index="run", columns="metric", values="value", sort=False)[
-        [m for m in wanted if m in set(own["metric"])]
-    ]
+    wide = named.pivot_table(index="run", columns="metric", values="value", sort=False).reindex(columns=wanted)
     return wide.rename(columns=lambda name: name.replace("_", " ").replace("icc", "ICC")).rename_axis(columns=None).round(3)
 
 

@@ -9,6 +9,7 @@ from persona_collapse import claims, generalising, jackknife
 from persona_collapse.analysis import Analysis
 from persona_collapse.choices import Views
 from persona_collapse.claims import Claim, Found, Values
+from persona_collapse.contrasts import as_numbers
 from persona_collapse.guard import Guard
 from persona_collapse.metrics import OVERALL
 from persona_collapse.recommended import METRICS
@@ -40,12 +41,15 @@ def table(analysis: Analysis, guard: Guard, contrasts: pd.DataFrame) -> pd.DataF
     views: dict[tuple[Run, ...], Views] = {}
     for claim in claims.claims(analysis):
         usable = [runs for runs in claims.sides(analysis, claim) if not guard.refusal(*runs)]
+        usable = [runs for runs in usable if len(analysis.together(*runs).common.personas)]
         if usable:
             every = tuple(dict.fromkeys(run for runs in usable for run in runs))
             if every not in views:
                 views[every] = Views(analysis, list(every))
+            if not len(views[every].together.common.personas):
+                continue  # each family has personas of its own, but none is common to all
             rows += [_row(claim, *found) for found in _of_claim(analysis, claim, usable, views[every], contrasts)]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return as_numbers(pd.DataFrame(rows, columns=list(COLUMNS))).astype({"agrees": bool})
 
 
 def _row(claim: Claim, group: str, choice: str, family: str, found: Found) -> tuple:
@@ -199,7 +203,7 @@ def foundation_claims(analysis: Analysis, guard: Guard) -> pd.DataFrame:
             for column, scope in list(enumerate(analysis.scopes))[1:]:
                 numbers = (field[at, column] for field in change[:1] + change[2:4])
                 rows.append((run.family.key, run.variant.key, scope, metric, *numbers, p[at, column], np.nan))
-    found = pd.DataFrame(rows, columns=list(FOUNDATIONS))
+    found = as_numbers(pd.DataFrame(rows, columns=list(FOUNDATIONS)))
     for metric in _CLAIMED:
         chosen = found["metric"] == metric
         found.loc[chosen, "p_holm"] = generalising.holm(found.loc[chosen, "p"].to_numpy(float))
