@@ -1,6 +1,6 @@
 """What a conclusion hangs on: every headline of a study under every defensible choice."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -37,19 +37,41 @@ def table(analysis: Analysis, guard: Guard, contrasts: pd.DataFrame) -> pd.DataF
     contrasts : DataFrame
         contrasts.csv, for the intervals of the published method.
     """
-    rows: list[tuple] = []
-    views: dict[tuple[Run, ...], Views] = {}
+    sides = {}
     for claim in claims.claims(analysis):
         usable = [runs for runs in claims.sides(analysis, claim) if not guard.refusal(*runs)]
-        usable = [runs for runs in usable if len(analysis.together(*runs).common.personas)]
-        if usable:
-            every = tuple(dict.fromkeys(run for runs in usable for run in runs))
-            if every not in views:
-                views[every] = Views(analysis, list(every))
-            if not len(views[every].together.common.personas):
-                continue  # each family has personas of its own, but none is common to all
-            rows += [_row(claim, *found) for found in _of_claim(analysis, claim, usable, views[every], contrasts)]
+        sides[claim] = [runs for runs in usable if len(analysis.together(*runs).common.personas)]
+    rows: list[tuple] = []
+    views = _Shared(analysis, _every(runs for found in sides.values() for runs in found))
+    for claim, usable in sides.items():
+        # Each family may have personas of its own, none of them common to all.
+        if usable and (own := views.of(_every(usable))) is not None:
+            rows += [_row(claim, *found) for found in _of_claim(analysis, claim, usable, own, contrasts)]
     return as_numbers(pd.DataFrame(rows, columns=list(COLUMNS))).astype({"agrees": bool})
+
+
+def _every(sides: Iterable[tuple[Run, ...]]) -> tuple[Run, ...]:
+    """All runs of these sides, each once."""
+    return tuple(dict.fromkeys(run for runs in sides for run in runs))
+
+
+class _Shared:
+    """Views of the runs of claims: those of all runs serve every claim that has the same personas and items."""
+
+    def __init__(self, analysis: Analysis, every: tuple[Run, ...]) -> None:
+        self._analysis, self._all = analysis, every
+        self._found: dict[tuple[Run, ...], Views] = {}
+
+    def of(self, runs: tuple[Run, ...]) -> Views | None:
+        """The views of these runs, or of more; None if no persona is common to them."""
+        own, widest = (self._analysis.together(*some).common for some in (runs, self._all))
+        if not len(own.personas):
+            return None
+        same = np.array_equal(own.personas, widest.personas) and np.array_equal(own.items, widest.items)
+        key = self._all if same else runs
+        if key not in self._found:
+            self._found[key] = Views(self._analysis, list(key))
+        return self._found[key]
 
 
 def _row(claim: Claim, group: str, choice: str, family: str, found: Found) -> tuple:
@@ -149,7 +171,10 @@ def _items(analysis: Analysis, claim: Claim, sides: Sequence[tuple[Run, ...]], v
     """Intervals for other personas and other items like these, for the mean over families and for each."""
     place, own, scope = METRICS.index(claim.metric), views.recommended(), views.together.common.scope
     each = {}
+    wanted = set(_every(sides))
     for run, side in zip(views.runs, views.together.sides, strict=True):
+        if run not in wanted:
+            continue
         found = generalising.contributions(side.loo, side.counts, analysis.categories, scope, exact=analysis.study.by_logprobs)
         each[run] = found[place, :, 0]
     spread, z = [], []
