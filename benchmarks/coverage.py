@@ -17,7 +17,7 @@ from persona_collapse.instrument import Instrument, load_instrument
 from persona_collapse.metrics import scope_matrix
 from persona_collapse.personas import load_personas
 from persona_collapse.simulation import cell_probabilities, known_figures, load_respondent
-from persona_collapse.study import load_study
+from persona_collapse.study import Study, load_study
 
 #: Personas and repetitions; no personas stands for the population's own, where only ratings are drawn.
 DESIGNS = ((100, 10), (100, 3), (50, 5), (25, 10), (None, 10), (None, 5), (None, 3))
@@ -25,10 +25,15 @@ DESIGNS = ((100, 10), (100, 3), (50, 5), (25, 10), (None, 10), (None, 5), (None,
 LIMITS = {"within_rms": (92, 97.5), "susceptibility": (90, 97.5), "susceptibility_pooled": (90, 97.5), "icc": (90, 97.5)}
 
 
-def counts_of_files(folder: Path, instrument: Instrument) -> dict[tuple[str, str], np.ndarray]:
+def counts_of_files(folder: Path) -> dict[tuple[str, str], np.ndarray]:
     """Counts (persona, item, category) of the published runs by family and variant, alternates left out."""
-    found = {}
-    for run in load_study("published", folder).runs:
+    return counts_of_study(load_study("published", folder), folder)
+
+
+def counts_of_study(study: Study, folder: Path) -> dict[tuple[str, str], np.ndarray]:
+    """Counts of every run of an imported study that is no alternate, straight from its files."""
+    instrument, found = study.instrument, {}
+    for run in study.runs:
         if run.variant.role != "alternate":
             table = pd.read_csv(folder / str(run.variant.persona), usecols=["persona_id", "question_id", "rating"])
             persona, question, rating = table[table["rating"] >= 0].to_numpy().T
@@ -80,7 +85,7 @@ def main() -> None:
     options = parser.parse_args()
     instrument = load_instrument("mfq30")
     if options.data:
-        populations = {"/".join(key): like(counts) for key, counts in counts_of_files(options.data, instrument).items()}
+        populations = {"/".join(key): like(counts) for key, counts in counts_of_files(options.data).items()}
     else:
         populations = simulated(instrument)
     kind = "the published ratings" if options.data else "the simulated respondents"

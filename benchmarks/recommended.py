@@ -116,7 +116,7 @@ def main() -> None:
     options = parser.parse_args()
     instrument = load_instrument("mfq30")
     scope, scale = metrics.scope_matrix(instrument), instrument.categories
-    counts = counts_of_files(options.data, instrument) if options.data else drawn(instrument)
+    counts = counts_of_files(options.data) if options.data else drawn(instrument)
     runs = interval_a(counts, scope, scale)
     print(f"{len(counts)} runs from counts, 15 metrics, six scopes; levels, changes, excess, splits, means over families")
     parts = {
