@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from building import counts_of, write_study
-from persona_collapse import findings
+from persona_collapse import comparing, findings
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_a_change_is_said_with_its_interval_family_by_family(study):
         ]),
         contrasts_of([("mean", "bad", "", "change_pct", 30.0, np.nan)], "published"),
     ])  # fmt: skip
-    ok, bad = findings.change(table, study, "susceptibility").splitlines()
+    ok, bad = comparing.change(table, study, "susceptibility").splitlines()
     assert bad == (
         "- **bad**: S rises by 28 % [16, 40] on average over these families (published estimator: +30 %); a rises by 50 % "
         "[40, 60]; b cannot be told from no change (+5.0 % [-5.0, 15])."
@@ -41,15 +41,15 @@ def test_a_change_is_said_with_its_interval_family_by_family(study):
 
 def test_a_change_without_interval_says_why():
     row = pd.Series({"value": 80.0, "lo": np.nan, "hi": np.nan, "note": "the base hardly varies"})
-    assert findings.moved(row) == "rises by 80 % (no interval: the base hardly varies)"
+    assert comparing.moved(row) == "rises by 80 % (no interval: the base hardly varies)"
 
 
 def test_excess_says_what_cannot_be_told_from_none(study):
     table = contrasts_of([("a", "bad", "ok", "excess_pp", 50.0, 10), ("b", "bad", "ok", "excess_pp", 5.0, 10)])
-    assert findings.excess(table, study, "susceptibility") == (
+    assert comparing.excess(table, study, "susceptibility") == (
         "Beyond the matched control, bad changes S by a +50 pp [40, 60]; b +5.0 pp [-5.0, 15], which cannot be told from none."
     )
-    assert "names a matched control" in findings.excess(table[:0], study, "susceptibility")
+    assert "names a matched control" in comparing.excess(table[:0], study, "susceptibility")
 
 
 def test_only_what_is_clear_moved_up_and_to_the_left(study):
@@ -58,7 +58,7 @@ def test_only_what_is_clear_moved_up_and_to_the_left(study):
         return rows.assign(metric=["susceptibility", "robustness"])
 
     table = pd.concat([both("a", 50, -50), both("b", 5, -50)])
-    assert findings.collapse(table, study) == (
+    assert comparing.collapse(table, study) == (
         "1 of 2 harmful variants moved up and to the left of their base beyond their intervals: S rises and R falls. The others: "
         "b bad: S cannot be told from no change and R falls."
     )

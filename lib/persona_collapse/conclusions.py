@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from persona_collapse.claims import CONTRARY, HOLDS, OPPOSITE, SAME, UNKNOWN
-from persona_collapse.findings import moved, safe, whole
+from persona_collapse.comparing import moved, whole
+from persona_collapse.findings import safe
 from persona_collapse.frontier import ALL, OTHERS
 from persona_collapse.metrics import OVERALL
 from persona_collapse.study import Study

@@ -37,6 +37,7 @@ TITLES = {
     "within_rms": "Within-persona noise",
 }
 INSIDE = {metric: title[0].lower() + title[1:] for metric, title in TITLES.items()}
+UNITS = {"susceptibility": "scale points", "robustness": "1 / scale points", "within_rms": "scale points"}
 #: What the published method calls a metric, where that is another estimator under another name.
 PUBLISHED = {"within_rms": "within_sd"}
 #: Marks a contrast whose sides differ in more than fine-tuning.
@@ -184,3 +185,8 @@ def both(table: pd.DataFrame, metric: str) -> pd.DataFrame:
         (table["method"] == "published") & (table["metric"] == twin)
     )
     return table[wanted].rename(columns={"method": "Estimators", "lo": "from", "hi": "to"})
+
+
+def over(study: Study) -> str:
+    """What the SD within a cell is taken over: repetitions, or the distribution that logprobs give."""
+    return "the answer's distribution" if study.by_logprobs else "repetitions"

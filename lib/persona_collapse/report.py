@@ -19,7 +19,7 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from persona_collapse import charts, conclusions, findings
+from persona_collapse import charts, comparing, conclusions, findings
 from persona_collapse.runner import STUDY_NOTEBOOKS
 from persona_collapse.study import Study
 from persona_collapse.tables import Tables
@@ -74,7 +74,7 @@ def render(study: Study, tables: Tables, provenance: dict[str, Any]) -> str:
 
 def _summary(study: Study, tables: Tables) -> str:
     """The page's first sentences, computed."""
-    parts = [f"### {title}\n\n{findings.change(tables.contrasts, study, metric)}" for metric, title in charts.TITLES.items()]
+    parts = [f"### {title}\n\n{comparing.change(tables.contrasts, study, metric)}" for metric, title in charts.TITLES.items()]
     parts.append("### Answers without a persona\n\n" + findings.saturated(tables.saturation, tables.profiles, study))
     parts.append("### What the conclusions hang on\n\n" + conclusions.overview(tables.validity, study))
     for finding in (conclusions.without_excess(tables, study), conclusions.stacks(tables, study)):
