@@ -1,6 +1,5 @@
 """The tables a study leaves, each made from counts and written whole."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from persona_collapse import metrics as estimators
 from persona_collapse import published, saturation, temperature
 from persona_collapse.collecting import counts, offered
 from persona_collapse.contrasts import NORMAL_95, contrasts
+from persona_collapse.paths import atomic_text
 from persona_collapse.replies import REASONS
 from persona_collapse.store import Store
 from persona_collapse.study import Run, Study
@@ -65,16 +65,6 @@ def write(study: Study, tables: Tables) -> list[Path]:
         atomic_text(path, table.to_csv(index=False, lineterminator="\n"))
         written.append(path)
     return written
-
-
-def atomic_text(path: Path, text: str) -> None:
-    """Write a text file so that it is there whole or not at all, even when killed or out of disk."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def run_metrics(study: Study, store: Store, run: Run) -> pd.DataFrame:
