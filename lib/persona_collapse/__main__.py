@@ -137,7 +137,7 @@ def clean(args: argparse.Namespace) -> None:
             shutil.rmtree(folder)
             continue
         for path in folder.iterdir():
-            if path.name.startswith("ratings.sqlite"):
+            if path.name.startswith("ratings.sqlite") or path.name == "batch":
                 continue
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         kept.append(shown(folder / "ratings.sqlite"))
@@ -149,6 +149,8 @@ def _bought(folder: Path) -> bool:
     import sqlite3
 
     store = folder / "ratings.sqlite"
+    if (folder / "batch").is_dir():
+        return True  # results may lie there, or be on their way
     if not store.is_file():
         return False
     try:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from persona_collapse import capability, elicitation, spending
+from persona_collapse.capability import Capability
 from persona_collapse.endpoint import Choice, Completion, ElicitationError, Failure, RefusedError, of_status, read, request_body
 from persona_collapse.paths import atomic_text
 from persona_collapse.store import Answer, Batch, Store, Traffic
@@ -66,21 +67,29 @@ def write(study: Study, run: Run, store: Store, *, most: int | None = None, stat
 
 
 def _lines(study: Study, run: Run, store: Store) -> Iterator[str]:
-    endpoint, protocol, model = study.file.endpoints[run.variant.endpoint or ""], study.file.protocol, run.variant.model or ""
-    known = capability.recall(store, endpoint, model)
+    known = _known(study, run, store)
     together = 1 if study.by_logprobs else min(known.choices or capability.MOST_CHOICES, capability.MOST_CHOICES)
     prompts = {(asked.condition, asked.persona, asked.item): asked for asked in elicitation.questions(study, run)}
     for condition in study.conditions(run):
         for cell in store.missing_cells(run.family.key, run.variant.key, condition):
             asked = prompts[condition, cell.persona, cell.item]
             for block in consecutive(cell.repetitions, together):
-                body = request_body(
-                    endpoint, model, protocol, asked.prompt, choices=len(block), limit=known.limit,
-                    alternatives=known.alternatives or capability.MOST_ALTERNATIVES,
-                )  # fmt: skip
+                body = _body(study, run, known, asked.prompt, len(block))
                 slot = f"{condition}/{'-' if cell.persona is None else cell.persona}/{cell.item}/{block[0]}"
                 name = f"{_protocol(study)}.q{cell.question}-{len(block)}-{asked.identity[:12]}/{slot}"
                 yield json.dumps({"custom_id": name, "method": "POST", "url": "/v1/chat/completions", "body": body}) + "\n"
+
+
+def _known(study: Study, run: Run, store: Store) -> Capability:
+    return capability.recall(store, study.file.endpoints[run.variant.endpoint or ""], run.variant.model or "")
+
+
+def _body(study: Study, run: Run, known: Capability, prompt: str, choices: int) -> dict[str, Any]:
+    endpoint = study.file.endpoints[run.variant.endpoint or ""]
+    return request_body(
+        endpoint, run.variant.model or "", study.file.protocol, prompt, choices=choices, limit=known.limit,
+        alternatives=known.alternatives or capability.MOST_ALTERNATIVES,
+    )  # fmt: skip
 
 
 def _protocol(study: Study) -> str:
@@ -178,7 +187,8 @@ def read_results(study: Study, run: Run, store: Store, lines: Iterable[str]) -> 
     prompts = {asked.identity: asked.prompt for asked in elicitation.questions(study, run)}
     longest = max(prompts.values(), key=len)
     found = Found()
-    for line in (_read_line(text, run.variant.model or "") for text in lines if text.strip()):
+    sent = _body(study, run, _known(study, run, store), "", 2)
+    for line in (_read_line(text, sent) for text in lines if text.strip()):
         found.refusal = found.refusal or line.refusal
         if line.slots is None:
             found.outcomes[line.reply.kind if isinstance(line.reply, Failure) else "foreign"] += 1
@@ -193,7 +203,8 @@ def read_results(study: Study, run: Run, store: Store, lines: Iterable[str]) -> 
     return found
 
 
-def _read_line(text: str, model: str) -> _Line:
+def _read_line(text: str, sent: dict[str, Any]) -> _Line:
+    """What a line says; `sent` is the body of such a request, by which a refusal is understood."""
     now = _as_time(None)
     try:
         line = json.loads(text)
@@ -208,13 +219,14 @@ def _read_line(text: str, model: str) -> _Line:
     headers = {"x-request-id": str(response["request_id"])} if response.get("request_id") else {}
     if status == 200:
         created = body.get("created") if isinstance(body, dict) else None
-        return _Line(slots, read(json.dumps(body).encode(), headers, {"model": model}, 0.0), _as_time(created))
+        return _Line(slots, read(json.dumps(body).encode(), headers, sent, 0.0), _as_time(created))
     error = _error(body) or _error(line) or {}
     if not isinstance(status, int):
         expired = error.get("code") == "batch_expired"
         return _Line(slots, Failure("expired" if expired else "unanswered", "the batch ended before it was answered"), now)
     try:
-        return _Line(slots, of_status(status, error, headers, {"model": model}, 0.0), now)
+        sent = {name: value for name, value in sent.items() if name != "n" or slots.count > 1}
+        return _Line(slots, of_status(status, error, headers, sent, 0.0), now)
     except ElicitationError as refusal:
         return _Line(slots, Failure("refused", str(refusal)), now, refusal)
 
@@ -290,8 +302,7 @@ def collect(study: Study, run: Run, store: Store, batch: Batch, lines: Iterable[
 
 def _learn(study: Study, run: Run, store: Store, found: Found) -> str | None:
     """Keep what results say of the model: choices that never come, or what was refused and can be asked in another way."""
-    endpoint, model = study.file.endpoints[run.variant.endpoint or ""], run.variant.model or ""
-    known = capability.recall(store, endpoint, model)
+    known = _known(study, run, store)
     refusal = found.refusal if isinstance(found.refusal, RefusedError) and not found.answered else None
     if found.brought < found.asked:
         known, line = replace(known, choices=max(1, found.brought)), f"a request brings {found.brought} of {found.asked} choices"
@@ -301,7 +312,7 @@ def _learn(study: Study, run: Run, store: Store, found: Found) -> str | None:
         known, line = replace(known, limit="max_completion_tokens"), "it wants max_completion_tokens"
     else:
         return None
-    capability.remember(store, endpoint, model, known)
+    capability.remember(store, study.file.endpoints[run.variant.endpoint or ""], run.variant.model or "", known)
     return line
 
 

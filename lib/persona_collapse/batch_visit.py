@@ -140,8 +140,8 @@ class BatchVisit:
                 for run, batch in list(self._open.values()):
                     self._try(run, batch)
                 refill()
-                self._show()
                 if self._open:
+                    self._show()
                     pause = min(_LATER, pause * 1.2) if before <= set(self._open) else _SOON
                     time.sleep(pause)
         except KeyboardInterrupt:
