@@ -15,7 +15,7 @@ import yaml
 
 from asking import call
 from persona_collapse import __main__ as commands
-from persona_collapse import batch_files, batch_visit, capability, serving_batches, spending, tables
+from persona_collapse import batch_files, batch_visit, capability, collecting, serving_batches, spending, tables
 from persona_collapse.collecting import collect, collect_by_batch
 from persona_collapse.endpoint import ElicitationError
 from persona_collapse.faults import Options
@@ -456,6 +456,7 @@ def test_what_no_batch_can_mend_is_found_by_the_first_request(tmp_path, options,
         study = study_of(tmp_path, server.base_url, variant(model=model))
         fails(study, words)
         assert server.stats()["requests"] <= 3 and server.stats()["batch_requests"] == 0
+    assert not any(KEY.encode() in path.read_bytes() for path in study.outputs.rglob("*") if path.is_file())
 
 
 def test_a_key_refused_and_no_batches_at_the_endpoint_are_said_and_leave_elicit_free(tmp_path, monkeypatch):
@@ -473,10 +474,37 @@ def test_a_key_refused_and_no_batches_at_the_endpoint_are_said_and_leave_elicit_
                 raise error(f"no {KEY}", response=response, body=None)
 
             monkeypatch.setattr(openai.resources.batches.Batches, "create", refuse)
-            fails(study, {404: "f.base.1: the endpoint has no batches (status 404); use `make elicit`, or `make batch BY_HAND=1`",
+            fails(study, {404: "f.base.1: the endpoint has no batches (status 404); use `make elicit`, or BY_HAND=1",
                           401: "f.base.1: the endpoint refused the key (status 401)"}[status])  # fmt: skip
         monkeypatch.setattr(openai.resources.batches.Batches, "create", create)
         assert collect(study) == SLOTS
+
+
+def test_a_page_of_html_in_place_of_the_batch_api_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(openai.resources.files.Files, "create", lambda self, **what: "<html>")
+    with running(Options(**QUICK)) as server:
+        fails(
+            study_of(tmp_path, server.base_url),
+            "f.base.1: the endpoint's answer is none of the Batch API (no id); check base_url",
+        )
+
+
+def test_a_second_process_on_the_same_study_is_refused(tmp_path):
+    with running(Options(**QUICK)) as server:
+        study = study_of(tmp_path, server.base_url)
+        study.outputs.mkdir(parents=True)
+        with collecting._alone(study, True):
+            fails(study, f"process {os.getpid()} is asking this study already")
+        assert server.stats()["requests"] == 0
+
+
+def test_answers_without_a_rating_are_left_to_elicit(tmp_path):
+    said = []
+    with running(Options(refusal=1.0, **QUICK)) as server:
+        study = study_of(tmp_path, server.base_url, protocol={"repetitions": 3, "personas": 2, "reask": 1})
+        assert collect_by_batch(study, say=said.append) == SLOTS
+        assert {reason for _, reason, _ in rows(study)} == {"refusal"} and server.stats()["answers_too_many"] == 0
+    assert said[-1] == "few: 270 answers without a rating are asked again by `make elicit`, as protocol.reask says"
 
 
 def interrupted(study, monkeypatch):
@@ -580,7 +608,7 @@ def test_files_by_hand_are_under_way_until_they_are_given_up(tmp_path):
     with running(Options(**QUICK)) as server:
         study = study_of(tmp_path, server.base_url)
         collect_by_batch(study, by_hand=True)
-        fails(study, "f.base.1.jsonl: waits for results by hand; go on with `make batch BY_HAND=1`, or give it up with")
+        fails(study, "f.base.1.jsonl: waits for results by hand; go on with BY_HAND=1, or give it up with CANCEL=1")
         with pytest.raises(
             ValueError, match=r"collect it with `make batch BY_HAND=1 STUDY=\S+few\.yaml`, or end it with CANCEL=1"
         ):

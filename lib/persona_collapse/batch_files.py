@@ -289,7 +289,7 @@ def collect(study: Study, run: Run, store: Store, batch: Batch, lines: Iterable[
     if found.outcomes["of another protocol"] and not found.answers:
         raise ElicitationError(
             f"{batch.name}: its results are for another method or scale than the study's; collect them with the study file as "
-            "it was, or give them up with `make batch CANCEL=1`"
+            "it was, or give them up with CANCEL=1"
         )
     store.add(found.answers, traffic=found.traffic.values(), batch=(batch.name, status))
     learned = _learn(study, run, store, found)

@@ -75,7 +75,7 @@ class BatchVisit:
             if batch.status == "by hand":
                 raise ValueError(
                     f"{shown(batch_files.path_of(self._study, batch))}: waits for results by hand; go on with "
-                    "`make batch BY_HAND=1`, or give it up with `make batch CANCEL=1`"
+                    "BY_HAND=1, or give it up with CANCEL=1"
                 )
 
     def cancel(self) -> int:
@@ -146,6 +146,8 @@ class BatchVisit:
                     time.sleep(pause)
         except KeyboardInterrupt:
             going_on = sum(batch.status != "written" for _, batch in self._open.values())
+            if not going_on:
+                raise
             what = "a batch goes" if going_on == 1 else f"{going_on} batches go"
             raise KeyboardInterrupt(f"{what} on at the endpoint, and the same command collects what comes of it") from None
 
@@ -168,7 +170,7 @@ class BatchVisit:
             batch = self._submit(client, run, batch)
         if batch.batch is None:
             return
-        state = client.batches.retrieve(batch.batch)
+        state = _checked(client.batches.retrieve(batch.batch), batch, "status")
         if state.status != self._states.get(batch.name, state).status and self._bar.disable:
             self._say(f"{batch.name}: {state.status}")
         self._states[batch.name] = state
@@ -222,7 +224,8 @@ class BatchVisit:
             return batch
         if batch.input_file is None:
             with path.open("rb") as file:
-                batch = self._remember(run, batch._replace(input_file=client.files.create(file=file, purpose="batch").id))
+                sent = _checked(client.files.create(file=file, purpose="batch"), batch, "id")
+            batch = self._remember(run, batch._replace(input_file=sent.id))
         batch = self._remember(run, batch._replace(status="submitting"))
         # The SDK would send it again where only the answer was lost: it is looked for instead.
         try:
@@ -234,7 +237,7 @@ class BatchVisit:
             if error.status_code < 500:
                 self._remember(run, batch._replace(status="written"))  # it surely was not made
             raise
-        batch = self._remember(run, batch._replace(batch=made.id, status="submitted"))
+        batch = self._remember(run, batch._replace(batch=_checked(made, batch, "id").id, status="submitted"))
         self._say(f"{batch.name}: {batch.requests:,} requests submitted as {made.id}")
         return batch
 
@@ -289,6 +292,15 @@ def _missing(study: Study, run: Run, store: Store) -> Iterator[Any]:
         yield from store.missing_cells(run.family.key, run.variant.key, condition)
 
 
+def _checked(found: Any, batch: Batch, name: str) -> Any:
+    """What an endpoint answered, which the SDK passes on even if it is a page of HTML."""
+    if not isinstance(getattr(found, name, None), str):
+        raise ElicitationError(
+            f"{batch.name}: the endpoint's answer is none of the Batch API (no {name}); check base_url, or use `make elicit`"
+        )
+    return found
+
+
 def _results(client: "OpenAI", state: Any) -> Iterator[str]:
     """Lines of the output file and of the error file, whichever there are."""
     for file in filter(None, (state.output_file_id, state.error_file_id)):
@@ -311,13 +323,13 @@ def _explained(error: "OpenAIError", batch: Batch) -> ElicitationError:
     if status in (401, 403):
         told = f"the endpoint refused the key (status {status}); check the variable named by api_key_env and its rights"
     elif status == 404 and batch.batch:
-        told = f"the endpoint knows no {batch.batch} any more (status 404); give it up with `make batch CANCEL=1`"
+        told = f"the endpoint knows no {batch.batch} any more (status 404); give it up with CANCEL=1"
     elif status in (404, 405, 501):
-        told = f"the endpoint has no batches (status {status}); use `make elicit`, or `make batch BY_HAND=1`"
+        told = f"the endpoint has no batches (status {status}); use `make elicit`, or BY_HAND=1"
     elif status == 402 or code == "insufficient_quota":
         told = "the account's quota is used up; top it up and run the same command again"
     elif status in (400, 413, 422):
-        told = f"the endpoint refused the file or the batch (status {status}); use `make elicit`, or `make batch BY_HAND=1`"
+        told = f"the endpoint refused the file or the batch (status {status}); use `make elicit`, or BY_HAND=1"
     else:
         told = f"the endpoint did not answer ({f'status {status}' if status else type(error).__name__})"
         told += "; run the same command again, nothing is lost"

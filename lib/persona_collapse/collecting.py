@@ -78,7 +78,10 @@ def collect_by_batch(
             todo = [run for run in study.runs if run not in [run for run, _ in under_way]]
             # What the endpoint takes is learned as always: the wrong key or model is found before anything is submitted.
             probed = progress.ask(study, todo, store, bar, say, only_probe=True) if total and todo else 0
-            return probed + visit.run()
+            came = probed + visit.run()
+            if again := sum(elicitation.plan(study, run, store) for run in study.runs):
+                say(f"{study.name}: {again:,} answers without a rating are asked again by `make elicit`, as protocol.reask says")
+            return came
 
 
 def _refuse_twice(study: Study, store: Store, runs: Sequence[Run]) -> None:
