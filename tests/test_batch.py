@@ -15,8 +15,9 @@ import yaml
 
 from asking import call
 from persona_collapse import __main__ as commands
-from persona_collapse import batch_files, batch_visit, capability, collecting, serving_batches, spending, tables
+from persona_collapse import batch_files, batch_visit, capability, collecting, serving_batches, serving_endpoint, spending, tables
 from persona_collapse.collecting import collect, collect_by_batch
+from persona_collapse.completions import ApiError
 from persona_collapse.endpoint import ElicitationError
 from persona_collapse.faults import Options
 from persona_collapse.serving import running
@@ -201,18 +202,22 @@ def test_a_death_between_any_two_steps_submits_nothing_twice(tmp_path, monkeypat
 
 
 def test_a_lost_answer_to_the_submission_submits_nothing_twice(tmp_path, monkeypatch):
-    """The endpoint makes the batch, the connection drops before it can say so: the batch is found, not made again."""
-    create = openai.resources.batches.Batches.create
+    """The endpoint makes the batch and then answers 503: the batch is found, not made again."""
+    create, calls = serving_endpoint.Endpoint._create_batch, []
 
-    def cut_off(self, **what):
-        create(self, **what)
-        raise openai.APIConnectionError(request=None)
+    async def cut_off(self, request):
+        made = await create(self, request)
+        calls.append(made["id"])
+        if len(calls) == 1:
+            raise ApiError(503, "overloaded")
+        return made
 
+    monkeypatch.setattr(serving_endpoint.Endpoint, "_create_batch", cut_off)
     with running(Options(**QUICK)) as server:
-        study = study_of(tmp_path, server.base_url)
-        monkeypatch.setattr(openai.resources.batches.Batches, "create", cut_off)
-        assert collect_by_batch(study) == SLOTS
-        assert len(at_endpoint(server)) == 1
+        study, said = study_of(tmp_path, server.base_url), []
+        assert collect_by_batch(study, say=said.append) == SLOTS
+        assert len(at_endpoint(server)) == len(calls) == 1
+    assert "f.base.1: was submitted before, as batch_000001" in said
 
 
 ZYGOTE = """
@@ -397,6 +402,8 @@ def test_lines_that_are_not_ours_are_counted_and_do_no_harm(tmp_path):
     collect_by_batch(study, by_hand=True)
     requests = [json.loads(line) for line in batch_files.path_of(study, batches(study)[0]).read_text().splitlines()]
     results = [result_of(request, "4") for request in requests[:10]]
+    results[0]["response"]["body"]["choices"].append({"index": 3, "message": {"content": "1"}})  # one more than asked
+    results[1]["response"]["body"]["created"] = 0  # a server without a clock
     foreign = [
         {"custom_id": "request-1"},
         result_of(requests[0] | {"custom_id": requests[0]["custom_id"].replace(".q1-", ".q2-")}, "5"),
@@ -405,7 +412,11 @@ def test_lines_that_are_not_ours_are_counted_and_do_no_harm(tmp_path):
     batch_files.path_of(study, batches(study)[0]).with_suffix(".out.jsonl").write_text("\n" + text, encoding="utf-8")
     assert collect_by_batch(study, by_hand=True, say=said.append) == 30
     assert said[0] == "f.base.1: 10 of 90 requests answered, 30 slots (foreign 2, unreadable 1)"
-    assert {row[0] for row in rows(study)} == {4} and [batch.requests for batch in batches(study)] == [90, 80]
+    assert (
+        len({row[0][:4] for row in rows(study, "time")}) == 1
+        and {row[0] for row in rows(study)} == {4}
+        and [batch.requests for batch in batches(study)] == [90, 80]
+    )
 
 
 def result_of(request, text, status=200, **error):
@@ -628,6 +639,19 @@ def test_a_refused_n_is_learned_from_results_by_hand(tmp_path):
     assert collect_by_batch(study, by_hand=True, say=said.append) == 0
     assert said[0].endswith("it takes no n: repetitions are asked one by one")
     assert [batch.requests for batch in batches(study)] == [CELLS, SLOTS]
+
+
+def test_a_filtered_prompt_says_nothing_of_how_many_choices_come(tmp_path):
+    study = study_of(tmp_path, "http://127.0.0.1:9/v1")
+    collect_by_batch(study, by_hand=True)
+    path = batch_files.path_of(study, batches(study)[0])
+    error = {"message": "The response was filtered", "code": "content_filter"}
+    line = result_of(json.loads(path.read_text().splitlines()[0]), "", 400, error=error)
+    path.with_suffix(".out.jsonl").write_text(json.dumps(line) + "\n")
+    assert collect_by_batch(study, by_hand=True) == 1
+    assert {row[1] for row in rows(study)} == {"filtered"}
+    # 89 cells of three repetitions, and the two left of the filtered one: still a request each.
+    assert [batch.requests for batch in batches(study)] == [CELLS, CELLS]
 
 
 def test_files_of_an_earlier_design_are_written_anew(tmp_path):
