@@ -8,7 +8,7 @@ from loopback import answer, serve
 from persona_collapse import capability
 from persona_collapse.collecting import collect
 from persona_collapse.estimating import anything_missing, estimate, lines
-from persona_collapse.store import open_store
+from persona_collapse.store import Store, open_store
 from persona_collapse.study import load_study
 from test_elicitation import live_study
 
@@ -103,3 +103,14 @@ def test_an_estimate_makes_no_outputs(tmp_path, outputs):
 def test_a_study_that_costs_nothing_is_told():
     with pytest.raises(ValueError, match=r"demo\.yaml: a study of kind simulated costs nothing; estimate is for kind live"):
         estimate(load_study("demo"))
+
+
+def test_a_store_that_a_kill_left_empty_is_no_store(tmp_path):
+    study = live_study(tmp_path, "http://127.0.0.1:9/v1")
+    study.outputs.mkdir(parents=True)
+    study.store_path.touch()
+    assert requests_of(study)["one by one"] == 90
+    with pytest.raises(FileNotFoundError, match="no ratings yet; run `make elicit STUDY=live` first"):
+        Store(study.store_path, write=False)
+    with open_store(study.store_path, write=True) as store:
+        assert store.answered("f", "base") == {}

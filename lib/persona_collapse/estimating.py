@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import NamedTuple
 
 import pandas as pd
 
 from persona_collapse import capability, elicitation, spending
-from persona_collapse.store import Store, open_store
+from persona_collapse.store import Store
 from persona_collapse.study import Run, Study
 
 #: Seconds that an answer takes, for the hours; published endpoints gave 0.6 to 1.1.
@@ -42,10 +42,22 @@ def estimate(study: Study) -> pd.DataFrame:
     if study.file.kind != "live":
         raise ValueError(f"{study.path.name}: a study of kind {study.file.kind} costs nothing; estimate is for kind live")
     rows = []
-    with open_store(study.store_path) if study.store_path.is_file() else nullcontext() as store:
+    with _open(study) as store:
         for run in study.runs:
             rows += [(run.key, *row) for row in _ways(study, run, store)]
     return pd.DataFrame(rows, columns=["run", "way", "requests", "input_tokens", "output_tokens", "dollars", "hours", "own"])
+
+
+@contextmanager
+def _open(study: Study) -> Iterator[Store | None]:
+    """The study's store, None where nothing was asked yet; an estimate leaves nothing behind."""
+    try:
+        store = Store(study.store_path, write=False)
+    except FileNotFoundError:
+        yield None
+        return
+    with closing(store):
+        yield store
 
 
 def _ways(study: Study, run: Run, store: Store | None) -> Iterator[tuple]:

@@ -164,10 +164,13 @@ class Store:
             self._db.execute("PRAGMA synchronous = FULL")
             if write:
                 self._make()
+            elif self._db.execute("SELECT 1 FROM sqlite_master").fetchone() is None:
+                # A kill while it was made leaves an empty file.
+                raise FileNotFoundError(f"{shown(path)}: no ratings yet; run `make elicit STUDY={path.parent.name}` first")
             self._db.execute(f"PRAGMA query_only = {not write}")
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, FileNotFoundError) as error:
             self._db.close()
-            raise _named(path, error) from None
+            raise (_named(path, error) if isinstance(error, sqlite3.DatabaseError) else error) from None
 
     def _make(self) -> None:
         """Make the tables of a new file, or those that a file of an earlier version lacks."""
@@ -481,14 +484,14 @@ class Store:
             )
         )
         valid = reasons.pop(None, 0)
-        first, last, models = self._db.execute(
-            "SELECT min(time), max(time), group_concat(DISTINCT served_model) FROM ratings "
+        first, last, models, providers = self._db.execute(
+            "SELECT min(time), max(time), group_concat(DISTINCT served_model), group_concat(DISTINCT provider) FROM ratings "
             "WHERE family = ? AND variant = ? AND condition = ?",
             where,
         ).fetchone()
         return {
             "cells": per_cell[0], "asked": per_cell[1], "recorded": valid + sum(reasons.values()),
-            "valid": valid, "reasons": reasons, "first": first, "last": last, "models": models,
+            "valid": valid, "reasons": reasons, "first": first, "last": last, "models": models, "providers": providers,
         }  # fmt: skip
 
     def replies(self, family: str, variant: str, limit: int) -> "pd.DataFrame":
@@ -516,6 +519,10 @@ class Store:
                 "JOIN runs ON run = id GROUP BY 1, 2"
             )
         }
+
+    def has_fingerprint(self, fingerprint: str) -> bool:
+        """Whether any slot was answered under this fingerprint."""
+        return self._db.execute("SELECT 1 FROM slots WHERE fingerprint = ? LIMIT 1", (fingerprint,)).fetchone() is not None
 
     def traffic(self, family: str, variant: str, condition: str) -> dict[str, int]:
         """How many requests of a run in one condition came to what."""

@@ -7,7 +7,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -57,9 +56,7 @@ class Visit:
         self._clients: dict[str, Any] = {}
         self._unwritten = Batch([], [], [], [])
         self._traffic: Counter[tuple[str, str, str, str, str]] = Counter()
-        self._dirty = asyncio.Event()
-        self._writing = asyncio.Lock()
-        self._over = False
+        self._write_due = False
         self._given_up: Counter[str] = Counter()
         self._wrong: Counter[str] = Counter()
         self._open: dict[int, Sent] = {}
@@ -96,8 +93,6 @@ class Visit:
         """
         self._loop = asyncio.get_running_loop()
         self._journal = Journal(self.study.outputs / ".under-way")
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="store")
-        writing = asyncio.create_task(self._write_on(), name="writing")
         try:
             await self._record_lost()
             if error := spending.used_up(self.study, self.spent):
@@ -109,15 +104,11 @@ class Visit:
             for times in range(1, self.study.file.protocol.reask + 1):
                 await self._ask(functools.partial(self._unrated, times=times), again=True)
         finally:
-            self._over = True
-            self._dirty.set()
-            await writing
             orderly = self.error is None or isinstance(self.error, ElicitationError)
             if orderly:
                 for sent in self._open.values():  # dropped on the way out, and perhaps paid for
                     self._add_traffic(*sent[:3], "lost", *sent[3:])
-                await self._written()
-            self._writer.shutdown()
+                self._write_now()
             for client in self._clients.values():
                 await client.close()
             self._journal.close(keep=not orderly)
@@ -128,16 +119,13 @@ class Visit:
         """What a killed visit had under way may have been paid for: it is counted, said, and asked again."""
         if lost := self._journal.lost:
             rows = [Traffic(s.family, s.variant, s.condition, "lost", 1, s.input_tokens, s.output_tokens) for s in lost]
-            await self._in_writer(functools.partial(self.store.add, [], traffic=rows))
-            self.spent = await self._in_writer(functools.partial(spending.spent_usd, self.study, self.store))
+            self.store.add([], traffic=rows)
+            self.spent = spending.spent_usd(self.study, self.store)
             self.say(
                 f"{self.study.name}: the last visit was killed with {len(lost)} requests under way; "
                 "they may have been paid for, and are asked again"
             )
         self._journal.forget()
-
-    async def _in_writer(self, call: Callable[[], Any]) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._writer, call)
 
     # --- what is asked -----------------------------------------------------------------------------------------------
 
@@ -150,7 +138,7 @@ class Visit:
     async def _ask(self, cells: Callable[[Run, str], list[MissingCell]], *, again: bool) -> None:
         """Ask whatever `cells` gives, every endpoint at its own pace, base and variants of a family side by side."""
         names = dict.fromkeys(run.variant.endpoint or "" for run in self.runs)
-        wanted = {(run, c): await self._in_writer(functools.partial(cells, run, c)) for run, c in self._pairs()}
+        wanted = {(run, c): cells(run, c) for run, c in self._pairs()}
         if self._stopping.is_set():
             return
         self.askers = [
@@ -161,7 +149,7 @@ class Visit:
             for name in names
         ]  # fmt: skip
         await asyncio.gather(*(asker.run() for asker in self.askers))
-        await self._written()
+        self._write_now()
 
     def _pairs(self) -> list[tuple[Run, str]]:
         return [(run, condition) for run in self.runs for condition in self.study.conditions(run)]
@@ -194,9 +182,9 @@ class Visit:
             own = self.study.file.endpoints[name]
             if (name, model) in self._capabilities:
                 continue
-            known = await self._in_writer(functools.partial(capability.recall, self.store, own, model))
+            known = capability.recall(self.store, own, model)
             self._capabilities[name, model] = known
-            first = await self._in_writer(functools.partial(self._first_request, name, model))
+            first = self._first_request(name, model)
             if first is None or capability.complete(known, protocol) or self._stopping.is_set():
                 continue
             known = replace(known, **await capability.listed(self._client(name), model))
@@ -205,8 +193,8 @@ class Visit:
             ask = functools.partial(self._first, first)
             known = await capability.probe(known, model, protocol, len(first.repetitions), ask)
             self._capabilities[name, model] = known
-            await self._written()
-            await self._in_writer(functools.partial(capability.remember, self.store, own, model, known))
+            self._write_now()
+            capability.remember(self.store, own, model, known)
 
     def _first_request(self, name: str, model: str) -> Request | None:
         """The first missing cell of a model with the most repetitions to ask; None if nothing is missing."""
@@ -316,7 +304,7 @@ class Visit:
         ]  # fmt: skip
         (self._unwritten.again if request.again else self._unwritten.answers).extend(answers)
         self._unwritten.settled.append((asker, request.number, len(answers)))
-        self._dirty.set()
+        self._write_soon()
 
     def _failed(self, request: Request, found: Failure) -> None:
         """Count an attempt without an answer; it is over."""
@@ -342,32 +330,35 @@ class Visit:
 
     # --- to the store ------------------------------------------------------------------------------------------------
 
-    async def _write_on(self) -> None:
-        """Write whatever there is, one transaction after another: each waits for the disk, and takes what came meanwhile."""
-        while not self._over:
-            await self._dirty.wait()
-            self._dirty.clear()
-            try:
-                await self._written()
-            except Exception as error:  # whatever it is, nothing more can be kept, so nothing more is asked
-                self._fail(error)
-                return
+    def _write_soon(self) -> None:
+        """Write after what has arrived at the same time has been read: answers of one moment share a transaction."""
+        if not self._write_due:
+            self._write_due = True
+            asyncio.get_running_loop().call_soon(self._write_now)
 
-    async def _written(self) -> None:
-        """Everything that came so far is on disk, and counted as asked."""
-        async with self._writing:
-            if not (self._unwritten.settled or self._traffic):
-                return
-            batch, self._unwritten = self._unwritten, Batch([], [], [], [])
-            batch.traffic.extend(self._take_traffic())
-            call = functools.partial(self.store.add, batch.answers, again=batch.again, traffic=batch.traffic)
-            await self._in_writer(call)
-            for asker, number, slots in batch.settled:
-                self._journal.ended(number)
-                self._open.pop(number, None)
-                self.asked += slots
-                if asker is not None:
-                    asker.stored()
+    def _write_now(self) -> None:
+        self._write_due = False
+        try:
+            self._write()
+        except Exception as error:  # whatever it is, nothing more can be kept, so nothing more is asked
+            self._fail(error)
+
+    def _write(self) -> None:
+        """Everything that came so far is on disk, and counted as asked.
+
+        In the loop's own thread: a commit takes less time than handing it to another thread under one interpreter lock.
+        """
+        if not (self._unwritten.settled or self._traffic):
+            return
+        batch, self._unwritten = self._unwritten, Batch([], [], [], [])
+        batch.traffic.extend(self._take_traffic())
+        self.store.add(batch.answers, again=batch.again, traffic=batch.traffic)
+        for asker, number, slots in batch.settled:
+            self._journal.ended(number)
+            self._open.pop(number, None)
+            self.asked += slots
+            if asker is not None:
+                asker.stored()
 
     def _take_traffic(self) -> list[Traffic]:
         taken, self._traffic = self._traffic, Counter()
