@@ -28,7 +28,7 @@ _WRONG_IN_A_ROW = 10
 _FIRST_ATTEMPTS = 2
 
 
-class Batch(NamedTuple):
+class _Unwritten(NamedTuple):
     """What is written in one transaction, and the requests that are settled by it."""
 
     answers: list[Answer]
@@ -54,7 +54,7 @@ class Visit:
         self._stopping = threading.Event()
         self._capabilities: dict[tuple[str, str], Capability] = {}
         self._clients: dict[str, Any] = {}
-        self._unwritten = Batch([], [], [], [])
+        self._unwritten = _Unwritten([], [], [], [])
         self._traffic: Counter[tuple[str, str, str, str, str]] = Counter()
         self._write_due = False
         self._given_up: Counter[str] = Counter()
@@ -350,7 +350,7 @@ class Visit:
         """
         if not (self._unwritten.settled or self._traffic):
             return
-        batch, self._unwritten = self._unwritten, Batch([], [], [], [])
+        batch, self._unwritten = self._unwritten, _Unwritten([], [], [], [])
         batch.traffic.extend(self._take_traffic())
         self.store.add(batch.answers, again=batch.again, traffic=batch.traffic)
         for asker, number, slots in batch.settled:
