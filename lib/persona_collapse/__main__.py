@@ -75,6 +75,17 @@ def _percent(text: str) -> float:
     return found
 
 
+def batch(args: argparse.Namespace) -> None:
+    """Complete a live study by OpenAI batches at half the price, or by files for vllm run-batch."""
+    from persona_collapse.collecting import collect_by_batch
+
+    study = _study(args)
+    if not (args.by_hand or args.cancel):
+        _say_estimate(study)
+    new = collect_by_batch(study, by_hand=args.by_hand, cancel=args.cancel, say=_say)
+    _say(f"{shown(study.store_path)}: {new:,} slots answered")
+
+
 def verify(args: argparse.Namespace) -> None:
     """Execute a study's executed notebooks again from stored ratings; an output that differs is a failure."""
     study = load_study(args.study or "demo", files=False)
@@ -145,7 +156,7 @@ def clean(args: argparse.Namespace) -> None:
             shutil.rmtree(folder)
             continue
         for path in folder.iterdir():
-            if path.name.startswith("ratings.sqlite"):
+            if path.name.startswith("ratings.sqlite") or path.name == "batch":
                 continue
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         kept.append(shown(folder / "ratings.sqlite"))
@@ -157,6 +168,8 @@ def _bought(folder: Path) -> bool:
     import sqlite3
 
     store = folder / "ratings.sqlite"
+    if (folder / "batch").is_dir():
+        return True  # results may lie there, or be on their way
     if not store.is_file():
         return False
     try:
@@ -171,7 +184,7 @@ def _say_estimate(study: Study) -> None:
     if study.file.kind == "live":
         from persona_collapse import estimating
 
-        if estimating.estimate(study)["requests"].any():
+        if estimating.anything_missing(study):
             check_keys(study)
             for line in estimating.lines(study, done=False):
                 _say(line)
@@ -189,7 +202,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; a wrong input is one line on stderr and exit status 1."""
     parser = argparse.ArgumentParser(prog="persona_collapse", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for command in (report, published, elicit, estimate, plan, verify, fit, lab, notebooks, clean):
+    for command in (report, published, elicit, batch, estimate, plan, verify, fit, lab, notebooks, clean):
         sub = commands.add_parser(command.__name__, help=(command.__doc__ or "").splitlines()[0])
         sub.set_defaults(run=command)
         sub.add_argument("--study", default=None, help="a name in params/studies/ or a path to a YAML file")
@@ -198,13 +211,17 @@ def main(argv: list[str] | None = None) -> int:
             sub.add_argument("--target", default="5", help="standard error of a change, in percent")
         sub.add_argument("--only", default=None, help="one notebook, by name")
         sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        if command is batch:
+            sub.add_argument("--by-hand", action="store_true", help="write files and take in results; send nothing")
+            sub.add_argument("--cancel", action="store_true", help="end what is under way, and keep what was answered")
     _add_serve(commands)
     args = parser.parse_args(argv)
     args.study, args.data = args.study or None, args.data or None
     try:
         args.run(args)
-    except KeyboardInterrupt:
-        print("\ninterrupted; what was done is kept, and the same command goes on from there", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        told = str(interrupt) or "what was done is kept, and the same command goes on from there"
+        print(f"\ninterrupted; {told}", file=sys.stderr)
         return 130
     except (ValueError, OSError, RuntimeError) as error:
         if args.debug:

@@ -8,7 +8,6 @@ import numpy as np
 
 from persona_collapse import jackknife, planning, spending
 from persona_collapse.analysis import Analysis
-from persona_collapse.estimating import CHARACTERS_A_TOKEN
 from persona_collapse.planning import Design, Plan, Spread
 from persona_collapse.recommended import METRICS
 from persona_collapse.store import open_store
@@ -127,7 +126,7 @@ def _price(study: Study, one: Design) -> str | None:
         for persona in study.personas
         for item in study.instrument.items
     ]
-    tokens = math.ceil(float(np.mean(lengths)) / CHARACTERS_A_TOKEN)
+    tokens = math.ceil(float(np.mean(lengths)) / spending.CHARACTERS_A_TOKEN)
     cells = one.personas * len(study.instrument.items)
     single = together = 0.0
     for run in study.runs:

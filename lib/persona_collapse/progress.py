@@ -17,15 +17,19 @@ _LOOK, _LINE = 0.2, 30.0
 _SHOW_AFTER = 1.0
 
 
-def ask(study: Study, runs: Sequence[Run], store: Store, bar: tqdm, say: Callable[[str], None]) -> int:
+def ask(
+    study: Study, runs: Sequence[Run], store: Store, bar: tqdm, say: Callable[[str], None], *, only_probe: bool = False
+) -> int:  # fmt: skip
     """Ask every missing slot of `runs` and show how it goes; returns how many, when all is asked.
+
+    With `only_probe` no more is asked than tells what the endpoints take.
 
     The visit has an event loop in a thread of its own, as a notebook's own loop is running. An interrupt sends nothing new,
     waits for what is under way and keeps it; a second one drops that too. Raises what ended the visit early.
     """
     visit = Visit(study, runs, store, say)
     problems: list[BaseException] = []
-    thread = threading.Thread(target=_run, args=(visit, problems), name="visit", daemon=True)
+    thread = threading.Thread(target=_run, args=(visit, only_probe, problems), name="visit", daemon=True)
     thread.start()
     interrupted: KeyboardInterrupt | None = None
     said_at = began = time.monotonic()
@@ -50,9 +54,9 @@ def ask(study: Study, runs: Sequence[Run], store: Store, bar: tqdm, say: Callabl
     return visit.asked
 
 
-def _run(visit: Visit, problems: list[BaseException]) -> None:
+def _run(visit: Visit, only_probe: bool, problems: list[BaseException]) -> None:
     try:
-        asyncio.run(visit.run())
+        asyncio.run(visit.run(only_probe=only_probe))
     except BaseException as error:  # raised in the caller's thread
         problems.append(error)
 

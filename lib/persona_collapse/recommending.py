@@ -54,7 +54,7 @@ def levels(analysis: Analysis, run: Run) -> pd.DataFrame:
             own = alone.common.scope[:, column] > 0
             note = notes(metric, column, interval.at(column))
             numbers = (field[column] for field in interval[:4])
-            sizes = len(alone.common.personas), int(own.sum()), int(ratings[own].sum())
+            sizes = len(alone.common.personas), int(own.sum()), round(float(ratings[own].sum()))
             limits = again.lo[column], again.hi[column]
             rows.append((run.family.key, run.variant.key, scope, metric, METHOD, *numbers, *sizes, *limits, note))
     return pd.DataFrame(rows, columns=list(LEVELS))

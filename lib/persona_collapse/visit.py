@@ -28,7 +28,7 @@ _WRONG_IN_A_ROW = 10
 _FIRST_ATTEMPTS = 2
 
 
-class Batch(NamedTuple):
+class _Unwritten(NamedTuple):
     """What is written in one transaction, and the requests that are settled by it."""
 
     answers: list[Answer]
@@ -54,7 +54,7 @@ class Visit:
         self._stopping = threading.Event()
         self._capabilities: dict[tuple[str, str], Capability] = {}
         self._clients: dict[str, Any] = {}
-        self._unwritten = Batch([], [], [], [])
+        self._unwritten = _Unwritten([], [], [], [])
         self._traffic: Counter[tuple[str, str, str, str, str]] = Counter()
         self._write_due = False
         self._given_up: Counter[str] = Counter()
@@ -86,8 +86,11 @@ class Visit:
 
     # --- the visit ---------------------------------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Ask everything that is missing. Raises ElicitationError or OSError for what ended it early; answers are kept."""
+    async def run(self, *, only_probe: bool = False) -> None:
+        """Ask everything that is missing, or with `only_probe` no more than tells what each endpoint takes.
+
+        Raises ElicitationError or OSError for what ended it early; answers are kept.
+        """
         self._loop = asyncio.get_running_loop()
         self._journal = Journal(self.study.outputs / ".under-way")
         try:
@@ -95,6 +98,8 @@ class Visit:
             if error := spending.used_up(self.study, self.spent):
                 raise error
             await self._probe()
+            if only_probe:
+                return
             await self._ask(lambda run, condition: self._missing(run, condition), again=False)
             for times in range(1, self.study.file.protocol.reask + 1):
                 await self._ask(functools.partial(self._unrated, times=times), again=True)
@@ -248,7 +253,7 @@ class Visit:
         except ElicitationError:
             self._failed(request, Failure("refused", "an error that no repetition mends"))
             raise
-        if isinstance(found, Completion) and (wrong := self._wrong_server(run, found)):
+        if isinstance(found, Completion) and (wrong := self._answered_by_another(run, found)):
             self._count(request, found, "wrong_server")
             return Failure("wrong_server", wrong)
         return found
@@ -258,14 +263,9 @@ class Visit:
         text = deck[request.persona].text if deck is not None and request.persona is not None else None
         return self.study.instrument.prompt(self.study.instrument.items[request.item - 1], text, digit=self._logprobs)
 
-    def _wrong_server(self, run: Run, found: Completion) -> str | None:
-        """Who answered in place of the pinned provider or model; None if that is who answered, or nothing is pinned."""
-        pinned, model = self.study.file.endpoints[run.variant.endpoint or ""].provider, run.variant.served_model
-        wrong = None
-        if pinned and _plain(found.provider) not in {_plain(name.split("/")[0]) for name in pinned}:
-            wrong = f"answered by provider {found.provider}, pinned to {', '.join(pinned)}"
-        elif model and found.served_model != model:
-            wrong = f"answered by model {found.served_model}, pinned to {model}"
+    def _answered_by_another(self, run: Run, found: Completion) -> str | None:
+        """As `wrong_server`; many in a row end the visit."""
+        wrong = wrong_server(self.study, run, found)
         self._wrong[run.key] = self._wrong[run.key] + 1 if wrong else 0
         if self._wrong[run.key] >= _WRONG_IN_A_ROW:
             self._fail(
@@ -350,7 +350,7 @@ class Visit:
         """
         if not (self._unwritten.settled or self._traffic):
             return
-        batch, self._unwritten = self._unwritten, Batch([], [], [], [])
+        batch, self._unwritten = self._unwritten, _Unwritten([], [], [], [])
         batch.traffic.extend(self._take_traffic())
         self.store.add(batch.answers, again=batch.again, traffic=batch.traffic)
         for asker, number, slots in batch.settled:
@@ -368,6 +368,16 @@ class Visit:
 
 def _place(cell: MissingCell) -> tuple[int, int]:
     return (-1 if cell.persona is None else cell.persona), cell.item
+
+
+def wrong_server(study: Study, run: Run, found: Completion) -> str | None:
+    """Who answered in place of the pinned provider or model; None if that is who answered, or nothing is pinned."""
+    pinned, model = study.file.endpoints[run.variant.endpoint or ""].provider, run.variant.served_model
+    if pinned and _plain(found.provider) not in {_plain(name.split("/")[0]) for name in pinned}:
+        return f"answered by provider {found.provider}, pinned to {', '.join(pinned)}"
+    if model and found.served_model != model:
+        return f"answered by model {found.served_model}, pinned to {model}"
+    return None
 
 
 def _plain(name: str | None) -> str:
