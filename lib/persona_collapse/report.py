@@ -76,10 +76,19 @@ def _summary(study: Study, tables: Tables) -> str:
     """The page's first sentences, computed."""
     parts = [f"### {title}\n\n{comparing.change(tables.contrasts, study, metric)}" for metric, title in charts.TITLES.items()]
     parts.append("### Answers without a persona\n\n" + findings.saturated(tables.saturation, tables.profiles, study))
-    parts.append("### What the conclusions hang on\n\n" + conclusions.overview(tables.validity, study))
-    for finding in (conclusions.without_excess(tables, study), conclusions.stacks(tables, study)):
-        parts.append(finding)
+    parts.append("### What the conclusions hang on\n\n" + _hanging(study, tables))
     return "\n\n".join(parts)
+
+
+def _hanging(study: Study, tables: Tables) -> str:
+    """Which headlines survive, and what the numbers do not carry, as one list."""
+    found = [
+        conclusions.overview(tables.validity, study),
+        conclusions.without_excess(tables, study),
+        conclusions.anchored(tables.validity, study),
+        conclusions.stacks(tables, study).partition("\n\n")[0],
+    ]
+    return "\n".join(line if line.startswith("- ") else f"- {line}" for line in found)
 
 
 def _quality_table(study: Study, tables: Tables) -> pd.DataFrame:
