@@ -9,6 +9,7 @@ import pytest
 from building import SCALE, counts_of, random_counts
 from paper import FAMILIES, needs_data, paper_counts
 from persona_collapse import metrics, recommended
+from persona_collapse.moments import distinct
 from persona_collapse.recommended import METRICS, leave_one_out
 
 TWO = np.full((2, 1), 0.5)  # two items, one scope
@@ -346,3 +347,14 @@ def test_the_anchor_weakens_in_every_fine_tune(mfq30):
     for family in FAMILIES:
         icc = [value(leave_one_out(paper_counts()[family, v], SCALE, scope), "icc") for v in ("base", "secure")]
         assert all(a > b for a, b in pairwise(icc)), family
+
+
+# --- histograms ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scale", [1, 4_000_000])  # as one number each, and where that number would be too large
+def test_different_histograms_and_the_place_of_each_cell(scale):
+    counts = scale * random_counts(np.random.default_rng(21), personas=9, items=4, repetitions=3)
+    histograms, place = distinct(counts)
+    assert (histograms[place] == counts).all()
+    assert len(histograms) == len(np.unique(counts.reshape(-1, 6), axis=0))

@@ -191,6 +191,65 @@ def test_survival_is_counted_by_kinds_of_choice(tmp_path):
     assert [words for words in shown if "item" in words] == ["item left out: without item 0 (lowest of 9)"]
 
 
+def test_what_a_change_is_made_of_names_the_parts_that_are_clearly_above_none(tmp_path):
+    study = write_study(tmp_path, {"a": [("base", "base", None), ("ok", "control", None), ("bad", "harmful", "ok")]})
+    parts = {
+        "within_rms": (0.5, 0.4, 0.6),
+        "extremity": (0.5, 0.4, 0.6),
+        "noise_share": (-0.1, -0.2, 0.0),
+        "ceiling": (0.1, 0.0, 0.2),
+    }
+    rows = [("a", "bad", "ok", "overall", part, *numbers) for part, numbers in parts.items()]
+    table = pd.DataFrame(rows, columns=["family", "variant", "against", "scope", "part", "value", "lo", "hi"])
+    assert conclusions.made_of(table, study) == (
+        "- **a bad** against ok: noise +0.50 [0.40, 0.60] in logarithms: larger steps (larger steps +0.50 [0.40, 0.60], a weaker "
+        "anchor -0.10 [-0.20, 0.00], more room +0.10 [0.00, 0.20])."
+    )
+
+
+def test_a_variant_without_excess_is_named_only_if_neither_s_nor_noise_goes_beyond(tmp_path, mini):
+    study, _, found = mini
+    table = found.validity.copy()
+    own = (table["family"] == "gpt-4o") & (table["group"] == "recommended")
+    table.loc[own & table["kind"].isin(["susceptibility_excess", "noise_excess"]), "agrees"] = False
+    changed = type(found)(**vars(found) | {"validity": table})
+    assert conclusions.without_excess(changed, study).startswith("- **GPT-4o shows no excess**: insecure beyond its control ")
+    table.loc[own & (table["kind"] == "noise_excess"), "agrees"] = True
+    assert conclusions.without_excess(changed, study) == "Every harmful variant goes beyond its matched control in S or in noise."
+    none = type(found)(**vars(found) | {"validity": table[:0]})
+    assert "names a matched control" in conclusions.without_excess(none, study)
+
+
+def test_families_are_counted_in_the_direction_of_the_claim(mini):
+    study, _, found = mini
+    said = conclusions.anchored(found.validity, study)
+    assert said.startswith("- **insecure is not less persona-determined than its control in 1 of 2 families** (GPT-4o +0.30")
+    assert "6 are needed" in conclusions.sample_of_families(found.validity)
+
+
+def test_fidelity_is_said_for_every_variant(mini):
+    said = conclusions.faithful(mini[2], mini[0])
+    assert said.count("GPT-4o") == 2 and "GPT-4o base" not in said
+    assert said.endswith("Harmful variants depart further than their control in 2 of 2, clearly in 2.")
+
+
+def test_a_study_by_logprobs_is_looked_at_at_other_temperatures(tmp_path, outputs):
+    (tmp_path / "t.yaml").write_text(
+        "title: T\nkind: simulated\nprotocol: {personas: 12, method: logprobs}\nfamilies:\n  - key: f\n    variants:\n"
+        "      - {key: base, role: base, figures: gpt-4o/base}\n      - {key: bad, role: harmful, figures: gpt-4o/insecure}\n"
+    )
+    study = load_study(tmp_path / "t.yaml")
+    collect(study)
+    with open_store(study.store_path) as store:
+        found = tables.build(study, store)
+    rows = found.validity.query("kind == 'noise'").groupby("group", sort=False)["choice"].agg(list)
+    assert rows["temperature"] == ["T = 0.3", "T = 0.3", "T = 0.7", "T = 0.7", "T = 1", "T = 1"]  # the mean, and the one family
+    assert "repetitions" not in rows
+    # one family: its mean is itself, on the scale of its own
+    own = found.validity.query("kind == 'noise' and group == 'recommended'")
+    assert own["lo"].nunique() == 1
+
+
 # --- the band of frontier models -------------------------------------------------------------------------------------
 
 

@@ -181,8 +181,10 @@ def _families(rows: pd.DataFrame, study: Study) -> str:
 
 def without_excess(found: Tables, study: Study) -> str:
     """Families in which a harmful variant shows no excess over its control in S, in noise and in ICC."""
-    lines = []
     validity = found.validity
+    if not (validity["kind"] == "noise_excess").any():
+        return "No harmful variant of this study names a matched control, so there is no excess to look for."
+    lines = []
     for run in study.runs:
         own = validity[(validity["variant"] == run.variant.key) & (validity["family"] == run.family.key)]
         own = own[own["group"] == "recommended"].set_index("kind")
