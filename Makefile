@@ -48,8 +48,8 @@ verify: .venv/ready ## execute a study's notebooks again; outputs must reproduce
 	@$(RUN) verify $(WITH)
 
 bench: .venv/ready ## what the README claims about speed, measured in one run [DATA=folder of the published ratings]
-	@.venv/bin/python benchmarks/analysis.py $(if $(DATA),--data '$(DATA)')
-	@.venv/bin/python benchmarks/recommended.py $(if $(DATA),--data '$(DATA)')
+	@OPENBLAS_NUM_THREADS=1 .venv/bin/python benchmarks/analysis.py $(if $(DATA),--data '$(DATA)')
+	@OPENBLAS_NUM_THREADS=1 .venv/bin/python benchmarks/recommended.py $(if $(DATA),--data '$(DATA)')
 	@.venv/bin/python benchmarks/elicitation.py
 
 coverage: .venv/ready ## how often the intervals hold what they promise, drawn from known populations [DATA=folder of the published ratings]
