@@ -115,7 +115,8 @@ def _runs(study: Study, tables: Tables) -> list[tuple[str, Markup]]:
     wanted = [(title, metric, "recommended") for metric, title in {**charts.TITLES, "icc": "ICC, share due to personas"}.items()]
     published = {"susceptibility": "Susceptibility S", "robustness": "Robustness R", "within_sd": "Within-persona SD"}
     wanted += [(f"{title}, published estimator", metric, "published") for metric, title in published.items()]
-    return [(title, Markup(_html_table(_runs_table(study, tables, metric, method)))) for title, metric, method in wanted]
+    found = [(title, _runs_table(study, tables, metric, method)) for title, metric, method in wanted]
+    return [(title, Markup(_html_table(table, wide=True))) for title, table in found]
 
 
 def _runs_table(study: Study, tables: Tables, metric: str, method: str) -> pd.DataFrame:
@@ -186,9 +187,9 @@ def _output(page: _Page, output: dict[str, Any]) -> str:
     return f'<pre class="stream">{html.escape("".join(data.get("text/plain", "")))}</pre>'
 
 
-def _framed(table: str) -> str:
+def _framed(table: str, *, wide: bool = False) -> str:
     """A table in a frame that scrolls where it is long, and is set smaller where it is wide."""
-    kind = " long" * (table.count("<tr") > 45) + " wide" * (table.partition("</thead>")[0].count("<th") > 8)
+    kind = " long" * (table.count("<tr") > 45) + " wide" * (wide or table.partition("</thead>")[0].count("<th") > 8)
     return f'<div class="table{kind}">{table}</div>'
 
 
@@ -229,9 +230,9 @@ def _numbers(spec: dict[str, Any]) -> str:
     return f"<details class='numbers'><summary>numbers</summary>{_html_table(frame)}</details>"
 
 
-def _html_table(frame: pd.DataFrame) -> str:
+def _html_table(frame: pd.DataFrame, *, wide: bool = False) -> str:
     text = frame.to_html(index=False, border=0, na_rep="", float_format=lambda value: f"{value:.4g}")
-    return _framed(text)
+    return _framed(text, wide=wide)
 
 
 @lru_cache(maxsize=256)
