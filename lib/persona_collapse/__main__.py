@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from persona_collapse.journal import UNDER_WAY
 from persona_collapse.paths import NOTEBOOKS, OUTPUTS, PUBLISHED, ROOT, shown
 from persona_collapse.study import Study, check_keys, load_study
 
@@ -126,7 +127,7 @@ def clean(args: argparse.Namespace) -> None:
             shutil.rmtree(folder)
             continue
         for path in folder.iterdir():
-            if path.name.startswith("ratings.sqlite"):
+            if path.name.startswith(("ratings.sqlite", UNDER_WAY)):
                 continue
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         kept.append(shown(folder / "ratings.sqlite"))

@@ -120,7 +120,7 @@ async def probe(known: Capability, model: str, protocol: Protocol, choices: int,
             elif choices > 1 and error.parameter in ("n", None):
                 choices = 1
             else:
-                raise ElicitationError(_explained(error, model, protocol)) from None
+                raise ElicitationError(explained(error, model, protocol)) from None
     if isinstance(found, Failure):
         raise ElicitationError(
             f"{model}: the first request got no answer ({found.said}); check base_url and that the server runs, "
@@ -147,7 +147,8 @@ def _usable(found: Completion) -> bool:
     return len(set(values)) > 1 and max(values) <= 1e-3
 
 
-def _explained(error: RefusedError, model: str, protocol: Protocol) -> str:
+def explained(error: RefusedError, model: str, protocol: Protocol) -> str:
+    """What to do about a refused request, in one line."""
     remedy = {
         "temperature": "set protocol.temperature to the value that it takes (reasoning models: 1), for the whole study, or leave "
         "the model out",

@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from persona_collapse import elicitation, logprobs
+from persona_collapse.journal import UNDER_WAY
 from persona_collapse.paths import shown
 from persona_collapse.store import Store, open_store
 from persona_collapse.study import Run, Study, check_keys, load_study
@@ -34,9 +35,11 @@ def collect(study: Study, runs: Sequence[Run] | None = None, *, say: Callable[[s
         missing = {run: elicitation.plan(study, run, store) for run in runs}
         if study.file.kind == "live" and any(missing.values()):
             check_keys(study)
-        with _alone(study, any(missing.values())), _bar(sum(missing.values()), "rating") as bar:
+        # A visit that was killed at its very end left word of requests that may have been paid for.
+        killed = study.file.kind == "live" and (study.outputs / UNDER_WAY).exists()
+        with _alone(study, killed or any(missing.values())), _bar(sum(missing.values()), "rating") as bar:
             todo = [run for run in runs if missing[run]]
-            if todo and not study.simulated:
+            if killed or (todo and not study.simulated):
                 from persona_collapse import progress  # only live studies need the client
 
                 return progress.ask(study, todo, store, bar, say)

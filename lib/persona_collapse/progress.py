@@ -29,19 +29,24 @@ def ask(study: Study, runs: Sequence[Run], store: Store, bar: tqdm, say: Callabl
     thread.start()
     interrupted: KeyboardInterrupt | None = None
     said_at = began = time.monotonic()
-    while thread.is_alive():
-        try:
-            thread.join(_LOOK)
-            bar.set_postfix_str(status(visit), refresh=False)
-            bar.update(visit.asked - bar.n)
-            if time.monotonic() - began > _SHOW_AFTER:
-                bar.refresh()  # a wait changes the line, too
-            if bar.disable and time.monotonic() - said_at > _LINE:
-                said_at = time.monotonic()
-                say(f"{visit.asked:,} of {bar.total:,} asked, {status(visit)}")
-        except KeyboardInterrupt as error:
-            visit.stop(at_once=interrupted is not None)
-            interrupted = error
+    try:
+        while thread.is_alive():
+            try:
+                thread.join(_LOOK)
+                bar.set_postfix_str(status(visit), refresh=False)
+                bar.update(visit.asked - bar.n)
+                if time.monotonic() - began > _SHOW_AFTER:
+                    bar.refresh()  # a wait changes the line, too
+                if bar.disable and time.monotonic() - said_at > _LINE:
+                    said_at = time.monotonic()
+                    say(f"{visit.asked:,} of {bar.total:,} asked, {status(visit)}")
+            except KeyboardInterrupt as error:
+                visit.stop(at_once=interrupted is not None)
+                interrupted = error
+    finally:
+        if thread.is_alive():  # an interrupt between two looks
+            visit.stop(at_once=True)
+            thread.join()
     bar.update(visit.asked - bar.n)
     if interrupted is not None:
         raise interrupted
@@ -61,6 +66,8 @@ def status(visit: Visit) -> str:
     """What a visit is doing, in a few words: requests under way, waits and their reason, dollars."""
     askers = list(visit.askers)
     parts = [f"{sum(asker.in_flight for asker in askers)} in flight" if askers else "first request"]
+    if (left := visit.first_until - time.monotonic()) > 0:
+        parts.append(f"waiting {left:.0f} s: the endpoint asked to wait or failed")
     if visit.stopping:
         parts.append("stopping, what is in flight is kept; interrupt again to drop it")
     for seconds, why in filter(None, (asker.waiting for asker in askers)):

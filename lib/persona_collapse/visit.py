@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -16,8 +17,8 @@ from persona_collapse import asking, capability, endpoint, spending
 from persona_collapse.asking import Asker, Request
 from persona_collapse.capability import Capability
 from persona_collapse.elicitation import answer_of
-from persona_collapse.endpoint import Choice, Completion, ElicitationError, Failure
-from persona_collapse.journal import Journal, Sent
+from persona_collapse.endpoint import Choice, Completion, ElicitationError, Failure, RefusedError
+from persona_collapse.journal import UNDER_WAY, Journal, Sent
 from persona_collapse.store import Answer, MissingCell, Store, Traffic
 from persona_collapse.study import Run, Study
 
@@ -26,7 +27,7 @@ GIVE_UP_AFTER = 30
 #: Replies of another server than the pinned one in a row after which the pin is taken to be wrong.
 _WRONG_IN_A_ROW = 10
 #: Attempts at the first request to an endpoint: a server that is not there is said so soon.
-_FIRST_ATTEMPTS = 2
+_FIRST_ATTEMPTS = {"timeout": 2, "dropped": 2, "malformed": 2, "server": asking.ATTEMPTS, "wrong_server": _WRONG_IN_A_ROW}
 
 
 class Batch(NamedTuple):
@@ -51,7 +52,9 @@ class Visit:
         self.askers: list[Asker] = []
         self.error: Exception | None = None
         self.priced = any(spending.price(study, run) for run in runs)
+        self.first_until = 0.0  # until when (monotonic seconds) the first request to an endpoint waits
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._main: asyncio.Task[None] | None = None
         self._stopping = threading.Event()
         self._capabilities: dict[tuple[str, str], Capability] = {}
         self._clients: dict[str, Any] = {}
@@ -60,6 +63,8 @@ class Visit:
         self._dirty = asyncio.Event()
         self._writing = asyncio.Lock()
         self._over = False
+        self._orderly = True
+        self._outdated: list[tuple[str, str]] = []
         self._given_up: Counter[str] = Counter()
         self._wrong: Counter[str] = Counter()
         self._open: dict[int, Sent] = {}
@@ -74,50 +79,73 @@ class Visit:
     def stop(self, *, at_once: bool = False) -> None:
         """Send nothing new, and with `at_once` drop what is under way."""
         self._stopping.set()
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._halt, at_once)
+        if self._loop is not None:
+            with suppress(RuntimeError):  # a loop that has ended needs no stopping
+                self._loop.call_soon_threadsafe(self._halt, at_once)
 
     def _halt(self, at_once: bool = False) -> None:
         self._stopping.set()
         for asker in self.askers:
             asker.abandon() if at_once else asker.stop()
+        if at_once and self._main and not self.askers and not self._over:
+            self._main.cancel()  # a first request is under way
 
     def _fail(self, error: Exception) -> None:
         """Remember what ends the visit; the first error is the cause, the others follow from it."""
         self.error = self.error or error
+        self._orderly = self._orderly and isinstance(error, ElicitationError)
         self._halt(at_once=not isinstance(error, ElicitationError))
 
     # --- the visit ---------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Ask everything that is missing. Raises ElicitationError or OSError for what ended it early; answers are kept."""
+        self._main = asyncio.current_task()
         self._loop = asyncio.get_running_loop()
-        self._journal = Journal(self.study.outputs / ".under-way")
+        self._journal = Journal(self.study.outputs / UNDER_WAY)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store")
         writing = asyncio.create_task(self._write_on(), name="writing")
         try:
-            await self._record_lost()
-            if error := spending.used_up(self.study, self.spent):
-                raise error
-            await self._probe()
-            await self._ask(lambda run, condition: self._missing(run, condition), again=False)
-            for times in range(1, self.study.file.protocol.reask + 1):
-                await self._ask(functools.partial(self._unrated, times=times), again=True)
+            await self._everything()
+        except (ElicitationError, OSError) as error:
+            self._fail(error)
+        except asyncio.CancelledError:
+            if self.error is None:
+                raise
         finally:
-            self._over = True
-            self._dirty.set()
-            await writing
-            orderly = self.error is None or isinstance(self.error, ElicitationError)
-            if orderly:
+            await self._end(writing)
+        if self.error is not None:
+            raise self.error
+
+    async def _everything(self) -> None:
+        await self._record_lost()
+        if error := spending.used_up(self.study, self.spent):
+            raise error
+        await self._probe()
+        await self._ask(lambda run, condition: self._missing(run, condition), again=False)
+        for times in range(1, self.study.file.protocol.reask + 1):
+            await self._ask(functools.partial(self._unrated, times=times), again=True)
+
+    async def _end(self, writing: asyncio.Task[None]) -> None:
+        """Write what is left, unless it cannot be written; then the journal tells the next visit what was under way."""
+        self._over = True
+        self._dirty.set()
+        await writing
+        try:
+            if self._orderly:
+                await self._written()
                 for sent in self._open.values():  # dropped on the way out, and perhaps paid for
                     self._add_traffic(*sent[:3], "lost", *sent[3:])
                 await self._written()
-            self._writer.shutdown()
-            for client in self._clients.values():
-                await client.close()
-            self._journal.close(keep=not orderly)
-        if self.error is not None:
-            raise self.error
+                for name, model in self._outdated:
+                    own = self.study.file.endpoints[name]
+                    await self._in_writer(functools.partial(capability.remember, self.store, own, model, Capability()))
+        except OSError as error:
+            self._fail(error)
+        self._writer.shutdown()
+        for client in self._clients.values():
+            await client.close()
+        self._journal.close(keep=not self._orderly)
 
     async def _record_lost(self) -> None:
         """What a killed visit had under way may have been paid for: it is counted, said, and asked again."""
@@ -151,7 +179,7 @@ class Visit:
         self.askers = [
             Asker(
                 name, self.study.file.endpoints[name].max_in_flight, self._requests(name, wanted, again),
-                self._send, self._settled, self._failed, self._fail,
+                self._send_known, self._settled, self._failed, self._fail,
             )
             for name in names
         ]  # fmt: skip
@@ -216,7 +244,7 @@ class Visit:
         """Ask the first request of a model for so many choices, wait out refusals, and keep what it brings."""
         request.repetitions = request.repetitions[:choices]
         self._capabilities[request.run.variant.endpoint or "", request.run.variant.model or ""] = known
-        failures = 0
+        failures, began = 0, time.monotonic()
         while True:
             request.sends += 1
             found = await self._send(request)
@@ -225,10 +253,11 @@ class Visit:
                 return found
             self._failed(request, found)
             failures += found.kind != "limited"
-            if failures >= (_FIRST_ATTEMPTS if found.kind in ("timeout", "dropped", "malformed") else asking.ATTEMPTS):
+            if failures >= _FIRST_ATTEMPTS.get(found.kind, asking.ATTEMPTS) or time.monotonic() - began > asking.PATIENCE:
                 return found
-            until = time.monotonic() + (found.wait or asking.FIRST_WAIT)
-            while (left := until - time.monotonic()) > 0 and not self._stopping.is_set():
+            wait = 0.0 if found.kind == "wrong_server" else found.wait or asking.backoff(request.sends)
+            self.first_until = time.monotonic() + wait
+            while (left := self.first_until - time.monotonic()) > 0 and not self._stopping.is_set():
                 await asyncio.sleep(min(left, 0.2))
             if self._stopping.is_set():
                 return found
@@ -239,6 +268,15 @@ class Visit:
         if name not in self._clients:
             self._clients[name] = endpoint.connect(self.study.file.endpoints[name])
         return self._clients[name]
+
+    async def _send_known(self, request: Request) -> Completion | Failure:
+        """Send a request in the way that the endpoint took before; where it no longer does, the next visit asks anew."""
+        try:
+            return await self._send(request)
+        except RefusedError as error:
+            name, model = request.run.variant.endpoint or "", request.run.variant.model or ""
+            self._outdated.append((name, model))
+            raise ElicitationError(capability.explained(error, model, self.study.file.protocol)) from None
 
     async def _send(self, request: Request) -> Completion | Failure:
         """Send one request, with word of it on disk before and after, and refuse what another server answered."""
@@ -319,11 +357,16 @@ class Visit:
         self._dirty.set()
 
     def _failed(self, request: Request, found: Failure) -> None:
-        """Count an attempt without an answer; it is over."""
-        sent = self._open.pop(request.number)
-        self._journal.ended(request.number)
+        """Count an attempt without an answer; it is over, once what it cost is in the store."""
+        sent, paid = self._open[request.number], found.paid or found.kind == "wrong_server"
         if found.kind != "wrong_server":  # that one was answered, and is counted with what it cost
-            self._add_traffic(*sent[:3], found.kind, *(sent[3:] if found.paid else (0, 0)))
+            self._add_traffic(*sent[:3], found.kind, *(sent[3:] if paid else (0, 0)))
+        if paid:
+            self._unwritten.settled.append((None, request.number, 0))
+            self._dirty.set()
+        else:
+            self._open.pop(request.number)
+            self._journal.ended(request.number)
 
     def _count(self, request: Request, found: Completion, outcome: str = "answered") -> None:
         """Count what an answer cost, as reported or at most."""
