@@ -93,7 +93,7 @@ def _lines(study: Study, run: Run, store: Store) -> Iterator[str]:
             for block in consecutive(cell.repetitions, together):
                 body = request_body(
                     endpoint, run.variant.model or "", protocol, prompt, choices=len(block), limit=known.limit,
-                    alternatives=known.alternatives or capability.MOST_ALTERNATIVES,
+                    alternatives=known.top_logprobs,
                 )  # fmt: skip
                 persona = "-" if cell.persona is None else cell.persona
                 identity = identities[cell.question][1][:12]

@@ -267,7 +267,8 @@ def of_status(
     param = error["param"] if isinstance(error.get("param"), str) else None
     code, message, model = str(error.get("code") or error.get("type") or ""), str(error.get("message") or ""), body["model"]
     if status in (400, 403) and re.search(_FILTERED, f"{code} {message}", re.IGNORECASE):
-        return Completion((Choice(None, "content_filter"),), latency, request_id=headers.get("x-request-id"))
+        filtered = (Choice(None, "content_filter"),) * body.get("n", 1)  # the prompt was, for every choice alike
+        return Completion(filtered, latency, request_id=_text(headers.get("x-request-id")))
     if status == 403 and (param in _PARAMETERS or "logprobs" in message):
         _refused(status, param, message, body)
     if status in (401, 403):
@@ -276,7 +277,7 @@ def of_status(
         )
     if status == 402 or (status == 429 and code in _NO_MONEY):
         raise ElicitationError(f"{model}: the account's quota is used up; top it up and run the same command again")
-    if status < 400 or status in (405, 410):
+    if status < 400 or status in (405, 410, 501):
         raise ElicitationError(f"{model}: the endpoint answers no chat completions there (status {status}); correct base_url")
     if status == 404 or code == "model_not_found":
         raise ElicitationError(f"{model}: the endpoint knows no such model or path (status {status}); check model and base_url")

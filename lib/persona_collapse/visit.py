@@ -287,7 +287,7 @@ class Visit:
         choices = len(request.repetitions)
         body = endpoint.request_body(
             own, run.variant.model or "", protocol, prompt,
-            choices=choices, limit=known.limit, alternatives=known.alternatives or capability.MOST_ALTERNATIVES,
+            choices=choices, limit=known.limit, alternatives=known.top_logprobs,
         )  # fmt: skip
         most = spending.most_tokens(prompt, body[known.limit], choices)
         sent = Sent(run.family.key, run.variant.key, request.condition, *most)
