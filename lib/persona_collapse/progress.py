@@ -25,14 +25,16 @@ def ask(study: Study, runs: Sequence[Run], store: Store, bar: tqdm, say: Callabl
     """
     visit = Visit(study, runs, store, say)
     problems: list[BaseException] = []
-    thread = threading.Thread(target=_run, args=(visit, problems), name="visit", daemon=True)
+    # Not `thread.join` with a time-out: interrupted, it takes a running thread for an ended one (Python 3.11, 3.12).
+    over = threading.Event()
+    thread = threading.Thread(target=_run, args=(visit, problems, over), name="visit", daemon=True)
     thread.start()
     interrupted: KeyboardInterrupt | None = None
     said_at = began = time.monotonic()
     try:
-        while thread.is_alive():
+        while not over.is_set():
             try:
-                thread.join(_LOOK)
+                over.wait(_LOOK)
                 bar.set_postfix_str(status(visit), refresh=False)
                 bar.update(visit.asked - bar.n)
                 if time.monotonic() - began > _SHOW_AFTER:
@@ -44,9 +46,9 @@ def ask(study: Study, runs: Sequence[Run], store: Store, bar: tqdm, say: Callabl
                 visit.stop(at_once=interrupted is not None)
                 interrupted = error
     finally:
-        if thread.is_alive():  # an interrupt between two looks
+        if not over.is_set():  # an interrupt between two looks
             visit.stop(at_once=True)
-            thread.join()
+            over.wait()
     bar.update(visit.asked - bar.n)
     if interrupted is not None:
         raise interrupted
@@ -55,11 +57,13 @@ def ask(study: Study, runs: Sequence[Run], store: Store, bar: tqdm, say: Callabl
     return visit.asked
 
 
-def _run(visit: Visit, problems: list[BaseException]) -> None:
+def _run(visit: Visit, problems: list[BaseException], over: threading.Event) -> None:
     try:
         asyncio.run(visit.run())
     except BaseException as error:  # raised in the caller's thread
         problems.append(error)
+    finally:
+        over.set()
 
 
 def status(visit: Visit) -> str:

@@ -154,8 +154,13 @@ class Visit:
             await self._in_writer(functools.partial(self.store.add, [], traffic=rows))
             self.spent = await self._in_writer(functools.partial(spending.spent_usd, self.study, self.store))
             self.say(
-                f"{self.study.name}: the last visit was killed with {len(lost)} requests under way; "
-                "they may have been paid for, and are asked again"
+                f"{self.study.name}: the last visit was killed with "
+                + (
+                    "1 request under way; it may have been paid for, and is"
+                    if len(lost) == 1
+                    else f"{len(lost)} requests under way; they may have been paid for, and are"
+                )
+                + " asked again"
             )
         self._journal.forget()
 
