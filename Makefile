@@ -40,6 +40,7 @@ verify: .venv/ready ## execute a study's notebooks again; outputs must reproduce
 
 bench: .venv/ready ## what the README claims about speed, measured in one run [DATA=folder of the published ratings]
 	@.venv/bin/python benchmarks/analysis.py $(if $(DATA),--data '$(DATA)')
+	@.venv/bin/python benchmarks/elicitation.py
 
 fit: .venv/ready ## fit the simulated respondents to the published figures again
 	@$(RUN) fit

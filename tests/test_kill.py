@@ -62,13 +62,13 @@ def test_killed_eight_times_and_resumed_is_the_study_that_was_never_killed(tmp_p
             time.sleep(draw.uniform(0, 0.02))
             process.kill()
             said = process.communicate()[0]
-            lost += sum(int(n) for n in re.findall(r"killed with (\d+) requests? under way", said))
+            lost += sum(int(n) for n in re.findall(r"killed with requests under way \((\d+)\)", said))
             shown.append(stored(study))
             assert shown[-1] >= before
         process = command(outputs, "elicit", "--study", study.path)
         said, error = process.communicate(timeout=60)
         assert process.returncode == 0, error
-        lost += sum(int(n) for n in re.findall(r"killed with (\d+) requests? under way", said))
+        lost += sum(int(n) for n in re.findall(r"killed with requests under way \((\d+)\)", said))
         stats = server.stats()
         whole = live(tmp_path, server.base_url, name="whole", **few)
         assert collect(whole) == SLOTS
@@ -105,7 +105,9 @@ def test_lost_requests_count_at_most_what_they_could_cost(tmp_path, outputs):
         with pytest.raises(ElicitationError, match="budget_usd of 1 is used up"):
             collect(study, say=said.append)
         assert server.stats()["requests"] == 0
-    assert said == ["live: the last visit was killed with 8 requests under way; they may have been paid for, and are asked again"]
+    assert said == [
+        "live: the last visit was killed with requests under way (8); they may have been paid for, and are asked again"
+    ]
     assert rows(study, "sum(requests), sum(input_tokens)", "traffic WHERE outcome = 'lost'") == [(8, sum(prompts[-8:]))]
 
 
@@ -120,7 +122,7 @@ def test_a_visit_killed_at_its_very_end_is_accounted_for_though_nothing_is_missi
         said = []
         assert collect(study, say=said.append) == 0
         assert len(requests) == 90
-    assert "killed with 1 request under way; it may have been paid for" in said[0]
+    assert "killed with requests under way (1); they may have been paid for, and are asked again" in said[0]
     assert traffic(study)["lost"] == 1 and not (study.outputs / ".under-way").exists()
     assert collect(study, say=said.append) == 0 and len(said) == 1
 

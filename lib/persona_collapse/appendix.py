@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from persona_collapse import runner
-from persona_collapse.collecting import collect, imported
+from persona_collapse.collecting import collect, imported, with_mark
 from persona_collapse.store import open_store
 from persona_collapse.study import Study
 from persona_collapse.tables import atomic_text
@@ -22,6 +22,7 @@ def make(study: Study, *, say: Callable[[str], None] = lambda line: None) -> str
         for line in imported(study):
             say(line)
     with open_store(study.store_path) as store:
+        study = with_mark(study, store)
         every = runner.jobs(study, store)
         stale = runner.stale(every)
         page = study.outputs / "report.html"

@@ -143,10 +143,10 @@ def _rounded(table: pd.DataFrame) -> pd.DataFrame:
 
 def _figure(chart: Any, study: Study, *, title: str, caption: str, description: str) -> Any:
     """A finished figure: title, the mark of simulated ratings, caption, alternative text."""
-    subtitle = {"subtitle": [SIMULATED]} if study.simulated else {}
+    subtitle = {"subtitle": [SIMULATED]} if not study.is_evidence else {}
     return chart.properties(
         title=alt.TitleParams(title, **subtitle),
-        description=description + (" Simulated ratings." if study.simulated else ""),
+        description=description + (" Simulated ratings." if not study.is_evidence else ""),
         usermeta={"caption": caption, "embedOptions": {"actions": {"export": True, "source": False, "editor": False}}},
     )
 

@@ -5,15 +5,21 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
 
 from persona_collapse import elicitation, logprobs
+from persona_collapse.endpoint import SIMULATED_FINGERPRINT
 from persona_collapse.journal import UNDER_WAY
 from persona_collapse.paths import shown
 from persona_collapse.store import Store, open_store
 from persona_collapse.study import Run, Study, check_keys, load_study
+
+if TYPE_CHECKING:
+    from persona_collapse.capability import Capability
 
 
 def collect(study: Study, runs: Sequence[Run] | None = None, *, say: Callable[[str], None] = lambda line: None) -> int:
@@ -78,7 +84,8 @@ def open_study(name: str) -> tuple[Study, Store]:
     study = load_study(name, files=False)
     if study.simulated:
         collect(study)
-    return study, Store(study.store_path, write=False)
+    store = Store(study.store_path, write=False)
+    return with_mark(study, store), store
 
 
 def open_run(name: str, family: str, variant: str) -> tuple[Study, Run, Store]:
@@ -87,7 +94,22 @@ def open_run(name: str, family: str, variant: str) -> tuple[Study, Run, Store]:
     run = study.run(family, variant)
     if study.file.kind != "imported":
         collect(study, [run])
-    return study, run, Store(study.store_path, write=False)
+    store = Store(study.store_path, write=False)
+    return with_mark(study, store), run, store
+
+
+def with_mark(study: Study, store: Store) -> Study:
+    """The study, marked if any of its ratings came from the simulated endpoint: every page of it then says so."""
+    return replace(study, served_simulated=study.file.kind == "live" and store.has_fingerprint(SIMULATED_FINGERPRINT))
+
+
+def capability_of(study: Study, store: Store, run: Run) -> "Capability | None":
+    """What the endpoint of a live run is known to take and say of itself; None for other kinds of study."""
+    from persona_collapse.capability import recall
+
+    if study.file.kind != "live":
+        return None
+    return recall(store, study.file.endpoints[run.variant.endpoint or ""], run.variant.model or "")
 
 
 def imported(study: Study) -> list[str]:

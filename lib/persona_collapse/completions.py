@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from persona_collapse.answering import Respondents, Said, Slot, read_slot, tokens_of
+from persona_collapse.endpoint import SIMULATED_FINGERPRINT, SLOT_HEADER
 from persona_collapse.faults import Faults, Options
 from persona_collapse.tally import Named
 
-FINGERPRINT = "fp_simulated"
-#: The header that names a slot, and the key of a request's metadata that may do so instead.
-SLOT_HEADER, SLOT_KEY = "X-Persona-Collapse-Slot", "slot"
+#: The key of a request's metadata that may name a slot in place of the header.
+SLOT_KEY = "slot"
 #: Characters a token of an English prompt has on average.
 _CHARACTERS = 4.6
 _MOST_CHOICES = 128
@@ -160,7 +160,7 @@ class Completions:
             "created": int(time.time()),
             "model": asked.model,
             "choices": choices,
-            "system_fingerprint": FINGERPRINT,
+            "system_fingerprint": SIMULATED_FINGERPRINT,
         }
         if options.served_model and (served := self._faults.one_of(options.served_model).strip()) != "=":
             body["model"] = served

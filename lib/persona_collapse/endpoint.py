@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: The header that names the first slot of a request, by which the simulated endpoint answers alike whenever asked.
 SLOT_HEADER = "X-Persona-Collapse-Slot"
+#: How the simulated endpoint signs its answers, so that no page takes them for a model's.
+SIMULATED_FINGERPRINT = "fp_simulated"
 #: What an account without money is called, by its status or by the code of a 429: no repetition mends it.
 _NO_MONEY = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_balance")
 #: How providers say that their filter stopped a prompt: OpenAI, Azure, gateways; DeepSeek; Alibaba.

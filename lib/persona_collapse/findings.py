@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from persona_collapse import published
+from persona_collapse.capability import Capability
 from persona_collapse.importing import describe
 from persona_collapse.logprobs import LEAST_MASS
 from persona_collapse.metrics import OVERALL, is_exact, moments
@@ -26,7 +27,7 @@ def safe(text: object) -> str:
 
 def simulated(study: Study) -> str:
     """The banner of simulated ratings; empty for real ones."""
-    if not study.simulated:
+    if study.is_evidence:
         return ""
     return (
         "> **Simulated ratings.** They are made to look like the figures that arXiv 2605.12850 publishes, and are evidence of "
@@ -91,6 +92,25 @@ def _mass(rows: pd.DataFrame) -> str:
         f"{seen['least_mass_seen'].min():.3f} in the least sure one; {unused} "
         f"below {LEAST_MASS:g}, the mass under which a cell is not used"
     )
+
+
+def asked(study: Study, run: Run, known: Capability, rows: pd.DataFrame) -> str:
+    """How a live run was asked and what its endpoint says of itself; `rows` are of quality.csv, `known` is the record."""
+    endpoint, model = study.file.endpoints[run.variant.endpoint or ""], run.variant.model or ""
+    parts = [f"{safe(model)} was asked at {safe(endpoint.base_url)}"]
+    if known.choices:
+        parts.append("one rating a request" if known.choices == 1 else f"up to {known.choices} ratings a request")
+    if known.alternatives:
+        parts.append(f"{known.alternatives} logprobs of the first token")
+    if known.limit != "max_tokens":
+        parts.append(f"length limited by `{known.limit}`")
+    if known.fingerprint:
+        parts.append(f"fingerprint {safe(known.fingerprint)}")
+    retries, lost = int(rows["retries"].sum()), int(rows["lost"].sum())
+    sentence = ", ".join(parts) + f". {retries:,} requests were sent again"
+    sentence += f", {lost} of them after a killed process may have paid for them." if lost else "."
+    warnings = [f"> **Warning.** {safe(line)}." for line in known.warnings(model)]
+    return "\n\n".join([sentence, *warnings])
 
 
 def imported(report: dict) -> str:
@@ -219,9 +239,11 @@ def cautions(table: pd.DataFrame, study: Study) -> str:
     rows = table[table["condition"] == "persona"].set_index(["family", "variant"])
     lines = []
     for family in study.file.families:
+        if (family.key, family.base.key) not in rows.index:
+            continue
         base = rows.loc[(family.key, family.base.key)]
         for variant in family.variants:
-            if variant.role == "base":
+            if variant.role == "base" or (family.key, variant.key) not in rows.index:
                 continue
             own = rows.loc[(family.key, variant.key)]
             differs = []

@@ -52,7 +52,7 @@ def render(study: Study, tables: Tables, provenance: dict[str, Any]) -> str:
     return environment.get_template("page.html").render(
         title=study.file.title,
         kind=study.file.kind,
-        simulated=study.simulated,
+        simulated=not study.is_evidence,
         by_logprobs=study.by_logprobs,
         summary=Markup(markdown(_summary(study, tables))),
         cautions=Markup(markdown(findings.cautions(tables.quality, study))),
@@ -88,7 +88,10 @@ def _quality_table(study: Study, tables: Tables) -> pd.DataFrame:
     # A reason that never occurred is a column of zeros: the file has it, the page does not need it.
     reasons = list(table.loc[:, "transport":"absent"])
     empty = [name for name in [*reasons, "personas_dropped", "first_date", "last_date"] if not table[name].any()]
-    empty += [name for name in ("mean_mass", "least_mass_seen") if table[name].isna().all()]
+    empty += ["latency_p50", "latency_p95"]  # 01_elicit shows them
+    empty += [
+        name for name in table.loc[:, "retries":].columns.difference(empty) if table[name].isna().all() or not table[name].any()
+    ]
     low, high = table.pop("min_repetitions"), table.pop("max_repetitions")
     spans = [str(b) if a == b else f"{a}–{b}" for a, b in zip(low, high, strict=True)]
     table.insert(table.columns.get_loc("personas_used"), "repetitions", spans)

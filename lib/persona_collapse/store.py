@@ -473,14 +473,14 @@ class Store:
             )
         )
         valid = reasons.pop(None, 0)
-        first, last, models = self._db.execute(
-            "SELECT min(time), max(time), group_concat(DISTINCT served_model) FROM ratings "
+        first, last, models, providers = self._db.execute(
+            "SELECT min(time), max(time), group_concat(DISTINCT served_model), group_concat(DISTINCT provider) FROM ratings "
             "WHERE family = ? AND variant = ? AND condition = ?",
             where,
         ).fetchone()
         return {
             "cells": per_cell[0], "asked": per_cell[1], "recorded": valid + sum(reasons.values()),
-            "valid": valid, "reasons": reasons, "first": first, "last": last, "models": models,
+            "valid": valid, "reasons": reasons, "first": first, "last": last, "models": models, "providers": providers,
         }  # fmt: skip
 
     def replies(self, family: str, variant: str, limit: int) -> "pd.DataFrame":
@@ -508,6 +508,10 @@ class Store:
                 "JOIN runs ON run = id GROUP BY 1, 2"
             )
         }
+
+    def has_fingerprint(self, fingerprint: str) -> bool:
+        """Whether any slot was answered under this fingerprint."""
+        return self._db.execute("SELECT 1 FROM slots WHERE fingerprint = ? LIMIT 1", (fingerprint,)).fetchone() is not None
 
     def traffic(self, family: str, variant: str, condition: str) -> dict[str, int]:
         """How many requests of a run in one condition came to what."""

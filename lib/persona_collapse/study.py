@@ -245,6 +245,7 @@ class Study:
     instrument: Instrument
     personas: tuple[Persona, ...] | None
     toxic: tuple[Persona, ...] | None
+    served_simulated: bool = False  # a live study whose ratings came from the simulated endpoint
 
     @property
     def name(self) -> str:
@@ -270,6 +271,11 @@ class Study:
     def by_logprobs(self) -> bool:
         """Whether a cell is asked once for its distribution over the scale, and not sampled."""
         return self.file.protocol.method == "logprobs"
+
+    @property
+    def is_evidence(self) -> bool:
+        """Whether its ratings say anything about a model: simulated respondents, served or not, do not."""
+        return not (self.simulated or self.served_simulated)
 
     @cached_property
     def runs(self) -> tuple[Run, ...]:

@@ -7,7 +7,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -60,11 +59,9 @@ class Visit:
         self._clients: dict[str, Any] = {}
         self._unwritten = Batch([], [], [], [])
         self._traffic: Counter[tuple[str, str, str, str, str]] = Counter()
-        self._dirty = asyncio.Event()
-        self._writing = asyncio.Lock()
+        self._write_due = False
         self._over = False
         self._orderly = True
-        self._outdated: list[tuple[str, str]] = []
         self._given_up: Counter[str] = Counter()
         self._wrong: Counter[str] = Counter()
         self._open: dict[int, Sent] = {}
@@ -103,8 +100,6 @@ class Visit:
         self._main = asyncio.current_task()
         self._loop = asyncio.get_running_loop()
         self._journal = Journal(self.study.outputs / UNDER_WAY)
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="store")
-        writing = asyncio.create_task(self._write_on(), name="writing")
         try:
             await self._everything()
         except (ElicitationError, OSError) as error:
@@ -113,12 +108,12 @@ class Visit:
             if self.error is None:
                 raise
         finally:
-            await self._end(writing)
+            await self._end()
         if self.error is not None:
             raise self.error
 
     async def _everything(self) -> None:
-        await self._record_lost()
+        self._record_lost()
         if error := spending.used_up(self.study, self.spent):
             raise error
         await self._probe()
@@ -126,46 +121,29 @@ class Visit:
         for times in range(1, self.study.file.protocol.reask + 1):
             await self._ask(functools.partial(self._unrated, times=times), again=True)
 
-    async def _end(self, writing: asyncio.Task[None]) -> None:
+    async def _end(self) -> None:
         """Write what is left, unless it cannot be written; then the journal tells the next visit what was under way."""
         self._over = True
-        self._dirty.set()
-        await writing
-        try:
-            if self._orderly:
-                await self._written()
-                for sent in self._open.values():  # dropped on the way out, and perhaps paid for
-                    self._add_traffic(*sent[:3], "lost", *sent[3:])
-                await self._written()
-                for name, model in self._outdated:
-                    own = self.study.file.endpoints[name]
-                    await self._in_writer(functools.partial(capability.remember, self.store, own, model, Capability()))
-        except OSError as error:
-            self._fail(error)
-        self._writer.shutdown()
+        self._write_now()
+        if self._orderly:
+            for sent in self._open.values():  # dropped on the way out, and perhaps paid for
+                self._add_traffic(*sent[:3], "lost", *sent[3:])
+            self._write_now()
         for client in self._clients.values():
             await client.close()
         self._journal.close(keep=not self._orderly)
 
-    async def _record_lost(self) -> None:
+    def _record_lost(self) -> None:
         """What a killed visit had under way may have been paid for: it is counted, said, and asked again."""
         if lost := self._journal.lost:
             rows = [Traffic(s.family, s.variant, s.condition, "lost", 1, s.input_tokens, s.output_tokens) for s in lost]
-            await self._in_writer(functools.partial(self.store.add, [], traffic=rows))
-            self.spent = await self._in_writer(functools.partial(spending.spent_usd, self.study, self.store))
+            self.store.add([], traffic=rows)
+            self.spent = spending.spent_usd(self.study, self.store)
             self.say(
-                f"{self.study.name}: the last visit was killed with "
-                + (
-                    "1 request under way; it may have been paid for, and is"
-                    if len(lost) == 1
-                    else f"{len(lost)} requests under way; they may have been paid for, and are"
-                )
-                + " asked again"
+                f"{self.study.name}: the last visit was killed with requests under way ({len(lost)}); "
+                "they may have been paid for, and are asked again"
             )
         self._journal.forget()
-
-    async def _in_writer(self, call: Callable[[], Any]) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._writer, call)
 
     # --- what is asked -----------------------------------------------------------------------------------------------
 
@@ -178,7 +156,7 @@ class Visit:
     async def _ask(self, cells: Callable[[Run, str], list[MissingCell]], *, again: bool) -> None:
         """Ask whatever `cells` gives, every endpoint at its own pace, base and variants of a family side by side."""
         names = dict.fromkeys(run.variant.endpoint or "" for run in self.runs)
-        wanted = {(run, c): await self._in_writer(functools.partial(cells, run, c)) for run, c in self._pairs()}
+        wanted = {(run, c): cells(run, c) for run, c in self._pairs()}
         if self._stopping.is_set():
             return
         self.askers = [
@@ -189,7 +167,7 @@ class Visit:
             for name in names
         ]  # fmt: skip
         await asyncio.gather(*(asker.run() for asker in self.askers))
-        await self._written()
+        self._write_now()
 
     def _pairs(self) -> list[tuple[Run, str]]:
         return [(run, condition) for run in self.runs for condition in self.study.conditions(run)]
@@ -222,9 +200,9 @@ class Visit:
             own = self.study.file.endpoints[name]
             if (name, model) in self._capabilities:
                 continue
-            known = await self._in_writer(functools.partial(capability.recall, self.store, own, model))
+            known = capability.recall(self.store, own, model)
             self._capabilities[name, model] = known
-            first = await self._in_writer(functools.partial(self._first_request, name, model))
+            first = self._first_request(name, model)
             if first is None or capability.complete(known, protocol) or self._stopping.is_set():
                 continue
             known = replace(known, **await capability.listed(self._client(name), model))
@@ -233,8 +211,8 @@ class Visit:
             ask = functools.partial(self._first, first)
             known = await capability.probe(known, model, protocol, len(first.repetitions), ask)
             self._capabilities[name, model] = known
-            await self._written()
-            await self._in_writer(functools.partial(capability.remember, self.store, own, model, known))
+            self._write_now()
+            capability.remember(self.store, own, model, known)
 
     def _first_request(self, name: str, model: str) -> Request | None:
         """The first missing cell of a model with the most repetitions to ask; None if nothing is missing."""
@@ -280,7 +258,7 @@ class Visit:
             return await self._send(request)
         except RefusedError as error:
             name, model = request.run.variant.endpoint or "", request.run.variant.model or ""
-            self._outdated.append((name, model))
+            capability.remember(self.store, self.study.file.endpoints[name], model, Capability())
             raise ElicitationError(capability.explained(error, model, self.study.file.protocol)) from None
 
     async def _send(self, request: Request) -> Completion | Failure:
@@ -359,7 +337,7 @@ class Visit:
         ]  # fmt: skip
         (self._unwritten.again if request.again else self._unwritten.answers).extend(answers)
         self._unwritten.settled.append((asker, request.number, len(answers)))
-        self._dirty.set()
+        self._write_soon()
 
     def _failed(self, request: Request, found: Failure) -> None:
         """Count an attempt without an answer; it is over, once what it cost is in the store."""
@@ -368,7 +346,7 @@ class Visit:
             self._add_traffic(*sent[:3], found.kind, *(sent[3:] if paid else (0, 0)))
         if paid:
             self._unwritten.settled.append((None, request.number, 0))
-            self._dirty.set()
+            self._write_soon()
         else:
             self._open.pop(request.number)
             self._journal.ended(request.number)
@@ -390,32 +368,35 @@ class Visit:
 
     # --- to the store ------------------------------------------------------------------------------------------------
 
-    async def _write_on(self) -> None:
-        """Write whatever there is, one transaction after another: each waits for the disk, and takes what came meanwhile."""
-        while not self._over:
-            await self._dirty.wait()
-            self._dirty.clear()
-            try:
-                await self._written()
-            except Exception as error:  # whatever it is, nothing more can be kept, so nothing more is asked
-                self._fail(error)
-                return
+    def _write_soon(self) -> None:
+        """Write after what has arrived at the same time has been read: answers of one moment share a transaction."""
+        if not self._write_due:
+            self._write_due = True
+            asyncio.get_running_loop().call_soon(self._write_now)
 
-    async def _written(self) -> None:
-        """Everything that came so far is on disk, and counted as asked."""
-        async with self._writing:
-            if not (self._unwritten.settled or self._traffic):
-                return
-            batch, self._unwritten = self._unwritten, Batch([], [], [], [])
-            batch.traffic.extend(self._take_traffic())
-            call = functools.partial(self.store.add, batch.answers, again=batch.again, traffic=batch.traffic)
-            await self._in_writer(call)
-            for asker, number, slots in batch.settled:
-                self._journal.ended(number)
-                self._open.pop(number, None)
-                self.asked += slots
-                if asker is not None:
-                    asker.stored()
+    def _write_now(self) -> None:
+        self._write_due = False
+        try:
+            self._write()
+        except Exception as error:  # whatever it is, nothing more can be kept, so nothing more is asked
+            self._fail(error)
+
+    def _write(self) -> None:
+        """Everything that came so far is on disk, and counted as asked.
+
+        In the loop's own thread: a commit takes less time than handing it to another thread under one interpreter lock.
+        """
+        if not (self._unwritten.settled or self._traffic):
+            return
+        batch, self._unwritten = self._unwritten, Batch([], [], [], [])
+        batch.traffic.extend(self._take_traffic())
+        self.store.add(batch.answers, again=batch.again, traffic=batch.traffic)
+        for asker, number, slots in batch.settled:
+            self._journal.ended(number)
+            self._open.pop(number, None)
+            self.asked += slots
+            if asker is not None:
+                asker.stored()
 
     def _take_traffic(self) -> list[Traffic]:
         taken, self._traffic = self._traffic, Counter()
