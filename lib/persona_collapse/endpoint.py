@@ -6,7 +6,7 @@ import math
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -243,6 +243,19 @@ def _alternatives(found: Any) -> tuple[tuple[str, float], ...]:
     if not all(isinstance(token, str) for token, _ in listed):
         return ()
     return tuple(sorted(((_text(token) or "", logprob) for token, logprob in listed), key=lambda pair: -pair[1]))
+
+
+def wrong_server(found: Completion, providers: Sequence[str], model: str | None) -> str | None:
+    """Who answered in place of the pinned providers or model; None if that is who answered, or nothing is pinned."""
+    if providers and _plain(found.provider) not in {_plain(name.split("/")[0]) for name in providers}:
+        return f"answered by provider {found.provider}, pinned to {', '.join(providers)}"
+    if model and found.served_model != model:
+        return f"answered by model {found.served_model}, pinned to {model}"
+    return None
+
+
+def _plain(name: str | None) -> str:
+    return "".join(c for c in (name or "").lower() if c.isalnum())
 
 
 def _text(value: Any) -> str | None:

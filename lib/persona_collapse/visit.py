@@ -292,13 +292,9 @@ class Visit:
         return self.study.instrument.prompt(self.study.instrument.items[request.item - 1], text, digit=self._logprobs)
 
     def _wrong_server(self, run: Run, found: Completion) -> str | None:
-        """Who answered in place of the pinned provider or model; None if that is who answered, or nothing is pinned."""
-        pinned, model = self.study.file.endpoints[run.variant.endpoint or ""].provider, run.variant.served_model
-        wrong = None
-        if pinned and _plain(found.provider) not in {_plain(name.split("/")[0]) for name in pinned}:
-            wrong = f"answered by provider {found.provider}, pinned to {', '.join(pinned)}"
-        elif model and found.served_model != model:
-            wrong = f"answered by model {found.served_model}, pinned to {model}"
+        """Who answered in place of what is pinned, if somebody did; many in a row end the visit."""
+        pinned = self.study.file.endpoints[run.variant.endpoint or ""].provider
+        wrong = endpoint.wrong_server(found, pinned, run.variant.served_model)
         self._wrong[run.key] = self._wrong[run.key] + 1 if wrong else 0
         if self._wrong[run.key] >= _WRONG_IN_A_ROW:
             self._fail(
@@ -406,10 +402,6 @@ class Visit:
 
 def _place(cell: MissingCell) -> tuple[int, int]:
     return (-1 if cell.persona is None else cell.persona), cell.item
-
-
-def _plain(name: str | None) -> str:
-    return "".join(c for c in (name or "").lower() if c.isalnum())
 
 
 def consecutive(repetitions: Sequence[int], most: int) -> list[tuple[int, ...]]:
