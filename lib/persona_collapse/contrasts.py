@@ -69,6 +69,8 @@ def contrasts(study: Study, metrics: pd.DataFrame) -> pd.DataFrame:
         for row in _of_family(family, at, (scope, metric, method))
     ]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
+    if table.empty:
+        return table  # bases alone: there is nothing to compare
     alternate = {(f.key, v.key) for f in study.file.families for v in f.variants if v.role == "alternate"}
     kept = table[[(r.family, r.variant) not in alternate for r in table.itertuples()]]
     means = kept.groupby(["variant", "control", "scope", "metric", "quantity", "method"], sort=False, as_index=False).agg(

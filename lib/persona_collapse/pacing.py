@@ -11,7 +11,7 @@ _SURE = 8
 _TRUSTED = 20
 #: Verdicts in a row after which the endpoint refuses at random: refusals that were stray, or limits met after fewer requests
 #: than that, however slow the pace.
-_AT_RANDOM = 3
+_STRAYS, _SHORT = 3, 6
 #: Outcomes that are remembered to tell an overloaded endpoint, one that mostly fails, from stray failures.
 _RECENT = 16
 #: Growth of the pace a second: fast after the first limit, which tells the rate roughly; then up to near the rate at which a
@@ -144,7 +144,7 @@ class Pace:
 
     @property
     def _at_random(self) -> bool:
-        return self._strays >= _AT_RANDOM or self._short > _AT_RANDOM
+        return self._strays >= _STRAYS or self._short > _SHORT
 
     def _limit_met(self) -> None:
         self.limits_met += 1
