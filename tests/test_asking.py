@@ -1,5 +1,6 @@
 """Asking over sockets: storms, limiters, waits and budgets, against what the simulated endpoint counted."""
 
+import asyncio
 import time
 
 import pytest
@@ -8,7 +9,7 @@ from live import KEY, live, rows, traffic, variant
 from loopback import answer, failure, serve
 from persona_collapse import asking, tables
 from persona_collapse.collecting import collect
-from persona_collapse.endpoint import ElicitationError
+from persona_collapse.endpoint import Choice, Completion, ElicitationError
 from persona_collapse.faults import Options
 from persona_collapse.serving import running
 from persona_collapse.store import open_store
@@ -165,6 +166,34 @@ def test_nothing_is_sent_after_the_first_answer_that_no_repetition_mends(tmp_pat
     # All forty answers are kept.
     assert len(rows(study)) == 40
     assert ("run the same command again" in str(caught.value)) or ("check the variable" in str(caught.value))
+
+
+def test_not_even_an_answer_of_the_same_moment_sends_another_request():
+    """Two are under way; one comes to an end that stops everything, the other is answered in the same turn of the loop."""
+    sent, settled, broken = [], [], []
+
+    async def ask():
+        both = asyncio.Event()
+
+        async def send(request):
+            sent.append(request)
+            if len(sent) == 2:
+                both.set()
+            await both.wait()
+            if request is sent[0]:
+                raise ElicitationError("no")
+            return Completion((Choice("3"),), 0.1)
+
+        def settle(asker, request, found):
+            settled.append(found)
+            asker.stored()
+
+        fresh = (asking.Request(None, "self", k, None, k, (1,)) for k in range(1, 10))
+        asker = asking.Asker("here", 2, fresh, send, settle, lambda *failed: None, broken.append)
+        await asker.run()
+
+    asyncio.run(ask())
+    assert (len(sent), len(settled), [str(error) for error in broken]) == (2, 1, ["no"])
 
 
 def test_an_endpoint_that_goes_down_is_given_up_with_a_reason(tmp_path, quick):

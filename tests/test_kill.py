@@ -111,6 +111,28 @@ def test_lost_requests_count_at_most_what_they_could_cost(tmp_path, outputs):
     assert rows(study, "sum(requests), sum(input_tokens)", "traffic WHERE outcome = 'lost'") == [(8, sum(prompts[-8:]))]
 
 
+def test_what_timed_out_before_a_kill_is_accounted_for(tmp_path, outputs):
+    """Nobody knows whether a request without an answer was paid for: it is in the store before it is called over."""
+    slow = [True]
+
+    def respond(request):
+        time.sleep(0.6 if slow[0] and request.number > 1 else 0)
+        return answer("3")
+
+    with serve(respond) as (url, requests):
+        study = live(tmp_path, url, endpoint={"max_in_flight": 4, "timeout": 0.2})
+        process = command(outputs, "elicit", "--study", study.path)
+        wait_for(lambda: len(requests) >= 9)  # the first, four that timed out, and four more
+        process.kill()
+        process.communicate()
+        before = traffic(study)
+        slow[0] = False
+        collect(study)
+    assert before["timeout"] >= 4 and before["answered"] == 1
+    found = traffic(study)
+    assert found["answered"] == 90 and sum(found.values()) >= len(requests)
+
+
 def test_a_visit_killed_at_its_very_end_is_accounted_for_though_nothing_is_missing(tmp_path, monkeypatch):
     with serve(lambda request: answer("3")) as (url, requests):
         study = live(tmp_path, url)
