@@ -154,6 +154,22 @@ def test_a_parameter_that_is_refused_later_stops_and_is_asked_anew_next_time(tmp
     assert len(rows(study)) == 5 * CELLS and {rating for rating, _ in rows(study)} == {3}
 
 
+def test_the_last_line_and_the_status_say_what_is_left(tmp_path, capsys):
+    """Two slots that always fail: the rest is kept, the status is 1, and the next visit asks for the two alone."""
+    broken = ["persona/0/2/1", "persona/1/3/1"]
+    with serve(lambda request: failure(500) if request.slot in broken else answer("3")) as (url, requests):
+        study = live(tmp_path, url)
+        status, _, line = elicit(study, capsys)
+        assert status == 1 and line.endswith(
+            "ratings.sqlite: 2 slots got no answer that counts, see quality.csv or 01_elicit for the reasons; "
+            "run the same command again, which asks only for them"
+        )
+        assert len(rows(study, "1", "slots WHERE rating = 3")) == 88
+        del broken[:], requests[:]
+        status, said, _ = elicit(study, capsys)
+        assert status == 0 and said.endswith("ratings.sqlite: 2 slots asked\n") and len(requests) == 2
+
+
 # --- poor, but of use ------------------------------------------------------------------------------------------------
 
 

@@ -37,7 +37,7 @@ def published(args: argparse.Namespace) -> None:
 
 def elicit(args: argparse.Namespace) -> None:
     """Ask or read whatever a study's store lacks."""
-    from persona_collapse.collecting import collect, imported
+    from persona_collapse.collecting import collect, imported, unanswered
 
     study = _study(args)
     _say_estimate(study)
@@ -46,6 +46,11 @@ def elicit(args: argparse.Namespace) -> None:
         for line in imported(study):
             _say(line)
     unit = "runs read" if study.file.kind == "imported" else "slots asked"
+    if study.file.kind == "live" and (left := unanswered(study)):
+        raise RuntimeError(
+            f"{shown(study.store_path)}: {left:,} slots got no answer that counts, see quality.csv or 01_elicit for the reasons; "
+            "run the same command again, which asks only for them"
+        )
     _say(f"{shown(study.store_path)}: {new:,} {unit}" if new else f"{shown(study.store_path)}: nothing was missing")
 
 

@@ -55,6 +55,13 @@ def collect(study: Study, runs: Sequence[Run] | None = None, *, say: Callable[[s
     return sum(missing.values())
 
 
+def unanswered(study: Study) -> int:
+    """How many slots of a study's design hold no answer, as nothing but transport came of them or another server answered."""
+    with open_store(study.store_path) as store:
+        cells = (store.missing_cells(r.family.key, r.variant.key, condition) for r, condition in study.conditions_asked())
+        return sum(len(cell.repetitions) for each in cells for cell in each)
+
+
 @contextmanager
 def _alone(study: Study, needed: bool) -> Iterator[None]:
     """Refuse a second process that would buy the same slots; a simulated study lets it wait. Death frees the lock."""
