@@ -2,13 +2,15 @@
 STUDY ?=
 DATA ?=
 PORT ?= 8000
+BY_HAND ?=
+CANCEL ?=
 OPTIONS ?=
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && echo $$p && break; done)
 RUN = .venv/bin/python -m persona_collapse
 WITH = $(if $(STUDY),--study '$(STUDY)') $(if $(DATA),--data '$(DATA)')
 .DEFAULT_GOAL := help
-.PHONY: help report published test lab elicit estimate serve verify bench fit notebooks clean lint
+.PHONY: help report published test lab elicit batch estimate serve verify bench fit notebooks clean lint
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -29,7 +31,10 @@ lab: .venv/ready ## JupyterLab on a working copy of the notebooks
 elicit: .venv/ready ## ask or read what a study's store lacks [STUDY=demo]
 	@$(RUN) elicit $(WITH)
 
-estimate: .venv/ready ## requests, tokens, price and hours of a live study; sends nothing [STUDY=openai-example]
+batch: .venv/ready ## the same by OpenAI batches at half price, or by files [STUDY=study] [BY_HAND=1] [CANCEL=1]
+	@$(RUN) batch $(WITH) $(if $(BY_HAND),--by-hand) $(if $(CANCEL),--cancel)
+
+estimate: .venv/ready ## requests, tokens, price and hours of every way to ask; sends nothing [STUDY=openai-example]
 	@$(RUN) estimate $(WITH)
 
 serve: .venv/ready ## the simulated endpoint on loopback, for any OpenAI client [PORT=8000] [OPTIONS='--latency 0.05']

@@ -5,8 +5,10 @@ import math
 import pytest
 
 from loopback import answer, serve
+from persona_collapse import capability
 from persona_collapse.collecting import collect
-from persona_collapse.estimating import estimate, lines
+from persona_collapse.estimating import anything_missing, estimate, lines
+from persona_collapse.store import Store, open_store
 from persona_collapse.study import load_study
 from test_elicitation import live_study
 
@@ -21,24 +23,70 @@ def test_the_example_asks_a_tenth_with_choices(monkeypatch):
     # (100 personas + self) x 30 items = 3,030 cells; ten repetitions one by one are 30,300
     assert table.loc[("gpt-4o/base", "one by one"), "requests"] == 30_300
     assert table.loc[("gpt-4o/base", "choices"), "requests"] == 3_030
-    assert (table["output_tokens"] == 30_300).all()
+    assert table.loc[("gpt-4o/base", "logprobs"), ["requests", "output_tokens"]].tolist() == [3_030, 3_030]
+    assert (table.drop("logprobs", level="way")["output_tokens"] == 30_300).all()
     one, together = table.loc[("gpt-4o/base", "one by one")], table.loc[("gpt-4o/base", "choices")]
     assert one["input_tokens"] == 10 * together["input_tokens"]
     # $2.50 and $10 a million; 30,300 output tokens cost $0.303
     assert one["dollars"] == pytest.approx(one["input_tokens"] * 2.5e-6 + 0.303)
+    # The prompt of logprobs ends in a sentence more; a batch is the study's own way at half the price, within a day.
+    assert together["input_tokens"] < table.loc[("gpt-4o/base", "logprobs"), "input_tokens"] < 1.3 * together["input_tokens"]
+    batch = table.loc[("gpt-4o/base", "batch")]
+    assert (batch["requests"], batch["dollars"], batch["hours"]) == (3_030, together["dollars"] / 2, 24)
     # the published study paid about 4.3 million input tokens a run
     assert 3.5e6 < one["input_tokens"] < 5e6
+
+
+def requests_of(study):
+    return estimate(study).set_index("way")["requests"].to_dict()
+
+
+def own_way(study):
+    return estimate(study).set_index("way")["own"].to_dict()
 
 
 def test_only_what_is_missing_is_estimated(tmp_path):
     with serve(lambda request: answer("3", n=request.get("n", 1))) as (url, requests):
         study = live_study(tmp_path, url, protocol={"repetitions": 2, "personas": 2})
-        assert estimate(study).set_index("way")["requests"].to_dict() == {"one by one": 180, "choices": 90}
+        # (2 personas + self) x 30 items = 90 cells
+        assert requests_of(study) == {"one by one": 180, "choices": 90, "logprobs": 90, "batch": 90}
         assert requests == []
+        assert anything_missing(study)
         collect(study)
-        assert estimate(study)["requests"].sum() == 0
+        # Another method has answered nothing yet.
+        assert requests_of(study) == {"one by one": 0, "choices": 0, "logprobs": 90, "batch": 0}
+        assert not anything_missing(study)
         more = live_study(tmp_path, url, protocol={"repetitions": 5, "personas": 2})
-        assert estimate(more).set_index("way")["requests"].to_dict() == {"one by one": 270, "choices": 90}
+        # It gave 2 choices when it was asked for 2, and may be asked for no more: 2 requests for the 3 that are missing.
+        assert requests_of(more) == {"one by one": 270, "choices": 180, "logprobs": 90, "batch": 180}
+        assert estimate(more).set_index("way").loc["batch", "hours"] == 24
+
+
+def test_an_endpoint_known_to_ignore_n_makes_choices_cost_as_much_as_one_by_one(tmp_path):
+    study = live_study(tmp_path, "http://127.0.0.1:9/v1", protocol={"repetitions": 4, "personas": 2})
+    assert own_way(study) == {"one by one": False, "choices": True, "logprobs": False, "batch": False}
+    with open_store(study.store_path, write=True) as store:
+        capability.remember(store, study.file.endpoints["here"], "m-1", capability.Capability(choices=1))
+    assert requests_of(study) == {"one by one": 360, "choices": 360, "logprobs": 90, "batch": 360}
+    assert own_way(study) == {"one by one": True, "choices": False, "logprobs": False, "batch": False}
+
+
+def test_a_study_by_logprobs_is_estimated_as_such(tmp_path):
+    protocol = {"method": "logprobs", "repetitions": 4, "personas": 2}
+    study = live_study(tmp_path, "http://127.0.0.1:9/v1", protocol=protocol)
+    table = estimate(study).set_index("way")
+    assert table["requests"].to_dict() == {"one by one": 360, "choices": 90, "logprobs": 90, "batch": 90}
+    assert table["output_tokens"].to_dict() == {"one by one": 360, "choices": 360, "logprobs": 90, "batch": 90}
+    assert own_way(study)["logprobs"] and table.loc["batch", "input_tokens"] == table.loc["logprobs", "input_tokens"]
+
+
+def test_the_ways_stand_side_by_side_and_the_studys_own_is_marked():
+    said = lines(load_study("openai-example"))
+    assert [line.split()[1] for line in said[-6:-2]] == ["one", "choices", "logprobs", "batch"]
+    assert [line for line in said if " * " in line and line.startswith("all")] == [said[-5]]
+    assert said[-3].endswith("up to 24") and said[-1].endswith("Nothing was sent.")
+    # Three runs of 3,030 requests; 32 in flight at a second each: 3 x 3,030 / 32 / 3600 hours.
+    assert said[-5].split()[3] == "9,090" and said[-5].endswith("0.08")
 
 
 def test_without_a_price_there_are_no_dollars(tmp_path):
@@ -55,3 +103,14 @@ def test_an_estimate_makes_no_outputs(tmp_path, outputs):
 def test_a_study_that_costs_nothing_is_told():
     with pytest.raises(ValueError, match=r"demo\.yaml: a study of kind simulated costs nothing; estimate is for kind live"):
         estimate(load_study("demo"))
+
+
+def test_a_store_that_a_kill_left_empty_is_no_store(tmp_path):
+    study = live_study(tmp_path, "http://127.0.0.1:9/v1")
+    study.outputs.mkdir(parents=True)
+    study.store_path.touch()
+    assert requests_of(study)["one by one"] == 90
+    with pytest.raises(FileNotFoundError, match="no ratings yet; run `make elicit STUDY=live` first"):
+        Store(study.store_path, write=False)
+    with open_store(study.store_path, write=True) as store:
+        assert store.answered("f", "base") == {}

@@ -256,7 +256,7 @@ def test_quality_counts_slots_ratings_and_reasons(store):
     # 2 cells x 3 repetitions asked, 4 recorded: one rating, two refusals, one lost
     assert store.quality("f", "v", "persona") == {
         "cells": 2, "asked": 6, "recorded": 4, "valid": 1, "reasons": {"refusal": 2, "transport": 1},
-        "first": "2026-01-01T00:00:00", "last": "2026-01-03T00:00:00", "models": "m-1",
+        "first": "2026-01-01T00:00:00", "last": "2026-01-03T00:00:00", "models": "m-1", "providers": None,
     }  # fmt: skip
 
 

@@ -62,6 +62,17 @@ def estimate(args: argparse.Namespace) -> None:
         _say(line)
 
 
+def batch(args: argparse.Namespace) -> None:
+    """Complete a live study by OpenAI batches at half the price, or by files for vllm run-batch."""
+    from persona_collapse.collecting import collect_by_batch
+
+    study = _study(args)
+    if not (args.by_hand or args.cancel):
+        _say_estimate(study)
+    new = collect_by_batch(study, by_hand=args.by_hand, cancel=args.cancel, say=_say)
+    _say(f"{shown(study.store_path)}: {new:,} slots answered")
+
+
 def verify(args: argparse.Namespace) -> None:
     """Execute a study's executed notebooks again from stored ratings; an output that differs is a failure."""
     study = load_study(args.study or "demo", files=False)
@@ -132,7 +143,7 @@ def clean(args: argparse.Namespace) -> None:
             shutil.rmtree(folder)
             continue
         for path in folder.iterdir():
-            if path.name.startswith(("ratings.sqlite", UNDER_WAY)):
+            if path.name.startswith(("ratings.sqlite", UNDER_WAY)) or path.name == "batch":
                 continue
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         kept.append(shown(folder / "ratings.sqlite"))
@@ -144,6 +155,8 @@ def _bought(folder: Path) -> bool:
     import sqlite3
 
     store = folder / "ratings.sqlite"
+    if (folder / "batch").is_dir():
+        return True  # results may lie there, or be on their way
     if not store.is_file():
         return False
     try:
@@ -158,7 +171,7 @@ def _say_estimate(study: Study) -> None:
     if study.file.kind == "live":
         from persona_collapse import estimating
 
-        if estimating.estimate(study)["requests"].any():
+        if estimating.anything_missing(study):
             check_keys(study)
             for line in estimating.lines(study, done=False):
                 _say(line)
@@ -176,20 +189,24 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; a wrong input is one line on stderr and exit status 1."""
     parser = argparse.ArgumentParser(prog="persona_collapse", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for command in (report, published, elicit, estimate, verify, fit, lab, notebooks, clean):
+    for command in (report, published, elicit, batch, estimate, verify, fit, lab, notebooks, clean):
         sub = commands.add_parser(command.__name__, help=(command.__doc__ or "").splitlines()[0])
         sub.set_defaults(run=command)
         sub.add_argument("--study", default=None, help="a name in params/studies/ or a path to a YAML file")
         sub.add_argument("--data", default=None, help="the folder that an imported study's files are relative to")
         sub.add_argument("--only", default=None, help="one notebook, by name")
         sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        if command is batch:
+            sub.add_argument("--by-hand", action="store_true", help="write files and take in results; send nothing")
+            sub.add_argument("--cancel", action="store_true", help="end what is under way, and keep what was answered")
     _add_serve(commands)
     args = parser.parse_args(argv)
     args.study, args.data = args.study or None, args.data or None
     try:
         args.run(args)
-    except KeyboardInterrupt:
-        print("\ninterrupted; what was done is kept, and the same command goes on from there", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        told = str(interrupt) or "what was done is kept, and the same command goes on from there"
+        print(f"\ninterrupted; {told}", file=sys.stderr)
         return 130
     except (ValueError, OSError, RuntimeError) as error:
         if args.debug:

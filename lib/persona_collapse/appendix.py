@@ -6,9 +6,9 @@ from pathlib import Path
 
 from persona_collapse import runner
 from persona_collapse.collecting import collect, imported, with_mark
+from persona_collapse.paths import atomic_text
 from persona_collapse.store import open_store
 from persona_collapse.study import Study
-from persona_collapse.tables import atomic_text
 
 
 def make(study: Study, *, say: Callable[[str], None] = lambda line: None) -> str:

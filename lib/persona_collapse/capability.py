@@ -154,7 +154,7 @@ def _usable(found: Completion) -> bool:
 
 
 def explained(error: RefusedError, model: str, protocol: Protocol) -> str:
-    """What to do about a refused request, in one line."""
+    """Which parameter a model refused, and what to do about it."""
     remedy = {
         "temperature": "set protocol.temperature to the value that it takes (reasoning models: 1), for the whole study, or leave "
         "the model out",

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from persona_collapse import elicitation, logprobs
 from persona_collapse.endpoint import SIMULATED_FINGERPRINT
 from persona_collapse.journal import UNDER_WAY
-from persona_collapse.paths import shown
+from persona_collapse.paths import STUDIES, shown
 from persona_collapse.store import Store, open_store
 from persona_collapse.study import Run, Study, check_keys, load_study
 
@@ -41,6 +41,7 @@ def collect(study: Study, runs: Sequence[Run] | None = None, *, say: Callable[[s
         missing = {run: elicitation.plan(study, run, store) for run in runs}
         if study.file.kind == "live" and any(missing.values()):
             check_keys(study)
+            _refuse_twice(study, store, [run for run in runs if missing[run]])
         # A visit that was killed at its very end left word of requests that may have been paid for.
         killed = study.file.kind == "live" and (study.outputs / UNDER_WAY).exists()
         with _alone(study, killed or any(missing.values())), _bar(sum(missing.values()), "rating") as bar:
@@ -60,6 +61,61 @@ def unanswered(study: Study) -> int:
     with open_store(study.store_path) as store:
         cells = (store.missing_cells(r.family.key, r.variant.key, condition) for r, condition in study.conditions_asked())
         return sum(len(cell.repetitions) for each in cells for cell in each)
+
+
+def collect_by_batch(
+    study: Study, *, by_hand: bool = False, cancel: bool = False, say: Callable[[str], None] = lambda line: None
+) -> int:  # fmt: skip
+    """Complete a live study's ratings by OpenAI batches, which cost half; returns how many slots came.
+
+    Submits what is missing, waits, collects, and goes on with whatever an earlier call left under way. `by_hand` sends nothing:
+    it takes in results that lie beside the batch files, and writes files of what is missing for `vllm run-batch` or a web page.
+    `cancel` ends what is under way and keeps what was answered. Raises ElicitationError or ValueError, one line.
+    """
+    if study.file.kind != "live":
+        raise ValueError(f"{shown(study.path)}: a study of kind {study.file.kind} asks no endpoint; batch is for kind live")
+    if not (by_hand or study.store_path.is_file()):
+        check_keys(study)
+    from persona_collapse import batch_files, batch_visit, progress  # only live studies need the client
+
+    with open_store(study.store_path, write=True) as store:
+        store.claim(study.path)
+        total = sum(elicitation.plan(study, run, store) for run in study.runs)
+        under_way = batch_files.under_way(store, study.runs)
+        with _alone(study, total > 0 or bool(under_way)), _bar(total, "rating") as bar:
+            if by_hand and not cancel:
+                return batch_visit.by_hand(study, store, bar, say)
+            if any(batch.status != "by hand" for _, batch in under_way) or (total and not cancel):
+                check_keys(study)
+            visit = batch_visit.BatchVisit(study, study.runs, store, bar, say)
+            if cancel:
+                return visit.cancel()
+            visit.refuse_by_hand()
+            todo = [run for run in study.runs if run not in [run for run, _ in under_way]]
+            # What the endpoint takes is learned as always: the wrong key or model is found before anything is submitted.
+            probed = progress.ask(study, todo, store, bar, say, only_probe=True) if total and todo else 0
+            came = probed + visit.run()
+            if again := sum(elicitation.plan(study, run, store) for run in study.runs):
+                say(f"{study.name}: {again:,} answers without a rating are asked again by `make elicit`, as protocol.reask says")
+            return came
+
+
+def _refuse_twice(study: Study, store: Store, runs: Sequence[Run]) -> None:
+    """Refuse to ask slots that a batch may answer any time."""
+    from persona_collapse import batch_files
+
+    for _, batch in batch_files.under_way(store, runs):
+        where = f"as {batch.batch} " if batch.batch else ""
+        by_hand = " BY_HAND=1" if batch.status == "by hand" else ""
+        raise ValueError(
+            f"{shown(batch_files.path_of(study, batch))}: is under way {where}({batch.status}), and asking now would buy its "
+            f"slots twice; collect it with `make batch{by_hand} STUDY={_named(study)}`, or end it with CANCEL=1"
+        )
+
+
+def _named(study: Study) -> str:
+    """How a command names a study."""
+    return study.name if study.path.parent == STUDIES else shown(study.path)
 
 
 @contextmanager

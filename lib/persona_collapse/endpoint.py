@@ -6,11 +6,11 @@ import math
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from persona_collapse.study import Endpoint, Protocol
+from persona_collapse.study import Endpoint, Protocol, Run, Study
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -245,10 +245,11 @@ def _alternatives(found: Any) -> tuple[tuple[str, float], ...]:
     return tuple(sorted(((_text(token) or "", logprob) for token, logprob in listed), key=lambda pair: -pair[1]))
 
 
-def wrong_server(found: Completion, providers: Sequence[str], model: str | None) -> str | None:
-    """Who answered in place of the pinned providers or model; None if that is who answered, or nothing is pinned."""
-    if providers and _plain(found.provider) not in {_plain(name.split("/")[0]) for name in providers}:
-        return f"answered by provider {found.provider}, pinned to {', '.join(providers)}"
+def wrong_server(study: Study, run: Run, found: Completion) -> str | None:
+    """Who answered in place of the pinned provider or model; None if that is who answered, or nothing is pinned."""
+    pinned, model = study.file.endpoints[run.variant.endpoint or ""].provider, run.variant.served_model
+    if pinned and _plain(found.provider) not in {_plain(name.split("/")[0]) for name in pinned}:
+        return f"answered by provider {found.provider}, pinned to {', '.join(pinned)}"
     if model and found.served_model != model:
         return f"answered by model {found.served_model}, pinned to {model}"
     return None

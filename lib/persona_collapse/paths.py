@@ -1,5 +1,6 @@
-"""Where things are: every folder of the project, named once, independent of the working directory."""
+"""Where things are: every folder of the project, named once, independent of the working directory; files written whole."""
 
+import os
 from pathlib import Path
 
 #: The checkout: the folder that holds README.md.
@@ -19,3 +20,13 @@ def shown(path: Path) -> str:
     """How a path is named to a person: relative to the checkout where it lies inside it."""
     path = Path(path)
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+
+
+def atomic_text(path: Path, text: str) -> None:
+    """Write a text file so that it is there whole or not at all, even when killed or out of disk."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -17,8 +17,12 @@ _LOOK, _LINE = 0.2, 30.0
 _SHOW_AFTER = 1.0
 
 
-def ask(study: Study, runs: Sequence[Run], store: Store, bar: tqdm, say: Callable[[str], None]) -> int:
+def ask(
+    study: Study, runs: Sequence[Run], store: Store, bar: tqdm, say: Callable[[str], None], *, only_probe: bool = False
+) -> int:  # fmt: skip
     """Ask every missing slot of `runs` and show how it goes; returns how many, when all is asked.
+
+    With `only_probe` no more is asked than tells what the endpoints take.
 
     The visit has an event loop in a thread of its own, as a notebook's own loop is running. An interrupt sends nothing new,
     waits for what is under way and keeps it; a second one drops that too. Raises what ended the visit early.
@@ -27,7 +31,7 @@ def ask(study: Study, runs: Sequence[Run], store: Store, bar: tqdm, say: Callabl
     problems: list[BaseException] = []
     # Not `thread.join` with a time-out: interrupted, it takes a running thread for an ended one (Python 3.11, 3.12).
     over = threading.Event()
-    thread = threading.Thread(target=_run, args=(visit, problems, over), name="visit", daemon=True)
+    thread = threading.Thread(target=_run, args=(visit, only_probe, problems, over), name="visit", daemon=True)
     thread.start()
     interrupted: KeyboardInterrupt | None = None
     said_at = began = time.monotonic()
@@ -57,9 +61,9 @@ def ask(study: Study, runs: Sequence[Run], store: Store, bar: tqdm, say: Callabl
     return visit.asked
 
 
-def _run(visit: Visit, problems: list[BaseException], over: threading.Event) -> None:
+def _run(visit: Visit, only_probe: bool, problems: list[BaseException], over: threading.Event) -> None:
     try:
-        asyncio.run(visit.run())
+        asyncio.run(visit.run(only_probe=only_probe))
     except BaseException as error:  # raised in the caller's thread
         problems.append(error)
     finally:

@@ -108,7 +108,11 @@ class MissingCell(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """A file of requests in the Batch format; `status` is written, submitted, collected or failed."""
+    """A file of requests in the Batch format.
+
+    `status` is written (not sent yet), submitting (it may be with the endpoint), submitted, `by hand` (results are put beside
+    it), collected, cancelled or failed.
+    """
 
     name: str
     requests: int
@@ -160,10 +164,13 @@ class Store:
             self._db.execute("PRAGMA synchronous = FULL")
             if write:
                 self._make()
+            elif self._db.execute("SELECT 1 FROM sqlite_master").fetchone() is None:
+                # A kill while it was made leaves an empty file.
+                raise FileNotFoundError(f"{shown(path)}: no ratings yet; run `make elicit STUDY={path.parent.name}` first")
             self._db.execute(f"PRAGMA query_only = {not write}")
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, FileNotFoundError) as error:
             self._db.close()
-            raise _named(path, error) from None
+            raise (_named(path, error) if isinstance(error, sqlite3.DatabaseError) else error) from None
 
     def _make(self) -> None:
         """Make the tables of a new file, or those that a file of an earlier version lacks."""
@@ -386,11 +393,15 @@ class Store:
                 batches,
             )
 
+    def drop_batches(self, names: Iterable[str]) -> None:
+        """Forget batches that were written and never sent."""
+        with self.transaction():
+            self._db.executemany("DELETE FROM batches WHERE name = ?", ((name,) for name in names))
+
     def identities(self, family: str, variant: str) -> dict[int, tuple[str, str]]:
-        """Condition and identity of every question of a run's present design, by its number."""
+        """Condition and identity of every question that was ever one of a run's, by its number."""
         rows = self._db.execute(
-            "SELECT questions.id, condition, identity FROM questions JOIN runs ON run = runs.id "
-            "WHERE family = ? AND variant = ? AND asked > 0",
+            "SELECT questions.id, condition, identity FROM questions JOIN runs ON run = runs.id WHERE family = ? AND variant = ?",
             (family, variant),
         )
         return {row[0]: row[1:] for row in rows}

@@ -1,6 +1,5 @@
 """The tables a study leaves, each made from counts and written whole."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from persona_collapse import metrics as estimators
 from persona_collapse import published, saturation, temperature
 from persona_collapse.collecting import counts, offered
 from persona_collapse.contrasts import NORMAL_95, contrasts
+from persona_collapse.paths import atomic_text
 from persona_collapse.replies import REASONS
 from persona_collapse.store import Store
 from persona_collapse.study import Run, Study
@@ -27,6 +27,8 @@ OUTCOMES = {
     "timeout": "not answered in time, sent again",
     "malformed": "answered with something else, sent again",
     "wrong_server": "answered by another server than the pinned one, sent again",
+    "expired": "in a batch that expired before, sent again",
+    "unanswered": "in a batch that ended before, sent again",
     "refused": "refused for good",
     "lost": "under way when the process was killed",
 }
@@ -79,16 +81,6 @@ def write(study: Study, tables: Tables) -> list[Path]:
         atomic_text(path, table.to_csv(index=False, lineterminator="\n"))
         written.append(path)
     return written
-
-
-def atomic_text(path: Path, text: str) -> None:
-    """Write a text file so that it is there whole or not at all, even when killed or out of disk."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def run_metrics(study: Study, store: Store, run: Run) -> pd.DataFrame:
@@ -182,13 +174,17 @@ def run_asking(study: Study, store: Store, run: Run) -> pd.DataFrame:
         found[condition] = {
             "requests": f"{sum(outcomes.values()):,}",
             **{f"  {OUTCOMES[name]}": f"{outcomes[name]:,}" for name in OUTCOMES if name in outcomes},
-            "seconds to an answer, median": f"{asking['latency_p50']:.2f}",
-            "seconds to an answer, 95 %": f"{asking['latency_p95']:.2f}",
+            "seconds to an answer, median": _seconds(asking["latency_p50"]),
+            "seconds to an answer, 95 %": _seconds(asking["latency_p95"]),
             "first answer": str(quality["first"] or "")[:16].replace("T", " "),
             "last answer": str(quality["last"] or "")[:16].replace("T", " "),
             "served by": ", ".join(filter(None, [quality["models"], quality["providers"]])),
         }
     return pd.DataFrame(found).fillna("")
+
+
+def _seconds(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.2f}"  # an answer of a batch has no latency
 
 
 def run_reasked(study: Study, store: Store, run: Run) -> pd.DataFrame:

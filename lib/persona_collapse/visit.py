@@ -29,7 +29,7 @@ _WRONG_IN_A_ROW = 10
 _FIRST_ATTEMPTS = {"timeout": 2, "dropped": 2, "malformed": 2, "server": asking.ATTEMPTS, "wrong_server": _WRONG_IN_A_ROW}
 
 
-class Batch(NamedTuple):
+class _Unwritten(NamedTuple):
     """What is written in one transaction, and the requests that are settled by it."""
 
     answers: list[Answer]
@@ -57,7 +57,7 @@ class Visit:
         self._stopping = threading.Event()
         self._capabilities: dict[tuple[str, str], Capability] = {}
         self._clients: dict[str, Any] = {}
-        self._unwritten = Batch([], [], [], [])
+        self._unwritten = _Unwritten([], [], [], [])
         self._traffic: Counter[tuple[str, str, str, str, str]] = Counter()
         self._write_due = False
         self._over = False
@@ -95,13 +95,16 @@ class Visit:
 
     # --- the visit ---------------------------------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Ask everything that is missing. Raises ElicitationError or OSError for what ended it early; answers are kept."""
+    async def run(self, *, only_probe: bool = False) -> None:
+        """Ask everything that is missing, or with `only_probe` no more than tells what each endpoint takes.
+
+        Raises ElicitationError or OSError for what ended it early; answers are kept.
+        """
         self._main = asyncio.current_task()
         self._loop = asyncio.get_running_loop()
         self._journal = Journal(self.study.outputs / UNDER_WAY)
         try:
-            await self._everything()
+            await self._everything(only_probe)
         except (ElicitationError, OSError) as error:
             self._fail(error)
         except asyncio.CancelledError:
@@ -112,11 +115,13 @@ class Visit:
         if self.error is not None:
             raise self.error
 
-    async def _everything(self) -> None:
+    async def _everything(self, only_probe: bool) -> None:
         self._record_lost()
         if error := spending.used_up(self.study, self.spent):
             raise error
         await self._probe()
+        if only_probe:
+            return
         await self._ask(lambda run, condition: self._missing(run, condition), again=False)
         for times in range(1, self.study.file.protocol.reask + 1):
             await self._ask(functools.partial(self._unrated, times=times), again=True)
@@ -281,7 +286,7 @@ class Visit:
         except ElicitationError:
             self._failed(request, Failure("refused", "an error that no repetition mends"))
             raise
-        if isinstance(found, Completion) and (wrong := self._wrong_server(run, found)):
+        if isinstance(found, Completion) and (wrong := self._answered_by_another(run, found)):
             self._count(request, found, "wrong_server")
             return Failure("wrong_server", wrong)
         return found
@@ -291,10 +296,9 @@ class Visit:
         text = deck[request.persona].text if deck is not None and request.persona is not None else None
         return self.study.instrument.prompt(self.study.instrument.items[request.item - 1], text, digit=self._logprobs)
 
-    def _wrong_server(self, run: Run, found: Completion) -> str | None:
-        """Who answered in place of what is pinned, if somebody did; many in a row end the visit."""
-        pinned = self.study.file.endpoints[run.variant.endpoint or ""].provider
-        wrong = endpoint.wrong_server(found, pinned, run.variant.served_model)
+    def _answered_by_another(self, run: Run, found: Completion) -> str | None:
+        """As `endpoint.wrong_server`; many in a row end the visit."""
+        wrong = endpoint.wrong_server(self.study, run, found)
         self._wrong[run.key] = self._wrong[run.key] + 1 if wrong else 0
         if self._wrong[run.key] >= _WRONG_IN_A_ROW:
             self._fail(
@@ -384,7 +388,7 @@ class Visit:
         """
         if not (self._unwritten.settled or self._traffic):
             return
-        batch, self._unwritten = self._unwritten, Batch([], [], [], [])
+        batch, self._unwritten = self._unwritten, _Unwritten([], [], [], [])
         batch.traffic.extend(self._take_traffic())
         self.store.add(batch.answers, again=batch.again, traffic=batch.traffic)
         for asker, number, slots in batch.settled:
