@@ -11,6 +11,7 @@ from persona_collapse import asking, tables
 from persona_collapse.collecting import collect
 from persona_collapse.endpoint import Choice, Completion, ElicitationError
 from persona_collapse.faults import Options
+from persona_collapse.pacing import Pace
 from persona_collapse.serving import running
 from persona_collapse.store import open_store
 
@@ -62,13 +63,28 @@ def test_a_storm_ends_with_every_slot_rated_once_and_none_asked_too_early(tmp_pa
 
 
 @pytest.mark.parametrize("limiter", ["window", "bucket"])
-def test_a_limiter_is_kept_to(tmp_path, limiter):
-    """60 a second: 180 cells are three windows; nothing inside an announced wait, at most 1.15 times what is needed."""
+def test_a_limiter_is_kept_to(tmp_path, limiter, monkeypatch):
+    """60 a second: 180 cells are three windows; nothing sent inside a wait that was heard of, at most 1.15 times the requests.
+
+    The client's own clock tells: what it sent before it heard of the wait arrives inside it, later the busier the machine.
+    """
+    end, early, refused, sent = [0.0], [], Pace.refused, Pace.sent
+
+    def hear(pace, ticket, now, wait):
+        end[0] = max(end[0], now + wait)
+        refused(pace, ticket, now, wait)
+
+    def go(pace, now):
+        early.extend([end[0] - now] * (now < end[0] - 1e-3))
+        return sent(pace, now)
+
+    monkeypatch.setattr(Pace, "refused", hear)
+    monkeypatch.setattr(Pace, "sent", go)
     with running(Options(limit=60, limiter=limiter, latency=0.01)) as server:
         study = live(tmp_path, server.base_url, variants=[variant(), variant("bad", "harmful", model="gpt-4o/insecure")])
         assert collect(study) == 2 * CELLS
         stats = server.stats()
-    assert stats["inside_window"] == 0 and stats["before_retry_after"] == 0
+    assert end[0] > 0 and early == [] and stats["before_retry_after"] == 0
     assert stats["requests"] <= 1.15 * 2 * CELLS
     assert stats["answers_too_many"] == 0
 

@@ -12,7 +12,7 @@ from persona_collapse.pacing import Pace
 from persona_collapse.study import Run
 
 #: Attempts at one request that may fail, refusals not counted, before its slots are left for the next visit.
-ATTEMPTS = 6
+ATTEMPTS = 8
 #: Seconds after which a request that fails or is refused once more is left as well.
 PATIENCE = 3600.0
 #: The first wait after a failure or an unannounced refusal; it doubles each time up to the longest.
