@@ -53,7 +53,8 @@ def ask(
         if not over.is_set():  # an interrupt between two looks
             visit.stop(at_once=True)
             over.wait()
-    bar.update(visit.asked - bar.n)
+        bar.update(visit.asked - bar.n)
+        bar.clear()  # closing it would leave what was drawn before its delay was over
     if interrupted is not None:
         raise interrupted
     if problems:

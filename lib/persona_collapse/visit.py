@@ -26,7 +26,7 @@ GIVE_UP_AFTER = 30
 #: Replies of another server than the pinned one in a row after which the pin is taken to be wrong.
 _WRONG_IN_A_ROW = 10
 #: Attempts at the first request to an endpoint: a server that is not there is said so soon.
-_FIRST_ATTEMPTS = {"timeout": 2, "dropped": 2, "malformed": 2, "server": asking.ATTEMPTS, "wrong_server": _WRONG_IN_A_ROW}
+_FIRST_ATTEMPTS = {"timeout": 2, "dropped": 2, "malformed": 2, "server": 6, "wrong_server": _WRONG_IN_A_ROW}
 
 
 class _Unwritten(NamedTuple):
