@@ -40,12 +40,12 @@ def ask(
             try:
                 over.wait(_LOOK)
                 bar.set_postfix_str(status(visit), refresh=False)
-                bar.update(visit.asked - bar.n)
+                bar.update(visit.ledger.asked - bar.n)
                 if time.monotonic() - began > _SHOW_AFTER:
                     bar.refresh()  # a wait changes the line, too
                 if bar.disable and time.monotonic() - said_at > _LINE:
                     said_at = time.monotonic()
-                    say(f"{visit.asked:,} of {bar.total:,} asked, {status(visit)}")
+                    say(f"{visit.ledger.asked:,} of {bar.total:,} asked, {status(visit)}")
             except KeyboardInterrupt as error:
                 visit.stop(at_once=interrupted is not None)
                 interrupted = error
@@ -53,13 +53,13 @@ def ask(
         if not over.is_set():  # an interrupt between two looks
             visit.stop(at_once=True)
             over.wait()
-        bar.update(visit.asked - bar.n)
+        bar.update(visit.ledger.asked - bar.n)
         bar.clear()  # closing it would leave what was drawn before its delay was over
     if interrupted is not None:
         raise interrupted
     if problems:
         raise problems[0]
-    return visit.asked
+    return visit.ledger.asked
 
 
 def _run(visit: Visit, only_probe: bool, problems: list[BaseException], over: threading.Event) -> None:
@@ -83,5 +83,5 @@ def status(visit: Visit) -> str:
         parts.append(f"waiting {seconds:.0f} s: {why}")
     if visit.priced:
         budget = visit.study.file.budget_usd
-        parts.append(f"${visit.spent:.2f}" + (f" of ${budget:g}" if budget else ""))
+        parts.append(f"${visit.ledger.spent:.2f}" + (f" of ${budget:g}" if budget else ""))
     return " · ".join(parts)

@@ -10,15 +10,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from persona_collapse import asking, capability, endpoint, spending
 from persona_collapse.asking import Asker, Request
 from persona_collapse.capability import Capability
 from persona_collapse.elicitation import answer_of
 from persona_collapse.endpoint import Choice, Completion, ElicitationError, Failure, RefusedError
-from persona_collapse.journal import UNDER_WAY, Journal, Sent
-from persona_collapse.store import Answer, MissingCell, Store, Traffic
+from persona_collapse.journal import Sent
+from persona_collapse.ledger import Ledger
+from persona_collapse.store import MissingCell, Store
 from persona_collapse.study import Run, Study
 
 #: Requests given up in a row, with no answer between, after which an endpoint is taken to be down.
@@ -29,25 +30,15 @@ _WRONG_IN_A_ROW = 10
 _FIRST_ATTEMPTS = {"timeout": 2, "dropped": 2, "malformed": 2, "server": 6, "wrong_server": _WRONG_IN_A_ROW}
 
 
-class _Unwritten(NamedTuple):
-    """What is written in one transaction, and the requests that are settled by it."""
-
-    answers: list[Answer]
-    again: list[Answer]
-    traffic: list[Traffic]
-    settled: list[tuple[Asker | None, int, int]]  # whose, number in the journal, slots
-
-
 class Visit:
     """One visit: construct it, then `run` it in an event loop of its own; `stop` and the figures are for another thread.
 
-    `asked` slots are on disk with an answer or the reason why there is none; `spent` is in dollars, over all visits.
+    `ledger.asked` slots are on disk with an answer or the reason why there is none; `ledger.spent` is in dollars.
     """
 
     def __init__(self, study: Study, runs: Sequence[Run], store: Store, say: Callable[[str], None]) -> None:
         self.study, self.runs, self.store, self.say = study, runs, store, say
-        self.asked = 0
-        self.spent = spending.spent_usd(study, store)
+        self.ledger = Ledger(study, store, self._fail)
         self.askers: list[Asker] = []
         self.error: Exception | None = None
         self.priced = any(spending.price(study, run) for run in runs)
@@ -57,14 +48,10 @@ class Visit:
         self._stopping = threading.Event()
         self._capabilities: dict[tuple[str, str], Capability] = {}
         self._clients: dict[str, Any] = {}
-        self._unwritten = _Unwritten([], [], [], [])
-        self._traffic: Counter[tuple[str, str, str, str, str]] = Counter()
-        self._write_due = False
         self._over = False
         self._orderly = True
         self._given_up: Counter[str] = Counter()
         self._wrong: Counter[str] = Counter()
-        self._open: dict[int, Sent] = {}
 
     # --- from another thread -----------------------------------------------------------------------------------------
 
@@ -102,8 +89,13 @@ class Visit:
         """
         self._main = asyncio.current_task()
         self._loop = asyncio.get_running_loop()
-        self._journal = Journal(self.study.outputs / UNDER_WAY)
+        lost = self.ledger.open()
         try:
+            if lost:
+                self.say(
+                    f"{self.study.name}: the last visit was killed with requests under way ({lost}); "
+                    "they may have been paid for, and are asked again"
+                )
             await self._everything(only_probe)
         except (ElicitationError, OSError) as error:
             self._fail(error)
@@ -111,44 +103,22 @@ class Visit:
             if self.error is None:
                 raise
         finally:
-            await self._end()
+            self._over = True
+            self.ledger.close(orderly=self._orderly)
+            for client in self._clients.values():
+                await client.close()
         if self.error is not None:
             raise self.error
 
     async def _everything(self, only_probe: bool) -> None:
-        self._record_lost()
-        if error := spending.used_up(self.study, self.spent):
-            raise error
-        await self._probe()
+        self.ledger.check_budget()
+        if not self._stopping.is_set():
+            await self._probe()
         if only_probe:
             return
         await self._ask(lambda run, condition: self._missing(run, condition), again=False)
         for times in range(1, self.study.file.protocol.reask + 1):
             await self._ask(functools.partial(self._unrated, times=times), again=True)
-
-    async def _end(self) -> None:
-        """Write what is left, unless it cannot be written; then the journal tells the next visit what was under way."""
-        self._over = True
-        self._write_now()
-        if self._orderly:
-            for sent in self._open.values():  # dropped on the way out, and perhaps paid for
-                self._add_traffic(*sent[:3], "lost", *sent[3:])
-            self._write_now()
-        for client in self._clients.values():
-            await client.close()
-        self._journal.close(keep=not self._orderly)
-
-    def _record_lost(self) -> None:
-        """What a killed visit had under way may have been paid for: it is counted, said, and asked again."""
-        if lost := self._journal.lost:
-            rows = [Traffic(s.family, s.variant, s.condition, "lost", 1, s.input_tokens, s.output_tokens) for s in lost]
-            self.store.add([], traffic=rows)
-            self.spent = spending.spent_usd(self.study, self.store)
-            self.say(
-                f"{self.study.name}: the last visit was killed with requests under way ({len(lost)}); "
-                "they may have been paid for, and are asked again"
-            )
-        self._journal.forget()
 
     # --- what is asked -----------------------------------------------------------------------------------------------
 
@@ -172,7 +142,7 @@ class Visit:
             for name in names
         ]  # fmt: skip
         await asyncio.gather(*(asker.run() for asker in self.askers))
-        self._write_now()
+        self.ledger.write()
 
     def _pairs(self) -> list[tuple[Run, str]]:
         return [(run, condition) for run in self.runs for condition in self.study.conditions(run)]
@@ -216,7 +186,7 @@ class Visit:
             ask = functools.partial(self._first, first)
             known = await capability.probe(known, model, protocol, len(first.repetitions), ask)
             self._capabilities[name, model] = known
-            self._write_now()
+            self.ledger.write()
             capability.remember(self.store, own, model, known)
 
     def _first_request(self, name: str, model: str) -> Request | None:
@@ -278,16 +248,14 @@ class Visit:
             choices=choices, limit=known.limit, alternatives=known.top_logprobs,
         )  # fmt: skip
         most = spending.most_tokens(prompt, body[known.limit], choices)
-        sent = Sent(run.family.key, run.variant.key, request.condition, *most)
-        request.number = self._journal.sent(sent)
-        self._open[request.number] = sent
+        request.number = self.ledger.sent(Sent(run.family.key, run.variant.key, request.condition, *most))
         try:
             found = await endpoint.send(self._client(name), body, slot=request.slot, timeout=own.timeout)
         except ElicitationError:
             self._failed(request, Failure("refused", "an error that no repetition mends"))
             raise
         if isinstance(found, Completion) and (wrong := self._answered_by_another(run, found)):
-            self._count(request, found, "wrong_server")
+            self.ledger.answered(request.number, found, "wrong_server")
             return Failure("wrong_server", wrong)
         return found
 
@@ -313,7 +281,7 @@ class Visit:
         name = request.run.variant.endpoint or ""
         if isinstance(found, Completion):
             self._given_up[name] = 0
-            self._count(request, found)
+            self.ledger.answered(request.number, found)
             choices: Sequence[Choice | Failure] = found.choices[: len(request.repetitions)]
             if asker and (rest := request.repetitions[len(choices) :]):
                 asker.put_back(
@@ -335,73 +303,10 @@ class Visit:
                       sends=request.sends, first=place == 0)
             for place, (choice, repetition) in enumerate(zip(choices, request.repetitions, strict=False))
         ]  # fmt: skip
-        (self._unwritten.again if request.again else self._unwritten.answers).extend(answers)
-        self._unwritten.settled.append((asker, request.number, len(answers)))
-        self._write_soon()
+        self.ledger.settle(request.number, answers, again=request.again, stored=asker.stored if asker else None)
 
     def _failed(self, request: Request, found: Failure) -> None:
-        """Count an attempt without an answer; it is over, once what it cost is in the store."""
-        sent, paid = self._open[request.number], found.paid or found.kind == "wrong_server"
-        if found.kind != "wrong_server":  # that one was answered, and is counted with what it cost
-            self._add_traffic(*sent[:3], found.kind, *(sent[3:] if paid else (0, 0)))
-        if paid:
-            self._unwritten.settled.append((None, request.number, 0))
-            self._write_soon()
-        else:
-            self._open.pop(request.number)
-            self._journal.ended(request.number)
-
-    def _count(self, request: Request, found: Completion, outcome: str = "answered") -> None:
-        """Count what an answer cost, as reported or at most."""
-        sent = self._open[request.number]
-        tokens_in = sent.input_tokens if found.input_tokens is None else found.input_tokens
-        tokens_out = sent.output_tokens if found.output_tokens is None else found.output_tokens
-        self._add_traffic(*sent[:3], outcome, tokens_in, tokens_out)
-
-    def _add_traffic(self, family: str, variant: str, condition: str, outcome: str, tokens_in: int, tokens_out: int) -> None:
-        key = family, variant, condition, outcome
-        for what, number in (("requests", 1), ("in", tokens_in), ("out", tokens_out)):
-            self._traffic[*key, what] += number
-        self.spent += spending.dollars(self.study, self.study.run(family, variant), tokens_in, tokens_out)
-        if error := spending.used_up(self.study, self.spent):
-            self._fail(error)
-
-    # --- to the store ------------------------------------------------------------------------------------------------
-
-    def _write_soon(self) -> None:
-        """Write after what has arrived at the same time has been read: answers of one moment share a transaction."""
-        if not self._write_due:
-            self._write_due = True
-            asyncio.get_running_loop().call_soon(self._write_now)
-
-    def _write_now(self) -> None:
-        self._write_due = False
-        try:
-            self._write()
-        except Exception as error:  # whatever it is, nothing more can be kept, so nothing more is asked
-            self._fail(error)
-
-    def _write(self) -> None:
-        """Everything that came so far is on disk, and counted as asked.
-
-        In the loop's own thread: a commit takes less time than handing it to another thread under one interpreter lock.
-        """
-        if not (self._unwritten.settled or self._traffic):
-            return
-        batch, self._unwritten = self._unwritten, _Unwritten([], [], [], [])
-        batch.traffic.extend(self._take_traffic())
-        self.store.add(batch.answers, again=batch.again, traffic=batch.traffic)
-        for asker, number, slots in batch.settled:
-            self._journal.ended(number)
-            self._open.pop(number, None)
-            self.asked += slots
-            if asker is not None:
-                asker.stored()
-
-    def _take_traffic(self) -> list[Traffic]:
-        taken, self._traffic = self._traffic, Counter()
-        keys = dict.fromkeys(key[:4] for key in taken)
-        return [Traffic(*key, *(taken[*key, what] for what in ("requests", "in", "out"))) for key in keys]
+        self.ledger.failed(request.number, found)
 
 
 def _place(cell: MissingCell) -> tuple[int, int]:
