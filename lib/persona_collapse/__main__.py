@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from persona_collapse.journal import UNDER_WAY
 from persona_collapse.paths import NOTEBOOKS, OUTPUTS, PUBLISHED, ROOT, shown
 from persona_collapse.study import Study, check_keys, load_study
 
@@ -36,7 +37,7 @@ def published(args: argparse.Namespace) -> None:
 
 def elicit(args: argparse.Namespace) -> None:
     """Ask or read whatever a study's store lacks."""
-    from persona_collapse.collecting import collect, imported
+    from persona_collapse.collecting import collect, imported, unanswered
 
     study = _study(args)
     _say_estimate(study)
@@ -45,6 +46,11 @@ def elicit(args: argparse.Namespace) -> None:
         for line in imported(study):
             _say(line)
     unit = "runs read" if study.file.kind == "imported" else "slots asked"
+    if study.file.kind == "live" and (left := unanswered(study)):
+        raise RuntimeError(
+            f"{shown(study.store_path)}: {left:,} slots got no answer that counts, see quality.csv or 01_elicit for the reasons; "
+            "run the same command again, which asks only for them"
+        )
     _say(f"{shown(study.store_path)}: {new:,} {unit}" if new else f"{shown(study.store_path)}: nothing was missing")
 
 
@@ -156,7 +162,7 @@ def clean(args: argparse.Namespace) -> None:
             shutil.rmtree(folder)
             continue
         for path in folder.iterdir():
-            if path.name.startswith("ratings.sqlite") or path.name == "batch":
+            if path.name.startswith(("ratings.sqlite", UNDER_WAY)) or path.name == "batch":
                 continue
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         kept.append(shown(folder / "ratings.sqlite"))
