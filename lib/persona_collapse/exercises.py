@@ -188,7 +188,7 @@ def message(name: str, answer: object) -> str:
     """`check` as plain Markdown. It starts with **Right.**, **Not yet**, or, for None, **Your turn.**"""
     exercise = _find(name)
     if answer is None:
-        return f"**Your turn.** Replace `None` in the cell above by {exercise.form}. *Hint:* {exercise.hint}"
+        return f"**Your turn.** Replace `None` in the cell of the task by {exercise.form}. *Hint:* {exercise.hint}"
     given = _as_answer(answer, exercise.right)
     if given is None or not _in_form(given, exercise):
         return f"**Not yet: {_shown(answer)} is not an answer of the form asked for.** Expected {exercise.form}.{_comma(answer)}"

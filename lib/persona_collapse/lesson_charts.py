@@ -27,7 +27,7 @@ def repetition_curves(table: pd.DataFrame) -> Any:
             alt.layer(
                 frame.mark_line(strokeWidth=2).encode(y=y, strokeDash=_scale("strokeDash", data, _DASHES)),
                 frame.mark_point(filled=True, size=110, opacity=1).encode(y=y, shape=_scale("shape", data, _SHAPES)),
-            ).properties(width=330, height=260)
+            ).properties(width=380, height=290)
         )
     return _finished(
         alt.hconcat(*panels), title="The same respondents, asked more often", subtitle=charts.SIMULATED,
@@ -39,12 +39,10 @@ def repetition_curves(table: pd.DataFrame) -> Any:
 def interval_rows(studies: pd.DataFrame, whole: float) -> Any:
     """Each small study as an interval of S, one panel a number of personas; `studies`, `whole` are `teaching.small_studies`."""
     data = _rounded(studies)
-    data["holds"] = ["misses it" if not lo <= whole <= hi else "holds it" for lo, hi in zip(data["lo"], data["hi"], strict=True)]
-    color = alt.Color(
-        "holds:N", title="S of the whole deck (line): the interval",
-        scale=alt.Scale(domain=["holds it", "misses it"], range=[_COLORS[0], _COLORS[2]]),
-    )  # fmt: skip
-    shape = alt.Shape("holds:N", scale=alt.Scale(domain=["holds it", "misses it"], range=["circle", "triangle-up"]), title=None)
+    kinds, title = ["holds the line", "misses it"], "The interval of a study"
+    data["interval"] = [kinds[not lo <= whole <= hi] for lo, hi in zip(data["lo"], data["hi"], strict=True)]
+    color = alt.Color("interval:N", title=title, scale=alt.Scale(domain=kinds, range=[_QUIET, "#E69F00"]))
+    shape = alt.Shape("interval:N", title=title, scale=alt.Scale(domain=kinds, range=["circle", "triangle-up"]))
     x = alt.X("lo:Q", title="S with its 95 % interval", scale=alt.Scale(zero=False, nice=False, padding=10))
     frame = alt.Chart(data).encode(
         y=alt.Y("study:O", title=None, axis=None), color=color,
@@ -55,8 +53,8 @@ def interval_rows(studies: pd.DataFrame, whole: float) -> Any:
         line,
         frame.mark_rule(strokeWidth=2.5).encode(x=x, x2="hi:Q"),
         frame.mark_point(filled=True, size=70, opacity=1).encode(x="S:Q", shape=shape),
-    ).properties(width=660, height=125)
-    header = alt.Header(labelExpr="datum.value + ' personas'", labelAlign="left", labelAnchor="start", labelFontSize=14)
+    ).properties(width=700, height=135)
+    header = alt.Header(labelExpr="datum.value + ' personas'", labelAngle=0, labelAlign="left", labelFontSize=15)
     chart = rows.facet(row=alt.Row("personas:O", title=None, header=header), spacing=8)
     return _finished(
         chart, title="Many small studies of the same model", subtitle=charts.SIMULATED,
@@ -80,8 +78,7 @@ def printed_map(table: pd.DataFrame) -> Any:
     x = alt.X("R:Q", scale=alt.Scale(type="log", nice=False, padding=30), title="Robustness R (log scale)")
     y = alt.Y("S:Q", scale=alt.Scale(zero=False, padding=20), title="Susceptibility S (scale points)")
     paths = alt.Chart(lines).mark_line(strokeWidth=1.8, opacity=0.7).encode(
-        x=x, y=y, color=_color(data, legend=False), detail="model:N", order="step:O",
-        strokeDash=_scale("strokeDash", data, _DASHES, legend=False),
+        x=x, y=y, color=_color(data), detail="model:N", order="step:O", strokeDash=_scale("strokeDash", data, _DASHES),
     )  # fmt: skip
     dots = alt.Chart(data).encode(x=x, y=y)
     points = dots.mark_point(filled=True, size=190, opacity=1, stroke="white").encode(
@@ -90,7 +87,7 @@ def printed_map(table: pd.DataFrame) -> Any:
     ends = alt.Chart(data[data["variant"] != "secure"])
     names = ends.mark_text(align="left", dx=10, dy=-9, fontSize=13, color=_QUIET).encode(x=x, y=y, text="model:N")
     return _finished(
-        alt.layer(paths, points, names).properties(width=640, height=360), title="The collapse map, as published",
+        alt.layer(paths, points, names).properties(width=780, height=420), title="The collapse map, as published",
         subtitle=_QUOTED,
         caption="S and R as printed in the paper's tables. Lines lead from each base to its two fine-tunes; collapse leads "
         "up and to the left.",
@@ -115,7 +112,7 @@ def anchor_map(table: pd.DataFrame) -> Any:
         .encode(x=x, y=y, text="model:N"),
     ]
     return _finished(
-        alt.layer(*layers).properties(width=640, height=340), title="Larger steps, or a weaker anchor?", subtitle=_QUOTED,
+        alt.layer(*layers).properties(width=780, height=400), title="Larger steps, or a weaker anchor?", subtitle=_QUOTED,
         caption="Each path leads from base through secure to insecure. Recomputed from the published ratings.",
         description="Share of variance that personas explain against extremity of the answers, for four published families.",
     )  # fmt: skip
@@ -130,15 +127,13 @@ def _picked(data: pd.DataFrame, looks: list) -> alt.Scale:
     return alt.Scale(domain=names, range=[looks[_VARIANTS.index(name)] for name in names])
 
 
-def _color(data: pd.DataFrame, *, legend: bool = True) -> alt.Color:
-    extra = {} if legend else {"legend": None}
-    return alt.Color("variant:N", title=None, scale=_picked(data, _COLORS), **extra)
+def _color(data: pd.DataFrame) -> alt.Color:
+    return alt.Color("variant:N", title=None, scale=_picked(data, _COLORS), sort=_VARIANTS)
 
 
-def _scale(channel: str, data: pd.DataFrame, looks: list, *, legend: bool = True) -> Any:
-    extra = {} if legend else {"legend": None}
+def _scale(channel: str, data: pd.DataFrame, looks: list) -> Any:
     kind = alt.Shape if channel == "shape" else alt.StrokeDash
-    return kind("variant:N", title=None, scale=_picked(data, looks), **extra)
+    return kind("variant:N", title=None, scale=_picked(data, looks), sort=_VARIANTS)
 
 
 def _rounded(table: pd.DataFrame) -> pd.DataFrame:
@@ -158,6 +153,7 @@ def _finished(chart: Any, *, title: str, subtitle: str, caption: str, descriptio
             title=alt.TitleParams(title, subtitle=[subtitle], **quiet), description=description,
             usermeta={"caption": caption, "embedOptions": {"actions": {"export": True, "source": False, "editor": False}}},
         )
-        .configure_axis(labelFontSize=13, titleFontSize=14)
-        .configure_legend(labelFontSize=13, titleFontSize=13)
+        .configure_axis(labelFontSize=14, titleFontSize=15)
+        .configure_legend(labelFontSize=14, titleFontSize=14)
+        .configure_title(fontSize=17, subtitleFontSize=13)
     )  # fmt: skip

@@ -38,9 +38,8 @@ def levels_table(models: list[str] | None = None) -> pd.DataFrame:
     texts = found.assign(
         S=[f"{r.S:.2f} ± {r.S_se:.2f}" for r in found.itertuples()], R=[f"{r.R:.2f} ± {r.R_se:.2f}" for r in found.itertuples()]
     )
-    return texts.pivot(index="model", columns="variant", values=["S", "R"]).reindex(
-        columns=["base", "secure", "insecure"], level="variant"
-    )  # fmt: skip
+    wide = texts.pivot(index="model", columns="variant", values=["S", "R"])
+    return wide.reindex(columns=["base", "secure", "insecure"], level="variant").rename_axis(index=None, columns=[None, None])
 
 
 def levels_line() -> str:
@@ -73,7 +72,8 @@ def repetitions_line() -> str:
     ratio, shift = table["R"][few] / table["R"][many], 100 * (table["S"][few] / table["S"][many] - 1)
     return (
         f"The same {_name('repetitions')} ratings give R = {table['R'][few]:.1f} from the first {few} repetitions and "
-        f"{table['R'][many]:.1f} from all {many}: {ratio:.1f} times as much, from the same replies. S moves by {shift:.1f} % ({_OWN})."
+        f"{table['R'][many]:.1f} from all {many}: {ratio:.1f} times as much, from the same replies. S moves by {shift:.1f} % "
+        f"({_OWN})."
     )
 
 

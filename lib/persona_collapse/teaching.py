@@ -159,6 +159,14 @@ def narrowed(studies: pd.DataFrame, whole: float) -> str:
     )
 
 
+def ceiling(study: Study) -> str:
+    """The largest S that the scale allows, as a sentence."""
+    return (
+        f"The largest S that this scale allows is **{largest_s(study):.2f}**: half of a hundred personas at one end, half at the "
+        f"other, on every item."
+    )
+
+
 def largest_s(study: Study, personas: int = 100) -> float:
     """The largest S that the scale allows: half of the personas at one end of it, half at the other (ddof = 1)."""
     low, high = study.instrument.scale
