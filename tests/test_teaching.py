@@ -32,6 +32,13 @@ def small(study):
     return teaching.small_studies(study, "gpt-4o", sizes=(10, 50), times=4)
 
 
+def test_a_prompt_loses_nothing_when_its_lines_are_broken(study):
+    prompt = study.instrument.prompt(study.instrument.items[0], study.personas[0].text)
+    shown = teaching.readable(prompt)
+    assert shown.split() == prompt.split() and max(map(len, shown.splitlines())) <= 97
+    assert prompt in teaching.readable(prompt, width=10_000)
+
+
 # --- by hand ---------------------------------------------------------------------------------------------------------
 
 
@@ -142,17 +149,18 @@ def test_recomputed_figures_follow_from_the_published_ratings(outputs):
 
     study = load_study("published", DATA)
     found = published.figures(quoted.RECOMPUTED)
-    rows = [(row["run"], 10, row) for row in found["stacks"]["rows"]]
+    rows = [(row["run"], None, row) for row in found["stacks"]["rows"]]
     rows += [(found["repetitions"]["run"], row["n"], row) for row in found["repetitions"]["rows"]]
     runs = [study.run(*run.split("/")) for run in dict.fromkeys(run for run, *_ in rows)]
     collecting.collect(study, runs)
     scope = metrics.scope_matrix(study.instrument)
     with open_store(study.store_path) as store:
         for run, n, row in rows:
-            counts = np.zeros((100, 30, 6), int)
-            for persona, item, repetition, rating in store.ratings(*run.split("/"), "persona"):
-                if repetition <= n and rating == rating and rating is not None:
-                    counts[persona, item - 1, int(rating)] += 1
+            counts = collecting.counts(study, store, study.run(*run.split("/")), "persona")
+            if n:
+                counts = np.zeros_like(counts)
+                for persona, item, repetition, rating in store.ratings(*run.split("/"), "persona"):
+                    counts[persona, item - 1, int(rating)] += repetition <= n
             level = metrics.published(counts, study.instrument.categories, scope)
             assert level.susceptibility[0] == pytest.approx(row["susceptibility"], abs=6e-5), (run, n)
             assert level.robustness[0] == pytest.approx(row["robustness"], abs=6e-5), (run, n)

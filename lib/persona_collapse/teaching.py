@@ -1,5 +1,6 @@
 """What the lesson computes: ratings small enough for a blackboard, a model carried to collapse, studies of many sizes."""
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,6 +22,11 @@ BLACKBOARD = {
 }
 #: Where the small studies of `small_studies` draw their personas.
 _SEED = 45
+
+
+def readable(prompt: str, width: int = 96) -> str:
+    """A prompt with its long lines broken between words, as a screen would break them anywhere."""
+    return "\n".join(textwrap.fill(line, width, drop_whitespace=False, replace_whitespace=False) for line in prompt.split("\n"))
 
 
 def few_ratings(store: Store, run: Run, personas: list[int], items: list[int]) -> pd.DataFrame:
