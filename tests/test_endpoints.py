@@ -416,4 +416,3 @@ def test_an_error_later_in_a_study_has_no_endpoints_words_in_its_chain(tmp_path)
         chain.append(repr(error))
         error = error.__cause__ or error.__context__
     assert KEY not in "".join(chain) and len(chain) == 1
-
