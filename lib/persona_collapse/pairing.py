@@ -56,7 +56,8 @@ def common(counts: Sequence[np.ndarray], scope: np.ndarray) -> Common:
         raise ValueError(f"pairing: counts of shapes {shapes}; expected the same personas, items and categories in each")
     empty = np.array([one.sum(axis=-1) == 0 for one in counts])  # (run, persona, item)
     items = ~(empty.mean(axis=1) > ITEM_LEAVES).any(axis=0) if empty.size else np.full(empty.shape[2], True)
-    personas = ~empty[:, :, items].any(axis=(0, 2))
+    # A run that never gave a rating has nothing in common with any other.
+    personas = ~empty[:, :, items].any(axis=(0, 2)) & items.any()
     kept = (scope > 0) & items[:, None]
     weights = (kept / np.maximum(kept.sum(axis=0), 1))[items]
     restricted = tuple(one[personas][:, items] for one in counts)
@@ -66,6 +67,8 @@ def common(counts: Sequence[np.ndarray], scope: np.ndarray) -> Common:
 def _note(items: np.ndarray, personas: np.ndarray) -> str:
     lost_items, lost = np.flatnonzero(~items) + 1, int((~personas).sum())
     said = []
+    if not items.any():
+        return "Nothing is common: there is a run without a rating for more than half of the personas on every item."
     if len(lost_items):
         which = ", ".join(map(str, lost_items))
         said.append(

@@ -88,7 +88,7 @@ def leave_one_out(
         the ceiling; the others are shares. Undefined values are NaN; robustness is ``inf`` where nothing varies.
     """
     used = metrics.answered(counts) if base is None else metrics.answered(counts) & metrics.answered(base)
-    if not used.any():
+    if not used.any() or not counts.shape[1]:  # no personas, or no items, are left
         nothing = np.full((len(METRICS), 1, scope.shape[1]), np.nan)
         return LeaveOneOut(nothing, np.flatnonzero(used), np.zeros(scope.shape[1], int), (0, 0))
     own = cells(counts[used], categories, exact=exact)
