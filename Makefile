@@ -5,12 +5,15 @@ PORT ?= 8000
 BY_HAND ?=
 CANCEL ?=
 OPTIONS ?=
+REPLIES ?=
+RATINGS ?=
+LICENCE ?=
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && echo $$p && break; done)
 RUN = .venv/bin/python -m persona_collapse
 WITH = $(if $(STUDY),--study '$(STUDY)') $(if $(DATA),--data '$(DATA)')
 .DEFAULT_GOAL := help
-.PHONY: help report published test lab elicit batch estimate serve verify bench fit notebooks clean lint
+.PHONY: help report published test lab elicit batch estimate export serve verify bench fit notebooks clean lint
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -36,6 +39,9 @@ batch: .venv/ready ## the same by OpenAI batches at half price, or by files [STU
 
 estimate: .venv/ready ## requests, tokens, price and hours of every way to ask; sends nothing [STUDY=openai-example]
 	@$(RUN) estimate $(WITH)
+
+export: .venv/ready ## LaTeX, print figures, tidy data and one zip to deposit [STUDY=demo] [REPLIES=1] [RATINGS=1] [LICENCE=CC-BY-4.0]
+	@$(RUN) export $(WITH) $(if $(REPLIES),--replies) $(if $(RATINGS),--ratings) $(if $(LICENCE),--licence '$(LICENCE)')
 
 serve: .venv/ready ## the simulated endpoint on loopback, for any OpenAI client [PORT=8000] [OPTIONS='--latency 0.05']
 	@$(RUN) serve --port $(PORT) $(OPTIONS)
