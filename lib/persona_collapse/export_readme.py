@@ -26,7 +26,9 @@ def readme(study: Study, made: dict[str, Any], *, licence: str, ratings: bool) -
         if not study.is_evidence
         else ""
     )
-    runs = "\n".join(f"| {md(r.family.name)} | {md(r.variant.name)} | {r.variant.role} | {md(study.stack(r))} |" for r in study.runs)
+    runs = "\n".join(
+        f"| {md(r.family.name)} | {md(r.variant.name)} | {r.variant.role} | {md(study.stack(r))} |" for r in study.runs
+    )
     return (
         f"# {md(study.file.title)}\n\n{warning}{_what(study)}\n\n| model | variant | role | served by |\n|---|---|---|---|\n{runs}\n\n"
         f"{_contents(study, made, ratings)}\n\n{_licence(study, licence, ratings)}\n\n"
@@ -54,7 +56,9 @@ def _contents(study: Study, made: dict[str, Any], ratings: bool) -> str:
         rows.append(("`data/personas.csv`", "the personas that were played"))
     if ratings:
         replies = "with" if made["export"]["replies"] else "without"
-        rows.append(("`data/ratings.csv.gz`", f"one row a slot, {replies} the texts of replies; as Parquet where that could be written"))
+        rows.append(
+            ("`data/ratings.csv.gz`", f"one row a slot, {replies} the texts of replies; as Parquet where that could be written")
+        )
     rows += [
         ("`data/data-dictionary.csv`, `.md`", "what every column means, its unit and type, and what empty means"),
         ("`croissant.json`", "all of this for machines (Croissant 1.0)"),

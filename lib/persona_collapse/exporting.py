@@ -10,11 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-
 from persona_collapse import croissant, dictionary, latex, print_figures, print_tables, runner, tables, tidy
 from persona_collapse.collecting import with_mark
 from persona_collapse.export_readme import cite, readme
-from persona_collapse.paths import shown
 from persona_collapse.provenance import as_json, provenance
 from persona_collapse.store import Store, open_store
 from persona_collapse.study import Study

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from persona_collapse import charts
 from persona_collapse.paths import shown
 from persona_collapse.runner import Job
+from persona_collapse.stable_pdf import stable
 
 #: Widths of one and of two columns of a journal page, in centimetres, and dots an inch of a PNG.
 COLUMN_CM, PAGE_CM, DPI = 8.5, 17.5, 300
@@ -120,7 +121,7 @@ def encoded(printed: Printed) -> dict[str, bytes]:
     in_points = _sized(printed, _PT_PER_CM, "")
     return {
         "svg": _sized(printed, 1, "cm").encode(),
-        "pdf": vl_convert.svg_to_pdf(in_points),
+        "pdf": stable(vl_convert.svg_to_pdf(in_points)),
         "png": vl_convert.svg_to_png(in_points, ppi=DPI),
     }
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pandas as pd
 
-from persona_collapse import charts, saturation
+from persona_collapse import charts
 from persona_collapse.latex import Column, LatexTable, label, number
 from persona_collapse.metrics import OVERALL, scopes
 from persona_collapse.study import Study
@@ -87,7 +87,9 @@ def _levels(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
         overall = of_method[of_method["scope"] == OVERALL]
         yield from _with_intervals(study, overall, f"levels-{method}", caption, _digits)
         for metric, of_metric in of_method.groupby("metric", sort=False):
-            caption = f"{_words(metric)} of every run by foundation, by the {_method(method)}, ± standard error where there is one."
+            caption = (
+                f"{_words(metric)} of every run by foundation, by the {_method(method)}, ± standard error where there is one."
+            )
             yield _by_scope(study, of_metric, f"{metric}-by-foundation-{method}", caption, _digits(metric))
 
 
@@ -151,7 +153,9 @@ def _profiles(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
     for condition, chosen in table[table["persona"].isna()].groupby("condition", sort=False):
         title, spread, meaning = _CONDITIONS.get(condition, (f"Mean rating, condition {condition}", "within_sd", "SD"))
         as_scope = chosen.assign(scope=chosen["foundation"], value=chosen["mean"], se=chosen[spread])
-        caption = f"{title} by foundation, ± {meaning}; the scale goes from {study.instrument.scale[0]} to {study.instrument.scale[1]}."
+        caption = (
+            f"{title} by foundation, ± {meaning}; the scale goes from {study.instrument.scale[0]} to {study.instrument.scale[1]}."
+        )
         yield _by_scope(study, as_scope, f"profiles-{condition}", caption, 2)
 
 
@@ -187,13 +191,20 @@ def _quality(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
     shown = ["slots", "valid", *(c for c in numeric if table[c].fillna(0).any())]
     whole = {c: 0 if (table[c].dropna() % 1 == 0).all() else 2 for c in shown}
     rows = [
-        [*_names(study, r["family"], r["variant"]), r["condition"], *(number(float(r[c]), whole[c]) for c in shown), str(r["stack"])]
+        [
+            *_names(study, r["family"], r["variant"]),
+            r["condition"],
+            *(number(float(r[c]), whole[c]) for c in shown),
+            str(r["stack"]),
+        ]
         for r in table.to_dict("records")
     ]
     columns = [
         *_RUN, Column("Condition", number=False), *(Column(c.replace("_", " ")) for c in shown), Column("Stack", number=False),
     ]  # fmt: skip
-    caption = "What was asked and what came back: slots of the design, valid ratings, missing ones by reason where any is missing."
+    caption = (
+        "What was asked and what came back: slots of the design, valid ratings, missing ones by reason where any is missing."
+    )
     yield LatexTable("quality", _titled(study, caption), columns, rows, _parts(rows))
 
 
@@ -203,7 +214,11 @@ def _published_check(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
     for r in table.sort_values("agrees", kind="stable").to_dict("records"):
         printed = str(r["printed"])
         digits = len(printed.partition(".")[2]) + 1
-        names = _names(study, r["family"], r["variant"]) if (r["family"], r["variant"]) in _known(study) else (r["family"], r["variant"])
+        names = (
+            _names(study, r["family"], r["variant"])
+            if (r["family"], r["variant"]) in _known(study)
+            else (r["family"], r["variant"])
+        )
         rows.append(
             [str(r["table"]), *map(str, names), charts.short(str(r["scope"])), str(r["metric"]).replace("_", " "), printed,
              number(r["computed"], digits), "yes" if r["agrees"] else "no", str(r["note"] or "")]
@@ -225,7 +240,11 @@ def _temperature(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
     """Curves over sampling temperature, one table a metric, one row a temperature and run."""
     for metric, chosen in table.groupby("metric", sort=False):
         rows = [
-            [*_names(study, r.family, r.variant), number(r.temperature, 2), *(number(v, _digits(metric)) for v in (r.value, r.lo, r.hi))]
+            [
+                *_names(study, r.family, r.variant),
+                number(r.temperature, 2),
+                *(number(v, _digits(metric)) for v in (r.value, r.lo, r.hi)),
+            ]
             for r in chosen.itertuples()
         ]
         columns = [*_RUN, Column("T"), *(Column(h, _words(metric)) for h in ("value", "low", "high"))]

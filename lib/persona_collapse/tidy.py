@@ -57,7 +57,16 @@ def as_csv(table: pd.DataFrame) -> str:
 def runs(study: Study) -> pd.DataFrame:
     """What the keys of families and variants stand for."""
     rows = [
-        (r.family.key, r.family.name, r.variant.key, r.variant.name, r.variant.role, r.variant.control, study.stack(r), r.variant.model)
+        (
+            r.family.key,
+            r.family.name,
+            r.variant.key,
+            r.variant.name,
+            r.variant.role,
+            r.variant.control,
+            study.stack(r),
+            r.variant.model,
+        )
         for r in study.runs
     ]
     names = ["family", "family_label", "variant", "variant_label", "role", "control", "stack", "asked_model"]
