@@ -26,13 +26,13 @@ def readme(study: Study, made: dict[str, Any], *, licence: str, ratings: bool) -
         if not study.is_evidence
         else ""
     )
-    runs = "\n".join(
-        f"| {md(r.family.name)} | {md(r.variant.name)} | {r.variant.role} | {md(study.stack(r))} |" for r in study.runs
-    )
+    rows = [(md(r.family.name), md(r.variant.name), r.variant.role, md(study.stack(r))) for r in study.runs]
+    runs = "| model | variant | role | served by |\n|---|---|---|---|\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows)
     return (
-        f"# {md(study.file.title)}\n\n{warning}{_what(study)}\n\n| model | variant | role | served by |\n|---|---|---|---|\n{runs}\n\n"
+        f"# {md(study.file.title)}\n\n{warning}{_what(study)}\n\n{runs}\n\n"
         f"{_contents(study, made, ratings)}\n\n{_licence(study, licence, ratings)}\n\n"
-        f"## How to cite\n\n{md(cite(study))} Put your own names before it. The questionnaire: {md(study.instrument.about['citation'])}\n\n"
+        f"## How to cite\n\n{md(cite(study))} Put your own names before it. "
+        f"The questionnaire: {md(study.instrument.about['citation'])}\n\n"
         f"{_provenance(made)}\n"
     )
 
@@ -48,17 +48,15 @@ def _what(study: Study) -> str:
 def _contents(study: Study, made: dict[str, Any], ratings: bool) -> str:
     rows = [
         ("`tables/*.csv`", "every number of the study at full precision"),
-        ("`tables/*.tex`", "the same for print, rounded; `all-tables.tex` compiles by itself (booktabs, longtable, array, siunitx)"),
-        ("`figures/`", "every figure as SVG, PDF with embedded fonts, and PNG of 300 dpi, 8.5 or 17.5 cm wide; `figures.csv` lists them"),
+        ("`tables/*.tex`", "the same for print, rounded; `all-tables.tex` compiles by itself (booktabs, longtable, siunitx)"),
+        ("`figures/`", "every figure as SVG, PDF with embedded fonts, and PNG of 300 dpi; `figures.csv` lists them"),
         ("`data/runs.csv`, `data/items.csv`", "what the keys stand for, and the questionnaire with its prompts"),
     ]  # fmt: skip
     if study.personas:
         rows.append(("`data/personas.csv`", "the personas that were played"))
     if ratings:
         replies = "with" if made["export"]["replies"] else "without"
-        rows.append(
-            ("`data/ratings.csv.gz`", f"one row a slot, {replies} the texts of replies; as Parquet where that could be written")
-        )
+        rows.append(("`data/ratings.csv.gz`", f"one row a slot, {replies} the texts of replies; perhaps also as Parquet"))
     rows += [
         ("`data/data-dictionary.csv`, `.md`", "what every column means, its unit and type, and what empty means"),
         ("`croissant.json`", "all of this for machines (Croissant 1.0)"),

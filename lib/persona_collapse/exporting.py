@@ -32,7 +32,11 @@ class Wishes(NamedTuple):
     licence: str = ""
 
 
-def make(study: Study, wishes: Wishes = Wishes(), *, say: Callable[[str], None] = lambda line: None) -> Path:
+#: No more than the default.
+PLAIN = Wishes()
+
+
+def make(study: Study, wishes: Wishes = PLAIN, *, say: Callable[[str], None] = lambda line: None) -> Path:
     """Write outputs/<study>/export/ and its zip from the store and the executed notebooks; returns the zip.
 
     Both are there whole or as they were before. Raises FileNotFoundError where ratings or a notebook are missing.

@@ -11,6 +11,9 @@ PACKAGES = ("booktabs", "longtable", "array", "siunitx")
 #: More rows than this break over pages.
 MOST_ROWS = 34
 
+#: A text column with a longer cell breaks its lines.
+_LONG = 30
+
 _SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "_": r"\_", "%": r"\%",
     "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
@@ -138,6 +141,8 @@ def document(title: str, note: str, files: Sequence[str]) -> str:
 def _format(column: Column, cells: Sequence[str]) -> str:
     """The column type: text to the left, numbers aligned on the decimal point."""
     if not column.number:
+        if column.wide is None and max(map(len, cells), default=0) > _LONG:
+            column = column._replace(wide=4.5)
         return "l" if column.wide is None else rf">{{\raggedright\arraybackslash}}p{{{column.wide:g}cm}}"
     found = [match for cell in cells if (match := _NUMBER.fullmatch(cell))]
     whole = max((len(m["whole"]) for m in found), default=1)

@@ -145,7 +145,12 @@ def marked(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def lay_out(spec: dict[str, Any]) -> Printed:
-    """A figure as wide as a column or a page, its views stretched to fit, its letters of 8 points or more."""
+    """A figure as wide as a column or a page, its views stretched to fit, its letters of 8 points or more.
+
+    One whose letters alone are wider than a page is as narrow as they let it be. Raises ValueError for a figure that would
+    fetch something.
+    """
+    _refuse_addresses({key: value for key, value in spec.items() if key != "datasets"})
     column, page = (cm * _PT_PER_CM / _PT_PER_PX for cm in (COLUMN_CM, PAGE_CM))
     narrow = _legible(_wrapped(spec, 46), _LEAST_PX)
     if _size(_svg(narrow))[0] <= _SQUEEZE * column:
@@ -156,13 +161,20 @@ def lay_out(spec: dict[str, Any]) -> Printed:
     for columns in _LEGEND_COLUMNS:
         found = _fitted(_legible(wide, _LEAST_PX, columns), page)
         if _size(found)[0] <= page + 1:
-            return Printed(found, _PT_PER_PX)
-    # What cannot be narrower is printed smaller, and its letters are drawn larger to make up for it.
-    least = _LEAST_PX
-    for _ in range(3):
-        least *= _size(found)[0] / page
-        found = _fitted(_legible(wide, least, columns), page)
-    return Printed(found, min(_PT_PER_PX, _PT_PER_PX * page / _size(found)[0]))
+            break
+    # What is all letters stays wider than the page: smaller ones could not be read.
+    return Printed(found, _PT_PER_PX)
+
+
+def _refuse_addresses(value: Any) -> None:
+    """Raise ValueError for a figure that would fetch something; its numbers are not looked at."""
+    if isinstance(value, dict):
+        if "url" in value:
+            raise ValueError(f"a figure names the address {value['url']!r}; expected its data in the figure itself")
+        value = list(value.values())
+    if isinstance(value, list):
+        for inner in value:
+            _refuse_addresses(inner)
 
 
 def _fitted(spec: dict[str, Any], target: float) -> str:
@@ -250,8 +262,8 @@ def _wrapped(spec: dict[str, Any], letters: int) -> dict[str, Any]:
 def _svg(spec: dict[str, Any]) -> str:
     import vl_convert
 
-    # An address in a specification would be fetched; none of ours has one.
-    return vl_convert.vegalite_to_svg(json.dumps(spec), allowed_base_urls=[])
+    # To forbid addresses here would start the library's engine anew for every figure; `_refuse_addresses` does.
+    return vl_convert.vegalite_to_svg(json.dumps(spec))
 
 
 def _size(svg: str) -> tuple[float, float]:

@@ -190,15 +190,10 @@ def _quality(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
     numeric = [c for c in table.select_dtypes("number") if c not in ("slots", "valid")]
     shown = ["slots", "valid", *(c for c in numeric if table[c].fillna(0).any())]
     whole = {c: 0 if (table[c].dropna() % 1 == 0).all() else 2 for c in shown}
-    rows = [
-        [
-            *_names(study, r["family"], r["variant"]),
-            r["condition"],
-            *(number(float(r[c]), whole[c]) for c in shown),
-            str(r["stack"]),
-        ]
-        for r in table.to_dict("records")
-    ]
+    rows = []
+    for r in table.to_dict("records"):
+        numbers = (number(float(r[c]), whole[c]) for c in shown)
+        rows.append([*_names(study, r["family"], r["variant"]), r["condition"], *numbers, str(r["stack"])])
     columns = [
         *_RUN, Column("Condition", number=False), *(Column(c.replace("_", " ")) for c in shown), Column("Stack", number=False),
     ]  # fmt: skip
@@ -210,17 +205,15 @@ def _quality(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
 
 def _published_check(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
     """Every printed number beside the computed one; what disagrees stands first."""
+    known = {(family, run.variant.key) for run in study.runs for family in (run.family.key, "mean")}
     rows = []
     for r in table.sort_values("agrees", kind="stable").to_dict("records"):
         printed = str(r["printed"])
         digits = len(printed.partition(".")[2]) + 1
-        names = (
-            _names(study, r["family"], r["variant"])
-            if (r["family"], r["variant"]) in _known(study)
-            else (r["family"], r["variant"])
-        )
+        run = str(r["family"]), str(r["variant"])
+        names = _names(study, *run) if run in known else run
         rows.append(
-            [str(r["table"]), *map(str, names), charts.short(str(r["scope"])), str(r["metric"]).replace("_", " "), printed,
+            [str(r["table"]), *names, charts.short(str(r["scope"])), str(r["metric"]).replace("_", " "), printed,
              number(r["computed"], digits), "yes" if r["agrees"] else "no", str(r["note"] or "")]
         )  # fmt: skip
     columns = [
@@ -232,21 +225,13 @@ def _published_check(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
     yield LatexTable("published-check", _titled(study, caption), columns, rows)
 
 
-def _known(study: Study) -> set[tuple[str, str]]:
-    return {(run.family.key, run.variant.key) for run in study.runs} | {("mean", run.variant.key) for run in study.runs}
-
-
 def _temperature(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
     """Curves over sampling temperature, one table a metric, one row a temperature and run."""
     for metric, chosen in table.groupby("metric", sort=False):
-        rows = [
-            [
-                *_names(study, r.family, r.variant),
-                number(r.temperature, 2),
-                *(number(v, _digits(metric)) for v in (r.value, r.lo, r.hi)),
-            ]
-            for r in chosen.itertuples()
-        ]
+        rows = []
+        for r in chosen.itertuples():
+            numbers = (number(v, _digits(metric)) for v in (r.value, r.lo, r.hi))
+            rows.append([*_names(study, r.family, r.variant), number(r.temperature, 2), *numbers])
         columns = [*_RUN, Column("T"), *(Column(h, _words(metric)) for h in ("value", "low", "high"))]
         caption = f"{_words(metric)} at every sampling temperature T, from logprobs, with 95 % intervals of the persona part."
         yield LatexTable(label(f"temperature-{metric}"), _titled(study, caption), columns, rows, _parts(rows))

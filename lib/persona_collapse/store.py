@@ -473,7 +473,8 @@ class Store:
     def slots(self, family: str, variant: str, columns: Iterable[str]) -> Iterator[tuple]:
         """Every recorded slot of a run in the design's order: these columns of the view `ratings`."""
         yield from self._db.execute(
-            f"SELECT {', '.join(columns)} FROM ratings WHERE family = ? AND variant = ? ORDER BY condition, persona, item, repetition",
+            f"SELECT {', '.join(columns)} FROM ratings WHERE family = ? AND variant = ? "
+            "ORDER BY condition, persona, item, repetition",
             (family, variant),
         )
 

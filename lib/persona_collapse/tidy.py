@@ -56,19 +56,11 @@ def as_csv(table: pd.DataFrame) -> str:
 
 def runs(study: Study) -> pd.DataFrame:
     """What the keys of families and variants stand for."""
-    rows = [
-        (
-            r.family.key,
-            r.family.name,
-            r.variant.key,
-            r.variant.name,
-            r.variant.role,
-            r.variant.control,
-            study.stack(r),
-            r.variant.model,
-        )
-        for r in study.runs
-    ]
+    rows = []
+    for r in study.runs:
+        family, variant = r.family, r.variant
+        keys = family.key, family.name, variant.key, variant.name, variant.role, variant.control
+        rows.append((*keys, study.stack(r), variant.model))
     names = ["family", "family_label", "variant", "variant_label", "role", "control", "stack", "asked_model"]
     return pd.DataFrame(rows, columns=names)
 
