@@ -380,7 +380,7 @@ def test_what_is_all_letters_stays_wider_than_the_page_and_legible():
 
 
 def test_a_figure_that_would_fetch_something_is_refused():
-    with pytest.raises(ValueError, match="names the address 'http://x/y.csv'; expected its data in the figure itself"):
+    with pytest.raises(ValueError, match=r"names the address 'http://x/y\.csv'; expected its data in the figure"):
         print_figures.lay_out(bars(data={"url": "http://x/y.csv"}))
 
 

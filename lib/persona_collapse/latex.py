@@ -111,17 +111,18 @@ def render(table: LatexTable, prefix: str) -> str:
         body.append(" & ".join(_cell(c, text) for c, text in zip(table.columns, row, strict=True)) + r" \\")
     rows = "\n".join(body)
     columns = "".join(formats)
-    setup = r"\sisetup{separate-uncertainty=true,retain-explicit-plus=false,table-align-uncertainty=true}"
+    setup = r"\footnotesize\setlength{\tabcolsep}{4pt}\sisetup{separate-uncertainty=true,table-align-uncertainty=false}"
     opening = "% needs \\usepackage{" + ",".join(PACKAGES) + "}\n"
     if len(table.rows) > MOST_ROWS:
         return (
-            f"{opening}\\begingroup\\footnotesize\\setlength{{\\tabcolsep}}{{4pt}}{setup}\n\\begin{{longtable}}{{@{{}}{columns}@{{}}}}\n"
-            f"{caption} \\\\\n\\toprule\n{head}\n\\midrule\n\\endfirsthead\n\\toprule\n{head}\n\\midrule\n\\endhead\n"
+            f"{opening}\\begingroup{setup}\\setlength{{\\LTcapwidth}}{{\\linewidth}}\n"
+            f"\\begin{{longtable}}{{@{{}}{columns}@{{}}}}\n"
+            f"{caption} \\\\[4pt]\n\\toprule\n{head}\n\\midrule\n\\endfirsthead\n\\toprule\n{head}\n\\midrule\n\\endhead\n"
             f"\\bottomrule\n\\endfoot\n{rows}\n\\end{{longtable}}\n\\endgroup\n"
         )
     return (
-        f"{opening}\\begin{{table}}[htbp]\n\\centering\\footnotesize\\setlength{{\\tabcolsep}}{{4pt}}{setup}\n{caption}\n"
-        f"\\begin{{tabular}}{{@{{}}{columns}@{{}}}}\n\\toprule\n{head}\n\\midrule\n{rows}\n\\bottomrule\n\\end{{tabular}}\n\\end{{table}}\n"
+        f"{opening}\\begin{{table}}[htbp]\n\\centering{setup}\n{caption}\\vspace{{4pt}}\n\\begin{{tabular}}{{@{{}}{columns}@{{}}}}\n"
+        f"\\toprule\n{head}\n\\midrule\n{rows}\n\\bottomrule\n\\end{{tabular}}\n\\end{{table}}\n"
     )
 
 

@@ -28,7 +28,7 @@ _LEAST_PX = 11.0
 #: A figure up to this many times one column is squeezed into it; a wider one gets the page.
 _SQUEEZE = 1.15
 #: Columns of a legend that are tried, until it fits; None is one line.
-_LEGEND_COLUMNS = (None, 6, 4, 3)
+_LEGEND_COLUMNS = (None, 5, 3)
 _FONT_SIZES = {"labelFontSize", "titleFontSize", "fontSize", "subtitleFontSize"}
 #: Where a Vega-Lite specification holds further views.
 _VIEWS = ("layer", "hconcat", "vconcat", "concat")

@@ -217,7 +217,7 @@ def _published_check(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
              number(r["computed"], digits), "yes" if r["agrees"] else "no", str(r["note"] or "")]
         )  # fmt: skip
     columns = [
-        Column("Table", number=False), *_RUN, Column("Scope", number=False), Column("Metric", number=False, wide=3.4),
+        Column("Table", number=False, wide=3), *_RUN, Column("Scope", number=False), Column("Metric", number=False, wide=3.4),
         Column("printed"), Column("computed"), Column("agrees", number=False), Column("note", number=False, wide=6),
     ]  # fmt: skip
     agreeing = int(table["agrees"].sum())
