@@ -23,7 +23,7 @@ from persona_collapse.exporting import Wishes
 from persona_collapse.latex import Column, LatexTable
 from persona_collapse.paths import NOTEBOOKS
 from persona_collapse.stable_pdf import stable
-from persona_collapse.store import open_store
+from persona_collapse.store import Answer, Question, open_store
 from persona_collapse.study import load_study
 
 HOSTILE = (
@@ -263,6 +263,30 @@ def test_the_readme_shows_a_hostile_title_as_text(hostile):
     assert text.splitlines()[0].startswith("# =cmd\\|'/C calc'\\!A0 \\</script\\>")
     assert "\u202e" not in text
     assert str(study.path.parent) not in "".join(p.read_text() for p in (study.outputs / "export").glob("*.json"))
+
+
+def test_no_key_and_no_comment_of_the_study_file_is_exported(tmp_path, outputs, monkeypatch):
+    """A live study whose store holds an answer in which the endpoint sent the key back."""
+    monkeypatch.setenv("THE_KEY", "sk-0123456789")
+    live = {"key": "base", "role": "base", "endpoint": "e", "model": "m"}
+    endpoint = {"base_url": "http://127.0.0.1:9/v1", "api_key_env": "THE_KEY"}
+    content = {"title": "T", "kind": "live", "endpoints": {"e": endpoint}, "protocol": {"personas": 2, "repetitions": 1},
+               "families": [{"key": "f", "variants": [live]}]}  # fmt: skip
+    path = tmp_path / "live.yaml"
+    path.write_text("# secret remark\n" + yaml.safe_dump(content), encoding="utf-8")
+    study = load_study(path)
+    with open_store(study.store_path, write=True) as store:
+        number = store.plan("f", "base", [Question("persona", 0, 1, "i", "h", 1)])["persona", 0, 1]
+        store.add([Answer(number, 1, None, "unparseable", "your key is sk-0123456789")])
+        lay_notebooks(study, store)
+    exporting.make(study)
+    for path in (study.outputs / "export").rglob("*"):
+        if path.is_file():
+            found = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+            assert b"sk-0123456789" not in found and b"secret remark" not in found
+    assert load_study(shutil.copy(study.outputs / "export" / "study.yaml", tmp_path / "again.yaml")).file == study.file
+    with pytest.raises(ValueError, match=r"data/ratings\.csv\.gz: holds the value of THE_KEY"):
+        exporting.make(study, Wishes(replies=True))
 
 
 # --- LaTeX -----------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """What an author takes away: tables, figures, data and what describes them, as one folder and one zip."""
 
+import gzip
 import hashlib
 import os
 import shutil
@@ -10,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
+
 from persona_collapse import croissant, dictionary, latex, print_figures, print_tables, runner, tables, tidy
 from persona_collapse.collecting import with_mark
 from persona_collapse.export_readme import cite, readme
@@ -17,6 +20,8 @@ from persona_collapse.provenance import as_json, provenance
 from persona_collapse.store import Store, open_store
 from persona_collapse.study import Study
 
+#: A key of fewer letters, such as x for an endpoint that wants none, may be a word of any text.
+_SHORTEST_KEY = 8
 #: The first date that a zip file can hold.
 _ZIP_EPOCH = 315_532_800
 
@@ -89,7 +94,7 @@ def _fill(study: Study, store: Store, folder: Path, wishes: Wishes) -> None:
     tidy.write_text(folder / "data" / "data-dictionary.md", dictionary.as_markdown(described, paths))
     made = _provenance(study, store, wishes)
     tidy.write_text(folder / "provenance.json", as_json(made))
-    tidy.write_text(folder / "study.yaml", study.path.read_text(encoding="utf-8"))
+    tidy.write_text(folder / "study.yaml", _study_file(study))
     tidy.write_text(folder / "README.md", readme(study, made, licence=wishes.licence, ratings=with_ratings(study, wishes)))
     about = croissant.About(
         name=_name(study), description=_description(study), cite=cite(study), licence=wishes.licence, date=_date(made),
@@ -98,6 +103,7 @@ def _fill(study: Study, store: Store, folder: Path, wishes: Wishes) -> None:
     tidy.write_text(folder / "croissant.json", croissant.describe(about, _data_files(folder, paths), described))
     sums = [f"{_sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in _files(folder)]
     tidy.write_text(folder / "SHA256SUMS", "".join(sums))
+    _refuse_keys(study, folder)
 
 
 def _tables(study: Study, store: Store, folder: Path) -> dict[str, tuple[str, list[str]]]:
@@ -138,6 +144,26 @@ def _provenance(study: Study, store: Store, wishes: Wishes) -> dict[str, Any]:
         found["study"] = study.path.name
     asked = {"replies": wishes.replies and with_ratings(study, wishes), "ratings": with_ratings(study, wishes)}
     return found | {"export": asked | {"licence": wishes.licence or None}}
+
+
+def _study_file(study: Study) -> str:
+    """What the study file says, without its comments, which may say anything."""
+    return yaml.safe_dump(
+        study.file.model_dump(mode="json", by_alias=True, exclude_unset=True), sort_keys=False, allow_unicode=True
+    )
+
+
+def _refuse_keys(study: Study, folder: Path) -> None:
+    """Raise ValueError if a file holds a key of the study's endpoints, as one that an endpoint sent back in a reply."""
+    keys = {e.api_key_env: os.environ.get(e.api_key_env, "").encode() for e in study.file.endpoints.values()}
+    for name, key in keys.items():
+        for path in _files(folder) if len(key) >= _SHORTEST_KEY else ():
+            content = path.read_bytes()
+            if key in (gzip.decompress(content) if path.suffix == ".gz" else content):
+                raise ValueError(
+                    f"{path.relative_to(folder).as_posix()}: holds the value of {name}, which the endpoint must have sent back; "
+                    "nothing was exported; leave replies out, and change the key"
+                )
 
 
 def _data_files(folder: Path, paths: dict[str, str]) -> list[croissant.DataFile]:
