@@ -74,7 +74,9 @@ def _licence(study: Study, licence: str, ratings: bool) -> str:
             + (f" ({md(study.file.source.git)})" if study.file.source else "")
             + (" and are theirs; they are included because this was asked for." if ratings else " and are not included.")
         )
-    parts.append(f"The questionnaire: {md(study.instrument.about['terms'])} The personas of persona-collapse: MIT.")
+    parts.append(f"The questionnaire: {md(study.instrument.about['terms'])}")
+    if study.personas:
+        parts.append("Personas that come with persona-collapse: MIT.")
     return "## Licence\n\n" + " ".join(parts)
 
 
