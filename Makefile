@@ -1,6 +1,7 @@
 # Every command of the project; `make` lists them.
 STUDY ?=
 DATA ?=
+TARGET ?= 5
 PORT ?= 8000
 BY_HAND ?=
 CANCEL ?=
@@ -13,7 +14,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 RUN = .venv/bin/python -m persona_collapse
 WITH = $(if $(STUDY),--study '$(STUDY)') $(if $(DATA),--data '$(DATA)')
 .DEFAULT_GOAL := help
-.PHONY: help report published test lab elicit batch estimate export serve verify bench fit notebooks clean lint
+.PHONY: help report published test lab elicit batch estimate plan export serve verify bench coverage fit notebooks clean lint
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -40,6 +41,9 @@ batch: .venv/ready ## the same by OpenAI batches at half price, or by files [STU
 estimate: .venv/ready ## requests, tokens, price and hours of every way to ask; sends nothing [STUDY=openai-example]
 	@$(RUN) estimate $(WITH)
 
+plan: .venv/ready ## personas and repetitions for a precision at the fewest requests, with price [STUDY=openai-example] [TARGET=5]
+	@$(RUN) plan $(WITH) --target '$(TARGET)'
+
 export: .venv/ready ## LaTeX, print figures, tidy data and one zip to deposit [STUDY=demo] [REPLIES=1] [RATINGS=1] [LICENCE=CC-BY-4.0]
 	@$(RUN) export $(WITH) $(if $(REPLIES),--replies) $(if $(RATINGS),--ratings) $(if $(LICENCE),--licence '$(LICENCE)')
 
@@ -50,8 +54,12 @@ verify: .venv/ready ## execute a study's notebooks again; outputs must reproduce
 	@$(RUN) verify $(WITH)
 
 bench: .venv/ready ## what the README claims about speed, measured in one run [DATA=folder of the published ratings]
-	@.venv/bin/python benchmarks/analysis.py $(if $(DATA),--data '$(DATA)')
+	@OPENBLAS_NUM_THREADS=1 .venv/bin/python benchmarks/analysis.py $(if $(DATA),--data '$(DATA)')
+	@OPENBLAS_NUM_THREADS=1 .venv/bin/python benchmarks/recommended.py $(if $(DATA),--data '$(DATA)')
 	@.venv/bin/python benchmarks/elicitation.py
+
+coverage: .venv/ready ## how often the intervals hold what they promise, drawn from known populations [DATA=folder of the published ratings]
+	@.venv/bin/python benchmarks/coverage.py $(if $(DATA),--data '$(DATA)')
 
 fit: .venv/ready ## fit the simulated respondents to the published figures again
 	@$(RUN) fit

@@ -75,7 +75,7 @@ def serve(respond: Callable[[Request], tuple]) -> Iterator[tuple[str, list[Reque
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)  # how often it looks for its end
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}/v1", requests

@@ -649,10 +649,25 @@ def test_a_filtered_prompt_says_nothing_of_how_many_choices_come(tmp_path):
     error = {"message": "The response was filtered", "code": "content_filter"}
     line = result_of(json.loads(path.read_text().splitlines()[0]), "", 400, error=error)
     path.with_suffix(".out.jsonl").write_text(json.dumps(line) + "\n")
-    assert collect_by_batch(study, by_hand=True) == 1
+    assert collect_by_batch(study, by_hand=True) == 3  # the prompt was filtered, and with it every choice
     assert {row[1] for row in rows(study)} == {"filtered"}
-    # 89 cells of three repetitions, and the two left of the filtered one: still a request each.
-    assert [batch.requests for batch in batches(study)] == [CELLS, CELLS]
+    # 89 cells of three repetitions: still a request each.
+    assert [batch.requests for batch in batches(study)] == [CELLS, CELLS - 1]
+
+
+def test_results_that_echo_the_key_or_bring_an_error_as_an_answer(tmp_path, monkeypatch):
+    """The key is masked as in answers asked for one by one; an error with status 200 that no repetition mends is no crash."""
+    monkeypatch.setenv("TEST_KEY", "sk-sentinel-0123456789")
+    study = study_of(tmp_path, "http://127.0.0.1:9/v1")
+    collect_by_batch(study, by_hand=True)
+    path = batch_files.path_of(study, batches(study)[0])
+    first, second, *_ = map(json.loads, path.read_text().splitlines())
+    odd = result_of(second, "4")
+    odd["response"]["body"] = {"error": {"code": 401, "message": "no such user"}}
+    lines = [result_of(first, "3, sk-sentinel-0123456789"), odd]
+    path.with_suffix(".out.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + "[" * 100_000 + "\n")
+    collect_by_batch(study, by_hand=True)
+    assert {row for row in rows(study, "rating, reply") if row[0] is not None} == {(3, "3, [key]")}
 
 
 def test_files_of_an_earlier_design_are_written_anew(tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import vl_convert
 
-from persona_collapse import charts, collecting, published, tables, teaching
+from persona_collapse import charts, collecting, drawing, forest, published, tables, teaching
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def figures(mini):
     return {
         "levels": charts.levels(found.metrics, study, "susceptibility", band),
         "levels without band": charts.levels(found.metrics, study, "robustness"),
-        "changes": charts.changes(found.contrasts, study, "within_sd"),
+        "changes": charts.changes(found.contrasts, study, "within_rms"),
         "foundation changes": charts.foundation_changes(found.contrasts, study, "susceptibility"),
         "collapse map": charts.collapse_map(found.metrics, study, band),
         "self profiles": charts.self_profiles(found.profiles, study, toxic),
@@ -32,13 +32,18 @@ def figures(mini):
         "cell SDs": charts.cell_map(cells, study.instrument, study.personas, study, "sd"),
         "persona strip": charts.persona_strip(cells, study.instrument, study.personas, study),
         "foundation levels": charts.foundation_levels(tables.run_metrics(study, store, run), study),
+        "forest": forest.forest(found.validity, study, "noise_excess"),
+        "frontier": forest.frontier(found.frontier, study),
+        "split": forest.split(found.companions, study),
+        "fidelity": forest.fidelity(found.metrics, study),
         "control": charts.collapse_control(*teaching.carry(study, "gpt-4o", steps=3), study),
     }
 
 
 NAMES = [
     "levels", "levels without band", "changes", "foundation changes", "collapse map", "self profiles", "rating shares",
-    "cell means", "cell SDs", "persona strip", "foundation levels", "control",
+    "cell means", "cell SDs", "persona strip", "foundation levels", "forest", "frontier", "split",
+    "fidelity", "control",
 ]  # fmt: skip
 
 
@@ -137,6 +142,26 @@ def test_the_same_bytes_in_every_process(mini, tmp_path):
 
 
 def test_the_notebook_bundle_is_what_jupyterlab_draws_offline(figures):
-    bundle = charts._render(charts.spec(figures["changes"]))
+    bundle = drawing._render(charts.spec(figures["changes"]))
     assert set(bundle) == {"application/vnd.vegalite.v5+json", "text/plain"}
     assert bundle["text/plain"].startswith("<chart: Dot plot")
+
+
+def test_published_values_are_a_button_away(figures):
+    for name in ("levels", "changes", "foundation changes", "collapse map", "foundation levels"):
+        spec = charts.spec(figures[name])
+        (buttons,) = [p for p in spec["params"] if p["name"] == "estimators"]
+        assert (buttons["value"], buttons["bind"]["options"]) == ("recommended", ["recommended", "published"])
+        rows = max(spec["datasets"].values(), key=len)
+        assert {row["Estimators"] for row in rows} == {"recommended", "published"}
+
+
+def test_a_contrast_whose_sides_differ_bears_a_mark(mini):
+    study, _, found = mini
+    table = found.contrasts.copy()
+    assert "also differ" not in charts.spec(charts.changes(table, study, "robustness"))["usermeta"]["caption"]
+    table.loc[(table["family"] == "gpt-4o") & (table["variant"] == "insecure"), "differs"] = "served by two"
+    spec = charts.spec(charts.changes(table, study, "robustness"))
+    marked = {(row["Model"], row["Variant"]) for row in max(spec["datasets"].values(), key=len) if row["mark"]}
+    assert marked == {("GPT-4o", "insecure")}
+    assert "the two sides also differ otherwise" in spec["usermeta"]["caption"]

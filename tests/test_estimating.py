@@ -18,23 +18,23 @@ def key(monkeypatch, outputs):
     monkeypatch.setenv("TEST_KEY", "k")
 
 
-def test_the_example_asks_a_tenth_with_choices(monkeypatch):
+def test_the_example_asks_a_third_with_choices(monkeypatch):
     table = estimate(load_study("openai-example")).set_index(["run", "way"])
-    # (100 personas + self) x 30 items = 3,030 cells; ten repetitions one by one are 30,300
-    assert table.loc[("gpt-4o/base", "one by one"), "requests"] == 30_300
+    # (100 personas + self) x 30 items = 3,030 cells; three repetitions one by one are 9,090
+    assert table.loc[("gpt-4o/base", "one by one"), "requests"] == 9_090
     assert table.loc[("gpt-4o/base", "choices"), "requests"] == 3_030
     assert table.loc[("gpt-4o/base", "logprobs"), ["requests", "output_tokens"]].tolist() == [3_030, 3_030]
-    assert (table.drop("logprobs", level="way")["output_tokens"] == 30_300).all()
+    assert (table.drop("logprobs", level="way")["output_tokens"] == 9_090).all()
     one, together = table.loc[("gpt-4o/base", "one by one")], table.loc[("gpt-4o/base", "choices")]
-    assert one["input_tokens"] == 10 * together["input_tokens"]
-    # $2.50 and $10 a million; 30,300 output tokens cost $0.303
-    assert one["dollars"] == pytest.approx(one["input_tokens"] * 2.5e-6 + 0.303)
+    assert one["input_tokens"] == 3 * together["input_tokens"]
+    # $2.50 and $10 a million; 9,090 output tokens cost $0.0909
+    assert one["dollars"] == pytest.approx(one["input_tokens"] * 2.5e-6 + 0.0909)
     # The prompt of logprobs ends in a sentence more; a batch is the study's own way at half the price, within a day.
     assert together["input_tokens"] < table.loc[("gpt-4o/base", "logprobs"), "input_tokens"] < 1.3 * together["input_tokens"]
     batch = table.loc[("gpt-4o/base", "batch")]
     assert (batch["requests"], batch["dollars"], batch["hours"]) == (3_030, together["dollars"] / 2, 24)
-    # the published study paid about 4.3 million input tokens a run
-    assert 3.5e6 < one["input_tokens"] < 5e6
+    # the published study paid about 4.3 million input tokens a run of ten repetitions
+    assert 1.05e6 < one["input_tokens"] < 1.5e6
 
 
 def requests_of(study):

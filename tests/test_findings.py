@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from building import counts_of, write_study
-from persona_collapse import findings
+from persona_collapse import comparing, findings
 
 
 @pytest.fixture
@@ -14,49 +14,76 @@ def study(tmp_path):
     return write_study(tmp_path, {"a": variants, "b": variants})
 
 
-def contrasts_of(rows):
-    columns = "family variant control scope metric quantity method value lo hi".split()
+def contrasts_of(rows, method="recommended"):
+    columns = "family variant control scope metric quantity method value lo hi note".split()
     return pd.DataFrame(
-        [(f, v, c, "overall", "susceptibility", q, "published", x, x - w, x + w) for f, v, c, q, x, w in rows], columns=columns
+        [(f, v, c, "overall", "susceptibility", q, method, x, x - w, x + w, "") for f, v, c, q, x, w in rows], columns=columns
     )
 
 
-def test_a_change_names_direction_average_and_largest(study):
-    table = contrasts_of([
-        ("a", "bad", "", "change_pct", 50.0, 10), ("b", "bad", "", "change_pct", 5.0, 10), ("mean", "bad", "", "change_pct", 27.5, 1),
-        ("a", "ok", "", "change_pct", -3.0, 10), ("b", "ok", "", "change_pct", np.nan, 1), ("mean", "ok", "", "change_pct", np.nan, 1),
+def test_a_change_is_said_with_its_interval_family_by_family(study):
+    table = pd.concat([
+        contrasts_of([
+            ("a", "bad", "", "change_pct", 50.0, 10), ("b", "bad", "", "change_pct", 5.0, 10),
+            ("mean", "bad", "", "change_pct", 27.5, 12), ("a", "ok", "", "change_pct", -3.0, 2),
+            ("b", "ok", "", "change_pct", np.nan, 1), ("mean", "ok", "", "change_pct", np.nan, 1),
+        ]),
+        contrasts_of([("mean", "bad", "", "change_pct", 30.0, np.nan)], "published"),
     ])  # fmt: skip
-    ok, bad = findings.change(table, study, "susceptibility").splitlines()
+    ok, bad = comparing.change(table, study, "susceptibility").splitlines()
     assert bad == (
-        "- **bad**: S rises in 2 of 2 families and falls in 0; on average +27.5 %; its published 95 % interval excludes zero "
-        "in 1. Largest: a, +50.0 %."
+        "- **bad**: S rises by 28 % [16, 40] on average over these families (published estimator: +30 %); a rises by 50 % "
+        "[40, 60]; b cannot be told from no change (+5.0 % [-5.0, 15])."
     )
-    # A family without a finite change is not counted, and one family has no average.
-    assert ok.startswith("- **ok**: S rises in 0 of 1 families and falls in 1; its published 95 % interval excludes zero in 0.")
+    # A family without a finite change is not named, and one family has no average. A fall is said without signs.
+    assert ok == "- **ok**: S a falls by 3.0 % [1.0, 5.0]."
+
+
+def test_a_change_without_interval_says_why():
+    row = pd.Series({"value": 80.0, "lo": np.nan, "hi": np.nan, "note": "the base hardly varies"})
+    assert comparing.moved(row) == "rises by 80 % (no interval: the base hardly varies)"
 
 
 def test_excess_says_what_cannot_be_told_from_none(study):
     table = contrasts_of([("a", "bad", "ok", "excess_pp", 50.0, 10), ("b", "bad", "ok", "excess_pp", 5.0, 10)])
-    assert findings.excess(table, study, "susceptibility") == (
-        "Beyond the matched control, S changes by a +50.0 pp; b +5.0 pp (cannot be told from none)."
+    assert comparing.excess(table, study, "susceptibility") == (
+        "Beyond the matched control, bad changes S by a +50 pp [40, 60]; b +5.0 pp [-5.0, 15], which cannot be told from none."
     )
-    assert "names a matched control" in findings.excess(table[:0], study, "susceptibility")
+    assert "names a matched control" in comparing.excess(table[:0], study, "susceptibility")
 
 
-def metrics_of(value, se=0.1):
+def test_only_what_is_clear_moved_up_and_to_the_left(study):
+    def both(family, s, r):
+        rows = contrasts_of([(family, "bad", "", "change_pct", s, 10), (family, "bad", "", "change_pct", r, 10)])
+        return rows.assign(metric=["susceptibility", "robustness"])
+
+    table = pd.concat([both("a", 50, -50), both("b", 5, -50)])
+    assert comparing.collapse(table, study) == (
+        "1 of 2 harmful variants moved up and to the left of their base beyond their intervals: S rises and R falls. The others: "
+        "b bad: S cannot be told from no change and R falls."
+    )
+
+
+def metrics_of(value, width=0.5):
     scopes = ["overall", "A", "B"]
-    return pd.DataFrame({"metric": "robustness", "scope": scopes, "value": value, "se": se})
+    own = {"metric": "robustness", "method": "recommended", "scope": scopes, "value": value, "note": ""}
+    own |= {"se": np.nan, "lo": np.array(value) - width, "hi": np.array(value) + width}
+    printed = {"metric": "robustness", "method": "published", "scope": scopes, "value": 4.0, "se": 0.1, "note": "at n = 5"}
+    return pd.concat([pd.DataFrame(own), pd.DataFrame(printed)])
 
 
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ([2.0, 3.0, 1.0], "**R = 2.00** ± 0.10 (published SE). Largest for A (3.00), smallest for B (1.00)."),
+        (
+            [2.0, 3.0, 1.0],
+            "**R = 2.00** [1.50, 2.50] (published: 4.00 ± 0.10, at n = 5). Largest for A (3.00), smallest for B (1.00).",
+        ),
         ([np.inf, np.inf, np.inf], "**R is infinite**: no rating varies"),
         ([np.nan, np.nan, np.nan], "**R does not exist for this run**"),
     ],
 )
-def test_a_level_is_said_with_its_error_or_why_there_is_none(value, words):
+def test_a_level_is_said_with_its_interval_or_why_there_is_none(value, words):
     assert findings.level(metrics_of(value), "robustness").startswith(words)
 
 

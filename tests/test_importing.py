@@ -230,8 +230,9 @@ def test_9_a_variant_that_never_gives_a_rating_is_a_result(tmp_path):
         found = tables.build(study, store)
     quality = found.quality.set_index("variant").loc["silent"]
     assert quality[["slots", "valid", "invalid", "personas_used", "personas_dropped"]].tolist() == [8, 0, 8, 0, 2]
-    metrics = found.metrics[found.metrics["scope"] == "overall"].set_index(["variant", "metric"])
-    assert metrics.loc["silent", "value"].isna().all()
+    published = found.metrics.query("scope == 'overall' and method == 'published'")
+    metrics = published.set_index(["variant", "metric"])
+    assert found.metrics.query("variant == 'silent'")["value"].isna().all()
     assert (metrics.loc["silent", "ratings"] == 0).all()
     # base, every item: cell means 1.5 and 2 -> SD over personas sqrt(0.125)
     assert metrics.loc[("base", "susceptibility"), "value"] == pytest.approx(np.sqrt(0.125))

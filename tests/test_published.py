@@ -162,7 +162,11 @@ def paper(tmp_path_factory):
 @needs_data
 @pytest.mark.parametrize("family", LEVELS)
 def test_levels_follow_from_the_ratings_to_the_fourth_decimal(paper, family):
-    metrics = paper[0].metrics.query("scope == 'overall' and family == @family").set_index(["metric", "variant"])["value"]
+    metrics = (
+        paper[0]
+        .metrics.query("method == 'published' and scope == 'overall' and family == @family")
+        .set_index(["metric", "variant"])["value"]
+    )
     variants = ["base", "secure", "insecure"]
     found = tuple(metrics[metric][variants].round(4).tolist() for metric in ("susceptibility", "robustness"))
     assert found == LEVELS[family]
@@ -182,7 +186,8 @@ def test_averages_over_the_four_families(paper, metric, quantity, expected):
     (row,) = (
         paper[0]
         .contrasts.query(
-            "family == 'mean' and variant == 'insecure' and scope == 'overall' and metric == @metric and quantity == @quantity"
+            "method == 'published' and family == 'mean' and variant == 'insecure' and scope == 'overall' "
+            "and metric == @metric and quantity == @quantity"
         )
         .itertuples()
     )
@@ -200,7 +205,11 @@ def test_the_largest_change_of_within_sd_is_that_of_qwen(paper):
 @needs_data
 def test_the_alternate_base_has_its_own_figures_and_enters_no_average(paper):
     """METHOD.md, section 5: the same weights through Tinker give R 38.8 and S 0.896."""
-    alternate = paper[0].metrics.query("variant == 'base-tinker' and scope == 'overall'").set_index("metric")["value"]
+    alternate = (
+        paper[0]
+        .metrics.query("method == 'published' and variant == 'base-tinker' and scope == 'overall'")
+        .set_index("metric")["value"]
+    )
     assert round(alternate["robustness"], 1) == 38.8
     assert round(alternate["susceptibility"], 3) == 0.896
     means = paper[0].contrasts.query("family == 'mean'")

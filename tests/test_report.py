@@ -87,11 +87,12 @@ def page(mini, tmp_path_factory):
     """A page of the mini study around the committed notebooks' outputs."""
     from persona_collapse.paths import NOTEBOOKS
     from persona_collapse.provenance import provenance
+    from persona_collapse.runner import STUDY_NOTEBOOKS
 
     study, store, found = mini
     folder = study.outputs / "notebooks"
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("03_compare_variants", "04_saturation"):
+    for name in STUDY_NOTEBOOKS:
         (folder / f"{name}.ipynb").write_bytes((NOTEBOOKS / f"{name}.ipynb").read_bytes())
     return report.render(study, found, provenance(study, store))
 

@@ -40,14 +40,16 @@ def run(clone, *arguments):
 def test_from_a_study_file_to_a_report_that_reproduces(clone):
     made = run(clone, "report", "--study", "two")
     assert made.returncode == 0, made.stderr
-    assert made.stdout.splitlines()[-1].startswith("outputs/two/report.html (6 notebooks run")
+    assert made.stdout.splitlines()[-1].startswith("outputs/two/report.html (7 notebooks run")
     out = clone / "outputs" / "two"
     page = (out / "report.html").read_text()
     assert "Two runs &lt;b&gt;&amp; a title&lt;/b&gt;" in page and "<b>& a title" not in page
-    assert sorted(p.stem for p in (out / "tables").iterdir()) == ["contrasts", "metrics", "profiles", "quality", "saturation"]
+    assert sorted(p.stem for p in (out / "tables").iterdir()) == [
+        "companions", "contrasts", "foundation_claims", "metrics", "profiles", "quality", "saturation", "validity",
+    ]  # fmt: skip
     assert json.loads((out / "provenance.json").read_text())["runs"]["fam/bad"]["served_models"] == ["simulated"]
     assert sorted(p.relative_to(out).as_posix() for p in (out / "notebooks").rglob("*.ipynb")) == [
-        "notebooks/03_compare_variants.ipynb", "notebooks/04_saturation.ipynb",
+        "notebooks/03_compare_variants.ipynb", "notebooks/04_saturation.ipynb", "notebooks/05_validity.ipynb",
         "notebooks/fam/bad/01_elicit.ipynb", "notebooks/fam/bad/02_metrics.ipynb",
         "notebooks/fam/base/01_elicit.ipynb", "notebooks/fam/base/02_metrics.ipynb",
     ]  # fmt: skip
@@ -68,7 +70,7 @@ def test_from_a_study_file_to_a_report_that_reproduces(clone):
     assert "an output does not reproduce" in tampered.stderr and "fam/bad/02_metrics.ipynb" in tampered.stdout
     target.write_text(original)
     verified = run(clone, "verify", "--study", "two")
-    assert verified.returncode == 0 and "6 notebooks of two reproduce" in verified.stdout
+    assert verified.returncode == 0 and "7 notebooks of two reproduce" in verified.stdout
     assert git_status(clone) == ""
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from persona_collapse.journal import UNDER_WAY
 from persona_collapse.paths import NOTEBOOKS, OUTPUTS, PUBLISHED, ROOT, shown
 from persona_collapse.study import Study, check_keys, load_study
 
@@ -36,7 +37,7 @@ def published(args: argparse.Namespace) -> None:
 
 def elicit(args: argparse.Namespace) -> None:
     """Ask or read whatever a study's store lacks."""
-    from persona_collapse.collecting import collect, imported
+    from persona_collapse.collecting import collect, imported, unanswered
 
     study = _study(args)
     _say_estimate(study)
@@ -45,6 +46,11 @@ def elicit(args: argparse.Namespace) -> None:
         for line in imported(study):
             _say(line)
     unit = "runs read" if study.file.kind == "imported" else "slots asked"
+    if study.file.kind == "live" and (left := unanswered(study)):
+        raise RuntimeError(
+            f"{shown(study.store_path)}: {left:,} slots got no answer that counts, see quality.csv or 01_elicit for the reasons; "
+            "run the same command again, which asks only for them"
+        )
     _say(f"{shown(study.store_path)}: {new:,} {unit}" if new else f"{shown(study.store_path)}: nothing was missing")
 
 
@@ -54,6 +60,25 @@ def estimate(args: argparse.Namespace) -> None:
 
     for line in lines(load_study(args.study or "openai-example")):
         _say(line)
+
+
+def plan(args: argparse.Namespace) -> None:
+    """Personas and repetitions that reach a standard error at the fewest requests, with the price; sends nothing."""
+    from persona_collapse import designing
+
+    study = load_study(args.study or "openai-example", files=False)
+    for line in designing.lines(study, _percent(args.target) / 100):
+        _say(line)
+
+
+def _percent(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < 100:
+        raise ValueError(f"target: {text!r}; expected a standard error in percent between 0 and 100, such as TARGET=5")
+    return found
 
 
 def batch(args: argparse.Namespace) -> None:
@@ -150,7 +175,7 @@ def clean(args: argparse.Namespace) -> None:
             shutil.rmtree(folder)
             continue
         for path in folder.iterdir():
-            if path.name.startswith("ratings.sqlite") or path.name == "batch":
+            if path.name.startswith(("ratings.sqlite", UNDER_WAY)) or path.name == "batch":
                 continue
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         kept.append(shown(folder / "ratings.sqlite"))
@@ -196,11 +221,13 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; a wrong input is one line on stderr and exit status 1."""
     parser = argparse.ArgumentParser(prog="persona_collapse", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for command in (report, published, elicit, batch, estimate, export, verify, fit, lab, notebooks, clean):
+    for command in (report, published, elicit, batch, estimate, plan, export, verify, fit, lab, notebooks, clean):
         sub = commands.add_parser(command.__name__, help=(command.__doc__ or "").splitlines()[0])
         sub.set_defaults(run=command)
         sub.add_argument("--study", default=None, help="a name in params/studies/ or a path to a YAML file")
         sub.add_argument("--data", default=None, help="the folder that an imported study's files are relative to")
+        if command is plan:
+            sub.add_argument("--target", default="5", help="standard error of a change, in percent")
         sub.add_argument("--only", default=None, help="one notebook, by name")
         sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
         if command is batch:

@@ -56,7 +56,9 @@ def _is_fresh(page: Path, key: str) -> bool:
 
 
 def _tables_there(study: Study) -> bool:
-    names = ["metrics", "contrasts", "profiles", "saturation", "quality"]
+    names = [
+        "metrics", "contrasts", "companions", "validity", "foundation_claims", "profiles", "saturation", "quality",
+    ]  # fmt: skip
     if study.file.kind == "imported" and study.file.published:
         names.append("published_check")
     if study.by_logprobs:

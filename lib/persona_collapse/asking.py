@@ -12,7 +12,7 @@ from persona_collapse.pacing import Pace
 from persona_collapse.study import Run
 
 #: Attempts at one request that may fail, refusals not counted, before its slots are left for the next visit.
-ATTEMPTS = 6
+ATTEMPTS = 8
 #: Seconds after which a request that fails or is refused once more is left as well.
 PATIENCE = 3600.0
 #: The first wait after a failure or an unannounced refusal; it doubles each time up to the longest.
@@ -163,6 +163,7 @@ class Asker:
             found = await self._send(request)
         except BaseException:
             self.pace.failed(ticket)
+            self.stop()  # here and not when the task has ended: in between another one would send
             raise
         now = self._loop.time()
         if isinstance(found, Completion):
@@ -172,12 +173,12 @@ class Asker:
         self._failed(request, found)
         if found.kind == "limited":
             # An announced wait of nothing, or none, would have the same request refused again at once.
-            wait = found.wait or self._backoff(request.sends)
+            wait = found.wait or backoff(request.sends)
             self.pace.refused(ticket, now, wait)
             tired = False
         else:
             request.failures += 1
-            wait = max(found.wait or 0.0, self._backoff(request.failures))
+            wait = max(found.wait or 0.0, backoff(request.failures))
             self.pace.failed(ticket)
             tired = request.failures >= ATTEMPTS
         if self._stopped:
@@ -191,7 +192,7 @@ class Asker:
         self._unstored += 1
         self._settled(self, request, found)
 
-    @staticmethod
-    def _backoff(times: int) -> float:
-        """Seconds, doubling with each time, scattered so that what failed together is not tried again together."""
-        return min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(times - 1, 10)) * random.uniform(0.8, 1.2)
+
+def backoff(times: int) -> float:
+    """Seconds, doubling with each time, scattered so that what failed together is not tried again together."""
+    return min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(times - 1, 10)) * random.uniform(0.8, 1.2)

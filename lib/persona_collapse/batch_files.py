@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -12,11 +13,22 @@ from typing import Any, NamedTuple
 
 from persona_collapse import capability, elicitation, spending
 from persona_collapse.capability import Capability
-from persona_collapse.endpoint import Choice, Completion, ElicitationError, Failure, RefusedError, of_status, read, request_body
+from persona_collapse.endpoint import (
+    Choice,
+    Completion,
+    ElicitationError,
+    Failure,
+    RefusedError,
+    of_status,
+    read,
+    request_body,
+    without_key,
+    wrong_server,
+)  # fmt: skip
 from persona_collapse.paths import atomic_text
 from persona_collapse.store import Answer, Batch, Store, Traffic
 from persona_collapse.study import Run, Study
-from persona_collapse.visit import consecutive, wrong_server
+from persona_collapse.visit import consecutive
 
 #: What providers take in one file.
 MOST_REQUESTS, MOST_BYTES = 50_000, 200_000_000
@@ -88,7 +100,7 @@ def _body(study: Study, run: Run, known: Capability, prompt: str, choices: int) 
     endpoint = study.file.endpoints[run.variant.endpoint or ""]
     return request_body(
         endpoint, run.variant.model or "", study.file.protocol, prompt, choices=choices, limit=known.limit,
-        alternatives=known.alternatives or capability.MOST_ALTERNATIVES,
+        alternatives=known.top_logprobs,
     )  # fmt: skip
 
 
@@ -187,6 +199,7 @@ def read_results(study: Study, run: Run, store: Store, lines: Iterable[str]) -> 
     prompts = {asked.identity: asked.prompt for asked in elicitation.questions(study, run)}
     longest = max(prompts.values(), key=len)
     found = Found()
+    key = os.environ.get(study.file.endpoints[run.variant.endpoint or ""].api_key_env, "")  # results by hand need none
     sent = _body(study, run, _known(study, run, store), "", 2)
     for line in (_read_line(text, sent) for text in lines if text.strip()):
         found.refusal = found.refusal or line.refusal
@@ -199,6 +212,8 @@ def read_results(study: Study, run: Run, store: Store, lines: Iterable[str]) -> 
         elif line.slots.protocol != _protocol(study):
             found.outcomes["of another protocol"] += 1
         else:
+            if isinstance(line.reply, Completion):
+                line = line._replace(reply=without_key(line.reply, key))
             _take(found, study, run, condition, line.slots, line, prompts.get(identity, longest))
     return found
 
@@ -209,7 +224,7 @@ def _read_line(text: str, sent: dict[str, Any]) -> _Line:
     try:
         line = json.loads(text)
         match = _ID.fullmatch(line["custom_id"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return _Line(None, Failure("unreadable", "the line is no JSON, or names no request"), now)
     if match is None:
         return _Line(None, Failure("foreign", "the line is for another study"), now)
@@ -217,15 +232,15 @@ def _read_line(text: str, sent: dict[str, Any]) -> _Line:
     response = line.get("response") if isinstance(line.get("response"), dict) else {}
     status, body = response.get("status_code"), response.get("body")
     headers = {"x-request-id": str(response["request_id"])} if response.get("request_id") else {}
-    if status == 200:
-        created = body.get("created") if isinstance(body, dict) else None
-        return _Line(slots, read(json.dumps(body).encode(), headers, sent, 0.0), _as_time(created))
+    sent = {name: value for name, value in sent.items() if name != "n"} | ({"n": slots.count} if slots.count > 1 else {})
     error = _error(body) or _error(line) or {}
-    if not isinstance(status, int):
+    if not isinstance(status, int):  # nothing came of it
         expired = error.get("code") == "batch_expired"
         return _Line(slots, Failure("expired" if expired else "unanswered", "the batch ended before it was answered"), now)
     try:
-        sent = {name: value for name, value in sent.items() if name != "n" or slots.count > 1}
+        if status == 200:
+            created = body.get("created") if isinstance(body, dict) else None
+            return _Line(slots, read(json.dumps(body).encode(), headers, sent, 0.0), _as_time(created))
         return _Line(slots, of_status(status, error, headers, sent, 0.0), now)
     except ElicitationError as refusal:
         return _Line(slots, Failure("refused", str(refusal)), now, refusal)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MOST_CHOICES = 20
 MOST_ALTERNATIVES = 20
 #: Alternatives that are asked for where the endpoint does not give the most.
-_FEW_ALTERNATIVES = 5
+FEW_ALTERNATIVES = 5
 #: Seconds that the list of models may take; it is welcome and not needed.
 _LIST_TIMEOUT = 10.0
 
@@ -40,6 +40,12 @@ class Capability:
     fingerprint: str | None = None
     provider: str | None = None
     probed: str | None = None
+
+    @property
+    def top_logprobs(self) -> int:
+        """How many alternatives to ask for: the most, unless no more than a few come; a first token may have had fewer."""
+        few = self.alternatives is not None and self.alternatives <= FEW_ALTERNATIVES
+        return FEW_ALTERNATIVES if few else MOST_ALTERNATIVES
 
     def warnings(self, model: str) -> list[str]:
         """What a user should know before asking, one line each."""
@@ -93,11 +99,11 @@ async def listed(client: "AsyncOpenAI", model: str) -> dict[str, Any]:
 
 
 def _date(value: Any) -> str | None:
-    if isinstance(value, (int, float)):
-        return datetime.fromtimestamp(value, UTC).date().isoformat()
     try:
+        if isinstance(value, (int, float)):
+            return datetime.fromtimestamp(value, UTC).date().isoformat()
         return date.fromisoformat(str(value)[:10]).isoformat() if value else None
-    except ValueError:
+    except (ValueError, OverflowError, OSError):
         return None
 
 
@@ -116,7 +122,7 @@ async def probe(known: Capability, model: str, protocol: Protocol, choices: int,
             if error.hint == "max_completion_tokens" and want.limit == "max_tokens":
                 want = replace(want, limit="max_completion_tokens")
             elif error.parameter == "top_logprobs" and want.alternatives == MOST_ALTERNATIVES:
-                want = replace(want, alternatives=_FEW_ALTERNATIVES)
+                want = replace(want, alternatives=FEW_ALTERNATIVES)
             elif choices > 1 and error.parameter in ("n", None):
                 choices = 1
             else:
@@ -129,7 +135,7 @@ async def probe(known: Capability, model: str, protocol: Protocol, choices: int,
     own = replace(
         want,
         choices=len(found.choices) if samples and several else known.choices,
-        alternatives=known.alternatives if samples else len(found.choices[0].alternatives),
+        alternatives=known.alternatives if samples else min(len(found.choices[0].alternatives), want.alternatives),
         served_model=found.served_model, fingerprint=found.fingerprint, provider=found.provider,
         probed=datetime.now(UTC).isoformat(timespec="seconds"),
     )  # fmt: skip
@@ -157,5 +163,6 @@ def explained(error: RefusedError, model: str, protocol: Protocol) -> str:
         "max_tokens": "change protocol.max_tokens",
         "max_completion_tokens": "change protocol.max_tokens",
         "provider": "only gateways take provider: remove it from the endpoint",
+        "n": "set protocol.repetitions lower, or run the same command again, which asks what the endpoint takes",
     }.get(error.parameter or "", f"a model that takes temperature {protocol.temperature:g} and a length limit is needed")
     return f"{error}; {remedy}; nothing was dropped silently"

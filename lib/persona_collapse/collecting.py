@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from persona_collapse import elicitation, logprobs
 from persona_collapse.endpoint import SIMULATED_FINGERPRINT
+from persona_collapse.journal import UNDER_WAY
 from persona_collapse.paths import STUDIES, shown
 from persona_collapse.store import Store, open_store
 from persona_collapse.study import Run, Study, check_keys, load_study
@@ -41,9 +42,11 @@ def collect(study: Study, runs: Sequence[Run] | None = None, *, say: Callable[[s
         if study.file.kind == "live" and any(missing.values()):
             check_keys(study)
             _refuse_twice(study, store, [run for run in runs if missing[run]])
-        with _alone(study, any(missing.values())), _bar(sum(missing.values()), "rating") as bar:
+        # A visit that was killed at its very end left word of requests that may have been paid for.
+        killed = study.file.kind == "live" and (study.outputs / UNDER_WAY).exists()
+        with _alone(study, killed or any(missing.values())), _bar(sum(missing.values()), "rating") as bar:
             todo = [run for run in runs if missing[run]]
-            if todo and not study.simulated:
+            if killed or (todo and not study.simulated):
                 from persona_collapse import progress  # only live studies need the client
 
                 return progress.ask(study, todo, store, bar, say)
@@ -51,6 +54,13 @@ def collect(study: Study, runs: Sequence[Run] | None = None, *, say: Callable[[s
                 bar.set_description(run.key, refresh=False)  # a refresh would not wait for the delay
                 elicitation.simulate(study, run, store, bar)
     return sum(missing.values())
+
+
+def unanswered(study: Study) -> int:
+    """How many slots of a study's design hold no answer, as nothing but transport came of them or another server answered."""
+    with open_store(study.store_path) as store:
+        cells = (store.missing_cells(r.family.key, r.variant.key, condition) for r, condition in study.conditions_asked())
+        return sum(len(cell.repetitions) for each in cells for cell in each)
 
 
 def collect_by_batch(
@@ -146,7 +156,7 @@ def open_run(name: str, family: str, variant: str) -> tuple[Study, Run, Store]:
     study = load_study(name, files=False)
     run = study.run(family, variant)
     if study.file.kind != "imported":
-        collect(study, [run])
+        collect(study, None if study.simulated else [run])  # what costs nothing is made whole, so that pages reproduce
     store = Store(study.store_path, write=False)
     return with_mark(study, store), run, store
 

@@ -10,6 +10,7 @@ from persona_collapse.study import Family, Study
 #: Columns of contrasts.csv.
 COLUMNS = (
     "family", "variant", "control", "scope", "metric", "quantity", "method", "value", "se", "lo", "hi", "families",
+    "lo_repeat", "hi_repeat", "differs", "note",
 )  # fmt: skip
 #: Half the width of a 95 % interval, in standard errors.
 NORMAL_95 = 1.96
@@ -45,7 +46,7 @@ def excess_pp(harmful: Estimate, control: Estimate, base: Estimate) -> Estimate:
 
 
 def contrasts(study: Study, metrics: pd.DataFrame) -> pd.DataFrame:
-    """Every change against base and excess over control of a study, and their plain averages over families.
+    """Every change against base and excess over control by the published method, and their plain averages over families.
 
     Parameters
     ----------
@@ -58,7 +59,8 @@ def contrasts(study: Study, metrics: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         Columns as in `COLUMNS`. Rows of family ``mean`` average the families that have that variant (their number in
-        ``families``); alternates enter no average; averages carry no published SE.
+        ``families``); alternates enter no average; averages carry no published SE. What the published method does not have
+        (limits for repeated requests, ``differs``, ``note``) is empty.
     """
     at = {(r.family, r.variant, r.scope, r.metric, r.method): Estimate(r.value, r.se) for r in metrics.itertuples(index=False)}
     kinds = metrics[["scope", "metric", "method"]].drop_duplicates().itertuples(index=False)
@@ -68,7 +70,7 @@ def contrasts(study: Study, metrics: pd.DataFrame) -> pd.DataFrame:
         for family in study.file.families
         for row in _of_family(family, at, (scope, metric, method))
     ]
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    table = as_numbers(pd.DataFrame(rows, columns=list(COLUMNS[:12])).reindex(columns=list(COLUMNS)))
     if table.empty:
         return table  # bases alone: there is nothing to compare
     alternate = {(f.key, v.key) for f in study.file.families for v in f.variants if v.role == "alternate"}
@@ -76,7 +78,15 @@ def contrasts(study: Study, metrics: pd.DataFrame) -> pd.DataFrame:
     means = kept.groupby(["variant", "control", "scope", "metric", "quantity", "method"], sort=False, as_index=False).agg(
         value=("value", lambda x: x.mean(skipna=False)), families=("value", "size")
     )
-    return pd.concat([table, means.assign(family="mean")], ignore_index=True)[list(COLUMNS)]
+    found = as_numbers(pd.concat([table, means.assign(family="mean")], ignore_index=True)[list(COLUMNS)])
+    return found.assign(differs="", note="")
+
+
+def as_numbers(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with its numbers as numbers, also where it has no rows."""
+    numbers = {"value", "se", "lo", "hi", "lo_repeat", "hi_repeat", "p", "p_holm"} & set(table)
+    counted = {"families": "Int64"} if "families" in table else {}
+    return table.astype(dict.fromkeys(numbers, float) | counted)
 
 
 def _of_family(family: Family, at: dict, kind: tuple[str, str, str]) -> list[tuple]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from persona_collapse.study import Endpoint, Protocol
+from persona_collapse.study import Endpoint, Protocol, Run, Study
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -21,8 +21,16 @@ SLOT_HEADER = "X-Persona-Collapse-Slot"
 SIMULATED_FINGERPRINT = "fp_simulated"
 #: What an account without money is called, by its status or by the code of a 429: no repetition mends it.
 _NO_MONEY = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_balance")
+#: How providers say that their filter stopped a prompt: OpenAI, Azure, gateways; DeepSeek; Alibaba.
+_FILTERED = r"content_filter|content management policy|moderation|flagged|content exists risk|data_?inspection"
 #: Parameters of a request that an endpoint may refuse, as its message names them; the longer name first.
 _PARAMETERS = ("max_completion_tokens", "max_tokens", "top_logprobs", "logprobs", "temperature", "provider")
+#: Seconds that an answer can ask to wait at most, a day: what says more is a clock that is wrong.
+_LONGEST_WAIT = 86_400.0
+#: Tokens that one request can have cost at most: what says more is no usage.
+_MOST_TOKENS = 10_000_000
+#: Characters of a key in a row that are taken for a piece of it.
+_PIECE = 8
 
 
 class ElicitationError(RuntimeError):
@@ -73,15 +81,25 @@ class Failure(NamedTuple):
 
 
 def connect(endpoint: Endpoint) -> "AsyncOpenAI":
-    """A client for an endpoint, to be used in one event loop; its key is read here and kept nowhere else."""
+    """A client for an endpoint, to be used in one event loop; its key is read here and kept nowhere else.
+
+    Raises ElicitationError for a key or an address that no request can be made with.
+    """
+    import httpx2
     from openai import AsyncOpenAI, DefaultAioHttpClient  # slow to import, and only live studies need it
+
+    key = os.environ[endpoint.api_key_env].strip()
+    if not re.fullmatch(r"[!-~]+", key):
+        raise ElicitationError(f"{endpoint.api_key_env}: is empty or holds characters that no key has; export the key again")
 
     # The SDK's own retries are silent and give up on a long Retry-After, and its time-out starts anew with every byte:
     # the asker has visible ones. Its aiohttp transport takes half the CPU of the default one.
-    return AsyncOpenAI(
-        base_url=endpoint.base_url, api_key=os.environ[endpoint.api_key_env], max_retries=0, timeout=None,
-        http_client=DefaultAioHttpClient(timeout=None),
-    )  # fmt: skip
+    try:
+        return AsyncOpenAI(
+            base_url=endpoint.base_url, api_key=key, max_retries=0, timeout=None, http_client=DefaultAioHttpClient(timeout=None)
+        )
+    except httpx2.InvalidURL:
+        raise ElicitationError(f"{endpoint.base_url}: is no address of a server; correct base_url") from None
 
 
 def request_body(
@@ -109,42 +127,88 @@ async def send(client: "AsyncOpenAI", body: dict[str, Any], *, slot: str, timeou
     Raises ElicitationError for what no repetition can mend: a refused key, an unknown model, an exhausted account; and
     RefusedError where the endpoint does not take a parameter.
     """
+    import aiohttp
     import httpx2
     import openai
 
-    began = time.perf_counter()
+    began, refused = time.perf_counter(), None
     try:
         async with asyncio.timeout(timeout):
             # The response as it came: building the SDK's objects would take more time than everything else here.
             response = await client.post(
                 "/chat/completions", cast_to=httpx2.Response, body=body, options={"headers": {SLOT_HEADER: slot}}
             )
-    except (TimeoutError, openai.APITimeoutError):
+    except TimeoutError:
         return Failure("timeout", f"no answer within {timeout:g} s", paid=True)
     except openai.APIStatusError as error:
-        return of_status(error.status_code, error.body, error.response.headers, body, time.perf_counter() - began)
+        refused = error
     except (openai.APIConnectionError, httpx2.HTTPError, OSError) as error:
-        cause = error.__cause__ or error
-        never_sent = isinstance(cause, httpx2.ConnectError)
-        return Failure("dropped", f"the connection failed ({type(cause).__name__})", paid=not never_sent)
-    return read(response.content, response.headers, body, time.perf_counter() - began)
+        # The transport calls every broken connection a time-out; what it was stands at the end of the chain.
+        causes: list[BaseException] = [error]
+        while (cause := causes[-1].__cause__) is not None:
+            causes.append(cause)
+        never_sent = any(isinstance(cause, (httpx2.ConnectError, aiohttp.ClientConnectorError)) for cause in causes)
+        return Failure("dropped", f"the connection failed ({type(causes[-1]).__name__})", paid=not never_sent)
+    latency = time.perf_counter() - began
+    if refused is not None:
+        # Outside of the handler: an endpoint's message may echo the key, and would stand in a traceback as the context.
+        return of_status(refused.status_code, refused.body, refused.response.headers, body, latency)
+    found = read(response.content, response.headers, body, latency)
+    return without_key(found, client.api_key) if isinstance(found, Completion) else found
+
+
+def without_key(found: Completion, key: str) -> Completion:
+    """The same completion with "[key]" wherever an endpoint echoes the key, or eight characters of it or more."""
+
+    def clean(text: str | None) -> str | None:
+        return text and _masked(text, key)
+
+    choices = tuple(
+        choice._replace(
+            text=clean(choice.text), finish_reason=clean(choice.finish_reason),
+            alternatives=tuple((_masked(token, key), logprob) for token, logprob in choice.alternatives),
+        )
+        for choice in found.choices
+    )  # fmt: skip
+    words = {name: clean(getattr(found, name)) for name in ("served_model", "fingerprint", "provider", "request_id")}
+    return found._replace(choices=choices, **words)
+
+
+def _masked(text: str, key: str) -> str:
+    if len(text) < _PIECE or len(key) < _PIECE:
+        return text  # a short key is none that is worth anything, such as EMPTY
+    pieces = {key[i : i + _PIECE] for i in range(len(key) - _PIECE + 1)}
+    if not any(text[i : i + _PIECE] in pieces for i in range(len(text) - _PIECE + 1)):
+        return text
+    kept, place = [], 0
+    while place < len(text):
+        end = place
+        while text[end : end + _PIECE] in pieces:
+            end += 1
+        kept.append("[key]" if end > place else text[place])
+        place = end + _PIECE - 1 if end > place else place + 1
+    return "".join(kept)
 
 
 def read(content: bytes, headers: Mapping[str, str], body: Mapping[str, Any], latency: float) -> Completion | Failure:
     """A completion from the bytes of an answer with status 200, or what is wrong with it."""
     try:
         found = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter for what is nested too deep to be an answer
         kind = "an HTML page" if content.lstrip()[:1] == b"<" else "no JSON"
         return Failure("malformed", f"the answer is {kind}", paid=True)
     if isinstance(found, dict) and isinstance(found.get("error"), dict):
         # Gateways pass the error of the server behind them on with a status of their own.
         code = found["error"].get("code")
-        status = code if isinstance(code, int) else 500
-        return of_status(status, found["error"], headers, body, latency)
+        known = isinstance(code, (int, str)) and re.fullmatch(r"[3-5]\d\d", str(code))
+        return of_status(int(code) if known else 500, found["error"], headers, body, latency)
     choices = found.get("choices") if isinstance(found, dict) else None
     if not isinstance(choices, list) or not choices or not all(isinstance(choice, dict) for choice in choices):
         return Failure("malformed", "the answer is not a chat completion", paid=True)
+    # A choice at which the server behind a gateway failed was not answered by the model.
+    choices = [choice for choice in choices if choice.get("finish_reason") != "error"]
+    if not choices:
+        return Failure("server", "the answer is an error", paid=True)
     places = [choice.get("index", place) for place, choice in enumerate(choices)]
     ordered = [choices[k] for k in sorted(range(len(choices)), key=lambda k: (_whole(places[k]) or 0, k))]
     usage = found.get("usage") if isinstance(found.get("usage"), dict) else {}
@@ -154,9 +218,9 @@ def read(content: bytes, headers: Mapping[str, str], body: Mapping[str, Any], la
         served_model=_text(found.get("model")),
         fingerprint=_text(found.get("system_fingerprint")),
         provider=_text(found.get("provider")),
-        request_id=headers.get("x-request-id") or _text(found.get("id")),
-        input_tokens=_whole(usage.get("prompt_tokens")),
-        output_tokens=_whole(usage.get("completion_tokens")),
+        request_id=_text(headers.get("x-request-id")) or _text(found.get("id")),
+        input_tokens=_tokens(usage.get("prompt_tokens")),
+        output_tokens=_tokens(usage.get("completion_tokens")),
     )
 
 
@@ -173,18 +237,39 @@ def _choice(found: Mapping[str, Any]) -> Choice:
 def _alternatives(found: Any) -> tuple[tuple[str, float], ...]:
     """The first token's alternatives, most probable first; empty where there are none, or not as the API words them."""
     try:
-        listed = [(str(entry["token"]), float(entry["logprob"])) for entry in found["content"][0]["top_logprobs"]]
-    except (TypeError, KeyError, IndexError, ValueError):
+        listed = [(entry["token"], float(entry["logprob"])) for entry in found["content"][0]["top_logprobs"]]
+    except (TypeError, KeyError, IndexError, ValueError, OverflowError):
         return ()
-    return tuple(sorted(listed, key=lambda pair: -pair[1]))
+    if not all(isinstance(token, str) for token, _ in listed):
+        return ()
+    return tuple(sorted(((_text(token) or "", logprob) for token, logprob in listed), key=lambda pair: -pair[1]))
+
+
+def wrong_server(study: Study, run: Run, found: Completion) -> str | None:
+    """Who answered in place of the pinned provider or model; None if that is who answered, or nothing is pinned."""
+    pinned, model = study.file.endpoints[run.variant.endpoint or ""].provider, run.variant.served_model
+    if pinned and _plain(found.provider) not in {_plain(name.split("/")[0]) for name in pinned}:
+        return f"answered by provider {found.provider}, pinned to {', '.join(pinned)}"
+    if model and found.served_model != model:
+        return f"answered by model {found.served_model}, pinned to {model}"
+    return None
+
+
+def _plain(name: str | None) -> str:
+    return "".join(c for c in (name or "").lower() if c.isalnum())
 
 
 def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
+    """A text as it can be stored: half a character, as JSON can spell it, stands as its code."""
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else None
 
 
 def _whole(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _tokens(value: Any) -> int | None:
+    return value if (_whole(value) or 0) <= _MOST_TOKENS and _whole(value) is not None else None
 
 
 def of_status(
@@ -195,26 +280,30 @@ def of_status(
     Endpoints echo keys and prompts in their messages, so that no text of theirs is passed on, only what it is about.
     """
     error = error if isinstance(error, dict) else {}
+    param = error["param"] if isinstance(error.get("param"), str) else None
     code, message, model = str(error.get("code") or error.get("type") or ""), str(error.get("message") or ""), body["model"]
-    if status in (400, 403) and re.search(r"content_filter|content management policy|moderation|flagged", f"{code} {message}"):
-        return Completion((Choice(None, "content_filter"),), latency, request_id=headers.get("x-request-id"))
-    if status == 403 and (error.get("param") in _PARAMETERS or "logprobs" in message):
-        _refused(status, error.get("param"), message, body)
+    if status in (400, 403) and re.search(_FILTERED, f"{code} {message}", re.IGNORECASE):
+        filtered = (Choice(None, "content_filter"),) * body.get("n", 1)  # the prompt was, for every choice alike
+        return Completion(filtered, latency, request_id=_text(headers.get("x-request-id")))
+    if status == 403 and (param in _PARAMETERS or "logprobs" in message):
+        _refused(status, param, message, body)
     if status in (401, 403):
         raise ElicitationError(
             f"{model}: the endpoint refused the key (status {status}); check the variable named by api_key_env and its rights"
         )
     if status == 402 or (status == 429 and code in _NO_MONEY):
         raise ElicitationError(f"{model}: the account's quota is used up; top it up and run the same command again")
+    if status < 400 or status in (405, 410, 501):
+        raise ElicitationError(f"{model}: the endpoint answers no chat completions there (status {status}); correct base_url")
     if status == 404 or code == "model_not_found":
         raise ElicitationError(f"{model}: the endpoint knows no such model or path (status {status}); check model and base_url")
     if status in (400, 422):
-        _refused(status, error.get("param"), message, body)
+        _refused(status, param, message, body)
     wait = retry_after(headers)
     return Failure("limited" if status == 429 else "server", f"status {status}", wait)
 
 
-def _refused(status: int, param: Any, message: str, body: Mapping[str, Any]) -> None:
+def _refused(status: int, param: str | None, message: str, body: Mapping[str, Any]) -> None:
     named = [name for name in (*_PARAMETERS, "n") if name in body and (name == param or re.search(rf"\b{name}\b", message))]
     hint = "max_completion_tokens" if "max_completion_tokens" in message and "max_tokens" in body else None
     # A message that names two parameters is about the one that was sent; one letter is looked for only if nothing else fits.
@@ -224,17 +313,21 @@ def _refused(status: int, param: Any, message: str, body: Mapping[str, Any]) -> 
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that an answer asks to wait, however it says so; None if it does not."""
+    """Seconds that an answer asks to wait, however it says so, a day at most; None if it does not."""
     try:
-        if "retry-after-ms" in headers:
-            seconds = float(headers["retry-after-ms"]) / 1000
-        else:
-            seconds = float(headers["retry-after"])
-    except KeyError:
-        return None
+        seconds = float(headers["retry-after-ms"]) / 1000
+    except (KeyError, ValueError):
+        seconds = _seconds(headers.get("retry-after"))
+    return None if math.isnan(seconds) else min(max(0.0, seconds), _LONGEST_WAIT)
+
+
+def _seconds(text: str | None) -> float:
+    """The value of Retry-After, seconds or a date, as seconds from now; NaN if it says neither."""
+    try:
+        return float(text or "nan")
     except ValueError:
-        try:
-            seconds = parsedate_to_datetime(headers["retry-after"]).timestamp() - time.time()
-        except (KeyError, ValueError):
-            return None
-    return max(0.0, seconds) if math.isfinite(seconds) else None
+        pass
+    try:
+        return parsedate_to_datetime(text or "").timestamp() - time.time()
+    except (ValueError, OverflowError):
+        return math.nan

@@ -5,17 +5,18 @@ import re
 import numpy as np
 import pandas as pd
 
-from persona_collapse import published
+from persona_collapse import jackknife, published, repeat
 from persona_collapse.capability import Capability
+from persona_collapse.guard import differences
 from persona_collapse.importing import describe
 from persona_collapse.logprobs import LEAST_MASS
 from persona_collapse.metrics import OVERALL, is_exact, moments
 from persona_collapse.study import Run, Study
 from persona_collapse.tables import Tables, mean_profile
 
-_NAMES = {"susceptibility": "S", "robustness": "R", "within_sd": "The within-persona SD"}
-#: Days between the collections of two runs beyond which a contrast says so.
-_APART_DAYS = 7
+NAMES = {"susceptibility": "S", "robustness": "R", "within_rms": "Noise", "within_sd": "The within-persona SD"}
+#: The published twin of a recommended metric, where it has another name.
+TWINS = {"within_rms": "within_sd"}
 #: Probability of one category from which on a cell is said to hold one answer, and the two temperatures that are compared.
 _ONE_ANSWER, _COLD, _WARM = 0.99, 0.1, 1.0
 
@@ -119,68 +120,72 @@ def imported(report: dict) -> str:
 
 
 def level(metrics: pd.DataFrame, metric: str) -> str:
-    """One run's value of a metric with its published interval, and where it is largest over foundations."""
-    rows = metrics[metrics["metric"] == metric].set_index("scope")
+    """One run's value of a metric with interval A, the published value beside it, and where it is largest over foundations."""
+    rows = metrics[(metrics["metric"] == metric) & (metrics["method"] == "recommended")].set_index("scope")
     overall = rows.loc[OVERALL]
-    name = _NAMES[metric]
+    name = NAMES[metric]
     if np.isinf(overall["value"]):
-        return f"**{name} is infinite**: no rating varies between repetitions, so steadiness has no finite measure here."
+        return f"**{name} is infinite**: no rating varies between repetitions. {overall['note']}"
     if np.isnan(overall["value"]):
-        return f"**{name} does not exist for this run**: too few personas answered every item."
+        return f"**{name} does not exist for this run**: too few personas answered every item. {overall['note']}".strip()
     foundations = rows.drop(index=OVERALL)["value"]
     finite = foundations[np.isfinite(foundations)]
     span = ""
     if len(finite):
         most, least = finite.idxmax(), finite.idxmin()
         span = f" Largest for {most} ({_number(finite[most])}), smallest for {least} ({_number(finite[least])})."
-    interval = "" if np.isnan(overall["se"]) else f" ± {_number(overall['se'])} (published SE)"
-    return f"**{name} = {_number(overall['value'])}**{interval}.{span}"
+    said = f"**{name} = {_number(overall['value'])}** {_interval(overall)}{_published(metrics, metric)}.{span}"
+    return f"{said} {overall['note']}".strip()
+
+
+def _interval(row: pd.Series) -> str:
+    if np.isnan(row["lo"]):
+        return "(no interval)"
+    return f"[{_number(row['lo'])}, {_number(row['hi'])}]"
+
+
+def _published(metrics: pd.DataFrame, metric: str) -> str:
+    """The published value of a metric over all items, in parentheses."""
+    wanted = (metrics["metric"] == TWINS.get(metric, metric)) & (metrics["method"] == "published")
+    row = metrics[wanted & (metrics["scope"] == OVERALL)].iloc[0]
+    error = "" if np.isnan(row["se"]) else f" ± {_number(row['se'])}"
+    return f" (published: {_number(row['value'])}{error}{', ' + row['note'] if row['note'] else ''})"
+
+
+def intervals(metrics: pd.DataFrame, quality: pd.DataFrame, study: Study, *, paired: bool = False) -> str:
+    """What the intervals are intervals for, once where they first stand; tables of the study, or one run's rows of them."""
+    rows = metrics.query("scope == @OVERALL and metric == 'susceptibility' and method == 'recommended'")
+    rows = rows[rows["ratings"] > 0]
+    if rows.empty:
+        return "No run has ratings enough for an interval."
+    personas, items = int(rows["personas"].max()), int(rows["items"].max())
+    said = ["In brackets: " + _lower(jackknife.sentence(personas, items, paired=paired))]
+    if study.by_logprobs:
+        said.append("Repeating the requests would give the same probabilities, so there is no interval for that.")
+    else:
+        asked = quality[(quality["condition"] == "persona") & (quality["valid"] > 0)]
+        least, most = int(asked["min_repetitions"].min()), int(asked["max_repetitions"].max())
+        said.append(
+            "In the tables beside it (`lo_repeat`, `hi_repeat`): " + _lower(repeat.sentence(personas, items, (least, most)))
+            + " A difference inside that is noise; one outside it but inside the first is about these personas only."
+        )  # fmt: skip
+    return " ".join(said)
+
+
+def _lower(text: str) -> str:
+    """A sentence as it goes on after a colon."""
+    return text[0].lower() + text[1:]
 
 
 def _number(value: float) -> str:
     return f"{value:.2f}" if abs(value) < 100 else f"{value:,.0f}"
 
 
-def change(contrasts: pd.DataFrame, study: Study, metric: str) -> str:
-    """What each kind of fine-tuning did to a metric: direction by family, average, whether intervals exclude no change."""
-    chosen = contrasts.query("scope == @OVERALL and metric == @metric and quantity == 'change_pct'")
-    lines = []
-    for variant in dict.fromkeys(r.variant.key for r in study.runs if r.variant.role in ("control", "harmful")):
-        rows = chosen[(chosen["variant"] == variant) & (chosen["family"] != "mean")]
-        known = rows[np.isfinite(rows["value"])]
-        if known.empty:
-            lines.append(f"- **{safe(variant)}**: no finite change of {_NAMES[metric].lower()} in any family.")
-            continue
-        up, clear = int((known["value"] > 0).sum()), int(((known["lo"] > 0) | (known["hi"] < 0)).sum())
-        most = known.loc[known["value"].abs().idxmax()]
-        mean = chosen[(chosen["variant"] == variant) & (chosen["family"] == "mean")]["value"]
-        average = f"; on average {mean.iloc[0]:+.1f} %" if len(mean) and np.isfinite(mean.iloc[0]) and len(known) > 1 else ""
-        lines.append(
-            f"- **{safe(variant)}**: {_NAMES[metric]} rises in {up} of {len(known)} families and falls in {len(known) - up}"
-            f"{average}; its published 95 % interval excludes zero in {clear}. "
-            f"Largest: {_family(study, most['family'])}, {most['value']:+.1f} %."
-        )
-    return "\n".join(lines) or "This study has no variant to compare with a base."
+def name_inside(metric: str) -> str:
+    return {"within_sd": "the within-persona SD", "within_rms": "noise"}.get(metric, NAMES[metric])
 
 
-def excess(contrasts: pd.DataFrame, study: Study, metric: str) -> str:
-    """How far harmful fine-tuning goes beyond its matched control, family by family."""
-    rows = contrasts.query("scope == @OVERALL and metric == @metric and quantity == 'excess_pp' and family != 'mean'")
-    rows = rows[np.isfinite(rows["value"])]
-    if rows.empty:
-        return "No harmful variant of this study names a matched control, so there is no excess to report."
-    parts = []
-    for row in rows.itertuples():
-        clear = row.lo > 0 or row.hi < 0
-        parts.append(f"{_family(study, row.family)} {row.value:+.1f} pp" + ("" if clear else " (cannot be told from none)"))
-    return f"Beyond the matched control, {_name_inside(metric)} changes by " + "; ".join(parts) + "."
-
-
-def _name_inside(metric: str) -> str:
-    return {"within_sd": "the within-persona SD"}.get(metric, _NAMES[metric])
-
-
-def _family(study: Study, key: str) -> str:
+def family_name(study: Study, key: str) -> str:
     return safe(next((f.name for f in study.file.families if f.key == key), key))
 
 
@@ -188,13 +193,17 @@ def band(metrics: pd.DataFrame, study: Study, limits: tuple[float, float] | None
     """Which runs lie in the published band of frontier models, by variant; nothing without a band."""
     if limits is None:
         return ""
-    rows = metrics.query("scope == @OVERALL and metric == 'susceptibility'")
+    rows = metrics.query("scope == @OVERALL and metric == 'susceptibility' and method == 'published'")
     parts = []
     for variant in dict.fromkeys(run.variant.key for run in study.runs):
         own = rows[rows["variant"] == variant]
         inside = int(own["value"].between(*limits).sum())
         parts.append(f"{inside} of {len(own)} {safe(variant)} runs")
-    return f"Inside the band of frontier models ({limits[0]:g} to {limits[1]:g}): " + ", ".join(parts) + "."
+    return (
+        f"Inside the published band of frontier models ({limits[0]:g} to {limits[1]:g}; published estimator): "
+        + ", ".join(parts)
+        + "."
+    )
 
 
 def saturated(table: pd.DataFrame, profiles: pd.DataFrame, study: Study) -> str:
@@ -246,30 +255,12 @@ def cautions(table: pd.DataFrame, study: Study) -> str:
             if variant.role == "base" or (family.key, variant.key) not in rows.index:
                 continue
             own = rows.loc[(family.key, variant.key)]
-            differs = []
-            if own["stack"] != base["stack"]:
-                differs.append(f"served by {own['stack']}, the base by {base['stack']}")
-            days = _days_apart(own, base)
-            if days is not None and days > _APART_DAYS:
-                differs.append(f"collected {days:.0f} days apart")
-            if own["personas_used"] != base["personas_used"]:
-                differs.append(f"{own['personas_used']} personas against {base['personas_used']}")
-            if own["max_repetitions"] != base["max_repetitions"] and not study.by_logprobs:
-                differs.append(f"up to {own['max_repetitions']} repetitions against {base['max_repetitions']}")
+            differs = differences(own, base, samples=not study.by_logprobs)
             if differs:
                 lines.append(f"- {safe(family.name)} {safe(variant.name)}: {safe('; '.join(differs))}")
     if not lines:
         return f"Base and variants agree in stack, date{' and personas' if study.by_logprobs else ', personas and repetitions'}."
     return "**Besides fine-tuning, these contrasts also differ in:**\n\n" + "\n".join(lines)
-
-
-def _days_apart(one: pd.Series, other: pd.Series) -> float | None:
-    """Days between the end of the earlier collection and the start of the later; None without dates."""
-    if pd.isna(one["first_date"]) or pd.isna(other["first_date"]):
-        return None
-    first, second = sorted([one, other], key=lambda row: str(row["first_date"]))
-    gap = pd.to_datetime(second["first_date"], utc=True) - pd.to_datetime(first["last_date"], utc=True)
-    return gap.total_seconds() / 86400
 
 
 def ends(table: pd.DataFrame, study: Study) -> str:
@@ -302,30 +293,6 @@ def steady(counts: np.ndarray, study: Study) -> str:
     return f"{still}; the liveliest tenth of cells carries {100 * top:.0f} % of the within-persona SD."
 
 
-def collapse(metrics: pd.DataFrame, study: Study) -> str:
-    """Which harmful variants moved up and to the left of their base on the collapse map, and which moved further than control."""
-    at = metrics.query("scope == @OVERALL").set_index(["family", "variant", "metric"])["value"]
-    lines = []
-    for run in study.runs:
-        if run.variant.role != "harmful":
-            continue
-        base, own = (
-            (at[run.family.key, key, "susceptibility"], at[run.family.key, key, "robustness"])
-            for key in (run.family.base.key, run.variant.key)
-        )
-        if not np.isfinite([*base, *own]).all():
-            continue
-        up = "S rises" if own[0] > base[0] else "S falls"
-        left = "R falls" if own[1] < base[1] else "R rises"
-        lines.append((run.name, f"{up} and {left}", own[0] > base[0] and own[1] < base[1]))
-    if not lines:
-        return "No harmful variant has a place on this map."
-    both = sum(moved for *_, moved in lines)
-    others = [f"{safe(name)}: {what}" for name, what, moved in lines if not moved]
-    rest = f" The others: {'; '.join(others)}." if others else ""
-    return f"{both} of {len(lines)} harmful variants moved up and to the left of their base: S rises and R falls.{rest}"
-
-
 def temperature(found: Tables, study: Study) -> str:
     """How R and S of a variant beside its base's change with temperature, how sure that is, or why it cannot be said."""
     if found.temperature is None:
@@ -346,7 +313,7 @@ def temperature(found: Tables, study: Study) -> str:
             if np.isfinite(ends).all() and all(base > 0 for _, base in ends):
                 cold, warm = (own / base for own, base in ends)
                 said.append(
-                    f"{_NAMES[metric]} is {cold:.2f} times the base's at T = {_COLD:g} and {warm:.2f} times at T = {_WARM:g}"
+                    f"{NAMES[metric]} is {cold:.2f} times the base's at T = {_COLD:g} and {warm:.2f} times at T = {_WARM:g}"
                 )
         if said:
             lines.append(f"- **{safe(run.name)}**: {'; '.join(said)}.")
@@ -363,13 +330,13 @@ def _bounds(table: pd.DataFrame) -> str:
     most = rows.loc[off.idxmax()]
     return (
         f"Digits outside the returned alternatives move no value by more than {100 * off.max():.2g} % "
-        f"({_NAMES[most['metric']]} at T = {most['temperature']:g}), wherever their probabilities lie."
+        f"({NAMES[most['metric']]} at T = {most['temperature']:g}), wherever their probabilities lie."
     )
 
 
 def uneven(metrics: pd.DataFrame, study: Study) -> str:
     """How evenly S and the within-persona SD lie over foundations (coefficient of variation), by variant."""
-    found = published.evenness(metrics)
+    found = published.evenness(metrics[metrics["method"] == "published"])
     parts = []
     for variant in dict.fromkeys(run.variant.key for run in study.runs):
         s, sd = found.get((variant, "susceptibility"), np.nan), found.get((variant, "within_sd"), np.nan)
@@ -409,7 +376,7 @@ def against_print(found: Tables, study: Study) -> str:
     off = pairs.loc[ratio.idxmax()]
     return (
         f"The simulated S and R lie within {100 * np.expm1(ratio.median()):.0f} % (median) of the published figures that they "
-        f"imitate; furthest off is {_NAMES[off['metric']]} of {safe(study.run(off['family'], off['variant']).name)} "
+        f"imitate; furthest off is {NAMES[off['metric']]} of {safe(study.run(off['family'], off['variant']).name)} "
         f"({off['simulated']:.2f} simulated, {off['published']:.2f} published). A small deck or few repetitions move both."
     )
 

@@ -1,8 +1,15 @@
 """Requests under way, on disk: what a killed process may have paid for and lost."""
 
+import errno
 import os
+import re
 from pathlib import Path
 from typing import NamedTuple
+
+#: The name of the journal in the outputs of a study.
+UNDER_WAY = ".under-way"
+_SENT = re.compile(r"\+ (\d+) (\S+) (\S+) (\S+) (\d+) (\d+)")
+_ENDED = re.compile(r"- (\d+)")
 
 
 class Sent(NamedTuple):
@@ -35,12 +42,16 @@ class Journal:
     def sent(self, request: Sent) -> int:
         """Note a request before it goes out; returns its number."""
         self._numbers += 1
-        os.write(self._file, f"+ {self._numbers} {' '.join(map(str, request))}\n".encode())
+        self._write(f"+ {self._numbers} {' '.join(map(str, request))}\n")
         return self._numbers
 
     def ended(self, number: int) -> None:
         """Note that a request came to an end, and if it was answered that the answer is in the store."""
-        os.write(self._file, f"- {number}\n".encode())
+        self._write(f"- {number}\n")
+
+    def _write(self, line: str) -> None:
+        if os.write(self._file, line.encode()) < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))  # a disk filled up within the line
 
     def close(self, *, keep: bool = False) -> None:
         """End in order: nothing is under way any more, unless what is has to be kept for the next process."""
@@ -51,12 +62,11 @@ class Journal:
 
 def _open_requests(path: Path) -> list[Sent]:
     found: dict[str, Sent] = {}
-    # A last line that the kill cut short is no request that was sent.
+    # A line that a kill or a full disk cut short is no request that was sent.
     for line in path.read_text(encoding="utf-8").split("\n")[:-1]:
-        sign, number, *rest = line.split(" ")
-        if sign == "+":
-            family, variant, condition, *tokens = rest
-            found[number] = Sent(family, variant, condition, *map(int, tokens))
-        else:
-            found.pop(number, None)
+        if sent := _SENT.fullmatch(line):
+            number, *who, tokens_in, tokens_out = sent.groups()
+            found[number] = Sent(*who, int(tokens_in), int(tokens_out))
+        elif ended := _ENDED.fullmatch(line):
+            found.pop(ended[1], None)
     return list(found.values())

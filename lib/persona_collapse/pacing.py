@@ -49,7 +49,8 @@ class Pace:
         self._suspect: int | None = None  # the ticket with which the present run of refusals began
         self._score = 0
         self._announced = 0.0
-        self._judged = 0  # tickets up to here were sent before the last verdict
+        self._judged = 0  # tickets up to here were sent before the last limit was met
+        self._halved = 0  # and up to here before the number in flight was last halved
         self._cycle: float | None = None  # when the present stretch between two waits began
         self._let_in = 0  # requests sent in it and not refused
         self._next_at = self._paced_at = 0.0
@@ -104,7 +105,7 @@ class Pace:
         """The request brought no answer and no refusal either; where most do, the endpoint is overloaded."""
         self._under_way.discard(ticket)
         self._recent.append(True)
-        if 2 * sum(self._recent) > _RECENT and ticket > self._judged:
+        if 2 * sum(self._recent) > _RECENT and ticket > self._halved:
             self._halve()
             self._recent.clear()
         if self._suspect is not None:
@@ -164,9 +165,10 @@ class Pace:
             self.rate = min(_EARLY * self.rate, max(_LEAST * self.rate, let_through))
         self._cycle, self._let_in = self.held_until, 0
         self._next_at = self._paced_at = self.held_until
+        self._judged = self._tickets
         self._halve()
 
     def _halve(self) -> None:
         """Half as many in flight, once for everything that was under way when it became too much, and never under one."""
         self.limit, self._doubling = max(1.0, self.limit / 2), False
-        self._judged = self._tickets
+        self._halved = self._tickets

@@ -12,7 +12,9 @@ from persona_collapse.study import Study
 from persona_collapse.tables import Tables
 
 #: Digits after the point where a person reads.
-DIGITS = {"susceptibility": 3, "within_sd": 3, "robustness": 2}
+DIGITS = {"robustness": 2}
+#: Metrics that are printed by foundation, too; the CSV files have them all.
+_HEADLINE = ("susceptibility", "robustness", "within_sd", "within_rms")
 _QUANTITIES = {
     "change_pct": ("Change against base", "percent of the base of the same family"),
     "excess_pp": ("Excess over the matched control", "percentage points of the base"),
@@ -25,7 +27,7 @@ _SIMULATED = " Simulated ratings, made to look like published figures: evidence 
 def every(study: Study, tables: Tables) -> list[LatexTable]:
     """Every table of a study for print, in the order of the files; those without a layout of their own as they are."""
     own: dict[str, Callable[[Study, pd.DataFrame], Iterator[LatexTable]]] = {
-        "metrics": _levels, "contrasts": _contrasts, "profiles": _profiles, "saturation": _saturation,
+        "metrics": _levels, "contrasts": _contrasts, "companions": _companions, "validity": _validity, "profiles": _profiles, "saturation": _saturation,
         "quality": _quality, "published_check": _published_check, "temperature": _temperature,
     }  # fmt: skip
     found: list[LatexTable] = []
@@ -49,13 +51,14 @@ def _names(study: Study, family: str, variant: str) -> tuple[str, str]:
 
 
 def _words(key: str) -> str:
-    return charts.TITLES.get(key, key.replace("_", " "))
+    known = charts.TITLES | {"within_sd": "Within-persona SD", "icc": "ICC"}
+    return known.get(key, key[:1].upper() + key[1:].replace("_", " "))
 
 
 def _inside(key: str) -> str:
     """The name of a metric inside a sentence."""
     words = _words(key)
-    return words[0].lower() + words[1:]
+    return words if words.isupper() else words[0].lower() + words[1:]
 
 
 def _method(method: str) -> str:
@@ -71,6 +74,8 @@ def _parts(names: Sequence[tuple[str, ...]]) -> list[int]:
     return [i for i in range(1, len(names)) if names[i][0] != names[i - 1][0]]
 
 
+#: Marks a contrast whose sides differ in more than fine-tuning.
+_DIFFERS = " †"
 _RUN = (Column("Model", number=False), Column("Variant", number=False))
 
 
@@ -86,7 +91,7 @@ def _levels(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
         )
         overall = of_method[of_method["scope"] == OVERALL]
         yield from _with_intervals(study, overall, f"levels-{method}", caption, _digits)
-        for metric, of_metric in of_method.groupby("metric", sort=False):
+        for metric, of_metric in of_method[of_method["metric"].isin(_HEADLINE)].groupby("metric", sort=False):
             caption = (
                 f"{_words(metric)} of every run by foundation, by the {_method(method)}, ± standard error where there is one."
             )
@@ -100,7 +105,7 @@ def _contrasts(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
         caption = f"{title} over all items, by the {_method(method)}, in {unit}, with 95 % intervals."
         overall = chosen[chosen["scope"] == OVERALL]
         yield from _with_intervals(study, overall, f"{quantity}-{method}", caption, lambda metric: 1)
-        for metric, of_metric in chosen.groupby("metric", sort=False):
+        for metric, of_metric in chosen[chosen["metric"].isin(_HEADLINE)].groupby("metric", sort=False):
             caption = (
                 f"{title} of {_inside(metric)} by foundation, by the {_method(method)}, in {unit}, "
                 "± standard error where there is one."
@@ -115,12 +120,16 @@ def _with_intervals(
     metrics = list(dict.fromkeys(table["metric"]))
     runs = list(dict.fromkeys(zip(table["family"], table["variant"], strict=True)))
     at = {(r.family, r.variant, r.metric): r for r in table.itertuples()}
+    differing = {(r.family, r.variant) for r in table.itertuples() if isinstance(mark := getattr(r, "differs", ""), str) and mark}
+    if differing:
+        caption += " † The sides differ in more than fine-tuning; contrasts.csv says in what."
     for start in range(0, len(metrics), _ABREAST):
         shown = metrics[start : start + _ABREAST]
         columns = [*_RUN, *(Column(h, _words(m)) for m in shown for h in ("value", "low", "high"))]
         rows = []
         for family, variant in runs:
-            cells = list(_names(study, family, variant))
+            names = _names(study, family, variant)
+            cells = [names[0], names[1] + _DIFFERS if (family, variant) in differing else names[1]]
             for metric in shown:
                 row = at.get((family, variant, metric))
                 cells += [number(getattr(row, part), digits(metric)) if row else "" for part in ("value", "lo", "hi")]
@@ -137,6 +146,36 @@ def _by_scope(study: Study, table: pd.DataFrame, name: str, caption: str, digits
     rows = [[*_names(study, *run), *(at.get((*run, scope), "") for scope in wanted)] for run in runs]
     columns = [*_RUN, *(Column(charts.short(scope)) for scope in wanted)]
     return LatexTable(label(name), _titled(study, caption), columns, rows, _parts(rows))
+
+
+def _companions(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
+    """The parts of every change over all items, one row a comparison."""
+    overall = table[table["scope"] == OVERALL]
+    parts = list(dict.fromkeys(overall["part"]))
+    keys = list(dict.fromkeys(zip(overall["family"], overall["variant"], overall["against"], strict=True)))
+    at = {(r.family, r.variant, r.against, r.part): number(r.value, 2, r.se) for r in overall.itertuples()}
+    rows = [[*_names(study, *key[:2]), key[2], *(at.get((*key, part), "") for part in parts)] for key in keys]
+    columns = [*_RUN, Column("Against", number=False), *(Column(_words(part)) for part in parts)]
+    caption = (
+        "What changes of noise and of pooled S are made of, over all items, ± standard error: differences of logarithms, for ICC "
+        "of logits; fidelity is the correlation with the base."
+    )
+    yield LatexTable("companions", _titled(study, caption), columns, rows, _parts(rows))
+
+
+def _validity(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
+    """How every headline fares under each group of choices, in the mean over families: one row a claim and group."""
+    rows = []
+    for (claim, group), found in table[table["family"] == "mean"].groupby(["claim", "group"], sort=False):
+        limits = (number(float(found["value"].agg(end)), 1) for end in ("min", "max"))
+        held = str(int(found["agrees"].sum()))
+        rows.append([str(claim), str(group), str(len(found)), held, *limits, str(found["quantity"].iloc[0])])
+    columns = [
+        Column("Claim", number=False, wide=8), Column("What is varied", number=False), Column("choices"), Column("agree"),
+        Column("lowest", "Value"), Column("highest", "Value"), Column("unit", number=False),
+    ]  # fmt: skip
+    caption = "What headlines hang on, in the mean over families: choices of each kind, how many agree with the claim, and their values."
+    yield LatexTable("validity", _titled(study, caption), columns, rows, _parts(rows))
 
 
 # --- profiles and saturation -----------------------------------------------------------------------------------------

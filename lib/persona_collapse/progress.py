@@ -29,47 +29,59 @@ def ask(
     """
     visit = Visit(study, runs, store, say)
     problems: list[BaseException] = []
-    thread = threading.Thread(target=_run, args=(visit, only_probe, problems), name="visit", daemon=True)
+    # Not `thread.join` with a time-out: interrupted, it takes a running thread for an ended one (Python 3.11, 3.12).
+    over = threading.Event()
+    thread = threading.Thread(target=_run, args=(visit, only_probe, problems, over), name="visit", daemon=True)
     thread.start()
     interrupted: KeyboardInterrupt | None = None
     said_at = began = time.monotonic()
-    while thread.is_alive():
-        try:
-            thread.join(_LOOK)
-            bar.set_postfix_str(status(visit), refresh=False)
-            bar.update(visit.asked - bar.n)
-            if time.monotonic() - began > _SHOW_AFTER:
-                bar.refresh()  # a wait changes the line, too
-            if bar.disable and time.monotonic() - said_at > _LINE:
-                said_at = time.monotonic()
-                say(f"{visit.asked:,} of {bar.total:,} asked, {status(visit)}")
-        except KeyboardInterrupt as error:
-            visit.stop(at_once=interrupted is not None)
-            interrupted = error
-    bar.update(visit.asked - bar.n)
+    try:
+        while not over.is_set():
+            try:
+                over.wait(_LOOK)
+                bar.set_postfix_str(status(visit), refresh=False)
+                bar.update(visit.ledger.asked - bar.n)
+                if time.monotonic() - began > _SHOW_AFTER:
+                    bar.refresh()  # a wait changes the line, too
+                if bar.disable and time.monotonic() - said_at > _LINE:
+                    said_at = time.monotonic()
+                    say(f"{visit.ledger.asked:,} of {bar.total:,} asked, {status(visit)}")
+            except KeyboardInterrupt as error:
+                visit.stop(at_once=interrupted is not None)
+                interrupted = error
+    finally:
+        if not over.is_set():  # an interrupt between two looks
+            visit.stop(at_once=True)
+            over.wait()
+        bar.update(visit.ledger.asked - bar.n)
+        bar.clear()  # closing it would leave what was drawn before its delay was over
     if interrupted is not None:
         raise interrupted
     if problems:
         raise problems[0]
-    return visit.asked
+    return visit.ledger.asked
 
 
-def _run(visit: Visit, only_probe: bool, problems: list[BaseException]) -> None:
+def _run(visit: Visit, only_probe: bool, problems: list[BaseException], over: threading.Event) -> None:
     try:
         asyncio.run(visit.run(only_probe=only_probe))
     except BaseException as error:  # raised in the caller's thread
         problems.append(error)
+    finally:
+        over.set()
 
 
 def status(visit: Visit) -> str:
     """What a visit is doing, in a few words: requests under way, waits and their reason, dollars."""
     askers = list(visit.askers)
     parts = [f"{sum(asker.in_flight for asker in askers)} in flight" if askers else "first request"]
+    if (left := visit.first_until - time.monotonic()) > 0:
+        parts.append(f"waiting {left:.0f} s: the endpoint asked to wait or failed")
     if visit.stopping:
         parts.append("stopping, what is in flight is kept; interrupt again to drop it")
     for seconds, why in filter(None, (asker.waiting for asker in askers)):
         parts.append(f"waiting {seconds:.0f} s: {why}")
     if visit.priced:
         budget = visit.study.file.budget_usd
-        parts.append(f"${visit.spent:.2f}" + (f" of ${budget:g}" if budget else ""))
+        parts.append(f"${visit.ledger.spent:.2f}" + (f" of ${budget:g}" if budget else ""))
     return " · ".join(parts)

@@ -19,7 +19,7 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from persona_collapse import charts, findings
+from persona_collapse import charts, comparing, conclusions, findings
 from persona_collapse.runner import STUDY_NOTEBOOKS
 from persona_collapse.study import Study
 from persona_collapse.tables import Tables
@@ -62,7 +62,7 @@ def render(study: Study, tables: Tables, provenance: dict[str, Any]) -> str:
         quality_finding=Markup(markdown(findings.quality(tables.quality))),
         sections=[Markup(section) for section in sections],
         runs_heading=runs,
-        runs=[(title, Markup(_html_table(_runs_table(study, tables, name)))) for name, title in charts.TITLES.items()],
+        runs=_runs(study, tables),
         provenance_heading=made,
         provenance=json.dumps(provenance, indent=1),
         made=provenance,
@@ -74,9 +74,21 @@ def render(study: Study, tables: Tables, provenance: dict[str, Any]) -> str:
 
 def _summary(study: Study, tables: Tables) -> str:
     """The page's first sentences, computed."""
-    parts = [f"### {title}\n\n{findings.change(tables.contrasts, study, metric)}" for metric, title in charts.TITLES.items()]
+    parts = [f"### {title}\n\n{comparing.change(tables.contrasts, study, metric)}" for metric, title in charts.TITLES.items()]
     parts.append("### Answers without a persona\n\n" + findings.saturated(tables.saturation, tables.profiles, study))
+    parts.append("### What the conclusions hang on\n\n" + _hanging(study, tables))
     return "\n\n".join(parts)
+
+
+def _hanging(study: Study, tables: Tables) -> str:
+    """Which headlines survive, and what the numbers do not carry, as one list."""
+    found = [
+        conclusions.overview(tables.validity, study),
+        conclusions.without_excess(tables, study),
+        conclusions.anchored(tables.validity, study),
+        conclusions.stacks(tables, study).partition("\n\n")[0],
+    ]
+    return "\n".join(line if line.startswith("- ") else f"- {line}" for line in found)
 
 
 def _quality_table(study: Study, tables: Tables) -> pd.DataFrame:
@@ -98,11 +110,25 @@ def _quality_table(study: Study, tables: Tables) -> pd.DataFrame:
     return table.drop(columns=empty).rename(columns=lambda name: name.replace("_", " "))
 
 
-def _runs_table(study: Study, tables: Tables, metric: str) -> pd.DataFrame:
-    """A metric of every run and scope, as a paper prints it: value ± SE."""
-    rows = tables.metrics.query("method == 'published' and metric == @metric")
+def _runs(study: Study, tables: Tables) -> list[tuple[str, Markup]]:
+    """The tables of every run with their titles, recommended estimators first."""
+    wanted = [(title, metric, "recommended") for metric, title in {**charts.TITLES, "icc": "ICC, share due to personas"}.items()]
+    published = {"susceptibility": "Susceptibility S", "robustness": "Robustness R", "within_sd": "Within-persona SD"}
+    wanted += [(f"{title}, published estimator", metric, "published") for metric, title in published.items()]
+    found = [(title, _runs_table(study, tables, metric, method)) for title, metric, method in wanted]
+    return [(title, Markup(_html_table(table, wide=True))) for title, table in found]
+
+
+def _runs_table(study: Study, tables: Tables, metric: str, method: str) -> pd.DataFrame:
+    """A metric of every run and scope: value and interval A, or as the paper prints it, value ± SE."""
+    rows = tables.metrics.query("method == @method and metric == @metric")
+    limits = zip(rows["value"], rows["se"], rows["lo"], rows["hi"], strict=True)
+    if method == "published":
+        text = [f"{v:.2f}" + (f" ± {e:.2f}" if e == e else "") for v, e, *_ in limits]
+    else:
+        text = [f"{v:.2f}" + (f" [{lo:.2f}, {hi:.2f}]" if lo == lo else "") for v, _, lo, hi in limits]
     shown = rows.assign(
-        text=[f"{v:.2f}" + (f" ± {e:.2f}" if e == e else "") for v, e in zip(rows["value"], rows["se"], strict=True)],
+        text=text,
         run=[study.run(f, v).name for f, v in zip(rows["family"], rows["variant"], strict=True)],
         scope=[charts.short(scope) for scope in rows["scope"]],
     )
@@ -161,9 +187,9 @@ def _output(page: _Page, output: dict[str, Any]) -> str:
     return f'<pre class="stream">{html.escape("".join(data.get("text/plain", "")))}</pre>'
 
 
-def _framed(table: str) -> str:
+def _framed(table: str, *, wide: bool = False) -> str:
     """A table in a frame that scrolls where it is long, and is set smaller where it is wide."""
-    kind = " long" * (table.count("<tr") > 45) + " wide" * (table.partition("</thead>")[0].count("<th") > 8)
+    kind = " long" * (table.count("<tr") > 45) + " wide" * (wide or table.partition("</thead>")[0].count("<th") > 8)
     return f'<div class="table{kind}">{table}</div>'
 
 
@@ -204,9 +230,9 @@ def _numbers(spec: dict[str, Any]) -> str:
     return f"<details class='numbers'><summary>numbers</summary>{_html_table(frame)}</details>"
 
 
-def _html_table(frame: pd.DataFrame) -> str:
+def _html_table(frame: pd.DataFrame, *, wide: bool = False) -> str:
     text = frame.to_html(index=False, border=0, na_rep="", float_format=lambda value: f"{value:.4g}")
-    return _framed(text)
+    return _framed(text, wide=wide)
 
 
 @lru_cache(maxsize=256)

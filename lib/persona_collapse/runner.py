@@ -22,7 +22,7 @@ from persona_collapse.study import Study
 
 #: Notebooks of one run and of one study, in the order of the report.
 RUN_NOTEBOOKS = ("01_elicit", "02_metrics")
-STUDY_NOTEBOOKS = ("03_compare_variants", "04_saturation")
+STUDY_NOTEBOOKS = ("03_compare_variants", "04_saturation", "05_validity")
 #: Seconds a cell may take, and a kernel to start.
 CELL_TIMEOUT, START_TIMEOUT = 900, 120
 #: Seconds between the starts of two kernels: at once they would only wait for each other's imports.

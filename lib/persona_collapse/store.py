@@ -565,6 +565,15 @@ class Store:
             params=(family, variant),
         )
 
+    def prompts(self, family: str, variant: str) -> dict[tuple[str, int | None, int], str]:
+        """The hash of every prompt of a run's present design, by condition, persona and item; none of an imported run."""
+        rows = self._db.execute(
+            "SELECT condition, persona, item, prompt_hash FROM questions JOIN runs ON run = runs.id "
+            "WHERE family = ? AND variant = ? AND asked > 0 AND prompt_hash IS NOT NULL",
+            (family, variant),
+        )
+        return {row[:3]: row[3] for row in rows}
+
     def digest(self, family: str, variant: str) -> str:
         """A hash of everything a run's numbers and pages can depend on; equal content, equal hash."""
         found = hashlib.sha256(json.dumps(self.origin(family, variant)[1], sort_keys=True).encode())

@@ -302,6 +302,10 @@ class Study:
         """The personas of a condition, None for self."""
         return {"persona": self.personas, "toxic": self.toxic}.get(condition)
 
+    def whole_deck(self) -> tuple[Persona, ...]:
+        """Every persona of the deck, also those that the protocol leaves out; none of an imported study."""
+        return () if self.personas is None else load_personas(_beside(self.path, self.file.personas or "everyday"))
+
     def stack(self, run: Run) -> str:
         """Who served the weights: as declared, else the endpoint's name, else the kind."""
         return run.variant.stack or run.variant.endpoint or self.file.kind

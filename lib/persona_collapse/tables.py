@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from persona_collapse import frontier, published, recommending, saturation, temperature, validity
 from persona_collapse import metrics as estimators
-from persona_collapse import published, saturation, temperature
+from persona_collapse.analysis import Analysis
 from persona_collapse.collecting import counts, offered
 from persona_collapse.contrasts import NORMAL_95, contrasts
+from persona_collapse.guard import Guard
 from persona_collapse.paths import atomic_text
+from persona_collapse.recommended import at_n
 from persona_collapse.replies import REASONS
 from persona_collapse.store import Store
 from persona_collapse.study import Run, Study
@@ -42,17 +45,24 @@ class Tables:
 
     metrics: pd.DataFrame
     contrasts: pd.DataFrame
+    companions: pd.DataFrame
+    validity: pd.DataFrame
+    foundation_claims: pd.DataFrame
     profiles: pd.DataFrame
     saturation: pd.DataFrame
     quality: pd.DataFrame
     published_check: pd.DataFrame | None
+    frontier: pd.DataFrame | None = None
     temperature: pd.DataFrame | None = None
 
 
 def build(study: Study, store: Store) -> Tables:
     """Make every table of a study from the ratings in its store."""
-    metrics = pd.concat([run_metrics(study, store, run) for run in study.runs], ignore_index=True)
-    compared = contrasts(study, metrics)
+    analysis = Analysis(study, store)
+    quality = pd.concat([run_quality(study, store, run) for run in study.runs], ignore_index=True)
+    guard = Guard(study, store, quality)
+    metrics = pd.concat([run_metrics(study, store, run, analysis) for run in study.runs], ignore_index=True)
+    compared = _contrasts(study, metrics, analysis, guard)
     profiles = pd.concat([run_profiles(study, store, run) for run in study.runs], ignore_index=True)
     check = None
     if study.file.kind == "imported" and study.file.published:
@@ -60,10 +70,14 @@ def build(study: Study, store: Store) -> Tables:
     return Tables(
         metrics=metrics,
         contrasts=compared,
+        companions=recommending.companions(analysis, guard),
+        validity=validity.table(analysis, guard, compared),
+        foundation_claims=validity.foundation_claims(analysis, guard),
         profiles=profiles,
         saturation=_saturation(study, store, profiles),
-        quality=pd.concat([run_quality(study, store, run) for run in study.runs], ignore_index=True),
+        quality=quality,
         published_check=check,
+        frontier=frontier.table(study, metrics),
         temperature=temperature.curves(study, store) if study.by_logprobs else None,
     )
 
@@ -83,25 +97,45 @@ def write(study: Study, tables: Tables) -> list[Path]:
     return written
 
 
-def run_metrics(study: Study, store: Store, run: Run) -> pd.DataFrame:
-    """Rows of metrics.csv for one run: S, R and within_sd overall and by foundation, with published SE and interval."""
-    instrument = study.instrument
-    ratings = counts(study, store, run, "persona")
-    weights = estimators.scope_matrix(instrument)
+def run_metrics(study: Study, store: Store, run: Run, analysis: Analysis | None = None) -> pd.DataFrame:
+    """Rows of metrics.csv for one run, overall and by foundation: the recommended method, then the published one."""
+    analysis = analysis or Analysis(study, store)
+    return pd.concat([recommending.levels(analysis, run), _published_levels(analysis, run)], ignore_index=True)
+
+
+def _published_levels(analysis: Analysis, run: Run) -> pd.DataFrame:
+    """S, R and within_sd by the published estimators, with published SE and interval."""
+    instrument = analysis.study.instrument
+    ratings = analysis.counts(run)
+    weights = analysis.scope
     level = estimators.published(ratings, instrument.categories, weights)
     se = published_se(ratings, instrument.categories, weights)
     used = ratings[estimators.answered(ratings)]
     per_item = estimators.moments(used, instrument.categories).n.sum(axis=0)
+    at = at_n(analysis.alone(run).loo[0])
     rows = []
     for metric in METRICS:
-        for column, scope in enumerate(estimators.scopes(instrument)):
+        for column, scope in enumerate(analysis.scopes):
             value, error = getattr(level, metric)[column], getattr(se, metric)[column]
             own = weights[:, column] > 0
             interval = value - NORMAL_95 * error, value + NORMAL_95 * error
             sizes = len(used), int(own.sum()), int(per_item[own].sum())
-            rows.append((run.family.key, run.variant.key, scope, metric, "published", value, error, *interval, *sizes))
-    columns = "family variant scope metric method value se lo hi personas items ratings".split()
-    return pd.DataFrame(rows, columns=columns)
+            again = np.nan, np.nan, "" if metric == "susceptibility" else at
+            rows.append((run.family.key, run.variant.key, scope, metric, "published", value, error, *interval, *sizes, *again))
+    return pd.DataFrame(rows, columns=list(recommending.LEVELS))
+
+
+def _contrasts(study: Study, metrics: pd.DataFrame, analysis: Analysis, guard: Guard) -> pd.DataFrame:
+    """contrasts.csv: recommended rows, then published ones, each with what its sides differ in."""
+    published_ones = contrasts(study, metrics[metrics["method"] == "published"])
+    runs = {(run.family.key, run.variant.key): run for run in study.runs}
+    differs = []
+    for row in published_ones.itertuples():
+        run = runs.get((row.family, row.variant))
+        control = None if run is None or not row.control else analysis.control(run)
+        differs.append("" if run is None else guard.differs(run, analysis.base(run), control))
+    published_ones["differs"] = differs
+    return pd.concat([recommending.contrasts(analysis, guard), published_ones], ignore_index=True)
 
 
 def run_profiles(study: Study, store: Store, run: Run) -> pd.DataFrame:
@@ -236,6 +270,8 @@ def _saturation(study: Study, store: Store, profiles: pd.DataFrame) -> pd.DataFr
 def _distances(study: Study, run: Run, profiles: pd.DataFrame) -> dict[str, float]:
     """Distance of a run's self profile to the ceiling, to its base's and to its base's hostile characters' profile."""
     own = mean_profile(profiles, run.family.key, run.variant.key, "self")
+    if not len(own):
+        return {}  # not asked yet
     found = {"distance_to_ceiling": saturation.distance(own, np.full(len(own), study.instrument.scale[1]))}
     base = mean_profile(profiles, run.family.key, run.family.base.key, "self")
     if len(base):
@@ -298,6 +334,31 @@ def _printed_toxic(study: Study, family: str) -> dict[str, dict[str, str]]:
     if study.file.kind != "imported" or not study.file.published:
         return {}
     return published.figures(study.file.published)["toxic"].get(family, {}).get("printed", {})
+
+
+def levels_table(metrics: pd.DataFrame) -> pd.DataFrame:
+    """S, R and ICC of one run by scope with interval A, and the published S and R with their standard errors beside them."""
+    found = {}
+    for metric, name, digits in (("susceptibility", "S", 3), ("robustness", "R", 2), ("icc", "ICC", 3)):
+        rows = metrics[(metrics["metric"] == metric) & (metrics["method"] == "recommended")].set_index("scope")
+        found[name] = [
+            f"{r.value:.{digits}f}" + (f" [{r.lo:.{digits}f}, {r.hi:.{digits}f}]" if np.isfinite(r.lo) else "")
+            for r in rows.itertuples()
+        ]
+    for metric, name, digits in (("susceptibility", "S", 3), ("robustness", "R", 2)):
+        rows = metrics[(metrics["metric"] == metric) & (metrics["method"] == "published")].set_index("scope")
+        at = f", {rows['note'].iloc[0]}" if rows["note"].iloc[0] else ""
+        found[f"published {name}{at}"] = [f"{r.value:.{digits}f} ± {r.se:.{digits}f}" for r in rows.itertuples()]
+    return pd.DataFrame(found, index=rows.index.rename(None))
+
+
+def companions_table(study: Study, metrics: pd.DataFrame) -> pd.DataFrame:
+    """What stands beside S and R on a bounded scale, one row a run, over all items."""
+    wanted = ["extremity", "icc", "relative_susceptibility", "relative_noise", "fidelity", "endpoint_mass", "information_share"]
+    own = metrics[(metrics["scope"] == estimators.OVERALL) & metrics["metric"].isin(wanted)]
+    named = own.assign(run=[study.run(f, v).name for f, v in zip(own["family"], own["variant"], strict=True)])
+    wide = named.pivot_table(index="run", columns="metric", values="value", sort=False).reindex(columns=wanted)
+    return wide.rename(columns=lambda name: name.replace("_", " ").replace("icc", "ICC")).rename_axis(columns=None).round(3)
 
 
 def saturation_table(study: Study, table: pd.DataFrame) -> pd.DataFrame:

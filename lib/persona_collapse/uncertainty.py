@@ -1,11 +1,13 @@
 """Standard errors of the published method: a persona part and a response part, added in quadrature."""
 
+from functools import lru_cache
 from itertools import combinations_with_replacement
 from math import comb, lgamma
 
 import numpy as np
 
 from persona_collapse import metrics
+from persona_collapse.moments import distinct
 
 #: Draws of the persona bootstrap, as published.
 PERSONA_DRAWS = 2000
@@ -55,14 +57,20 @@ def published_se(counts: np.ndarray, categories: range, scope: np.ndarray) -> me
 def _persona_part(cells: metrics.Moments, scope: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """SD over draws of S and of within_sd, each (scope,), when personas are drawn with replacement."""
     personas = len(cells.mean)
-    draws = np.random.default_rng(_SEED).multinomial(personas, np.full(personas, 1 / personas), size=PERSONA_DRAWS)
-    weights = draws.astype(float)
+    weights = _weights(personas)
     # Centred first, so that the difference of two sums below keeps its digits.
     centred = cells.mean - cells.mean.mean(axis=0)
     square = weights @ centred**2 - (weights @ centred) ** 2 / personas
     between = np.sqrt(np.maximum(square, 0) / (personas - 1)) @ scope
     within_sd = weights @ (metrics.cell_sd(cells) @ scope) / personas
     return between.std(axis=0, ddof=1), within_sd.std(axis=0, ddof=1)
+
+
+@lru_cache(maxsize=8)
+def _weights(personas: int) -> np.ndarray:
+    """How often each persona is drawn (draw, persona); the same for every run of so many personas."""
+    draws = np.random.default_rng(_SEED).multinomial(personas, np.full(personas, 1 / personas), size=PERSONA_DRAWS)
+    return draws.astype(float)
 
 
 def _response_part(
@@ -79,11 +87,17 @@ def _response_part(
     # An item on which nothing varies contributes nothing: 0/0 stands for 0 here.
     per_item = np.divide(variance, level, out=np.zeros(items), where=level > 0)
     # within_sd: histograms recur, so each distinct one is resampled once.
-    histograms, where = np.unique(used.reshape(-1, used.shape[-1]), axis=0, return_inverse=True)
-    points = np.asarray(categories, dtype=float)
-    sd_variance = np.array([_sd_variance(histogram, points) for histogram in histograms])
-    per_cell = sd_variance[where.reshape(-1)].reshape(personas, items).sum(axis=0) / personas**2
+    histograms, place = distinct(used)
+    points = tuple(float(category) for category in categories)
+    sd_variance = np.array([_known_sd_variance(tuple(histogram), points) for histogram in histograms.tolist()])
+    per_cell = sd_variance[place].sum(axis=0) / personas**2
     return np.sqrt(per_item @ scope**2), np.sqrt(per_cell @ scope**2)
+
+
+@lru_cache(maxsize=100_000)
+def _known_sd_variance(histogram: tuple[int, ...], points: tuple[float, ...]) -> float:
+    """`_sd_variance`, once for each histogram: the runs of a study have most of theirs in common."""
+    return _sd_variance(np.array(histogram), np.array(points))
 
 
 def _sd_variance(histogram: np.ndarray, points: np.ndarray) -> float:

@@ -7,17 +7,19 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from persona_collapse import asking, capability, endpoint, spending
 from persona_collapse.asking import Asker, Request
 from persona_collapse.capability import Capability
 from persona_collapse.elicitation import answer_of
-from persona_collapse.endpoint import Choice, Completion, ElicitationError, Failure
-from persona_collapse.journal import Journal, Sent
-from persona_collapse.store import Answer, MissingCell, Store, Traffic
+from persona_collapse.endpoint import Choice, Completion, ElicitationError, Failure, RefusedError
+from persona_collapse.journal import Sent
+from persona_collapse.ledger import Ledger
+from persona_collapse.store import MissingCell, Store
 from persona_collapse.study import Run, Study
 
 #: Requests given up in a row, with no answer between, after which an endpoint is taken to be down.
@@ -25,41 +27,31 @@ GIVE_UP_AFTER = 30
 #: Replies of another server than the pinned one in a row after which the pin is taken to be wrong.
 _WRONG_IN_A_ROW = 10
 #: Attempts at the first request to an endpoint: a server that is not there is said so soon.
-_FIRST_ATTEMPTS = 2
-
-
-class _Unwritten(NamedTuple):
-    """What is written in one transaction, and the requests that are settled by it."""
-
-    answers: list[Answer]
-    again: list[Answer]
-    traffic: list[Traffic]
-    settled: list[tuple[Asker | None, int, int]]  # whose, number in the journal, slots
+_FIRST_ATTEMPTS = {"timeout": 2, "dropped": 2, "malformed": 2, "server": 6, "wrong_server": _WRONG_IN_A_ROW}
 
 
 class Visit:
     """One visit: construct it, then `run` it in an event loop of its own; `stop` and the figures are for another thread.
 
-    `asked` slots are on disk with an answer or the reason why there is none; `spent` is in dollars, over all visits.
+    `ledger.asked` slots are on disk with an answer or the reason why there is none; `ledger.spent` is in dollars.
     """
 
     def __init__(self, study: Study, runs: Sequence[Run], store: Store, say: Callable[[str], None]) -> None:
         self.study, self.runs, self.store, self.say = study, runs, store, say
-        self.asked = 0
-        self.spent = spending.spent_usd(study, store)
+        self.ledger = Ledger(study, store, self._fail)
         self.askers: list[Asker] = []
         self.error: Exception | None = None
         self.priced = any(spending.price(study, run) for run in runs)
+        self.first_until = 0.0  # until when (monotonic seconds) the first request to an endpoint waits
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._main: asyncio.Task[None] | None = None
         self._stopping = threading.Event()
         self._capabilities: dict[tuple[str, str], Capability] = {}
         self._clients: dict[str, Any] = {}
-        self._unwritten = _Unwritten([], [], [], [])
-        self._traffic: Counter[tuple[str, str, str, str, str]] = Counter()
-        self._write_due = False
+        self._over = False
+        self._orderly = True
         self._given_up: Counter[str] = Counter()
         self._wrong: Counter[str] = Counter()
-        self._open: dict[int, Sent] = {}
 
     # --- from another thread -----------------------------------------------------------------------------------------
 
@@ -71,17 +63,21 @@ class Visit:
     def stop(self, *, at_once: bool = False) -> None:
         """Send nothing new, and with `at_once` drop what is under way."""
         self._stopping.set()
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._halt, at_once)
+        if self._loop is not None:
+            with suppress(RuntimeError):  # a loop that has ended needs no stopping
+                self._loop.call_soon_threadsafe(self._halt, at_once)
 
     def _halt(self, at_once: bool = False) -> None:
         self._stopping.set()
         for asker in self.askers:
             asker.abandon() if at_once else asker.stop()
+        if at_once and self._main and not self.askers and not self._over:
+            self._main.cancel()  # a first request is under way
 
     def _fail(self, error: Exception) -> None:
         """Remember what ends the visit; the first error is the cause, the others follow from it."""
         self.error = self.error or error
+        self._orderly = self._orderly and isinstance(error, ElicitationError)
         self._halt(at_once=not isinstance(error, ElicitationError))
 
     # --- the visit ---------------------------------------------------------------------------------------------------
@@ -91,41 +87,38 @@ class Visit:
 
         Raises ElicitationError or OSError for what ended it early; answers are kept.
         """
+        self._main = asyncio.current_task()
         self._loop = asyncio.get_running_loop()
-        self._journal = Journal(self.study.outputs / ".under-way")
+        lost = self.ledger.open()
         try:
-            await self._record_lost()
-            if error := spending.used_up(self.study, self.spent):
-                raise error
-            await self._probe()
-            if only_probe:
-                return
-            await self._ask(lambda run, condition: self._missing(run, condition), again=False)
-            for times in range(1, self.study.file.protocol.reask + 1):
-                await self._ask(functools.partial(self._unrated, times=times), again=True)
+            if lost:
+                self.say(
+                    f"{self.study.name}: the last visit was killed with requests under way ({lost}); "
+                    "they may have been paid for, and are asked again"
+                )
+            await self._everything(only_probe)
+        except (ElicitationError, OSError) as error:
+            self._fail(error)
+        except asyncio.CancelledError:
+            if self.error is None:
+                raise
         finally:
-            orderly = self.error is None or isinstance(self.error, ElicitationError)
-            if orderly:
-                for sent in self._open.values():  # dropped on the way out, and perhaps paid for
-                    self._add_traffic(*sent[:3], "lost", *sent[3:])
-                self._write_now()
+            self._over = True
+            self.ledger.close(orderly=self._orderly)
             for client in self._clients.values():
                 await client.close()
-            self._journal.close(keep=not orderly)
         if self.error is not None:
             raise self.error
 
-    async def _record_lost(self) -> None:
-        """What a killed visit had under way may have been paid for: it is counted, said, and asked again."""
-        if lost := self._journal.lost:
-            rows = [Traffic(s.family, s.variant, s.condition, "lost", 1, s.input_tokens, s.output_tokens) for s in lost]
-            self.store.add([], traffic=rows)
-            self.spent = spending.spent_usd(self.study, self.store)
-            self.say(
-                f"{self.study.name}: the last visit was killed with {len(lost)} requests under way; "
-                "they may have been paid for, and are asked again"
-            )
-        self._journal.forget()
+    async def _everything(self, only_probe: bool) -> None:
+        self.ledger.check_budget()
+        if not self._stopping.is_set():
+            await self._probe()
+        if only_probe:
+            return
+        await self._ask(lambda run, condition: self._missing(run, condition), again=False)
+        for times in range(1, self.study.file.protocol.reask + 1):
+            await self._ask(functools.partial(self._unrated, times=times), again=True)
 
     # --- what is asked -----------------------------------------------------------------------------------------------
 
@@ -144,12 +137,12 @@ class Visit:
         self.askers = [
             Asker(
                 name, self.study.file.endpoints[name].max_in_flight, self._requests(name, wanted, again),
-                self._send, self._settled, self._failed, self._fail,
+                self._send_known, self._settled, self._failed, self._fail,
             )
             for name in names
         ]  # fmt: skip
         await asyncio.gather(*(asker.run() for asker in self.askers))
-        self._write_now()
+        self.ledger.write()
 
     def _pairs(self) -> list[tuple[Run, str]]:
         return [(run, condition) for run in self.runs for condition in self.study.conditions(run)]
@@ -193,7 +186,7 @@ class Visit:
             ask = functools.partial(self._first, first)
             known = await capability.probe(known, model, protocol, len(first.repetitions), ask)
             self._capabilities[name, model] = known
-            self._write_now()
+            self.ledger.write()
             capability.remember(self.store, own, model, known)
 
     def _first_request(self, name: str, model: str) -> Request | None:
@@ -209,7 +202,7 @@ class Visit:
         """Ask the first request of a model for so many choices, wait out refusals, and keep what it brings."""
         request.repetitions = request.repetitions[:choices]
         self._capabilities[request.run.variant.endpoint or "", request.run.variant.model or ""] = known
-        failures = 0
+        failures, began = 0, time.monotonic()
         while True:
             request.sends += 1
             found = await self._send(request)
@@ -218,10 +211,11 @@ class Visit:
                 return found
             self._failed(request, found)
             failures += found.kind != "limited"
-            if failures >= (_FIRST_ATTEMPTS if found.kind in ("timeout", "dropped", "malformed") else asking.ATTEMPTS):
+            if failures >= _FIRST_ATTEMPTS.get(found.kind, asking.ATTEMPTS) or time.monotonic() - began > asking.PATIENCE:
                 return found
-            until = time.monotonic() + (found.wait or asking.FIRST_WAIT)
-            while (left := until - time.monotonic()) > 0 and not self._stopping.is_set():
+            wait = 0.0 if found.kind == "wrong_server" else found.wait or asking.backoff(request.sends)
+            self.first_until = time.monotonic() + wait
+            while (left := self.first_until - time.monotonic()) > 0 and not self._stopping.is_set():
                 await asyncio.sleep(min(left, 0.2))
             if self._stopping.is_set():
                 return found
@@ -233,6 +227,15 @@ class Visit:
             self._clients[name] = endpoint.connect(self.study.file.endpoints[name])
         return self._clients[name]
 
+    async def _send_known(self, request: Request) -> Completion | Failure:
+        """Send a request in the way that the endpoint took before; where it no longer does, the next visit asks anew."""
+        try:
+            return await self._send(request)
+        except RefusedError as error:
+            name, model = request.run.variant.endpoint or "", request.run.variant.model or ""
+            capability.remember(self.store, self.study.file.endpoints[name], model, Capability())
+            raise ElicitationError(capability.explained(error, model, self.study.file.protocol)) from None
+
     async def _send(self, request: Request) -> Completion | Failure:
         """Send one request, with word of it on disk before and after, and refuse what another server answered."""
         run, protocol, known = request.run, self.study.file.protocol, self._capability(request.run)
@@ -242,19 +245,17 @@ class Visit:
         choices = len(request.repetitions)
         body = endpoint.request_body(
             own, run.variant.model or "", protocol, prompt,
-            choices=choices, limit=known.limit, alternatives=known.alternatives or capability.MOST_ALTERNATIVES,
+            choices=choices, limit=known.limit, alternatives=known.top_logprobs,
         )  # fmt: skip
         most = spending.most_tokens(prompt, body[known.limit], choices)
-        sent = Sent(run.family.key, run.variant.key, request.condition, *most)
-        request.number = self._journal.sent(sent)
-        self._open[request.number] = sent
+        request.number = self.ledger.sent(Sent(run.family.key, run.variant.key, request.condition, *most))
         try:
             found = await endpoint.send(self._client(name), body, slot=request.slot, timeout=own.timeout)
         except ElicitationError:
             self._failed(request, Failure("refused", "an error that no repetition mends"))
             raise
         if isinstance(found, Completion) and (wrong := self._answered_by_another(run, found)):
-            self._count(request, found, "wrong_server")
+            self.ledger.answered(request.number, found, "wrong_server")
             return Failure("wrong_server", wrong)
         return found
 
@@ -264,8 +265,8 @@ class Visit:
         return self.study.instrument.prompt(self.study.instrument.items[request.item - 1], text, digit=self._logprobs)
 
     def _answered_by_another(self, run: Run, found: Completion) -> str | None:
-        """As `wrong_server`; many in a row end the visit."""
-        wrong = wrong_server(self.study, run, found)
+        """As `endpoint.wrong_server`; many in a row end the visit."""
+        wrong = endpoint.wrong_server(self.study, run, found)
         self._wrong[run.key] = self._wrong[run.key] + 1 if wrong else 0
         if self._wrong[run.key] >= _WRONG_IN_A_ROW:
             self._fail(
@@ -280,7 +281,7 @@ class Visit:
         name = request.run.variant.endpoint or ""
         if isinstance(found, Completion):
             self._given_up[name] = 0
-            self._count(request, found)
+            self.ledger.answered(request.number, found)
             choices: Sequence[Choice | Failure] = found.choices[: len(request.repetitions)]
             if asker and (rest := request.repetitions[len(choices) :]):
                 asker.put_back(
@@ -302,86 +303,14 @@ class Visit:
                       sends=request.sends, first=place == 0)
             for place, (choice, repetition) in enumerate(zip(choices, request.repetitions, strict=False))
         ]  # fmt: skip
-        (self._unwritten.again if request.again else self._unwritten.answers).extend(answers)
-        self._unwritten.settled.append((asker, request.number, len(answers)))
-        self._write_soon()
+        self.ledger.settle(request.number, answers, again=request.again, stored=asker.stored if asker else None)
 
     def _failed(self, request: Request, found: Failure) -> None:
-        """Count an attempt without an answer; it is over."""
-        sent = self._open.pop(request.number)
-        self._journal.ended(request.number)
-        if found.kind != "wrong_server":  # that one was answered, and is counted with what it cost
-            self._add_traffic(*sent[:3], found.kind, *(sent[3:] if found.paid else (0, 0)))
-
-    def _count(self, request: Request, found: Completion, outcome: str = "answered") -> None:
-        """Count what an answer cost, as reported or at most."""
-        sent = self._open[request.number]
-        tokens_in = sent.input_tokens if found.input_tokens is None else found.input_tokens
-        tokens_out = sent.output_tokens if found.output_tokens is None else found.output_tokens
-        self._add_traffic(*sent[:3], outcome, tokens_in, tokens_out)
-
-    def _add_traffic(self, family: str, variant: str, condition: str, outcome: str, tokens_in: int, tokens_out: int) -> None:
-        key = family, variant, condition, outcome
-        for what, number in (("requests", 1), ("in", tokens_in), ("out", tokens_out)):
-            self._traffic[*key, what] += number
-        self.spent += spending.dollars(self.study, self.study.run(family, variant), tokens_in, tokens_out)
-        if error := spending.used_up(self.study, self.spent):
-            self._fail(error)
-
-    # --- to the store ------------------------------------------------------------------------------------------------
-
-    def _write_soon(self) -> None:
-        """Write after what has arrived at the same time has been read: answers of one moment share a transaction."""
-        if not self._write_due:
-            self._write_due = True
-            asyncio.get_running_loop().call_soon(self._write_now)
-
-    def _write_now(self) -> None:
-        self._write_due = False
-        try:
-            self._write()
-        except Exception as error:  # whatever it is, nothing more can be kept, so nothing more is asked
-            self._fail(error)
-
-    def _write(self) -> None:
-        """Everything that came so far is on disk, and counted as asked.
-
-        In the loop's own thread: a commit takes less time than handing it to another thread under one interpreter lock.
-        """
-        if not (self._unwritten.settled or self._traffic):
-            return
-        batch, self._unwritten = self._unwritten, _Unwritten([], [], [], [])
-        batch.traffic.extend(self._take_traffic())
-        self.store.add(batch.answers, again=batch.again, traffic=batch.traffic)
-        for asker, number, slots in batch.settled:
-            self._journal.ended(number)
-            self._open.pop(number, None)
-            self.asked += slots
-            if asker is not None:
-                asker.stored()
-
-    def _take_traffic(self) -> list[Traffic]:
-        taken, self._traffic = self._traffic, Counter()
-        keys = dict.fromkeys(key[:4] for key in taken)
-        return [Traffic(*key, *(taken[*key, what] for what in ("requests", "in", "out"))) for key in keys]
+        self.ledger.failed(request.number, found)
 
 
 def _place(cell: MissingCell) -> tuple[int, int]:
     return (-1 if cell.persona is None else cell.persona), cell.item
-
-
-def wrong_server(study: Study, run: Run, found: Completion) -> str | None:
-    """Who answered in place of the pinned provider or model; None if that is who answered, or nothing is pinned."""
-    pinned, model = study.file.endpoints[run.variant.endpoint or ""].provider, run.variant.served_model
-    if pinned and _plain(found.provider) not in {_plain(name.split("/")[0]) for name in pinned}:
-        return f"answered by provider {found.provider}, pinned to {', '.join(pinned)}"
-    if model and found.served_model != model:
-        return f"answered by model {found.served_model}, pinned to {model}"
-    return None
-
-
-def _plain(name: str | None) -> str:
-    return "".join(c for c in (name or "").lower() if c.isalnum())
 
 
 def consecutive(repetitions: Sequence[int], most: int) -> list[tuple[int, ...]]:

@@ -1,0 +1,111 @@
+"""Recommended statistics of the runs of a study, side by side on what they can be compared on, each computed once."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from persona_collapse import bounds, metrics, pairing, repeat
+from persona_collapse.collecting import counts
+from persona_collapse.recommended import LeaveOneOut, leave_one_out
+from persona_collapse.repeat import Redrawn
+from persona_collapse.store import Store
+from persona_collapse.study import Run, Study
+
+
+class Side(NamedTuple):
+    """One run on the personas and items that it shares with the runs it is compared with."""
+
+    counts: np.ndarray  #: (persona, item, category), no cell empty
+    loo: LeaveOneOut
+    redrawn: Redrawn
+
+
+class Together(NamedTuple):
+    """Several runs on the personas and items common to all of them, in the order in which they were asked for."""
+
+    sides: tuple[Side, ...]
+    common: pairing.Common
+
+    @property
+    def items(self) -> int:
+        """How many items stayed."""
+        return len(self.common.items)
+
+    @property
+    def loo(self) -> tuple[LeaveOneOut, ...]:
+        """Every metric of each run, with and without each persona."""
+        return tuple(side.loo for side in self.sides)
+
+    @property
+    def redrawn(self) -> tuple[Redrawn, ...]:
+        """Every metric of each run, and how far it moves when the requests are repeated."""
+        return tuple(side.redrawn for side in self.sides)
+
+
+class Analysis:
+    """Recommended statistics of a study; what several contrasts need is computed once."""
+
+    def __init__(self, study: Study, store: Store) -> None:
+        self.study = study
+        self.store = store
+        self.categories = study.instrument.categories
+        self.scope = metrics.scope_matrix(study.instrument)
+        self.scopes = metrics.scopes(study.instrument)
+        self._sides: dict[tuple, Side] = {}
+
+    def counts(self, run: Run) -> np.ndarray:
+        """Ratings of a run as personas (persona, item, category), or probabilities of a study asked by logprobs."""
+        return counts(self.study, self.store, run, "persona")
+
+    def base(self, run: Run) -> Run:
+        """The base of a run's family."""
+        return Run(run.family, run.family.base)
+
+    def control(self, run: Run) -> Run | None:
+        """The matched control that a run names, if it names one."""
+        return next((Run(run.family, v) for v in run.family.variants if v.key == run.variant.control), None)
+
+    def alone(self, run: Run) -> Together:
+        """One run on the personas that answered every item of its own; fidelity is 1, as there is no base."""
+        return self._together([run], {})
+
+    def together(self, *runs: Run) -> Together:
+        """Runs on what all of them have; fidelity is to the base of the run's family where that is among them."""
+        bases = {run: base for run in runs if (base := self.base(run)) in runs and base != run}
+        return self._together(list(runs), bases)
+
+    def bounds(self, together: Together, place: int) -> list[bounds.NoiseBound | None]:
+        """Bounds of the noise of one of the runs, for each scope in which too few personas vary; none for logprobs."""
+        if self.study.by_logprobs or not len(together.common.personas):
+            return [None] * self.scope.shape[1]
+        return bounds.noise_bounds(together.sides[place].counts, self.categories, together.common.scope)
+
+    def slots(self, run: Run) -> int:
+        """Ratings that a cell of a run was asked for: the design's number, or what most cells of imported files have."""
+        if self.study.file.kind != "imported":
+            return self.study.file.protocol.repetitions
+        found = self.counts(run).sum(axis=-1)
+        return int(np.bincount(found.reshape(-1).astype(int)).argmax()) if found.size else 0
+
+    def _together(self, runs: list[Run], bases: dict[Run, Run]) -> Together:
+        given = [self.counts(run) for run in runs]
+        # Of decks of different length the first ones are common.
+        fewest = min(len(one) for one in given)
+        common = pairing.common([one[:fewest] for one in given], self.scope)
+        cut = dict(zip(runs, common.counts, strict=True))
+        return Together(tuple(self._side(run, cut, bases.get(run), common) for run in runs), common)
+
+    def _side(self, run: Run, cut: dict[Run, np.ndarray], base: Run | None, common: pairing.Common) -> Side:
+        key = run.key, base and base.key, common.personas.tobytes(), common.items.tobytes()
+        if key not in self._sides:
+            own, other, exact = cut[run], None if base is None else cut[base], self.study.by_logprobs
+            loo = leave_one_out(own, self.categories, common.scope, base=other, exact=exact)
+            drawn = repeat.redrawn(loo, own, self.categories, common.scope, base=other, exact=exact)
+            self._sides[key] = Side(own, loo, drawn)
+        return self._sides[key]
+
+
+def of_role(study: Study, *roles: str) -> Sequence[str]:
+    """Keys of the variants that have one of these roles in some family, in the study's order."""
+    return list(dict.fromkeys(run.variant.key for run in study.runs if run.variant.role in roles))

@@ -1,0 +1,156 @@
+"""How many personas and repetitions reach a precision at the fewest requests, and what no number of repetitions can reach.
+
+The standard error of the logarithm of a metric, about that of the metric in hundredths, follows
+SE^2 = (A + B g(n)) / P for P personas and n repetitions: A is what personas differ by, B what ratings add.
+"""
+
+from collections.abc import Sequence
+from math import ceil, inf, sqrt
+from typing import NamedTuple
+
+#: Fewest repetitions that say anything about noise, and most that a plan looks at.
+FEWEST, MOST = 2, 50
+#: Fewest personas a plan asks for: below, intervals hold less often than they say.
+FEWEST_PERSONAS = 25
+
+
+class Spread(NamedTuple):
+    """Variance of the logarithm of a metric, times personas: A + B g(n)."""
+
+    personas: float  #: A
+    ratings: float  #: B
+    degrees: bool  #: g(n) is 1/(n - 1) for metrics made of cell variances, else 1/n
+
+    def per_rating(self, repetitions: float) -> float:
+        """g(n); 0 for exact cells (method logprobs), written as infinite repetitions."""
+        return 0.0 if repetitions == inf else 1 / (repetitions - self.degrees)
+
+
+class Design(NamedTuple):
+    """A design and what it reaches; `repetitions` is infinite for exact cells, which take one request each."""
+
+    personas: int
+    repetitions: float
+    requests: int
+    se: float  #: of the logarithm, so 0.04 is about 4 %; the largest of several metrics
+
+
+class Plan(NamedTuple):
+    """The cheapest design that reaches a target, or why there is none."""
+
+    design: Design | None
+    floor: float  #: SE that the most personas leave however often they are asked
+    note: str
+
+
+#: From the twelve published runs: (metric, quantity), quantity `level` or `change` (paired, against the base).
+TABLES = {
+    ("susceptibility", "level"): Spread(0.21, 0.03, degrees=False),
+    ("susceptibility_pooled", "level"): Spread(0.17, 0.01, degrees=False),
+    ("within_sd", "level"): Spread(0.08, 0.59, degrees=False),
+    ("within_rms", "level"): Spread(0.05, 0.12, degrees=True),
+    ("susceptibility", "change"): Spread(0.14, 0.03, degrees=False),
+    ("susceptibility_pooled", "change"): Spread(0.12, 0.02, degrees=False),
+    ("within_sd", "change"): Spread(0.16, 1.33, degrees=False),
+    ("within_rms", "change"): Spread(0.10, 0.26, degrees=True),
+}
+#: Metrics made of cell variances, for which g(n) = 1/(n - 1).
+_OF_VARIANCES = frozenset({"within_rms", "robustness", "icc", "relative_noise"})
+
+
+def from_pilot(metric: str, personas: int, repetitions: float, se: float, se_repeat: float) -> Spread:
+    """Spread of a metric from a pilot run's own intervals.
+
+    Parameters
+    ----------
+    metric : str
+        Decides g(n).
+    personas, repetitions
+        Of the pilot; the mean number of ratings a cell if it varies.
+    se, se_repeat : float
+        Standard errors A and B of the logarithm of the metric (of its logit for ICC); for a paired change that of the
+        paired logarithm of the ratio, and the root of the runs' summed variances.
+
+    Raises
+    ------
+    ValueError
+        If the pilot has too few repetitions to tell A from B.
+    """
+    spread = Spread(0.0, 0.0, degrees=metric in _OF_VARIANCES)
+    if repetitions < FEWEST:
+        raise ValueError(
+            f"planning: a pilot with {repetitions} repetitions; expected {FEWEST} or more, to tell noise from personas"
+        )
+    own = max(se**2 - se_repeat**2, 0.0)
+    return spread._replace(personas=personas * own, ratings=personas * se_repeat**2 / spread.per_rating(repetitions))
+
+
+def expected_se(spread: Spread, personas: int, repetitions: float) -> float:
+    """SE of the logarithm of a metric for a design."""
+    return sqrt((spread.personas + spread.ratings * spread.per_rating(repetitions)) / personas)
+
+
+def cheapest_repetitions(spread: Spread) -> float:
+    """n* at which a request buys most, personas being free to choose; never below 2.
+
+    References
+    ----------
+    The minimum of n (A + B g(n)): 1 + sqrt(B / A) for g = 1/(n - 1); for g = 1/n it falls until n is smallest.
+    """
+    if spread.degrees:
+        return max(1 + sqrt(spread.ratings / spread.personas), FEWEST) if spread.personas > 0 else inf
+    return float(FEWEST)
+
+
+def floor(spread: Spread, personas: int) -> float:
+    """SE that so many personas leave however often they are asked."""
+    return sqrt(spread.personas / personas)
+
+
+def plan(spreads: Sequence[Spread], target: float, *, items: int, most_personas: int = 100, exact: bool = False) -> Plan:
+    """The design with the fewest requests a run that reaches a target SE for every one of some metrics.
+
+    Parameters
+    ----------
+    spreads : sequence of Spread
+        One a metric, from `TABLES` or `from_pilot`.
+    target : float
+        SE of the logarithm: 0.05 for about 5 %.
+    items : int
+        Items of the questionnaire.
+    most_personas : int
+        Personas there are.
+    exact : bool
+        Method logprobs: one request a cell, and no rating noise.
+
+    Raises
+    ------
+    ValueError
+        If the target is not positive.
+    """
+    if not target > 0:
+        raise ValueError(f"planning: target {target}; expected a positive standard error, such as 0.05 for 5 %")
+    lowest = max(floor(spread, most_personas) for spread in spreads)
+    best = None
+    for repetitions in (inf,) if exact else range(FEWEST, MOST + 1):
+        wanted = max(expected_se(spread, 1, repetitions) for spread in spreads) ** 2 / target**2
+        # Less a rounding error, so that a target computed from a design finds that design again.
+        personas = max(ceil(wanted - 1e-9), min(FEWEST_PERSONAS, most_personas))
+        if personas <= most_personas:
+            requests = int(items * personas * (1 if exact else repetitions))
+            if best is None or requests < best.requests:
+                reached = max(expected_se(spread, personas, repetitions) for spread in spreads)
+                best = Design(personas, repetitions, requests, reached)
+    return Plan(best, lowest, _note(best, target, lowest, most_personas))
+
+
+def _note(best: Design | None, target: float, lowest: float, most_personas: int) -> str:
+    limit = f"{most_personas} personas leave {100 * lowest:.1f} % however often they are asked."
+    if best is None:
+        only = "No number of repetitions reaches" if lowest >= target else f"Not even {MOST} repetitions reach"
+        return f"{only} {100 * target:.1f} %: {limit} More personas do."
+    how = "one request each for exact probabilities" if best.repetitions == inf else f"{best.repetitions} repetitions"
+    return (
+        f"{best.personas} personas x {how} ({best.requests:,} requests a run) give a standard error of "
+        f"{100 * best.se:.1f} %; {limit}"
+    )

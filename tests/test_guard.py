@@ -1,0 +1,105 @@
+"""What the sides of a contrast differ in, and which are refused."""
+
+import pandas as pd
+import pytest
+
+from persona_collapse import guard, recommending
+from persona_collapse.analysis import Analysis
+from persona_collapse.collecting import collect
+from persona_collapse.store import open_store
+from persona_collapse.study import load_study
+from persona_collapse.tables import build
+
+ROW = {"stack": "here", "first_date": "2026-01-01", "last_date": "2026-01-02", "personas_used": 10, "max_repetitions": 5}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({}, []),
+        ({"stack": "there"}, ["served by there, the base by here"]),
+        # from the end of the earlier, 2 January, to the start of the later: 7 days are said nothing of, 8 are
+        ({"first_date": "2026-01-09", "last_date": "2026-01-10"}, []),
+        ({"first_date": "2026-01-10", "last_date": "2026-01-11"}, ["collected 8 days apart"]),
+        ({"personas_used": 9}, ["9 personas against 10"]),
+        ({"max_repetitions": 15}, ["up to 15 repetitions against 5"]),
+    ],
+)
+def test_each_difference_is_said(change, words):
+    assert guard.differences(pd.Series(ROW | change), pd.Series(ROW)) == words
+
+
+def test_probabilities_have_no_repetitions_to_differ_in():
+    assert guard.differences(pd.Series(ROW | {"max_repetitions": 1}), pd.Series(ROW), samples=False) == []
+
+
+def prompts(**changed):
+    """Hashes of two personas by two items, and of the items alone; `changed` maps a key like p0i1 or i1 to another hash."""
+    found = {("persona", p, i): f"p{p}i{i}" for p in (0, 1) for i in (1, 2)} | {("self", None, i): f"i{i}" for i in (1, 2)}
+    return {key: changed.get(value, value) for key, value in found.items()}
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"i1": "x", "p0i1": "y", "p1i1": "z"}, "the questionnaire reads differently in 1 items"),
+        ({"p0i1": "x", "p0i2": "y"}, "1 personas are not the same characters on both sides, in 2 of 6 prompts"),
+        ({f"p{p}i{i}": "x" for p in (0, 1) for i in (1, 2)}, "the personas or the words around them are not the same"),
+    ],
+)
+def test_other_words_are_refused(changed, words):
+    assert words in guard.refusal(prompts(**changed), prompts())
+    assert guard.refusal(prompts(), prompts()) == ""
+
+
+def test_cells_of_one_side_only_and_unknown_prompts_are_no_reason():
+    few = {key: value for key, value in prompts().items() if key[1] != 1}
+    assert guard.refusal(few, prompts()) == guard.refusal({}, prompts()) == ""
+
+
+STUDY = """\
+title: One
+kind: simulated
+personas: {deck}
+protocol: {{personas: 6, repetitions: 3}}
+families:
+  - key: fam
+    variants:
+      - {{key: base, role: base, figures: gpt-4o/base, stack: a}}
+      - {{key: ok, role: control, figures: gpt-4o/secure, stack: b}}
+      - {{key: bad, role: harmful, control: ok, figures: gpt-4o/insecure, stack: b}}
+"""
+
+
+def test_a_variant_asked_with_other_personas_has_no_recommended_contrast(tmp_path, outputs):
+    """The deck changed after base and control were asked, and only the harmful variant was asked again."""
+    path = tmp_path / "one.yaml"
+    path.write_text(STUDY.format(deck="everyday"))
+    collect(load_study(path))
+    deck = tmp_path / "deck.csv"
+    deck.write_text("persona\n" + "".join(f"Somebody else {i}.\n" for i in range(6)))
+    path.write_text(STUDY.format(deck=deck))
+    study = load_study(path)
+    collect(study, [study.run("fam", "bad")])
+    with open_store(study.store_path) as store:
+        table = build(study, store).contrasts.query("method == 'recommended'")
+    bad = table.query("variant == 'bad' and family == 'fam'")
+    assert bad["value"].isna().all() and bad["note"].str.startswith("Not compared: the personas or the words").all()
+    assert table.query("variant == 'bad' and family == 'mean'").empty
+    assert table.query("variant == 'ok' and family == 'fam' and metric != 'fidelity'")["value"].notna().all()
+
+
+def test_what_differs_stands_in_every_row(tmp_path, outputs):
+    path = tmp_path / "one.yaml"
+    path.write_text(STUDY.format(deck="everyday"))
+    study = load_study(path)
+    collect(study)
+    with open_store(study.store_path) as store:
+        table = build(study, store).contrasts
+        quality = build(study, store).quality
+        found = guard.Guard(study, store, quality)
+        again = recommending.contrasts(Analysis(study, store), found)
+    own = table[table["family"] == "fam"]
+    assert set(own.query("quantity == 'change_pct'")["differs"]) == {"served by b, the base by a"}
+    assert set(own.query("quantity == 'excess_pp'")["differs"]) == {"against the base: served by b, the base by a"}
+    assert set(again.query("family == 'mean'")["differs"]) == {"1 of 1 families have sides that differ"}

@@ -1,0 +1,129 @@
+"""Planning: the designs of the study's own table, the cheapest design, and what a pilot predicts."""
+
+from math import inf, log, sqrt
+
+import numpy as np
+import pytest
+
+from building import SCALE, random_counts
+from persona_collapse import jackknife, planning, repeat
+from persona_collapse.planning import TABLES, Spread
+from persona_collapse.recommended import METRICS, leave_one_out
+
+DESIGNS = [(25, 10), (50, 5), (50, 10), (100, 2), (100, 3), (100, 5), (100, 10), (200, 2), (200, 3), (200, 5)]
+
+
+@pytest.mark.parametrize(
+    ("metric", "measured"),
+    [
+        ("susceptibility", (7.5, 5.3, 5.3, 3.9, 3.8, 3.8, 3.7, 2.8, 2.7, 2.7)),
+        ("within_rms", (7.3, 5.8, 5.1, 6.0, 4.8, 4.1, 3.6, 4.2, 3.4, 2.9)),
+        ("within_sd", (10.8, 9.2, 7.6, 9.1, 7.7, 6.5, 5.4, 6.4, 5.5, 4.6)),
+    ],
+)
+def test_standard_errors_of_changes_as_measured_by_simulation(metric, measured):
+    """In percent; the two constants of the formula are rounded to two digits."""
+    found = [100 * planning.expected_se(TABLES[metric, "change"], *design) for design in DESIGNS]
+    assert found == pytest.approx(measured, abs=0.13)
+
+
+def test_ten_repetitions_cost_three_times_three_and_buy_little():
+    """100 x 3 has an SE 3 % larger for S and 33 % larger for within_rms than 100 x 10."""
+    ratio = {
+        m: planning.expected_se(TABLES[m, "change"], 100, 3) / planning.expected_se(TABLES[m, "change"], 100, 10)
+        for m in ("susceptibility", "within_rms")
+    }
+    # sqrt(.15 / .143) and sqrt(.23 / (.1 + .26 / 9))
+    assert ratio == pytest.approx({"susceptibility": 1.03, "within_rms": 1.33}, abs=0.01)
+
+
+def test_exact_cells_leave_only_the_personas():
+    assert planning.expected_se(TABLES["within_rms", "change"], 100, inf) == pytest.approx(sqrt(0.10 / 100))
+
+
+def test_a_request_buys_most_at_two_or_three_repetitions():
+    # 1 + sqrt(.26 / .10) = 2.6; for 1/n fewer repetitions are always cheaper, down to the 2 that debiasing needs
+    assert planning.cheapest_repetitions(TABLES["within_rms", "change"]) == pytest.approx(2.61, abs=0.01)
+    assert planning.cheapest_repetitions(TABLES["susceptibility", "change"]) == 2
+    assert planning.cheapest_repetitions(Spread(0.0, 1.0, degrees=True)) == inf
+
+
+def test_the_plan_is_the_cheapest_of_all_designs():
+    spread = TABLES["within_rms", "change"]
+    found = planning.plan([spread], 0.05, items=30).design
+    # (.10 + .26 / 2) / .05^2 = 92 personas x 3 repetitions = 276 a item; x 2: 144 > 100 personas; x 4: 75 x 4 = 300
+    assert (found.personas, found.repetitions, found.requests) == (92, 3, 8280)
+    enough = [(p, n) for p in range(25, 101) for n in range(2, 40) if planning.expected_se(spread, p, n) <= 0.05 + 1e-12]
+    assert found.requests == min(30 * p * n for p, n in enough)
+
+
+def test_a_plan_for_two_metrics_reaches_both():
+    both = [TABLES[m, "change"] for m in ("susceptibility", "within_rms")]
+    found = planning.plan(both, 0.05, items=30).design
+    assert max(planning.expected_se(s, found.personas, found.repetitions) for s in both) == pytest.approx(found.se)
+    assert found.se <= 0.05
+    assert found.requests == 8280  # within_rms decides
+
+
+def test_what_repetitions_cannot_reach_is_said():
+    # sqrt(.10 / 100) = 3.2 %
+    found = planning.plan([TABLES["within_rms", "change"]], 0.03, items=30)
+    assert found.design is None
+    assert found.floor == pytest.approx(0.0316, abs=1e-4)
+    assert found.note.startswith("No number of repetitions reaches 3.0 %: 100 personas leave 3.2 %")
+    # just above the floor 260 repetitions would do, more than anybody asks for
+    near = planning.plan([TABLES["within_rms", "change"]], 0.0318, items=30)
+    assert (near.design, near.note[:26]) == (None, "Not even 50 repetitions re")
+
+
+def test_known_distributions_take_one_request_a_cell():
+    found = planning.plan([TABLES["within_rms", "change"]], 0.05, items=30, exact=True).design
+    assert (found.personas, found.requests) == (40, 1200)  # .10 / .05^2
+
+
+def test_few_personas_are_not_planned():
+    assert planning.plan([TABLES["within_rms", "change"]], 0.5, items=30).design.personas == 25
+
+
+@pytest.mark.parametrize(
+    ("target", "message"), [(0.0, "target 0.0; expected a positive"), (float("nan"), "target nan; expected")]
+)
+def test_a_target_that_is_none_is_refused(target, message):
+    with pytest.raises(ValueError, match=message):
+        planning.plan([TABLES["within_rms", "change"]], target, items=30)
+
+
+def test_a_pilot_gives_back_its_own_standard_error():
+    # A + B g = P SE^2: with SE 5 % of which 3 % are ratings, 50 personas and 5 repetitions
+    found = planning.from_pilot("within_rms", 50, 5, 0.05, 0.03)
+    assert (found.personas, found.ratings) == pytest.approx((50 * 0.0016, 50 * 0.0009 * 4))
+    assert planning.expected_se(found, 50, 5) == pytest.approx(0.05)
+    # 100 x 3: 50/100 [.0016 + .0009 * 4/2]
+    assert planning.expected_se(found, 100, 3) == pytest.approx(sqrt(0.5 * (0.0016 + 0.0018)))
+
+
+def test_a_pilot_whose_noise_explains_everything_leaves_no_floor():
+    found = planning.from_pilot("susceptibility", 50, 5, 0.02, 0.03)
+    assert (found.personas, planning.floor(found, 50)) == (0, 0)
+
+
+def test_a_pilot_with_one_repetition_is_refused():
+    with pytest.raises(ValueError, match="a pilot with 1 repetitions; expected 2 or more"):
+        planning.from_pilot("within_rms", 50, 1, 0.05, 0.03)
+
+
+def test_a_pilot_predicts_the_full_design():
+    """40 x 6 predicts 120 x 12 of the same population within a fifth."""
+    scope = np.full((12, 1), 1 / 12)
+
+    def errors(personas, repetitions, seed):
+        counts = random_counts(np.random.default_rng(seed), personas=personas, items=12, repetitions=repetitions)
+        run = leave_one_out(counts, SCALE, scope)
+        row = METRICS.index("within_rms")
+        level = jackknife.level(run).of("within_rms")
+        return level.se[0] / level.value[0], sqrt(repeat.redrawn(run, counts, SCALE, scope).variance[row, 0])
+
+    pilots = [planning.from_pilot("within_rms", 40, 6, *errors(40, 6, seed)) for seed in range(10)]
+    predicted = [planning.expected_se(pilot, 120, 12) for pilot in pilots]
+    actual = [errors(120, 12, seed)[0] for seed in range(10, 20)]
+    assert abs(log(np.mean(predicted) / np.mean(actual))) < 0.2

@@ -1,0 +1,135 @@
+"""Rows by the recommended method: what stands in them, where it comes from, what is said beside it."""
+
+import os
+
+import numpy as np
+import pytest
+
+from building import SCALE, random_counts
+from paper import needs_data
+from persona_collapse import jackknife, metrics, recommending, repeat, tables
+from persona_collapse.analysis import Analysis
+from persona_collapse.collecting import collect
+from persona_collapse.recommended import leave_one_out
+from persona_collapse.store import open_store
+from persona_collapse.study import load_study
+
+
+def test_twelve_metrics_by_six_scopes_of_every_run(mini):
+    rows = mini[2].metrics.query("method == 'recommended'")
+    assert tuple(dict.fromkeys(rows["metric"])) == recommending.METRICS
+    # 2 families x 3 variants x 12 metrics x (overall and 5 foundations)
+    assert len(rows) == 6 * 12 * 6
+
+
+def test_levels_are_those_of_the_statistics(mini):
+    study, store, found = mini
+    run = study.run("gpt-4o", "secure")
+    own, scope = Analysis(study, store).counts(run), metrics.scope_matrix(study.instrument)
+    loo = leave_one_out(own, SCALE, scope)
+    interval, again = jackknife.level(loo).of("icc"), repeat.level(repeat.redrawn(loo, own, SCALE, scope)).of("icc")
+    row = found.metrics.query("family == 'gpt-4o' and variant == 'secure' and metric == 'icc' and scope == 'overall'").iloc[0]
+    expected = interval.value[0], interval.se[0], interval.lo[0], interval.hi[0], again.lo[0], again.hi[0]
+    assert tuple(row[["value", "se", "lo", "hi", "lo_repeat", "hi_repeat"]]) == pytest.approx(expected)
+    assert (row["personas"], row["items"], row["ratings"]) == (20, 30, 20 * 30 * 5)
+
+
+def test_published_rows_have_no_interval_for_repeating_and_name_their_repetitions(mini):
+    rows = mini[2].metrics.query("method == 'published'")
+    assert rows[["lo_repeat", "hi_repeat"]].isna().all(axis=None)
+    assert set(rows.query("metric != 'susceptibility'")["note"]) == {"at n = 5"}
+
+
+def test_the_mean_over_families_has_an_interval_and_says_what_families_can_carry(mini):
+    table = mini[2].contrasts.query(
+        "method == 'recommended' and family == 'mean' and scope == 'overall' and variant == 'insecure'"
+    )
+    row = table.query("metric == 'within_rms' and quantity == 'excess_pp'").iloc[0]
+    assert row["families"] == 2 and row["lo"] < row["value"] < row["hi"]
+    assert "2 of 2 families in the same direction. No sign test over 2 families can reach p < .05" in row["note"]
+    single = mini[2].contrasts.query(
+        "method == 'recommended' and family != 'mean' and scope == 'overall' and variant == 'insecure'"
+    )
+    assert row["value"] == pytest.approx(single.query("metric == 'within_rms' and quantity == 'excess_pp'")["value"].mean())
+
+
+def test_parts_of_a_change_add_up(mini):
+    table = (
+        mini[2].companions.query("scope == 'overall' and against == 'secure' and family == 'gpt-4o'").set_index("part")["value"]
+    )
+    assert table["within_rms"] == pytest.approx(table[["ceiling", "extremity", "noise_share"]].sum())
+
+
+def rating_file(folder, name, counts):
+    """The rows of an imported file with these counts (persona, item, category)."""
+    rows = ["persona_id,question_id,run_index,rating"]
+    for p, q in np.ndindex(counts.shape[:2]):
+        ratings = np.repeat(np.arange(6), counts[p, q])
+        rows += [f"{p},{q + 1},{i},{rating}" for i, rating in enumerate(ratings, start=1)]
+    (folder / name).write_text("\n".join(rows) + "\n")
+
+
+def imported(folder, **variants):
+    """Tables of an imported study of one family with these counts of 30 items."""
+    lines = ["title: T", "kind: imported", "families:", "  - key: f", "    variants:"]
+    for key, counts in variants.items():
+        rating_file(folder, f"{key}.csv", counts)
+        role = "base, role: base" if key == "base" else f"{key}, role: harmful"
+        lines.append(f"      - {{key: {role}, persona: {key}.csv}}")
+    (folder / "t.yaml").write_text("\n".join(lines))
+    study = load_study(folder / "t.yaml", folder)
+    collect(study)
+    with open_store(study.store_path) as store:
+        return tables.build(study, store)
+
+
+def note(found, metric):
+    rows = found.contrasts.query("method == 'recommended' and family == 'f' and scope == 'overall' and metric == @metric")
+    return rows.iloc[0]["note"]
+
+
+def test_a_base_that_never_varies_has_a_bound_and_a_one_sided_change(tmp_path, outputs):
+    rng = np.random.default_rng(3)
+    steady = random_counts(rng, personas=12, items=30, repetitions=1) * 4
+    found = imported(tmp_path, base=steady, bad=random_counts(rng, personas=12, items=30, repetitions=4))
+    row = found.metrics.query(
+        "variant == 'base' and metric == 'robustness' and scope == 'overall' and method == 'recommended'"
+    ).iloc[0]
+    assert np.isinf(row["value"]) and np.isnan(row["lo"])
+    # 12 x 30 x 4 ratings, none off: U = 3.0 / 1440, R at least 1 / sqrt(U) = 21.9
+    assert "No rating varies in 1440 ratings; no interval, but a bound: robustness is at least 21.9" in row["note"]
+    assert "Noise rises by at least" in note(found, "within_rms")
+
+
+def test_lost_personas_are_counted_and_the_bases_s_on_both_sets_is_given(tmp_path, outputs):
+    rng = np.random.default_rng(4)
+    base, bad = (random_counts(rng, personas=12, items=30, repetitions=4) for _ in range(2))
+    bad[:2, 0] = 0
+    found = imported(tmp_path, base=base, bad=bad)
+    said = note(found, "susceptibility")
+    assert "For the 10 common personas: 2 of 12 left, without a rating somewhere." in said
+    assert "That is more than 10 %" in said and "The base's S is" in said
+
+
+def test_runs_of_different_repetitions_are_compared_at_equally_many(tmp_path, outputs):
+    rng = np.random.default_rng(5)
+    base, bad = (random_counts(rng, personas=12, items=30, repetitions=n) for n in (4, 6))
+    assert "Published R at n = 4 on both sides: " in note(imported(tmp_path, base=base, bad=bad), "robustness")
+
+
+@needs_data
+def test_reference_contrasts_of_the_paper(outputs):
+    """STATISTICS.md, section 6: mean dS, d within_rms and its excess over the four families."""
+    study = load_study("published", os.environ["PUBLISHED_DATA"])
+    collect(study)
+    with open_store(study.store_path) as store:
+        found = tables.build(study, store)
+    rows = found.contrasts.query("method == 'recommended' and family == 'mean' and variant == 'insecure' and scope == 'overall'")
+
+    def printed(metric, quantity):
+        row = rows.query("metric == @metric and quantity == @quantity").iloc[0]
+        return tuple(round(row[name], 1) for name in ("value", "lo", "hi"))
+
+    assert printed("susceptibility", "change_pct") == (54.1, 44.7, 64.4)
+    assert printed("within_rms", "change_pct") == (178.6, 166.6, 189.9)
+    assert printed("within_rms", "excess_pp")[0] == 89.7
