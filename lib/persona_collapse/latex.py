@@ -22,7 +22,8 @@ _SPECIAL = {
     "»": r"\guillemotright{}", "ß": r"\ss{}", "æ": r"\ae{}", "Æ": r"\AE{}", "œ": r"\oe{}", "Œ": r"\OE{}", "ø": r"\o{}",
     "Ø": r"\O{}", "ł": r"\l{}", "Ł": r"\L{}", "ı": r"\i{}", "°": r"\textdegree{}", "±": r"\ensuremath{\pm}",
     "×": r"\ensuremath{\times}", "·": r"\ensuremath{\cdot}", "µ": r"\ensuremath{\mu}", "−": r"\ensuremath{-}",
-    "≤": r"\ensuremath{\leq}", "≥": r"\ensuremath{\geq}", "§": r"\S{}", "†": r"\textdagger{}", "©": r"\textcopyright{}", "\u00a0": " ",
+    "≤": r"\ensuremath{\leq}", "≥": r"\ensuremath{\geq}", "§": r"\S{}", "†": r"\textdagger{}", "©": r"\textcopyright{}",
+    "\u00a0": " ",
 }  # fmt: skip
 _ACCENTS = {
     "\u0300": "`", "\u0301": "'", "\u0302": "^", "\u0303": "~", "\u0304": "=", "\u0306": "u", "\u0307": ".", "\u0308": '"',

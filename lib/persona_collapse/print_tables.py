@@ -27,7 +27,8 @@ _SIMULATED = " Simulated ratings, made to look like published figures: evidence 
 def every(study: Study, tables: Tables) -> list[LatexTable]:
     """Every table of a study for print, in the order of the files; those without a layout of their own as they are."""
     own: dict[str, Callable[[Study, pd.DataFrame], Iterator[LatexTable]]] = {
-        "metrics": _levels, "contrasts": _contrasts, "companions": _companions, "validity": _validity, "profiles": _profiles, "saturation": _saturation,
+        "metrics": _levels, "contrasts": _contrasts, "companions": _companions, "validity": _validity,
+        "profiles": _profiles, "saturation": _saturation,
         "quality": _quality, "published_check": _published_check, "temperature": _temperature,
     }  # fmt: skip
     found: list[LatexTable] = []
@@ -158,7 +159,7 @@ def _companions(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
     columns = [*_RUN, Column("Against", number=False), *(Column(_words(part)) for part in parts)]
     caption = (
         "What changes of noise and of pooled S are made of, over all items, ± standard error: differences of logarithms, for ICC "
-        "of logits; fidelity is the correlation with the base."
+        "of logits, for fidelity plain ones."
     )
     yield LatexTable("companions", _titled(study, caption), columns, rows, _parts(rows))
 
@@ -174,7 +175,7 @@ def _validity(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
         Column("Claim", number=False, wide=8), Column("What is varied", number=False), Column("choices"), Column("agree"),
         Column("lowest", "Value"), Column("highest", "Value"), Column("unit", number=False),
     ]  # fmt: skip
-    caption = "What headlines hang on, in the mean over families: choices of each kind, how many agree with the claim, and their values."
+    caption = "What headlines hang on, in the mean over families: choices of each kind, how many agree, and their values."
     yield LatexTable("validity", _titled(study, caption), columns, rows, _parts(rows))
 
 
