@@ -86,10 +86,7 @@ _RUN = (Column("Model", number=False), Column("Variant", number=False))
 def _levels(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
     """Every run's metrics, overall with intervals, then by foundation with standard errors."""
     for method, of_method in table.groupby("method", sort=False):
-        caption = (
-            f"Susceptibility S, robustness R and their companions of every run, over all items, by the {_method(method)}, "
-            "with 95 % intervals."
-        )
+        caption = f"{{metrics}} of every run over all items, by the {_method(method)}, with 95 % intervals."
         overall = of_method[of_method["scope"] == OVERALL]
         yield from _with_intervals(study, overall, f"levels-{method}", caption, _digits)
         for metric, of_metric in of_method[of_method["metric"].isin(_HEADLINE)].groupby("metric", sort=False):
@@ -103,7 +100,7 @@ def _contrasts(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
     """Every change against base and excess over control, overall with intervals, then by foundation."""
     for (method, quantity), chosen in table.groupby(["method", "quantity"], sort=False):
         title, unit = _QUANTITIES.get(quantity, (_words(quantity).capitalize(), "in the unit of the table"))
-        caption = f"{title} over all items, by the {_method(method)}, in {unit}, with 95 % intervals."
+        caption = f"{title} over all items of {{metrics}}, by the {_method(method)}, in {unit}, with 95 % intervals."
         overall = chosen[chosen["scope"] == OVERALL]
         yield from _with_intervals(study, overall, f"{quantity}-{method}", caption, lambda metric: 1)
         for metric, of_metric in chosen[chosen["metric"].isin(_HEADLINE)].groupby("metric", sort=False):
@@ -117,7 +114,10 @@ def _contrasts(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
 def _with_intervals(
     study: Study, table: pd.DataFrame, name: str, caption: str, digits: Callable[[str], int]
 ) -> Iterator[LatexTable]:  # fmt: skip
-    """One row a run; value and both ends of the interval of every metric, a few metrics a table."""
+    """One row a run; value and both ends of the interval of every metric, a few metrics a table.
+
+    ``{metrics}`` in the caption stands for those that a table holds.
+    """
     metrics = list(dict.fromkeys(table["metric"]))
     runs = list(dict.fromkeys(zip(table["family"], table["variant"], strict=True)))
     at = {(r.family, r.variant, r.metric): r for r in table.itertuples()}
@@ -127,6 +127,7 @@ def _with_intervals(
     for start in range(0, len(metrics), _ABREAST):
         shown = metrics[start : start + _ABREAST]
         columns = [*_RUN, *(Column(h, _words(m)) for m in shown for h in ("value", "low", "high"))]
+        named = ", ".join([_words(shown[0]), *map(_inside, shown[1:])])
         rows = []
         for family, variant in runs:
             names = _names(study, family, variant)
@@ -136,7 +137,7 @@ def _with_intervals(
                 cells += [number(getattr(row, part), digits(metric)) if row else "" for part in ("value", "lo", "hi")]
             rows.append(cells)
         place = f"-{start // _ABREAST + 1}" if len(metrics) > _ABREAST else ""
-        yield LatexTable(label(name + place), _titled(study, caption), columns, rows, _parts(rows))
+        yield LatexTable(label(name + place), _titled(study, caption.replace("{metrics}", named)), columns, rows, _parts(rows))
 
 
 def _by_scope(study: Study, table: pd.DataFrame, name: str, caption: str, digits: int) -> LatexTable:
