@@ -126,6 +126,8 @@ def test_the_zip_is_the_folder_under_one_name_with_one_date(exported):
 def test_the_same_ratings_are_the_same_bytes_and_the_epoch_is_honoured(small, monkeypatch):
     packed = small(ratings=True).parent / "small-export.zip"
     first = packed.read_bytes()
+    # Four bytes of time after the magic number, the method and the flags (RFC 1952); no flag, so no name.
+    assert (packed.parent / "export" / "data" / "ratings.csv.gz").read_bytes()[:8] == b"\x1f\x8b\x08\x00\x00\x00\x00\x00"
     small(ratings=True)
     assert packed.read_bytes() == first
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")  # 2023-11-14T22:13:20Z
