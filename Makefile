@@ -6,12 +6,15 @@ PORT ?= 8000
 BY_HAND ?=
 CANCEL ?=
 OPTIONS ?=
+REPLIES ?=
+RATINGS ?=
+LICENCE ?=
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && echo $$p && break; done)
 RUN = .venv/bin/python -m persona_collapse
 WITH = $(if $(STUDY),--study '$(STUDY)') $(if $(DATA),--data '$(DATA)')
 .DEFAULT_GOAL := help
-.PHONY: help report published test lab elicit batch estimate plan serve verify bench coverage fit notebooks clean lint
+.PHONY: help report published test lab elicit batch estimate plan export serve verify bench coverage fit notebooks clean lint
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -40,6 +43,9 @@ estimate: .venv/ready ## requests, tokens, price and hours of every way to ask; 
 
 plan: .venv/ready ## personas and repetitions for a precision at the fewest requests, with price [STUDY=openai-example] [TARGET=5]
 	@$(RUN) plan $(WITH) --target '$(TARGET)'
+
+export: .venv/ready ## LaTeX, print figures, tidy data and one zip to deposit [STUDY=demo] [REPLIES=1] [RATINGS=1] [LICENCE=CC-BY-4.0]
+	@$(RUN) export $(WITH) $(if $(REPLIES),--replies) $(if $(RATINGS),--ratings) $(if $(LICENCE),--licence '$(LICENCE)')
 
 serve: .venv/ready ## the simulated endpoint on loopback, for any OpenAI client [PORT=8000] [OPTIONS='--latency 0.05']
 	@$(RUN) serve --port $(PORT) $(OPTIONS)

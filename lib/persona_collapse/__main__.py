@@ -92,6 +92,19 @@ def batch(args: argparse.Namespace) -> None:
     _say(f"{shown(study.store_path)}: {new:,} slots answered")
 
 
+def export(args: argparse.Namespace) -> None:
+    """Tables, figures and data of a study for a paper and an archive: outputs/<study>/export/ and one zip."""
+    from persona_collapse import appendix, exporting
+
+    study = _study(args)
+    began = time.monotonic()
+    _say_estimate(study)
+    appendix.make(study, say=_say)
+    wishes = exporting.Wishes(replies=args.replies, ratings=args.ratings, licence=args.licence or "")
+    made = exporting.make(study, wishes, say=_say)
+    _say(f"{shown(made)} ({time.monotonic() - began:.0f} s)")
+
+
 def verify(args: argparse.Namespace) -> None:
     """Execute a study's executed notebooks again from stored ratings; an output that differs is a failure."""
     study = load_study(args.study or "demo", files=False)
@@ -208,7 +221,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; a wrong input is one line on stderr and exit status 1."""
     parser = argparse.ArgumentParser(prog="persona_collapse", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for command in (report, published, elicit, batch, estimate, plan, verify, fit, lab, notebooks, clean):
+    for command in (report, published, elicit, batch, estimate, plan, export, verify, fit, lab, notebooks, clean):
         sub = commands.add_parser(command.__name__, help=(command.__doc__ or "").splitlines()[0])
         sub.set_defaults(run=command)
         sub.add_argument("--study", default=None, help="a name in params/studies/ or a path to a YAML file")
@@ -220,6 +233,10 @@ def main(argv: list[str] | None = None) -> int:
         if command is batch:
             sub.add_argument("--by-hand", action="store_true", help="write files and take in results; send nothing")
             sub.add_argument("--cancel", action="store_true", help="end what is under way, and keep what was answered")
+        if command is export:
+            sub.add_argument("--replies", action="store_true", help="put the texts of replies in")
+            sub.add_argument("--ratings", action="store_true", help="put the ratings of an imported study in, which are others'")
+            sub.add_argument("--licence", default=None, help="the licence you give it, such as CC-BY-4.0")
     _add_serve(commands)
     args = parser.parse_args(argv)
     args.study, args.data = args.study or None, args.data or None

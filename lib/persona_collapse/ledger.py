@@ -132,4 +132,3 @@ class Ledger:
         if not self._due:
             self._due = True
             asyncio.get_running_loop().call_soon(self.write)
-

@@ -470,6 +470,14 @@ class Store:
             (family, variant, condition),
         ).fetchall()
 
+    def slots(self, family: str, variant: str, columns: Iterable[str]) -> Iterator[tuple]:
+        """Every recorded slot of a run in the design's order: these columns of the view `ratings`."""
+        yield from self._db.execute(
+            f"SELECT {', '.join(columns)} FROM ratings WHERE family = ? AND variant = ? "
+            "ORDER BY condition, persona, item, repetition",
+            (family, variant),
+        )
+
     def quality(self, family: str, variant: str, condition: str) -> dict[str, Any]:
         """Slots of the design, valid ratings, missing ones by reason, repetitions of a cell, dates, served models."""
         where = (family, variant, condition)
