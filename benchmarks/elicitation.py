@@ -17,14 +17,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import yaml
-
-from persona_collapse import collecting, tables
+from persona_collapse import collecting
 from persona_collapse import study as studies
-from persona_collapse.serving import Apart, Options, apart
-from persona_collapse.store import open_store
 from persona_collapse.study import Study, load_study
+
+if "--child" not in sys.argv:  # a client's process loads what a client needs
+    import numpy as np
+    import yaml
+
+    from persona_collapse import tables
+    from persona_collapse.serving import Apart, Options, apart
+    from persona_collapse.store import open_store
 
 MODEL, IN_FLIGHT, LATENCY = "gpt-4o/base", 64, 0.05
 STORM = {"rate_limited": 0.3, "retry_after": (1.0, 3.0), "server_error": 0.05, "dropped": 0.02, "malformed": 0.01}
@@ -34,7 +37,7 @@ os.environ.setdefault("BENCH_KEY", "none-needed")
 # --- studies and clients ---------------------------------------------------------------------------------------------
 
 
-def write_study(folder: Path, server: Apart, *, in_flight: int = IN_FLIGHT, **protocol: Any) -> Path:
+def write_study(folder: Path, server: "Apart", *, in_flight: int = IN_FLIGHT, **protocol: Any) -> Path:
     """A live study of one run against a server; its outputs go into the same folder."""
     path = folder / "live.yaml"
     endpoint = {"base_url": server.base_url, "api_key_env": "BENCH_KEY", "max_in_flight": in_flight}
@@ -103,7 +106,7 @@ def start(mode: str, path: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
 
 
-def measured(mode: str, options: Options, **protocol: Any) -> dict[str, float]:
+def measured(mode: str, options: "Options", **protocol: Any) -> dict[str, float]:
     """One client against one server: its resources, and the server's figures."""
     with tempfile.TemporaryDirectory() as folder, apart(options) as server:
         path = write_study(Path(folder), server, **protocol)
@@ -154,7 +157,8 @@ def agreement(say: Any) -> None:
             study = load(write_study(Path(folder), server, **protocol))
             collecting.collect(study)
             with open_store(study.store_path) as store:
-                rows = tables.run_metrics(study, store, study.runs[0]).query("scope == 'overall'").set_index("metric")
+                rows = tables.run_metrics(study, store, study.runs[0]).query("scope == 'overall' and method == 'published'")
+                rows = rows.set_index("metric")
             s, r = rows.loc["susceptibility"], rows.loc["robustness"]
             say(f"{name}: {server.stats()['requests']:,} requests, S {s['value']:.4f} ± {s['se']:.4f}, "
                 f"R {r['value']:.3f} ± {r['se']:.3f}")  # fmt: skip
