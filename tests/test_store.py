@@ -434,7 +434,7 @@ def test_a_full_disk_is_one_line_loses_nothing_and_work_goes_on_after(path, stor
 def test_every_commit_reaches_the_disk(store):
     """synchronous FULL (2) and a rollback journal: see DESIGN.md, section 7."""
     assert store._db.execute("PRAGMA synchronous").fetchone() == (2,)
-    assert store._db.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+    assert store._db.execute("PRAGMA journal_mode").fetchone() == ("persist",)
 
 
 def test_a_closed_store_is_closed(path):

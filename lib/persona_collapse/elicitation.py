@@ -87,7 +87,7 @@ def answer_of(
     served = served or Completion((found,), 0.0)
     return Answer(
         question, repetition, rating, reason, found.text, found.finish_reason,
-        logprobs.as_text(found.alternatives) if logprobs.usable(found.alternatives) else None,
+        logprobs.as_text(found.alternatives) if found.alternatives and logprobs.usable(found.alternatives) else None,
         served.served_model, served.fingerprint, served.request_id, sends,
         served.input_tokens if first else 0, served.output_tokens if first else 0, time, served.latency or None, served.provider,
     )  # fmt: skip

@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from persona_collapse.study import Endpoint, Protocol, Run, Study
@@ -164,7 +165,9 @@ def without_key(found: Completion, key: str) -> Completion:
         return text and _masked(text, key)
 
     choices = tuple(
-        choice._replace(
+        # A digit needs no look: there are thirty thousand of them in a run.
+        choice if len(choice.text or "") < _PIECE and choice.finish_reason in ("stop", "length") and not choice.alternatives
+        else choice._replace(
             text=clean(choice.text), finish_reason=clean(choice.finish_reason),
             alternatives=tuple((_masked(token, key), logprob) for token, logprob in choice.alternatives),
         )
@@ -174,10 +177,15 @@ def without_key(found: Completion, key: str) -> Completion:
     return found._replace(choices=choices, **words)
 
 
+@lru_cache(maxsize=16)
+def _pieces(key: str) -> frozenset[str]:
+    return frozenset(key[i : i + _PIECE] for i in range(len(key) - _PIECE + 1))
+
+
 def _masked(text: str, key: str) -> str:
     if len(text) < _PIECE or len(key) < _PIECE:
         return text  # a short key is none that is worth anything, such as EMPTY
-    pieces = {key[i : i + _PIECE] for i in range(len(key) - _PIECE + 1)}
+    pieces = _pieces(key)
     if not any(text[i : i + _PIECE] in pieces for i in range(len(text) - _PIECE + 1)):
         return text
     kept, place = [], 0
@@ -225,12 +233,14 @@ def read(content: bytes, headers: Mapping[str, str], body: Mapping[str, Any], la
 
 
 def _choice(found: Mapping[str, Any]) -> Choice:
-    message = found.get("message") if isinstance(found.get("message"), dict) else {}
+    message, offered = found.get("message"), found.get("logprobs")
+    if not isinstance(message, dict):
+        message = {}
     return Choice(
         text=_text(message.get("content")),
         finish_reason=_text(found.get("finish_reason")),
         refused=bool(message.get("refusal")),
-        alternatives=_alternatives(found.get("logprobs")),
+        alternatives=_alternatives(offered) if offered else (),
     )
 
 
@@ -261,7 +271,9 @@ def _plain(name: str | None) -> str:
 
 def _text(value: Any) -> str | None:
     """A text as it can be stored: half a character, as JSON can spell it, stands as its code."""
-    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return None
+    return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
 
 
 def _whole(value: Any) -> int | None:

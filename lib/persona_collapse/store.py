@@ -5,7 +5,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -147,7 +147,7 @@ class Store:
 
     def __init__(self, path: Path, *, write: bool) -> None:
         """Open the file; with `write` it is made if need be and held by this process alone while a transaction runs."""
-        self.path = path
+        self.path, self._write = path, write
         self._counts: dict[tuple, np.ndarray] = {}
         self._offered: dict[tuple, logprobs.Offered] = {}
         if write:
@@ -163,6 +163,9 @@ class Store:
         try:
             self._db.execute("PRAGMA synchronous = FULL")
             if write:
+                # The journal is emptied after each transaction and removed at the end: removing it each time takes as long
+                # as writing it.
+                self._db.execute("PRAGMA journal_mode = PERSIST")
                 self._make()
             elif self._db.execute("SELECT 1 FROM sqlite_master").fetchone() is None:
                 # A kill while it was made leaves an empty file.
@@ -195,6 +198,9 @@ class Store:
 
     def close(self) -> None:
         """Close the file."""
+        if self._write:
+            with suppress(sqlite3.DatabaseError):  # a full disk or a reader keeps the empty journal, which harms nobody
+                self._db.execute("PRAGMA journal_mode = DELETE")
         self._db.close()
 
     @contextmanager
