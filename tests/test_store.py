@@ -443,3 +443,32 @@ def test_a_closed_store_is_closed(path):
     with pytest.raises(sqlite3.ProgrammingError):
         store.origin("f", "v")
     assert isinstance(store, Store)
+
+
+def test_a_store_of_the_first_version_is_brought_up_to_date(tmp_path):
+    """What was bought stays, its tokens count as spent, and the columns of later versions are there and empty."""
+    path = tmp_path / "ratings.sqlite"
+    with closing(sqlite3.connect(path)) as old:
+        old.executescript(
+            "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);"
+            "CREATE TABLE runs (id INTEGER PRIMARY KEY, family TEXT NOT NULL, variant TEXT NOT NULL, origin TEXT, report TEXT,"
+            " UNIQUE (family, variant));"
+            "CREATE TABLE questions (id INTEGER PRIMARY KEY, run INTEGER NOT NULL, condition TEXT NOT NULL, persona INTEGER,"
+            " item INTEGER NOT NULL, identity TEXT NOT NULL, prompt_hash TEXT, asked INTEGER NOT NULL);"
+            "CREATE UNIQUE INDEX one_question ON questions (run, condition, ifnull(persona, -1), item, identity);"
+            "CREATE TABLE slots (question INTEGER NOT NULL, repetition INTEGER NOT NULL, rating INTEGER, reason TEXT, reply TEXT,"
+            " finish_reason TEXT, logprobs TEXT, served_model TEXT, fingerprint TEXT, request_id TEXT, attempts INTEGER,"
+            " input_tokens INTEGER, output_tokens INTEGER, time TEXT, PRIMARY KEY (question, repetition)) WITHOUT ROWID;"
+            "CREATE VIEW ratings AS SELECT family FROM slots JOIN questions ON question = questions.id JOIN runs ON run = runs.id;"
+            "INSERT INTO runs VALUES (1, 'f', 'v', NULL, NULL);"
+            "INSERT INTO questions VALUES (1, 1, 'persona', 0, 1, 'x', 'h', 2);"
+            "INSERT INTO slots (question, repetition, rating, request_id, input_tokens, output_tokens)"
+            " VALUES (1, 1, 4, 'r', 140, 2), (1, 2, 5, 'r', 0, 0);"
+        )
+    with open_store(path, write=True) as store:
+        assert store.ratings("f", "v", "persona") == [(0, 1, 1, 4), (0, 1, 2, 5)]
+        assert store.spent_tokens() == {("f", "v"): (140, 2)}
+        assert store.traffic("f", "v", "persona") == {"answered": 1}
+        assert recorded(store, "latency, provider") == [(None, None)] * 2
+    with open_store(path, write=True) as store:  # once is enough
+        assert store.spent_tokens() == {("f", "v"): (140, 2)}

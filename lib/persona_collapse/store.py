@@ -1,8 +1,6 @@
 """One SQLite file a study: every slot's rating or the reason there is none, neither lost nor counted twice."""
 
-import hashlib
 import json
-import re
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -11,59 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from persona_collapse import logprobs
+from persona_collapse import logprobs, schema
 from persona_collapse.paths import shown
+from persona_collapse.reading import RETRIED, Reader
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-#: Reasons after which a slot is asked again: the model never answered.
-RETRIED = ("transport", "wrong_server")
-
-_SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE runs (
-    id INTEGER PRIMARY KEY, family TEXT NOT NULL, variant TEXT NOT NULL,
-    origin TEXT, report TEXT, UNIQUE (family, variant));
--- A question is a cell as it was asked: another prompt, model or protocol is another question. `asked` is the number of
--- repetitions that the present design wants, 0 if the question is no longer part of it.
-CREATE TABLE questions (
-    id INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs, condition TEXT NOT NULL,
-    persona INTEGER, item INTEGER NOT NULL, identity TEXT NOT NULL, prompt_hash TEXT,
-    asked INTEGER NOT NULL);
-CREATE UNIQUE INDEX one_question ON questions (run, condition, ifnull(persona, -1), item, identity);
-CREATE TABLE slots (
-    question INTEGER NOT NULL REFERENCES questions, repetition INTEGER NOT NULL,
-    rating INTEGER, reason TEXT, reply TEXT, finish_reason TEXT, logprobs TEXT, served_model TEXT,
-    fingerprint TEXT, request_id TEXT, attempts INTEGER, input_tokens INTEGER, output_tokens INTEGER, time TEXT,
-    latency REAL, provider TEXT,
-    PRIMARY KEY (question, repetition), CHECK ((rating IS NULL) <> (reason IS NULL))) WITHOUT ROWID;
-CREATE VIEW ratings AS
-    SELECT family, variant, condition, persona, item, repetition, rating, reason, reply, finish_reason, logprobs,
-        served_model, fingerprint, request_id, attempts, input_tokens, output_tokens, time, latency, provider, prompt_hash,
-        identity
-    FROM slots JOIN questions ON question = questions.id JOIN runs ON run = runs.id WHERE repetition <= asked;
--- What every request came to, and the tokens it cost: as the endpoint reported them, or an upper bound where it did not.
-CREATE TABLE traffic (
-    run INTEGER NOT NULL REFERENCES runs, condition TEXT NOT NULL, outcome TEXT NOT NULL,
-    requests INTEGER NOT NULL, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL,
-    PRIMARY KEY (run, condition, outcome)) WITHOUT ROWID;
--- Where a slot without a rating was asked again because the study said so: what was answered first.
-CREATE TABLE first_answers (
-    question INTEGER NOT NULL REFERENCES questions, repetition INTEGER NOT NULL, asked_again INTEGER NOT NULL,
-    reason TEXT, reply TEXT, time TEXT, PRIMARY KEY (question, repetition)) WITHOUT ROWID;
--- Files of requests in the Batch format: `name` is that of the file, `input_file` and `batch` are the endpoint's.
-CREATE TABLE batches (
-    name TEXT PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs, requests INTEGER NOT NULL,
-    input_file TEXT, batch TEXT, status TEXT NOT NULL);
-"""
-#: Raised when the schema changes; a store of an earlier version is brought up to date when it is opened for writing.
-_VERSION = 1
-_UPGRADE = """
-ALTER TABLE slots ADD COLUMN latency REAL;
-ALTER TABLE slots ADD COLUMN provider TEXT;
-DROP VIEW ratings;
-"""
+    pass
 
 
 class Question(NamedTuple):
@@ -142,7 +93,7 @@ _INSERT = (
 )
 
 
-class Store:
+class Store(Reader):
     """Ratings of one study on disk. Open with `open_store`; every write is one transaction."""
 
     def __init__(self, path: Path, *, write: bool) -> None:
@@ -166,7 +117,9 @@ class Store:
                 # The journal is emptied after each transaction and removed at the end: removing it each time takes as long
                 # as writing it.
                 self._db.execute("PRAGMA journal_mode = PERSIST")
-                self._make()
+                if not schema.is_current(self._db):
+                    with self.transaction():
+                        schema.make(self._db)
             elif self._db.execute("SELECT 1 FROM sqlite_master").fetchone() is None:
                 # A kill while it was made leaves an empty file.
                 raise FileNotFoundError(f"{shown(path)}: no ratings yet; run `make elicit STUDY={path.parent.name}` first")
@@ -174,27 +127,6 @@ class Store:
         except (sqlite3.DatabaseError, FileNotFoundError) as error:
             self._db.close()
             raise (_named(path, error) if isinstance(error, sqlite3.DatabaseError) else error) from None
-
-    def _make(self) -> None:
-        """Make the tables of a new file, or those that a file of an earlier version lacks."""
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version == _VERSION:
-            return
-        with self.transaction():
-            old = self._db.execute("SELECT 1 FROM sqlite_master").fetchone() is not None
-            for statement in (_UPGRADE if old else "").split(";\n")[:-1]:
-                self._db.execute(statement)
-            for statement in _SCHEMA.split(";\n"):
-                made = "CREATE TABLE (meta|runs|questions|slots)|CREATE UNIQUE INDEX"
-                if not (old and re.search(made, statement)):
-                    self._db.execute(statement)
-            if old:
-                self._db.execute(
-                    "INSERT INTO traffic SELECT run, condition, 'answered', count(DISTINCT request_id), "
-                    "ifnull(sum(input_tokens), 0), ifnull(sum(output_tokens), 0) FROM slots JOIN questions ON question = id "
-                    "WHERE request_id IS NOT NULL GROUP BY run, condition"
-                )
-            self._db.execute(f"PRAGMA user_version = {_VERSION}")
 
     def close(self) -> None:
         """Close the file."""
@@ -411,202 +343,6 @@ class Store:
             (family, variant),
         )
         return {row[0]: row[1:] for row in rows}
-
-    # --- reading ---------------------------------------------------------------------------------------------------
-
-    def origin(self, family: str, variant: str) -> tuple[str | None, dict[str, Any]]:
-        """What an imported run was read from (a hash), and what the importer found."""
-        found = self._db.execute("SELECT origin, report FROM runs WHERE family = ? AND variant = ?", (family, variant)).fetchone()
-        return (found[0], json.loads(found[1] or "{}")) if found else (None, {})
-
-    def counts(self, family: str, variant: str, condition: str, items: int, categories: range) -> np.ndarray:
-        """How often each category was given in each cell: (persona, item, category) ints; self has one persona row."""
-        key = family, variant, condition, items, categories
-        if key not in self._counts:
-            self._counts[key] = self._read_counts(*key)
-        return self._counts[key]
-
-    def _read_counts(self, family: str, variant: str, condition: str, items: int, categories: range) -> np.ndarray:
-        rows = np.array(
-            self._db.execute(
-                "SELECT ifnull(persona, 0), item, rating, count(*) FROM ratings "
-                "WHERE family = ? AND variant = ? AND condition = ? AND rating IS NOT NULL GROUP BY 1, 2, 3",
-                (family, variant, condition),
-            ).fetchall(),
-            dtype=int,
-        ).reshape(-1, 4)
-        found = np.zeros((self._personas(family, variant, condition), items, len(categories)), dtype=int)
-        found[rows[:, 0], rows[:, 1] - 1, rows[:, 2] - categories[0]] = rows[:, 3]
-        return found
-
-    def _personas(self, family: str, variant: str, condition: str) -> int:
-        return self._db.execute(
-            "SELECT ifnull(max(ifnull(persona, 0)) + 1, 0) FROM questions JOIN runs ON run = runs.id "
-            "WHERE family = ? AND variant = ? AND condition = ? AND asked > 0",
-            (family, variant, condition),
-        ).fetchone()[0]
-
-    def offered(self, family: str, variant: str, condition: str, items: int, categories: range) -> logprobs.Offered:
-        """What each cell was offered on the scale, of a study asked by method logprobs; slots without logprobs are not seen."""
-        key = family, variant, condition, items, categories
-        if key not in self._offered:
-            rows = self._db.execute(
-                "SELECT ifnull(persona, 0), item - 1, rating IS NOT NULL, logprobs FROM ratings WHERE family = ? AND variant = ? "
-                "AND condition = ? AND logprobs IS NOT NULL AND (rating IS NOT NULL OR reason = 'low_mass')",
-                (family, variant, condition),
-            )
-            self._offered[key] = logprobs.gather(rows, self._personas(family, variant, condition), items, categories)
-        return self._offered[key]
-
-    def answered(self, family: str, variant: str) -> dict[tuple[str, int | None, int, str], int]:
-        """How many slots of each question need not be asked again: by condition, persona, item number and identity."""
-        rows = self._db.execute(
-            "SELECT condition, persona, item, identity, count(*) FROM slots JOIN questions ON question = questions.id "
-            "JOIN runs ON run = runs.id WHERE family = ? AND variant = ? "
-            f"AND (reason IS NULL OR reason NOT IN {RETRIED}) GROUP BY questions.id",
-            (family, variant),
-        )
-        return {row[:4]: row[4] for row in rows}
-
-    def ratings(self, family: str, variant: str, condition: str) -> list[tuple[int, int, int, int]]:
-        """Every valid rating of a run in one condition: (persona, item number, repetition, rating)."""
-        return self._db.execute(
-            "SELECT persona, item, repetition, rating FROM ratings WHERE family = ? AND variant = ? AND condition = ? "
-            "AND rating IS NOT NULL ORDER BY persona, item, repetition",
-            (family, variant, condition),
-        ).fetchall()
-
-    def slots(self, family: str, variant: str, columns: Iterable[str]) -> Iterator[tuple]:
-        """Every recorded slot of a run in the design's order: these columns of the view `ratings`."""
-        yield from self._db.execute(
-            f"SELECT {', '.join(columns)} FROM ratings WHERE family = ? AND variant = ? "
-            "ORDER BY condition, persona, item, repetition",
-            (family, variant),
-        )
-
-    def quality(self, family: str, variant: str, condition: str) -> dict[str, Any]:
-        """Slots of the design, valid ratings, missing ones by reason, repetitions of a cell, dates, served models."""
-        where = (family, variant, condition)
-        per_cell = self._db.execute(
-            "SELECT count(*), ifnull(sum(asked), 0) FROM questions JOIN runs ON run = runs.id "
-            "WHERE family = ? AND variant = ? AND condition = ? AND asked > 0",
-            where,
-        ).fetchone()
-        reasons = dict(
-            self._db.execute(
-                "SELECT reason, count(*) FROM ratings WHERE family = ? AND variant = ? AND condition = ? GROUP BY 1", where
-            )
-        )
-        valid = reasons.pop(None, 0)
-        first, last, models, providers = self._db.execute(
-            "SELECT min(time), max(time), group_concat(DISTINCT served_model), group_concat(DISTINCT provider) FROM ratings "
-            "WHERE family = ? AND variant = ? AND condition = ?",
-            where,
-        ).fetchone()
-        return {
-            "cells": per_cell[0], "asked": per_cell[1], "recorded": valid + sum(reasons.values()),
-            "valid": valid, "reasons": reasons, "first": first, "last": last, "models": models, "providers": providers,
-        }  # fmt: skip
-
-    def replies(self, family: str, variant: str, limit: int) -> "pd.DataFrame":
-        """The first replies of a run that gave no rating, for reading: condition, persona, item, reason, reply."""
-        import pandas as pd  # asking needs none of it, and it is slow to import
-
-        return pd.read_sql_query(
-            "SELECT condition, persona, item, repetition, reason, reply FROM ratings WHERE family = ? AND variant = ? "
-            "AND rating IS NULL ORDER BY condition, persona, item, repetition LIMIT ?",
-            self._db,
-            params=(family, variant, limit),
-        )
-
-    def spent_tokens(self) -> dict[tuple[str, str], tuple[float, float]]:
-        """Input and output tokens paid for so far, by (family, variant), over every request ever made.
-
-        Those of a batch count half, as they cost half.
-        """
-        return {
-            (family, variant): (tokens_in, tokens_out)
-            for family, variant, tokens_in, tokens_out in self._db.execute(
-                # A batch costs half.
-                "SELECT family, variant, sum(input_tokens * share), sum(output_tokens * share) FROM "
-                "(SELECT *, CASE outcome WHEN 'batch' THEN 0.5 ELSE 1 END AS share FROM traffic) "
-                "JOIN runs ON run = id GROUP BY 1, 2"
-            )
-        }
-
-    def has_fingerprint(self, fingerprint: str) -> bool:
-        """Whether any slot was answered under this fingerprint."""
-        return self._db.execute("SELECT 1 FROM slots WHERE fingerprint = ? LIMIT 1", (fingerprint,)).fetchone() is not None
-
-    def traffic(self, family: str, variant: str, condition: str) -> dict[str, int]:
-        """How many requests of a run in one condition came to what."""
-        return dict(
-            self._db.execute(
-                "SELECT outcome, requests FROM traffic JOIN runs ON run = id WHERE family = ? AND variant = ? AND condition = ?",
-                (family, variant, condition),
-            )
-        )
-
-    def latencies(self, family: str, variant: str, condition: str) -> np.ndarray:
-        """Seconds from request to answer, one a request."""
-        rows = self._db.execute(
-            "SELECT DISTINCT persona, item, request_id, latency FROM ratings "
-            "WHERE family = ? AND variant = ? AND condition = ? AND latency IS NOT NULL",
-            (family, variant, condition),
-        )
-        return np.array([row[-1] for row in rows], dtype=float)
-
-    def reasked(self, family: str, variant: str) -> "pd.DataFrame":
-        """Slots that were asked again: what was answered first, and what stands now."""
-        import pandas as pd
-
-        return pd.read_sql_query(
-            "SELECT r.condition, r.persona, r.item, r.repetition, f.reason AS first_reason, f.reply AS first_reply, asked_again, "
-            "r.rating, r.reason, r.reply FROM first_answers f "
-            "JOIN questions ON f.question = questions.id JOIN runs ON run = runs.id "
-            "JOIN ratings r USING (family, variant, condition, item, identity, repetition) "
-            "WHERE r.persona IS questions.persona AND family = ? AND variant = ? "
-            "ORDER BY r.condition, r.persona, r.item, r.repetition",
-            self._db,
-            params=(family, variant),
-        )
-
-    def prompts(self, family: str, variant: str) -> dict[tuple[str, int | None, int], str]:
-        """The hash of every prompt of a run's present design, by condition, persona and item; none of an imported run."""
-        rows = self._db.execute(
-            "SELECT condition, persona, item, prompt_hash FROM questions JOIN runs ON run = runs.id "
-            "WHERE family = ? AND variant = ? AND asked > 0 AND prompt_hash IS NOT NULL",
-            (family, variant),
-        )
-        return {row[:3]: row[3] for row in rows}
-
-    def digest(self, family: str, variant: str) -> str:
-        """A hash of everything a run's numbers and pages can depend on; equal content, equal hash."""
-        found = hashlib.sha256(json.dumps(self.origin(family, variant)[1], sort_keys=True).encode())
-        rows = self._db.execute(
-            "SELECT condition, persona, item, prompt_hash, asked, id FROM questions "
-            "WHERE run = (SELECT id FROM runs WHERE family = ? AND variant = ?) AND asked > 0 ORDER BY condition, persona, item",
-            (family, variant),
-        ).fetchall()
-        for row in rows:
-            found.update(repr(row[:-1]).encode())
-        numbers = sorted(row[-1] for row in rows)
-        if numbers:
-            slots = self._db.execute(
-                "SELECT condition, persona, item, repetition, rating, reason, reply, served_model, time FROM ratings "
-                "WHERE family = ? AND variant = ? ORDER BY condition, persona, item, repetition",
-                (family, variant),
-            )
-            while block := slots.fetchmany(20_000):
-                found.update(repr(block).encode())
-            # Apart, so that samples, which have none, keep the hash that older reports name.
-            for row in self._db.execute(
-                "SELECT condition, persona, item, logprobs FROM ratings WHERE family = ? AND variant = ? "
-                "AND logprobs IS NOT NULL ORDER BY condition, persona, item, repetition",
-                (family, variant),
-            ):
-                found.update(repr(row).encode())
-        return found.hexdigest()
 
 
 def _named(path: Path, error: sqlite3.DatabaseError) -> Exception:
