@@ -6,6 +6,7 @@ import re
 import pytest
 
 from persona_collapse import charts, report
+from persona_collapse.page_parts import Page
 
 
 def notebook(tmp_path, cells):
@@ -44,7 +45,7 @@ def test_formulae_become_mathml():
 
 
 def test_code_is_folded_and_parameters_are_left_out(tmp_path):
-    page = report._Page()
+    page = Page()
     text = report._notebook(
         page,
         notebook(
@@ -68,7 +69,7 @@ def test_a_figure_stands_three_ways(tmp_path):
         "data": {"name": "d"}, "datasets": {"d": [{"Model": "<i>x</i>", "value": 1.5}]},
         "mark": "point", "encoding": {"x": {"field": "value", "type": "quantitative"}},
     }  # fmt: skip
-    page = report._Page()
+    page = Page()
     text = report._notebook(
         page, notebook(tmp_path, [code("chart", {"output_type": "execute_result", "data": {charts.MIME: spec}})])
     )
