@@ -14,18 +14,18 @@ _CLAIMS = {
 _CAPTIONS = {
     "published.beside": "Printed figures of the paper beside the numbers computed from this study's ratings, over all items. "
     "Published estimators.",
-    "tables.profile_table": "Answers without a persona, and of the base as hostile characters: mean rating by foundation in scale "
-    "points, ± standard deviation over repetitions (over characters for the hostile ones).",
+    "tables.profile_table": "Answers without a persona, and of the base as hostile characters: mean rating by foundation in "
+    "scale points, ± standard deviation over repetitions (over characters for the hostile ones).",
     "tables.saturation_table": "Where ratings lie on the scale, by run: shares at both ends and at the top, and root mean square "
     "distances over foundations of the profile without a persona, in scale points.",
     "tables.companions_table": "Companions of S and R over all items, by run: how extreme ratings are for the room there is, the "
-    "share of variation that is the persona's (ICC), S and noise relative to the room, fidelity to the base, mass at both ends, and "
-    "what the persona tells about an answer. Recommended estimators.",
-    "conclusions.overview_table": "Every headline under every defensible choice of estimator, base, persona, item, repetition and "
-    "family: the recommended value with its 95 % interval, and under how many choices the claim holds.",
+    "share of variation that is the persona's (ICC), S and noise relative to the room, fidelity to the base, mass at both ends, "
+    "and what the persona tells about an answer. Recommended estimators.",
+    "conclusions.overview_table": "Every headline under every defensible choice of estimator, base, persona, item, repetition "
+    "and family: the recommended value with its 95 % interval, and under how many choices the claim holds.",
     "conclusions.choices_table": "Choice by choice: {}, mean over families, with 95 % intervals and what becomes of the claim.",
-    "conclusions.foundations_table": "Change of {} against the base by foundation, in percent of the base; recommended estimator. "
-    "A star: clear after Holm's adjustment for all claims made.",
+    "conclusions.foundations_table": "Change of {} against the base by foundation, in percent of the base; recommended "
+    "estimator. A star: clear after Holm's adjustment for all claims made.",
 }
 
 

@@ -1,4 +1,4 @@
-"""How to cite what a page shows: software and method from CITATION.cff, the questionnaire from its instrument, the data from the study."""
+"""How to cite what a page shows: software and method from CITATION.cff, questionnaire and ratings from the study."""
 
 from typing import Any
 
@@ -13,9 +13,8 @@ def how(study: Study) -> str:
     """How to cite, as a Markdown list; everything from files is escaped."""
     found = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     year = str(found["date-released"])[:4]
-    lines = [
-        f"- **Software.** {_names(found['authors'])}, *{found['title']}*, version {found['version']} ({year}), {found['license']}."
-    ]
+    number = f"version {found['version']} ({year}), {found['license']}"
+    lines = [f"- **Software.** {_names(found['authors'])}, *{safe(found['title'])}*, {safe(number)}."]
     lines += [f"- **Method.** {_reference(reference)}" for reference in found.get("references", [])]
     lines.append(f"- **Questionnaire.** {safe(study.instrument.about['citation'])} {safe(study.instrument.about['terms'])}")
     if study.file.source:

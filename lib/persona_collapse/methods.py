@@ -33,37 +33,62 @@ The probabilities of the first token give the distribution over the scale; a tok
 first token puts less than {mass:g} of its probability on the scale is not used, and counted.
 """
 _RECOMMENDED = r"""
-For persona $p$ of $P$, item $q$ of $Q$ and $n_{{pq}}$ ratings $x_{{pqr}}$, let $\mu_{{pq}}$ be their mean and $v_{{pq}}$ their unbiased variance.
-With $V_q$ the unbiased variance of $\mu_{{pq}}$ over personas,
+For persona $p$ of $P$, item $q$ of $Q$ and $n_{{pq}}$ ratings, let $\mu_{{pq}}$ be their mean and $v_{{pq}}$ their unbiased
+variance. With $V_q$ the unbiased variance of $\mu_{{pq}}$ over personas,
 
-$$t_q^2 = V_q{noise}, \qquad S = \frac{{1}}{{Q}} \sum_q \sqrt{{\max(t_q^2, 0)}}$$
+$$
+t_q^2 = V_q{noise}, \qquad S = \frac{{1}}{{Q}} \sum_q \sqrt{{\max(t_q^2, 0)}}
+$$
 
-$$W = \frac{{1}}{{P Q}} \sum_{{p,q}} v_{{pq}}, \qquad R = \frac{{1}}{{\sqrt{{W}}}}, \qquad \mathrm{{ICC}} = \frac{{t^2}}{{t^2 + W}}$$
+$$
+W = \frac{{1}}{{P Q}} \sum_{{p,q}} v_{{pq}}, \qquad R = \frac{{1}}{{\sqrt{{W}}}}, \qquad \mathrm{{ICC}} = \frac{{t^2}}{{t^2 + W}}
+$$
 
-where $t^2$ is the mean of $t_q^2$ over items, 0 where it would be negative. Sums run over the items of a scope: all of them, or those of one foundation. $S$ and
-the within-persona noise $\sqrt{{W}}$ are in scale points, $R$ in their inverse.{exact}
+where $t^2$ is the mean of $t_q^2$ over items, 0 where it would be negative. Sums run over the items of a scope: all of them, or
+those of one foundation. $S$ and the within-persona noise $\sqrt{{W}}$ are in scale points, $R$ in their inverse.{exact}
 
-The change against the base and the excess over the matched control, in percent and in percentage points of the base, are
+The change $\Delta$ of a value $X$ against the base, in percent, and the excess $E$ over the matched control, in percentage
+points of the base, are
 
-$$\Delta = 100 \left( \frac{{X_{{\mathrm{{variant}}}}}}{{X_{{\mathrm{{base}}}}}} - 1 \right), \qquad E = 100\, \frac{{X_{{\mathrm{{harmful}}}} - X_{{\mathrm{{control}}}}}}{{X_{{\mathrm{{base}}}}}}$$
+$$
+\Delta = 100 \left( \frac{{X_{{\mathrm{{variant}}}}}}{{X_{{\mathrm{{base}}}}}} - 1 \right), \qquad
+E = 100\, \frac{{X_{{\mathrm{{harmful}}}} - X_{{\mathrm{{control}}}}}}{{X_{{\mathrm{{base}}}}}}
+$$
 
-**Intervals for other personas.** Every persona is left out once, the same one on all sides of a contrast. With $z$ the value on the scale $f$ and
-$z_{{(p)}}$ the value without persona $p$,
+**Intervals for other personas.** Every persona is left out once, the same one on all sides of a contrast. With $z$ the value on
+the scale $f$ and $z_{{(p)}}$ the value without persona $p$,
 
-$$\mathrm{{SE}}^2 = \frac{{P-1}}{{P}} \sum_p \left( z_{{(p)}} - \bar{{z}}_{{(\cdot)}} \right)^2, \qquad f^{{-1}}\!\left( P z - (P-1)\, \bar{{z}}_{{(\cdot)}} \pm t_{{0.975,\,P-1}}\, \mathrm{{SE}} \right)$$
+$$
+\mathrm{{SE}}^2 = \frac{{P-1}}{{P}} \sum_p \left( z_{{(p)}} - \bar{{z}}_{{(\cdot)}} \right)^2
+$$
 
-where $f$ is the logarithm, the logit for shares, Fisher's $z$ for fidelity, and the identity for excesses and means over families. **Intervals for the same requests again**
-(columns `lo_repeat, hi_repeat`) come from leaving out one rating of one cell at a time. Neither uses random numbers. Families are averaged, never pooled.
+$$
+f^{{-1}}\left( P z - (P-1)\, \bar{{z}}_{{(\cdot)}} \pm t_{{0.975,\,P-1}}\, \mathrm{{SE}} \right)
+$$
+
+where $f$ is the logarithm, the logit for shares, Fisher's $z$ for fidelity, and the identity for excesses and means over
+families. **Intervals for the same requests again** (columns `lo_repeat, hi_repeat`) come from leaving out one rating of one cell
+at a time. Neither uses random numbers. Families are averaged, never pooled.
 """
 _PUBLISHED = r"""
 As the code of arXiv 2605.12850 computes them, over personas with a rating in every cell:
 
-$$S = \frac{1}{Q} \sum_q \sqrt{\frac{1}{P-1} \sum_p \left( \mu_{pq} - \bar{\mu}_q \right)^2}, \qquad \bar{u} = \frac{1}{P Q} \sum_{p,q} \sqrt{v_{pq}}, \qquad R = \frac{1}{\bar{u}}$$
+$$
+S = \frac{1}{Q} \sum_q \sqrt{\frac{1}{P-1} \sum_p \left( \mu_{pq} - \bar{\mu}_q \right)^2}
+$$
 
-$$\mathrm{SE}^2 = \mathrm{SE}_{\mathrm{personas}}^2 + \mathrm{SE}_{\mathrm{ratings}}^2, \qquad \mathrm{SE}(R) = \frac{\mathrm{SE}(\bar{u})}{\bar{u}^2}$$
+$$
+\bar{u} = \frac{1}{P Q} \sum_{p,q} \sqrt{v_{pq}}, \qquad R = \frac{1}{\bar{u}}, \qquad
+\mathrm{SE}(R) = \frac{\mathrm{SE}(\bar{u})}{\bar{u}^2}
+$$
 
-The persona part is the standard deviation over 2000 draws of personas with replacement, the other part that of redrawing the ratings in every cell. This counts
-rating noise twice, $S$ keeps it in, and $R$ grows as $n$ shrinks, so compare it only at equal $n$. The average over families has no published standard error.
+$$
+\mathrm{SE}^2 = \mathrm{SE}_{\mathrm{personas}}^2 + \mathrm{SE}_{\mathrm{ratings}}^2
+$$
+
+The persona part is the standard deviation over 2000 draws of personas with replacement, the other part that of redrawing the
+ratings in every cell. This counts rating noise twice, $S$ keeps it in, and $R$ grows as $n$ shrinks, so compare it only at equal
+$n$. The average over families has no published standard error.
 """
 
 
@@ -71,11 +96,11 @@ def section(page: Page, study: Study) -> str:
     """Everything below the heading Methods, as HTML; its tables are numbered in `page`."""
     parts = [
         page.heading(3, "Questionnaire and prompts", "methods-prompts"), _questionnaire(study), _prompts(study),
-        page.table(_items(study), f"Items of the questionnaire ({study.instrument.title}), as they stand in the prompts."),
+        page.table(_items(study), f"Items of the questionnaire ({study.instrument.title}), as prompts hold them.", words=True),
         page.heading(3, "How runs were asked", "methods-asked"), markdown(_asked(study)),
-        page.table(_runs(study), "Runs of the study: model, what a variant is in its family, its matched control, and who served it."),
+        page.table(_runs(study), "Runs of the study: role in the family, matched control, and who served them.", words=True),
         page.heading(3, "How replies were read", "methods-replies"), markdown(_reading(study)),
-        page.table(_reasons(), "Why a slot can hold no rating: reasons in the order in which they are tried."),
+        page.table(_reasons(), "Why a slot can hold no rating: reasons in the order in which they are tried.", words=True),
         page.heading(3, "Recommended estimators", "methods-recommended"), markdown(_recommended(study)),
         page.heading(3, "Published estimators", "methods-published"), markdown(_PUBLISHED),
     ]  # fmt: skip
@@ -86,12 +111,13 @@ def _questionnaire(study: Study) -> str:
     instrument = study.instrument
     low, high = instrument.scale
     return markdown(
-        f"{safe(instrument.title)}: {len(instrument.items)} items in {len(instrument.foundations)} foundations, rated from {low} to "
-        f"{high}. {safe(instrument.about['source'])} {safe(instrument.about['citation'])} {safe(instrument.about['terms'])}\n\n"
+        f"{safe(instrument.title)}: {len(instrument.items)} items in {len(instrument.foundations)} foundations, rated from "
+        f"{low} to {high}. {safe(instrument.about['source'])} {safe(instrument.about['citation'])} "
+        f"{safe(instrument.about['terms'])}\n\n"
         + (
-            "The ratings of this study were collected by others, by their account with these prompts; what they sent is not checked here."
+            "The ratings of this study were collected by others, by their account with these prompts; that is not checked."
             if study.file.kind == "imported"
-            else "Each request is one user message without a system prompt. These are its exact words, spaces and line ends included."
+            else "Each request is one user message without a system prompt. These are its exact words, line ends included."
         )
     )
 
@@ -129,15 +155,15 @@ def _items(study: Study) -> pd.DataFrame:
 def _asked(study: Study) -> str:
     """Method, temperature, token limit, repetitions and conditions."""
     if study.file.kind == "imported":
-        return "Temperature, token limit and repetitions are those of the imported files; how many ratings a cell has stands under Ratings."
+        return "Temperature and token limit are those of whoever collected the ratings; Table 1 has the ratings a cell."
     protocol = study.file.protocol
     deck = len(study.personas or ())
     how = (
-        f"Every cell is asked once at temperature 1 for the log probabilities of its first token (at most 1 token); numbers are shown for "
-        f"temperature {protocol.temperature:g}."
+        "Every cell is asked once at temperature 1 for the log probabilities of its first token (at most 1 token); numbers are "
+        f"shown for temperature {protocol.temperature:g}."
         if study.by_logprobs
-        else f"Every cell is asked {protocol.repetitions} times at temperature {protocol.temperature:g}, with at most {protocol.max_tokens} "
-        f"{'token' if protocol.max_tokens == 1 else 'tokens'} an answer."
+        else f"Every cell is asked {protocol.repetitions} times at temperature {protocol.temperature:g}, with at most "
+        f"{protocol.max_tokens} {'token' if protocol.max_tokens == 1 else 'tokens'} an answer."
     )
     again = (
         f" An answer without a rating is asked again up to {protocol.reask} times; first answers are kept."
@@ -155,9 +181,10 @@ def _asked(study: Study) -> str:
 
 def _runs(study: Study) -> pd.DataFrame:
     rows = [
-        (r.family.name, r.variant.name, r.variant.role, r.variant.control or "", study.stack(r), r.variant.model or r.variant.figures or r.variant.persona or "")
+        (r.family.name, v.name, v.role, v.control or "", study.stack(r), v.model or v.figures or v.persona or "")
         for r in study.runs
-    ]  # fmt: skip
+        for v in (r.variant,)
+    ]
     source = {"live": "asked for", "simulated": "imitates", "imported": "file"}[study.file.kind]
     return pd.DataFrame(rows, columns=["model", "variant", "role", "control", "served by", source])
 
@@ -166,7 +193,7 @@ def _reading(study: Study) -> str:
     if study.by_logprobs:
         return _LOGPROBS.format(mass=LEAST_MASS)
     low, high = study.instrument.scale
-    note = " For imported files the rating column is the truth; where this rule would have read another number, 01_elicit reports it."
+    note = " In imported files the rating column is the truth; where this rule reads another number, 01_elicit reports it."
     return _RULE.format(low=low, high=high).strip() + note * (study.file.kind == "imported")
 
 

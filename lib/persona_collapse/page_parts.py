@@ -20,9 +20,9 @@ class Page:
     contents: list[tuple[int, str, str]] = field(default_factory=list)
     places: dict[str, tuple[str, str]] = field(default_factory=dict)
 
-    def heading(self, level: int, title: str, anchor: str) -> str:
-        """A heading under an anchor; levels 2 and 3 enter the contents list."""
-        if level <= 3:
+    def heading(self, level: int, title: str, anchor: str, *, listed: bool = True) -> str:
+        """A heading under an anchor; levels 2 and 3 enter the contents list if `listed`."""
+        if listed and level <= 3:
             self.contents.append((level, title, anchor))
         return f'<h{level} id="{anchor}">{html.escape(title)}</h{level}>'
 
@@ -33,15 +33,15 @@ class Page:
         self.places.setdefault(key, (f"figure-{number}", f"Figure {number}"))
         return number
 
-    def table(self, table: str | pd.DataFrame, caption: str, *, key: str = "", wide: bool = False) -> str:
-        """A numbered table under its caption, in a frame that the keyboard can scroll; the caption is plain text."""
+    def table(self, table: str | pd.DataFrame, caption: str, *, key: str = "", wide: bool = False, words: bool = False) -> str:
+        """A numbered table under its caption (plain text), in a frame that the keyboard can scroll; `words`: cells are prose."""
         self.tables += 1
         name, anchor = f"Table {self.tables}", f"table-{self.tables}"
         self.places.setdefault(key, (anchor, name))
         text = as_html(table) if isinstance(table, pd.DataFrame) else with_scopes(table)
         return (
-            f'<figure class="tabled" id="{anchor}"><figcaption id="{anchor}-caption"><b>{name}.</b> {html.escape(caption)}'
-            f"</figcaption>{framed(text, wide=wide, caption=f'{anchor}-caption')}</figure>"
+            f'<figure class="tabled{" words" * words}" id="{anchor}"><figcaption id="{anchor}-caption"><b>{name}.</b> '
+            f"{html.escape(caption)}</figcaption>{framed(text, wide=wide, caption=f'{anchor}-caption')}</figure>"
         )
 
     def refer(self, *keys: str) -> str:
@@ -72,7 +72,7 @@ def only_table(text: str) -> str:
 
 
 def with_scopes(table: str) -> str:
-    """pandas' table with one row of headings, each with its scope; a row without headings of its own is headed by its first cell."""
+    """pandas' table with one row of headings, each with its scope; a row without a heading is headed by its first cell."""
     head, mark, body = table.partition("</thead>")
     if not mark:
         return table

@@ -82,8 +82,9 @@ def _measured(study: Study, tables: Tables) -> str:
     slots, valid = int(tables.quality["slots"].sum()), int(tables.quality["valid"].sum())
     return (
         "*Did fine-tuning break this model's ability to play characters?* "
-        f"{len(study.runs)} runs, base models and their variants ({families}), answered the {len(study.instrument.items)} items of the "
-        f"{findings.safe(study.instrument.title)} as {personas} different people, each item {how}: {valid:,} ratings in {slots:,} slots. "
+        f"{len(study.runs)} runs, base models and their variants ({families}), answered the questionnaire "
+        f"*{findings.safe(study.instrument.title)}* as {personas} different people, each item {how}: {valid:,} ratings in "
+        f"{slots:,} slots, other conditions included. "
         "Susceptibility S says how much the answers differ between people, robustness R how steady they are for one person. "
         "Every sentence with a number on this page is computed from the ratings."
     )
@@ -116,7 +117,7 @@ def _summary(page: Page, study: Study, tables: Tables) -> str:
         ("Data", findings.quality(tables.quality), ("ratings",)),
     ]
     return "\n".join(
-        page.heading(4, title, f"summary-{number}").replace("h4", "h3") + markdown(text) + page.refer(*keys)
+        page.heading(3, title, f"summary-{number}", listed=False) + markdown(text) + page.refer(*keys)
         for number, (title, text, keys) in enumerate(parts, 1)
     )
 
@@ -136,16 +137,17 @@ def _ratings(page: Page, study: Study, tables: Tables) -> str:
 
 
 def _dictionary(page: Page, tables: Tables) -> str:
-    """What every column of the tables means, as far as this study has them."""
+    """What every column of the tables means, as far as this study has them; one that means the same in several stands once."""
     frames = {name: getattr(tables, name) for name in tables.__dataclass_fields__}
     found = dictionary.describe({name: list(frame.columns) for name, frame in frames.items() if frame is not None})
-    words = page.table(
-        found, "Data dictionary: every column of the files in tables/, with its unit, its type, and what empty means."
-    )
+    means = [name for name in found.columns if name != "table"]
+    once = found.groupby(means, sort=False)["table"].agg(", ".join).reset_index()[["column", "table", *means[1:]]]
+    once = once.rename(columns={"table": "tables", "missing": "empty means"})
+    caption = "Data dictionary: every column of the files in tables/, with its unit, its type, and what empty means."
     return (
         page.heading(2, "Data dictionary", "dictionary")
-        + "<p>Full tables stand beside this page in <code>tables/</code>, comma-separated UTF-8 at full precision; every rating with "
-        "its reply in <code>ratings.sqlite</code>.</p>" + f'<div class="words">{words}</div>'
+        + "<p>Full tables stand beside this page in <code>tables/</code>, comma-separated UTF-8 at full precision; every rating "
+        "with its reply in <code>ratings.sqlite</code>.</p>" + page.table(once, caption, words=True)
     )
 
 
@@ -155,16 +157,17 @@ def _made(page: Page, provenance: dict[str, Any]) -> str:
     packages = ", ".join(f"{name} {number}" for name, number in provenance["packages"].items())
     rows = [
         ("study file", provenance["study"]), ("persona_collapse", provenance["persona_collapse"]),
-        ("commit", provenance["commit"] or "not from a checkout"), ("Python", provenance["python"]), ("packages", packages), *hashes,
+        ("commit", provenance["commit"] or "not from a checkout"), ("Python", provenance["python"]), ("packages", packages),
+        *hashes,
         *((f"SHA-256 of the ratings of {key}", run["ratings_sha256"]) for key, run in provenance["runs"].items()),
     ]  # fmt: skip
     frame = pd.DataFrame([(name, str(value)) for name, value in rows], columns=["what", "value"])
-    table = page.table(frame, "What went in, so that the same report can be made again.")
+    table = page.table(frame, "What went in, so that the same report can be made again.", words=True)
+    whole = html.escape(json.dumps(provenance, indent=1))
     return (
         page.heading(2, "Provenance", "provenance")
-        + f'<div class="words">{table}</div>'
-        + f'<details><summary>provenance.json</summary><pre class="stream" tabindex="0">{html.escape(json.dumps(provenance, indent=1))}'
-        "</pre></details>"
+        + table
+        + f'<details><summary>provenance.json</summary><pre class="stream" tabindex="0">{whole}</pre></details>'
     )
 
 
@@ -202,9 +205,9 @@ def _runs(page: Page, study: Study, tables: Tables) -> str:
     """The tables of every run, recommended estimators first."""
     parts = [
         page.heading(2, "Every run", "runs"),
-        "<p>Recommended estimators with the 95 % interval for other personas like these, overall and by foundation; then the published "
-        "estimators ± their standard error (persona and response parts added; counts rating noise twice; treats the runs as "
-        "independent). S, noise and the within-persona SD are in scale points, R in their inverse.</p>",
+        "<p>Recommended estimators with the 95 % interval for other personas like these, overall and by foundation; then the "
+        "published estimators ± their standard error (persona and response parts added; counts rating noise twice; treats the runs "
+        "as independent). S, noise and the within-persona SD are in scale points, R in their inverse.</p>",
     ]
     recommended = {**charts.TITLES, "icc": "ICC, the share of variation due to personas,"}
     wanted = [(metric, title, "recommended") for metric, title in recommended.items()]
@@ -305,10 +308,11 @@ def _figure(page: Page, spec: dict[str, Any], made: str, finding: str) -> str:
     shown = spec.get("description", "")
     alternative = html.escape(f"{shown} {finding}".strip(), quote=True)
     caption = html.escape(_titled(spec))
+    label = html.escape(shown, quote=True)
     picture = base64.b64encode(static_picture(json.dumps(spec)).encode()).decode()
     return (
-        f'<figure id="figure-{number}"><div class="card"><div class="drawn" role="group" aria-label="{html.escape(shown, quote=True)}">'
-        f'</div><img class="static" alt="{alternative}" src="data:image/svg+xml;base64,{picture}"></div>'
+        f'<figure id="figure-{number}"><div class="card"><div class="drawn" role="group" aria-label="{label}"></div>'
+        f'<img class="static" alt="{alternative}" src="data:image/svg+xml;base64,{picture}"></div>'
         f"<figcaption><b>Figure {number}.</b> {caption}</figcaption>{_numbers(spec)}</figure>"
     )
 
