@@ -40,8 +40,8 @@ class Page:
         self.places.setdefault(key, (anchor, name))
         text = as_html(table) if isinstance(table, pd.DataFrame) else with_scopes(table)
         return (
-            f'<figure class="tabled{" words" * words}" id="{anchor}"><figcaption id="{anchor}-caption"><b>{name}.</b> '
-            f"{html.escape(caption)}</figcaption>{framed(text, wide=wide, caption=f'{anchor}-caption')}</figure>"
+            f'<div class="tabled{" words" * words}" id="{anchor}"><p class="caption" id="{anchor}-caption"><b>{name}.</b> '
+            f"{html.escape(caption)}</p>{framed(text, wide=wide, caption=f'{anchor}-caption')}</div>"
         )
 
     def refer(self, *keys: str) -> str:
@@ -86,7 +86,7 @@ def with_scopes(table: str) -> str:
     if numbered:  # an index that only counts says nothing
         rows = [row[1:] for row in rows]
         body = re.sub(r"(<tr[^>]*>)\s*<th>\d+</th>", r"\1", body)
-    lines = ["".join(f'<th scope="col">{cell}</th>' if cell else "<td></td>" for cell in row) for row in rows]
+    lines = ["".join(f'<th scope="col">{cell}</th>' for cell in row) for row in rows]
     body = re.sub(r"<th( rowspan=\"\d+\")[^>]*>", r'<th scope="rowgroup"\1>', body)
     body = body.replace("<th>", '<th scope="row">')
     if "<th" not in body:

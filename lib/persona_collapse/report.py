@@ -206,8 +206,8 @@ def _runs(page: Page, study: Study, tables: Tables) -> str:
     parts = [
         page.heading(2, "Every run", "runs"),
         "<p>Recommended estimators with the 95 % interval for other personas like these, overall and by foundation; then the "
-        "published estimators ± their standard error (persona and response parts added; counts rating noise twice; treats the runs "
-        "as independent). S, noise and the within-persona SD are in scale points, R in their inverse.</p>",
+        "published estimators ± their standard error (persona and response parts added; counts rating noise twice; treats the "
+        "runs as independent). S, noise and the within-persona SD are in scale points, R in their inverse.</p>",
     ]
     recommended = {**charts.TITLES, "icc": "ICC, the share of variation due to personas,"}
     wanted = [(metric, title, "recommended") for metric, title in recommended.items()]
