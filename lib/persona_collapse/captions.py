@@ -12,7 +12,7 @@ _CLAIMS = {
     "within_rms": "within-persona noise",
 }
 _CAPTIONS = {
-    "published.beside": "Printed figures of the paper beside the numbers computed from this study's ratings; published estimators.",
+    "published.beside": "Printed figures of the paper beside the numbers computed from the ratings; published estimators.",
     "tables.profile_table": "Answers without a persona, and of the base as hostile characters: mean rating by foundation in "
     "scale points, ± standard deviation over repetitions (over characters for the hostile ones).",
     "tables.saturation_table": "Where ratings lie on the scale, by run: shares at both ends and at the top, and root mean square "

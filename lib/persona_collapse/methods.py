@@ -155,7 +155,10 @@ def _items(study: Study) -> pd.DataFrame:
 def _asked(study: Study) -> str:
     """Method, temperature, token limit, repetitions and conditions."""
     if study.file.kind == "imported":
-        return "Temperature and token limit are those of whoever collected the ratings; the section Ratings says how many ratings a cell has."
+        return (
+            "Temperature and token limit are those of whoever collected the ratings; the section Ratings says how many ratings a "
+            "cell has."
+        )
     protocol = study.file.protocol
     deck = len(study.personas or ())
     how = (

@@ -45,7 +45,7 @@ class Page:
         )
 
     def refer(self, *keys: str) -> str:
-        """Links to these figures and tables in parentheses, without those that the page does not hold."""
+        """A sentence of links to these figures and tables, or nothing where the page holds none of them."""
         found = dict.fromkeys(self.places[key] for key in keys if key and key in self.places)
         links = ", ".join(f'<a href="#{anchor}">{name}</a>' for anchor, name in found)
         return f'<p class="see">See {links}.</p>' if links else ""
