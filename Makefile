@@ -14,7 +14,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 RUN = .venv/bin/python -m persona_collapse
 WITH = $(if $(STUDY),--study '$(STUDY)') $(if $(DATA),--data '$(DATA)')
 .DEFAULT_GOAL := help
-.PHONY: help report published test lab elicit batch estimate plan export serve verify bench coverage fit notebooks clean lint
+.PHONY: help report published test lab elicit batch estimate plan export pdf serve verify bench coverage fit notebooks clean lint
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ plan: .venv/ready ## personas and repetitions for a precision at the fewest requ
 
 export: .venv/ready ## LaTeX, print figures, tidy data and one zip to deposit [STUDY=demo] [REPLIES=1] [RATINGS=1] [LICENCE=CC-BY-4.0]
 	@$(RUN) export $(WITH) $(if $(REPLIES),--replies) $(if $(RATINGS),--ratings) $(if $(LICENCE),--licence '$(LICENCE)')
+
+pdf: .venv/ready ## the appendix printed to outputs/<study>/report.pdf, where Chromium is installed [STUDY=demo] [DATA=folder]
+	@$(RUN) pdf $(WITH)
 
 serve: .venv/ready ## the simulated endpoint on loopback, for any OpenAI client [PORT=8000] [OPTIONS='--latency 0.05']
 	@$(RUN) serve --port $(PORT) $(OPTIONS)

@@ -46,6 +46,12 @@ def test_unknown_study(capsys):
     )
 
 
+def test_a_pdf_without_a_browser_is_refused_before_anything_is_made(capsys, monkeypatch, outputs):
+    monkeypatch.setattr("persona_collapse.printing.shutil.which", lambda name: None)
+    assert fails(capsys, "pdf", "--study", "mini").startswith("Chromium is not installed")
+    assert not (outputs / "mini").exists()
+
+
 def test_published_without_its_files_says_how_to_get_them(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr("persona_collapse.study.FETCHED", tmp_path)
     assert "run `make published` to fetch them, or give DATA=<folder>" in fails(capsys, "report", "--study", "published")

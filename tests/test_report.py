@@ -1,11 +1,15 @@
 """The appendix page: escapes what is foreign, draws every figure, loads nothing."""
 
+import html
 import json
 import re
+from itertools import pairwise
 
+import pandas as pd
 import pytest
 
-from persona_collapse import charts, report
+from persona_collapse import captions, charts, methods, printing, report
+from persona_collapse.page_parts import Page, with_scopes
 
 
 def notebook(tmp_path, cells):
@@ -44,7 +48,7 @@ def test_formulae_become_mathml():
 
 
 def test_code_is_folded_and_parameters_are_left_out(tmp_path):
-    page = report._Page()
+    page = Page()
     text = report._notebook(
         page,
         notebook(
@@ -68,14 +72,69 @@ def test_a_figure_stands_three_ways(tmp_path):
         "data": {"name": "d"}, "datasets": {"d": [{"Model": "<i>x</i>", "value": 1.5}]},
         "mark": "point", "encoding": {"x": {"field": "value", "type": "quantitative"}},
     }  # fmt: skip
-    page = report._Page()
+    page = Page()
     text = report._notebook(
         page, notebook(tmp_path, [code("chart", {"output_type": "execute_result", "data": {charts.MIME: spec}})])
     )
-    assert 'aria-label="Say &quot;hi&quot; &lt;b&gt;"' in text
+    assert 'aria-label="Say &quot;hi&quot; &lt;b&gt;"' in text and 'alt="Say &quot;hi&quot; &lt;b&gt;"' in text
     assert 'src="data:image/svg+xml;base64,' in text
     assert "&lt;i&gt;x&lt;/i&gt;" in text and "A &amp; B" in text
     assert len(page.figures) == 1 and "$schema" not in page.figures[0]["spec"]
+
+
+def test_alternative_text_says_what_is_seen_by_the_finding_below_the_figure(tmp_path):
+    chart = shown(**{charts.MIME: {"description": "Dots.", "data": {"values": [{"x": 1}]}, "mark": "point", "encoding": {}}})
+    cells = [
+        code('charts.levels(found.metrics, study, "robustness")', chart),
+        code("Markdown(x)", shown(text__markdown="- **insecure**: R falls by 70 % \\[1\\].")),
+        {"cell_type": "markdown", "source": "Prose.", "metadata": {}},
+        code("Markdown(y)", shown(text__markdown="of another figure")),
+    ]
+    page = Page()
+    text = report._notebook(page, notebook(tmp_path, cells))
+    assert 'alt="Dots. insecure: R falls by 70 % [1]."' in text
+    assert page.refer("charts.levels(robustness)") == '<p class="see">See <a href="#figure-1">Figure 1</a>.</p>'
+    assert page.refer("charts.levels(susceptibility)") == ""
+
+
+def test_tables_are_numbered_named_and_say_what_heads_what():
+    page = Page()
+    frame = pd.DataFrame({"run": ["a<b"], "S": [0.5]})
+    first, second = page.table(frame, "Values of <all>.", key="k"), page.table(frame, "Again.")
+    assert '<p class="caption" id="table-1-caption"><b>Table 1.</b> Values of &lt;all&gt;.</p>' in first
+    assert 'role="region" aria-labelledby="table-1-caption"' in first and 'id="table-2"' in second
+    assert '<th scope="col">run</th><th scope="col">S</th>' in first and '<th scope="row">a&lt;b</th>' in first
+    assert page.refer("k", "unknown") == '<p class="see">See <a href="#table-1">Table 1</a>.</p>'
+
+
+def test_names_of_an_index_share_the_row_of_headings_and_a_count_is_left_out():
+    named = pd.DataFrame({"S": [0.5]}, index=pd.Index(["base"], name="run")).to_html()
+    text = with_scopes(named)
+    assert '<thead><tr><th scope="col">run</th><th scope="col">S</th></tr></thead>' in text
+    assert '<th scope="row">base</th>' in text
+    counted = with_scopes(pd.DataFrame({"run": ["base"], "S": [0.5]}).to_html())
+    assert '<thead><tr><th scope="col">run</th><th scope="col">S</th></tr></thead>' in counted
+    assert '<th scope="row">base</th>' in counted and ">0<" not in counted
+
+
+def test_a_call_is_known_by_its_name_and_last_word():
+    assert captions.call('x = 1\ncharts.changes(found.contrasts, study, "within_rms")') == "charts.changes(within_rms)"
+    assert captions.call("tables.profile_table(study, found.profiles)") == "tables.profile_table()"
+    assert captions.call("1 + 1") == ""
+    assert captions.caption("", "Fidelity") == "Fidelity: the numbers."
+
+
+def test_every_table_of_the_study_notebooks_has_a_caption_of_its_own():
+    from persona_collapse.paths import NOTEBOOKS
+    from persona_collapse.runner import STUDY_NOTEBOOKS
+
+    calls = []
+    for name in STUDY_NOTEBOOKS:
+        for cell in json.loads((NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]:
+            if any("text/html" in output.get("data", {}) for output in cell.get("outputs", ())):
+                calls.append(captions.call("".join(cell["source"])))
+    found = [captions.caption(made, "") for made in calls]
+    assert len(found) == len(set(found)) >= 10 and "Numbers." not in found
 
 
 def test_markdown_links_between_notebooks_lead_nowhere_here():
@@ -115,3 +174,104 @@ def test_every_entry_of_the_contents_leads_somewhere(page):
     anchors = re.findall(r'href="#([^"]+)"', page)
     assert len(anchors) > 8
     assert all(f'id="{anchor}"' in page for anchor in anchors)
+
+
+def test_headings_come_in_order_below_one_title(page):
+    levels = [int(level) for level in re.findall(r"<h([1-6])[ >]", page)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(new <= old + 1 for old, new in pairwise(levels))
+
+
+def test_the_page_has_landmarks_a_skip_link_and_names_for_all(page):
+    for landmark in ('<header class="title">', '<nav aria-label="Contents">', '<main id="main"', "<footer"):
+        assert page.count(landmark) == 1
+    assert '<a class="skip" href="#main">' in page
+    assert "<th>" not in page and not re.search(r'alt=""', page)
+
+
+def test_numbers_of_tables_and_figures_run_in_the_order_of_the_page(page):
+    for kind in ("table", "figure"):
+        numbers = [int(n) for n in re.findall(rf'id="{kind}-(\d+)"', page)]
+        assert numbers == list(range(1, len(numbers) + 1)) and len(numbers) > 12
+
+
+def test_the_summary_refers_to_the_figures_that_it_stands_on(page):
+    summary = page[page.index('id="summary"') : page.index('id="ratings"')]
+    named = re.search(r'href="#(figure-\d+)">Figure \d+</a>, <a', summary)[1]
+    figure = page[page.index(f'id="{named}"') :]
+    assert figure[figure.index("<figcaption>") :].partition("</b>")[2].startswith(" Susceptibility S of every run.")
+
+
+def test_prompts_stand_word_for_word_with_the_places_marked(page, mini):
+    study = mini[0]
+    shown = re.findall(r'<pre class="prompt"[^>]*>(.*?)</pre>', page, re.DOTALL)
+    filled = html.unescape(shown[0]).replace("<mark>persona</mark>", "Ann").replace("<mark>question of the item</mark>", "Q")
+    assert filled == study.instrument.persona_template.format(persona="Ann", item="Q")
+    item = study.instrument.items[0]
+    assert html.unescape(shown[1]).replace("<mark>item</mark>", item.text) == study.instrument.prompt(item)
+    assert methods._marked("a {{b}} <c> {text}") == "a {b} &lt;c&gt; <mark>item</mark>"
+
+
+def test_methods_say_how_it_was_asked(page):
+    # params/studies/mini.yaml: 20 personas, 5 repetitions; temperature and token limit are the defaults.
+    assert "asked 5 times at temperature 0.1, with at most 1 token an answer" in page
+    assert "as each of 20 personas of the deck everyday" in page
+    assert page.count('display="block"') >= 8
+
+
+def test_every_column_of_the_tables_is_in_the_dictionary(page, mini):
+    words = page[page.index('id="dictionary"') : page.index('id="provenance"')]
+    for column in (*mini[2].metrics, *mini[2].quality):
+        assert f'<th scope="row">{column}</th>' in words
+    assert "not described" not in words
+
+
+def test_a_table_of_the_page_holds_the_numbers_of_its_file(page, mini):
+    rows = mini[2].metrics.query("scope == 'overall' and metric == 'susceptibility' and method == 'recommended'")
+    for row in rows.itertuples():
+        assert f"<td>{row.value:.2f} [{row.lo:.2f}, {row.hi:.2f}]</td>" in page
+
+
+def test_software_method_and_questionnaire_are_cited(page):
+    cite = page[page.index('id="cite"') :]
+    for words in ("persona-collapse", "arXiv 2605.12850", "arXiv 2511.08565", "Mapping the moral domain"):
+        assert words in cite
+
+
+def test_the_same_ratings_give_the_same_bytes(page, mini):
+    from persona_collapse.provenance import provenance
+
+    study, store, found = mini
+    assert report.render(study, found, provenance(study, store)) == page
+
+
+def test_paper_gets_the_page_without_contents_and_bounded_heights(page):
+    printed = page[page.index("@media print") :]
+    for rule in ("max-height: none", "break-inside: avoid", "nav, .skip", "table-header-group"):
+        assert rule in printed
+    assert "@media screen and (prefers-color-scheme: dark)" in page  # paper stays light
+
+
+def test_without_chromium_one_line_says_what_to_do(monkeypatch):
+    monkeypatch.setattr(printing.shutil, "which", lambda name: None)
+    with pytest.raises(FileNotFoundError, match=r"^Chromium is not installed \(looked for chromium, .*apt install chromium"):
+        printing.chromium()
+
+
+def test_a_browser_that_fails_leaves_no_half_pdf(tmp_path, monkeypatch):
+    (tmp_path / "report.html").write_text("<p>x</p>")
+    monkeypatch.setattr(printing, "chromium", lambda: "/bin/false")
+    with pytest.raises(RuntimeError, match="could not print it"):
+        printing.pdf(tmp_path / "report.html")
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_the_page_prints_to_pdf_without_its_script(tmp_path):
+    try:
+        printing.chromium()
+    except FileNotFoundError as missing:
+        pytest.skip(str(missing))
+    (tmp_path / "report.html").write_text("<p>x</p><script>document.body.innerHTML = 'y'.repeat(1e5)</script>")
+    made = printing.pdf(tmp_path / "report.html")
+    assert made.name == "report.pdf" and made.read_bytes().startswith(b"%PDF-")
+    assert made.read_bytes().count(b"/Type /Page\n") == 1  # one page: the script, which fills many, did not run

@@ -105,6 +105,17 @@ def export(args: argparse.Namespace) -> None:
     _say(f"{shown(made)} ({time.monotonic() - began:.0f} s)")
 
 
+def pdf(args: argparse.Namespace) -> None:
+    """The appendix of a study as outputs/<study>/report.pdf, printed by headless Chromium."""
+    from persona_collapse import appendix, printing
+
+    study = _study(args)
+    printing.chromium()  # said before anything is asked or computed
+    _say_estimate(study)
+    appendix.make(study, say=_say)
+    _say(shown(printing.pdf(study.outputs / "report.html")))
+
+
 def verify(args: argparse.Namespace) -> None:
     """Execute a study's executed notebooks again from stored ratings; an output that differs is a failure."""
     study = load_study(args.study or "demo", files=False)
@@ -221,7 +232,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; a wrong input is one line on stderr and exit status 1."""
     parser = argparse.ArgumentParser(prog="persona_collapse", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for command in (report, published, elicit, batch, estimate, plan, export, verify, fit, lab, notebooks, clean):
+    for command in (report, published, elicit, batch, estimate, plan, export, pdf, verify, fit, lab, notebooks, clean):
         sub = commands.add_parser(command.__name__, help=(command.__doc__ or "").splitlines()[0])
         sub.set_defaults(run=command)
         sub.add_argument("--study", default=None, help="a name in params/studies/ or a path to a YAML file")

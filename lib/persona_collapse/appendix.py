@@ -44,7 +44,7 @@ def make(study: Study, *, say: Callable[[str], None] = lambda line: None) -> str
 
 
 def _page_key(every: list[runner.Job]) -> str:
-    template = (Path(__file__).parent / "page.html").read_bytes()
+    template = b"".join((Path(__file__).parent / name).read_bytes() for name in ("page.html", "page.css"))
     return hashlib.sha256("".join(job.key for job in every).encode() + template).hexdigest()
 
 

@@ -4,80 +4,171 @@ import base64
 import html
 import json
 import re
-from dataclasses import dataclass, field
 from functools import lru_cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import mistune
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader
-from latex2mathml.converter import convert as to_mathml
 from markupsafe import Markup
-from mistune.plugins.math import math as math_plugin
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from persona_collapse import charts, comparing, conclusions, findings
+from persona_collapse import captions, charts, citing, comparing, conclusions, dictionary, findings, methods
+from persona_collapse.page_parts import Page, as_html, framed, only_table
+from persona_collapse.prose import markdown, plain, script_json
 from persona_collapse.runner import STUDY_NOTEBOOKS
 from persona_collapse.study import Study
 from persona_collapse.tables import Tables
 
 #: A figure with more numbers than this is not also printed as a table; they are in tables/.
 _MOST_ROWS = 400
-
-
-@dataclass
-class _Page:
-    """What the page has gathered so far: figures and the headings of its contents list."""
-
-    figures: list[dict[str, Any]] = field(default_factory=list)
-    contents: list[tuple[int, str, str]] = field(default_factory=list)
+#: Letters of a finding that alternative text takes up.
+_MOST_SAID = 500
+_METRICS = {"susceptibility": "Susceptibility S", "robustness": "Robustness R", "within_sd": "Within-persona SD"}
 
 
 def render(study: Study, tables: Tables, provenance: dict[str, Any]) -> str:
     """The appendix of a study as the text of one HTML file.
 
     Everything from a study file, a deck or a model is escaped; figures are drawn by one inlined Vega bundle, with a static
-    picture for print and for readers without script.
+    picture for print and for readers without script. The same ratings give the same bytes.
     """
-    page = _Page()
-    ratings = _section(page, "Ratings", "ratings")
-    sections = [_notebook(page, study.outputs / "notebooks" / f"{name}.ipynb") for name in STUDY_NOTEBOOKS]
-    runs = _section(page, "Every run", "runs")
-    made = _section(page, "Provenance", "provenance")
+    page = Page()
+    opening = page.heading(2, "Summary", "summary")
+    body = _body(page, study, tables, provenance)
+    # Written last, as it refers to figures by number.
+    summary = opening + _summary(page, study, tables)
     folder = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=folder, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     return environment.get_template("page.html").render(
         title=study.file.title,
         kind=study.file.kind,
         simulated=not study.is_evidence,
-        by_logprobs=study.by_logprobs,
-        summary=Markup(markdown(_summary(study, tables))),
-        cautions=Markup(markdown(findings.cautions(tables.quality, study))),
+        measured=Markup(markdown(_measured(study, tables))),
         contents=page.contents,
-        ratings_heading=ratings,
-        quality=Markup(_html_table(_quality_table(study, tables))),
-        quality_finding=Markup(markdown(findings.quality(tables.quality))),
-        sections=[Markup(section) for section in sections],
-        runs_heading=runs,
-        runs=_runs(study, tables),
-        provenance_heading=made,
-        provenance=json.dumps(provenance, indent=1),
+        sections=[Markup(part) for part in (summary, *body)],
         made=provenance,
+        dates=_dates(provenance),
         figures=Markup(script_json([figure["spec"] for figure in page.figures])),
         vega=Markup(_vega_bundle() if page.figures else ""),
+        style=Markup(files("persona_collapse").joinpath("page.css").read_text(encoding="utf-8")),
         code_style=Markup(HtmlFormatter(style="default").get_style_defs(".code")),
     )
 
 
-def _summary(study: Study, tables: Tables) -> str:
-    """The page's first sentences, computed."""
-    parts = [f"### {title}\n\n{comparing.change(tables.contrasts, study, metric)}" for metric, title in charts.TITLES.items()]
-    parts.append("### Answers without a persona\n\n" + findings.saturated(tables.saturation, tables.profiles, study))
-    parts.append("### What the conclusions hang on\n\n" + _hanging(study, tables))
-    return "\n\n".join(parts)
+def _body(page: Page, study: Study, tables: Tables, provenance: dict[str, Any]) -> list[str]:
+    """The sections below the summary, in the order in which their tables and figures are numbered."""
+    sections = [_ratings(page, study, tables)]
+    sections += [_notebook(page, study.outputs / "notebooks" / f"{name}.ipynb") for name in STUDY_NOTEBOOKS]
+    sections += [_runs(page, study, tables), page.heading(2, "Methods", "methods") + methods.section(page, study)]
+    sections += [_dictionary(page, tables), _made(page, provenance)]
+    return [*sections, page.heading(2, "How to cite", "cite") + markdown(citing.how(study))]
+
+
+# --- sections of the page's own --------------------------------------------------------------------------------------
+
+
+def _measured(study: Study, tables: Tables) -> str:
+    """What was measured and on what, in the words of the page's head, computed from study and ratings."""
+    rows = tables.quality[tables.quality["condition"] == "persona"]
+    personas = (rows["personas_used"] + rows["personas_dropped"]).max()
+    low, high = rows["min_repetitions"].min(), rows["max_repetitions"].max()
+    times = f"{high} {'time' if high == 1 else 'times'}" if low == high else f"{low} to {high} times"
+    how = "once, for the probabilities of its answer" if study.by_logprobs else times
+    families = ", ".join(findings.safe(family.name) for family in study.file.families)
+    slots, valid = int(tables.quality["slots"].sum()), int(tables.quality["valid"].sum())
+    return (
+        "*Did fine-tuning break this model's ability to play characters?* "
+        f"{len(study.runs)} runs, base models and their variants ({families}), answered the questionnaire "
+        f"*{findings.safe(study.instrument.title)}* as {personas} different people, each item {how}: {valid:,} ratings in "
+        f"{slots:,} slots, other conditions included. "
+        "Susceptibility S says how much the answers differ between people, robustness R how steady they are for one person. "
+        "Every sentence with a number on this page is computed from the ratings."
+    )
+
+
+def _dates(provenance: dict[str, Any]) -> str:
+    """When answers came, from first to last day; empty where none carries a time."""
+    days = sorted(str(run[name])[:10] for run in provenance["runs"].values() for name in ("first", "last") if run[name])
+    return "" if not days else days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
+
+
+def _summary(page: Page, study: Study, tables: Tables) -> str:
+    """The page's first findings, computed, each with links to the figures that it stands on."""
+    parts = [
+        (title, comparing.change(tables.contrasts, study, metric), (f"charts.levels({metric})", f"charts.changes({metric})"))
+        for metric, title in charts.TITLES.items()
+    ]
+    parts += [
+        ("Both at once", comparing.collapse(tables.contrasts, study), ("charts.collapse_map()",)),
+        (
+            "Answers without a persona",
+            findings.saturated(tables.saturation, tables.profiles, study),
+            ("charts.self_profiles()", "tables.saturation_table()"),
+        ),
+        (
+            "What the conclusions hang on",
+            _hanging(study, tables),
+            ("conclusions.overview_table()", "forest.forest(susceptibility)", "forest.forest(noise)"),
+        ),
+        ("Data", findings.quality(tables.quality), ("ratings",)),
+    ]
+    return "\n".join(
+        page.heading(3, title, f"summary-{number}", listed=False) + markdown(text) + page.refer(*keys)
+        for number, (title, text, keys) in enumerate(parts, 1)
+    )
+
+
+def _ratings(page: Page, study: Study, tables: Tables) -> str:
+    caption = (
+        "Ratings of every run and condition: slots asked, valid ratings, missing ones by reason, repetitions and personas. "
+        "Columns of zeros are left out; quality.csv has them."
+    )
+    return (
+        page.heading(2, "Ratings", "ratings")
+        + "<p>What was asked, what came back, and why the rest did not. A missing rating is never a number.</p>"
+        + f'<div class="finding">{markdown(findings.quality(tables.quality))}</div>'
+        + page.table(_quality_table(study, tables), caption, key="ratings")
+        + f'<div class="cautions">{markdown(findings.cautions(tables.quality, study))}</div>'
+    )
+
+
+def _dictionary(page: Page, tables: Tables) -> str:
+    """What every column of the tables means, as far as this study has them; one that means the same in several stands once."""
+    frames = {name: getattr(tables, name) for name in tables.__dataclass_fields__}
+    found = dictionary.describe({name: list(frame.columns) for name, frame in frames.items() if frame is not None})
+    means = [name for name in found.columns if name != "table"]
+    once = found.groupby(means, sort=False)["table"].agg(", ".join).reset_index()[["column", "table", *means[1:]]]
+    once = once.rename(columns={"table": "tables", "missing": "empty means"})
+    caption = "Data dictionary: every column of the files in tables/, with its unit, its type, and what empty means."
+    return (
+        page.heading(2, "Data dictionary", "dictionary")
+        + "<p>Full tables stand beside this page in <code>tables/</code>, comma-separated UTF-8 at full precision; every rating "
+        "with its reply in <code>ratings.sqlite</code>.</p>" + page.table(once, caption, words=True)
+    )
+
+
+def _made(page: Page, provenance: dict[str, Any]) -> str:
+    """What went in, as a table for readers and whole for machines."""
+    hashes = [(f"SHA-256 of {name}", value or "") for name, value in provenance["sha256"].items()]
+    packages = ", ".join(f"{name} {number}" for name, number in provenance["packages"].items())
+    rows = [
+        ("study file", provenance["study"]), ("persona_collapse", provenance["persona_collapse"]),
+        ("commit", provenance["commit"] or "not from a checkout"), ("Python", provenance["python"]), ("packages", packages),
+        *hashes,
+        *((f"SHA-256 of the ratings of {key}", run["ratings_sha256"]) for key, run in provenance["runs"].items()),
+    ]  # fmt: skip
+    frame = pd.DataFrame([(name, str(value)) for name, value in rows], columns=["what", "value"])
+    table = page.table(frame, "What went in, so that the same report can be made again.", words=True)
+    whole = html.escape(json.dumps(provenance, indent=1))
+    return (
+        page.heading(2, "Provenance", "provenance")
+        + table
+        + f'<details><summary>provenance.json</summary><pre class="stream" tabindex="0">{whole}</pre></details>'
+    )
 
 
 def _hanging(study: Study, tables: Tables) -> str:
@@ -110,13 +201,21 @@ def _quality_table(study: Study, tables: Tables) -> pd.DataFrame:
     return table.drop(columns=empty).rename(columns=lambda name: name.replace("_", " "))
 
 
-def _runs(study: Study, tables: Tables) -> list[tuple[str, Markup]]:
-    """The tables of every run with their titles, recommended estimators first."""
-    wanted = [(title, metric, "recommended") for metric, title in {**charts.TITLES, "icc": "ICC, share due to personas"}.items()]
-    published = {"susceptibility": "Susceptibility S", "robustness": "Robustness R", "within_sd": "Within-persona SD"}
-    wanted += [(f"{title}, published estimator", metric, "published") for metric, title in published.items()]
-    found = [(title, _runs_table(study, tables, metric, method)) for title, metric, method in wanted]
-    return [(title, Markup(_html_table(table, wide=True))) for title, table in found]
+def _runs(page: Page, study: Study, tables: Tables) -> str:
+    """The tables of every run, recommended estimators first."""
+    parts = [
+        page.heading(2, "Every run", "runs"),
+        "<p>Recommended estimators with the 95 % interval for other personas like these, overall and by foundation; then the "
+        "published estimators ± their standard error (persona and response parts added; counts rating noise twice; treats the "
+        "runs as independent). S, noise and the within-persona SD are in scale points, R in their inverse.</p>",
+    ]
+    recommended = {**charts.TITLES, "icc": "ICC, the share of variation due to personas,"}
+    wanted = [(metric, title, "recommended") for metric, title in recommended.items()]
+    for metric, title, method in wanted + [(metric, title, "published") for metric, title in _METRICS.items()]:
+        spread = "95 % intervals for other personas" if method == "recommended" else "± published standard error"
+        caption = f"{title} of every run, over all items and by foundation: {method} estimator, {spread}."
+        parts.append(page.table(_runs_table(study, tables, metric, method), caption, wide=True))
+    return "\n".join(parts)
 
 
 def _runs_table(study: Study, tables: Tables, metric: str, method: str) -> pd.DataFrame:
@@ -139,29 +238,38 @@ def _runs_table(study: Study, tables: Tables, metric: str, method: str) -> pd.Da
 # --- notebooks -------------------------------------------------------------------------------------------------------
 
 
-def _notebook(page: _Page, path: Path) -> str:
+def _notebook(page: Page, path: Path) -> str:
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     parts = [f'<section class="notebook" data-notebook="{html.escape(path.stem)}">']
-    for cell in cells:
+    for place, cell in enumerate(cells):
         tags = cell["metadata"].get("tags", [])
-        # Parameters, versions and links between notebooks are for JupyterLab.
-        if {"parameters", "injected-parameters", "nbval-ignore-output", "no-report"} & set(tags):
-            continue
         source = "".join(cell["source"])
+        # Parameters, versions and links between notebooks are for JupyterLab.
+        if {"parameters", "injected-parameters", "nbval-ignore-output", "no-report"} & set(tags) or source.startswith("Saved: "):
+            continue
         if cell["cell_type"] == "markdown":
             parts.append(_headed(page, path.stem, markdown(source)))
         elif cell["cell_type"] == "code" and cell["outputs"]:
-            parts += [_output(page, output) for output in cell["outputs"]]
+            made = captions.call(source)
+            if made != "findings.study_line()":  # the head of the page says it
+                parts += [_output(page, output, made, _finding_after(cells, place)) for output in cell["outputs"]]
             parts.append(f"<details class='source'><summary>code</summary>{_code(source)}</details>")
     return "\n".join([*parts, "</section>"])
 
 
-def _section(page: _Page, title: str, anchor: str) -> Markup:
-    page.contents.append((2, title, anchor))
-    return Markup(f'<h2 id="{anchor}">{html.escape(title)}</h2>')
+def _finding_after(cells: list[dict[str, Any]], place: int) -> str:
+    """The computed sentence below a figure, before the next prose, as plain text: what is to be seen in it."""
+    for cell in cells[place + 1 :]:
+        if cell["cell_type"] != "code":
+            break
+        for output in cell["outputs"]:
+            if text := "".join(output.get("data", {}).get("text/markdown", "")):
+                said = plain(text)
+                return said if len(said) <= _MOST_SAID else said[:_MOST_SAID].rpartition(" ")[0] + " …"
+    return ""
 
 
-def _headed(page: _Page, stem: str, text: str) -> str:
+def _headed(page: Page, stem: str, text: str) -> str:
     """Headings one level down, under an anchor, and in the contents list."""
 
     def replace(match: re.Match[str]) -> str:
@@ -174,49 +282,46 @@ def _headed(page: _Page, stem: str, text: str) -> str:
     return re.sub(r"<h([1-6])>(.*?)</h\1>", replace, text, flags=re.DOTALL)
 
 
-def _output(page: _Page, output: dict[str, Any]) -> str:
+def _output(page: Page, output: dict[str, Any], made: str, finding: str) -> str:
     if output["output_type"] == "stream":
         return f'<pre class="stream">{html.escape("".join(output["text"]))}</pre>'
     data = output.get("data", {})
     if charts.MIME in data:
-        return _figure(page, data[charts.MIME])
+        return _figure(page, data[charts.MIME], made, finding)
     if "text/markdown" in data:
         return f'<div class="finding">{markdown("".join(data["text/markdown"]))}</div>'
     if "text/html" in data:
-        return _framed(_only_table("".join(data["text/html"])))
+        heading = page.contents[-1][1] if page.contents else ""
+        return page.table(only_table("".join(data["text/html"])), captions.caption(made, heading), key=made)
     return f'<pre class="stream">{html.escape("".join(data.get("text/plain", "")))}</pre>'
-
-
-def _framed(table: str, *, wide: bool = False) -> str:
-    """A table in a frame that scrolls where it is long, and is set smaller where it is wide."""
-    kind = " long" * (table.count("<tr") > 45) + " wide" * (wide or table.partition("</thead>")[0].count("<th") > 8)
-    return f'<div class="table{kind}">{table}</div>'
-
-
-def _only_table(text: str) -> str:
-    """The table of pandas' HTML, whose cells it has escaped, without the style sheet that comes with it."""
-    match = re.search(r"<table.*</table>", text, re.DOTALL)
-    return match[0].replace('border="1" ', "") if match else html.escape(text)
 
 
 def _code(source: str) -> str:
     return highlight(source, PythonLexer(), HtmlFormatter(cssclass="code"))
 
 
-def _figure(page: _Page, spec: dict[str, Any]) -> str:
+def _figure(page: Page, spec: dict[str, Any], made: str, finding: str) -> str:
     """A figure three ways: drawn by script, as a static picture, and as a table of its numbers."""
-    number = len(page.figures) + 1
     # The bundle's own version draws it; the older one named in notebooks is for JupyterLab.
     spec = {key: value for key, value in spec.items() if key != "$schema"}
-    page.figures.append({"spec": spec})
-    alternative = html.escape(spec.get("description", ""), quote=True)
-    caption = html.escape(spec.get("usermeta", {}).get("caption", ""))
+    number = page.figure(spec, made)
+    shown = spec.get("description", "")
+    alternative = html.escape(f"{shown} {finding}".strip(), quote=True)
+    caption = html.escape(_titled(spec))
+    label = html.escape(shown, quote=True)
     picture = base64.b64encode(static_picture(json.dumps(spec)).encode()).decode()
     return (
-        f'<figure id="figure-{number}"><div class="drawn" role="img" aria-label="{alternative}"></div>'
-        f'<img class="static" alt="{alternative}" src="data:image/svg+xml;base64,{picture}">'
+        f'<figure id="figure-{number}"><div class="card"><div class="drawn" role="group" aria-label="{label}"></div>'
+        f'<img class="static" alt="{alternative}" src="data:image/svg+xml;base64,{picture}"></div>'
         f"<figcaption><b>Figure {number}.</b> {caption}</figcaption>{_numbers(spec)}</figure>"
     )
+
+
+def _titled(spec: dict[str, Any]) -> str:
+    """A caption that stands alone: the title first."""
+    title = spec.get("title", {})
+    title = title.get("text", "") if isinstance(title, dict) else title
+    return " ".join(part for part in (f"{title}." if title else "", spec.get("usermeta", {}).get("caption", "")) if part)
 
 
 def _numbers(spec: dict[str, Any]) -> str:
@@ -227,12 +332,7 @@ def _numbers(spec: dict[str, Any]) -> str:
     if len(tables[-1]) > _MOST_ROWS:
         return f"<p class='numbers'>{len(tables[-1]):,} numbers; they are in the study's tables/ folder.</p>"
     frame = pd.DataFrame(tables[-1])
-    return f"<details class='numbers'><summary>numbers</summary>{_html_table(frame)}</details>"
-
-
-def _html_table(frame: pd.DataFrame, *, wide: bool = False) -> str:
-    text = frame.to_html(index=False, border=0, na_rep="", float_format=lambda value: f"{value:.4g}")
-    return _framed(text, wide=wide)
+    return f"<details class='numbers'><summary>numbers</summary>{framed(as_html(frame))}</details>"
 
 
 @lru_cache(maxsize=256)
@@ -251,23 +351,3 @@ def _vega_bundle() -> str:
     if "</script" in bundle.lower():
         raise ValueError("the Vega bundle contains a closing script tag; it cannot be inlined")
     return bundle
-
-
-# --- text ------------------------------------------------------------------------------------------------------------
-
-
-def script_json(value: Any) -> str:
-    """JSON that can stand inside a script element whatever its strings hold."""
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
-
-
-def markdown(text: str) -> str:
-    """Markdown as HTML; raw HTML in it is shown as text, formulae become MathML."""
-    renderer = mistune.HTMLRenderer(escape=True)
-    parser = mistune.create_markdown(renderer=renderer, plugins=["table", math_plugin])
-    # The plugin registers renderers of its own for MathJax; ours write MathML.
-    renderer.register("inline_math", lambda _, text: to_mathml(text))
-    renderer.register("block_math", lambda _, text: to_mathml(text, display="block"))
-    # Links between notebooks lead nowhere from the appendix.
-    return re.sub(r'<a href="[^"]*\.ipynb">(.*?)</a>', r"\1", str(parser(text)))

@@ -1,0 +1,50 @@
+"""Captions of the tables that notebooks show, by the call that made them: each stands alone."""
+
+import re
+
+_CLAIMS = {
+    "susceptibility": "susceptibility S of harmful variants against the base",
+    "noise": "within-persona noise of harmful variants against the base",
+    "susceptibility_excess": "susceptibility S of harmful variants beyond their control, in percentage points of the base",
+    "noise_excess": "within-persona noise of harmful variants beyond their control, in percentage points of the base",
+    "anchor": "the share of variation that is the persona's (ICC, logit), harmful variants less their control",
+    "control": "susceptibility S of controls against the base",
+    "within_rms": "within-persona noise",
+}
+_CAPTIONS = {
+    "published.beside": "Printed figures of the paper beside the numbers computed from the ratings; published estimators.",
+    "tables.profile_table": "Answers without a persona, and of the base as hostile characters: mean rating by foundation in "
+    "scale points, ± standard deviation over repetitions (over characters for the hostile ones).",
+    "tables.saturation_table": "Where ratings lie on the scale, by run: shares at both ends and at the top, and root mean square "
+    "distances over foundations of the profile without a persona, in scale points.",
+    "tables.companions_table": "Companions of S and R over all items, by run: how extreme ratings are for the room there is, the "
+    "share of variation that is the persona's (ICC), S and noise relative to the room, fidelity to the base, mass at both ends, "
+    "and what the persona tells about an answer. Recommended estimators.",
+    "conclusions.overview_table": "Every headline under every defensible choice of estimator, base, persona, item, repetition "
+    "and family: the recommended value with its 95 % interval, and under how many choices the claim holds.",
+    "conclusions.choices_table": "Choice by choice: {}, mean over families, with 95 % intervals and what becomes of the claim.",
+    "conclusions.foundations_table": "Change of {} against the base by foundation, in percent of the base; recommended "
+    "estimator. A star: clear after Holm's adjustment for all claims made.",
+}
+
+
+def call(source: str) -> str:
+    """What a cell's last line calls, with the last text it hands over, as in ``charts.changes(susceptibility)``."""
+    match = re.search(r"(\w+\.\w+)\((.*)\)\s*$", source.strip().rpartition("\n")[2])
+    if not match:
+        return ""
+    names = re.findall(r'"(\w+)"', match[2])
+    return f"{match[1]}({names[-1] if names else ''})"
+
+
+def caption(made: str, heading: str) -> str:
+    """The caption of the table that a call made; where none is known, what its section is about."""
+    function, _, name = made.rstrip(")").partition("(")
+    known = _CAPTIONS.get(function)
+    return (
+        known.format(_CLAIMS.get(name, name.replace("_", " ")))
+        if known
+        else f"{heading}: the numbers."
+        if heading
+        else "Numbers."
+    )
