@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from persona_collapse.controls import tamed
 from persona_collapse.journal import UNDER_WAY
 from persona_collapse.paths import NOTEBOOKS, OUTPUTS, PUBLISHED, ROOT, shown
 from persona_collapse.study import Study, check_keys, load_study
@@ -214,7 +215,7 @@ def _study(args: argparse.Namespace) -> Study:
 
 
 def _say(text: str) -> None:
-    print(text, flush=True)
+    print(tamed(text), flush=True)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -249,7 +250,7 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, OSError, RuntimeError) as error:
         if args.debug:
             raise
-        print(f"error: {_one_line(error)}", file=sys.stderr)
+        print(f"error: {tamed(_one_line(error))}", file=sys.stderr)
         return 1
     return 0
 

@@ -20,6 +20,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 from persona_collapse import charts, comparing, conclusions, findings
+from persona_collapse.controls import tamed
 from persona_collapse.runner import STUDY_NOTEBOOKS
 from persona_collapse.study import Study
 from persona_collapse.tables import Tables
@@ -49,7 +50,7 @@ def render(study: Study, tables: Tables, provenance: dict[str, Any]) -> str:
     made = _section(page, "Provenance", "provenance")
     folder = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=folder, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    return environment.get_template("page.html").render(
+    text = environment.get_template("page.html").render(
         title=study.file.title,
         kind=study.file.kind,
         simulated=not study.is_evidence,
@@ -70,6 +71,7 @@ def render(study: Study, tables: Tables, provenance: dict[str, Any]) -> str:
         vega=Markup(_vega_bundle() if page.figures else ""),
         code_style=Markup(HtmlFormatter(style="default").get_style_defs(".code")),
     )
+    return tamed(text)
 
 
 def _summary(study: Study, tables: Tables) -> str:

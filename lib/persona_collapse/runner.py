@@ -193,10 +193,15 @@ def _papermill(job: Job, output: Path) -> None:
                 return KernelSpecManager(parent=self, kernel_dirs=[])
 
         papermill.execute_notebook(
-            str(job.source), str(output), parameters=job.parameters, kernel_name="python3", progress_bar=False,
+            _literal(job.source), _literal(output), parameters=job.parameters, kernel_name="python3", progress_bar=False,
             log_output=False, cwd=str(NOTEBOOKS), start_timeout=START_TIMEOUT, execution_timeout=CELL_TIMEOUT,
             kernel_manager_class=ThisPython, language="python",
         )  # fmt: skip
+
+
+def _literal(path: Path) -> str:
+    """A path as papermill takes it, who fills in parameters between braces."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 def _check_parameters(job: Job) -> None:
