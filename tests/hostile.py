@@ -192,7 +192,7 @@ def study(folder: Path, url: str):
     return live(
         folder, url, name=NAME, protocol={"repetitions": 3, "personas": len(texts())},
         title=" ".join(PAYLOADS), instrument="./short.yaml", personas="./deck.csv",
-        families=[{"key": "a..b", "label": " ".join(PAYLOADS[30:36]), "variants": variants}],
+        families=[{"key": "a..b", "label": " ".join([*PAYLOADS[30:36], *PAYLOADS[46:50]]), "variants": variants}],
     )  # fmt: skip
 
 
@@ -212,10 +212,20 @@ def report(folder: Path) -> tuple[Path, str]:
     """A report of that study, made by the command line in a copy of the project; its outputs and what the terminal showed."""
     for part in ("lib", "notebooks", "params"):
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"))
-    environment = os.environ | {"TEST_KEY": KEY, "PYTHONPATH": str(folder / "lib")}
     with serve(respond) as (url, _):
-        made = study(folder, url)
-        command = [sys.executable, "-m", "persona_collapse", "report", "--study", str(made.path)]
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+        study(folder, url)
+        said = _command(folder, "report")
+    return folder / "outputs" / NAME, said
+
+
+def export(outputs: Path) -> str:
+    """The export of that report, reply texts included; what the terminal showed."""
+    return _command(outputs.parent.parent, "export", "--replies")
+
+
+def _command(folder: Path, *arguments: str) -> str:
+    environment = os.environ | {"TEST_KEY": KEY, "PYTHONPATH": str(folder / "lib")}
+    command = [sys.executable, "-m", "persona_collapse", *arguments, "--study", str(folder / f"{NAME}.yaml")]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return folder / "outputs" / NAME, done.stdout + done.stderr
+    return done.stdout + done.stderr
