@@ -24,9 +24,11 @@ class Seen:
 @contextmanager
 def browser() -> Iterator:
     """Chromium for as many pages as one likes; skips where there is none, but never in CI."""
-    if CHROMIUM is None and not os.environ.get("CI"):
-        pytest.skip("chromium is not installed (Debian: apt-get install chromium)")
-    assert CHROMIUM, "CI must install chromium"
+    if not os.environ.get("CI"):
+        pytest.importorskip("playwright", reason="playwright is not installed: pip install -r requirements.txt -c requirements.lock")
+        if CHROMIUM is None:
+            pytest.skip("chromium is not installed (Debian: apt-get install chromium)")
+    assert CHROMIUM, "chromium is not installed, which .ci/run does"
     from playwright.sync_api import sync_playwright
 
     # Root, as which containers run, has no sandbox; the pages are our own and offline.

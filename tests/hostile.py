@@ -1,6 +1,7 @@
 """Payloads, each with a marker of its own, a study that is made of them, and a reader that finds what a page took for markup."""
 
 import csv
+import json
 import os
 import shutil
 import subprocess
@@ -218,9 +219,16 @@ def report(folder: Path) -> tuple[Path, str]:
     return folder / "outputs" / NAME, said
 
 
-def export(outputs: Path) -> str:
-    """The export of that report, reply texts included; what the terminal showed."""
-    return _command(outputs.parent.parent, "export", "--replies")
+def export(outputs: Path, folder: Path) -> Path:
+    """The export of that report, reply texts included, with the figures of one notebook, made in a copy; its outputs."""
+    shutil.copytree(outputs.parent.parent, folder)
+    copied = folder / "outputs" / NAME
+    for path in (copied / "notebooks").rglob("*.ipynb"):
+        if path.parent.name != "base" or path.stem != "02_metrics":
+            notebook = json.loads(path.read_text(encoding="utf-8"))
+            path.write_text(json.dumps(notebook | {"cells": []}), encoding="utf-8")
+    _command(folder, "export", "--replies")
+    return copied
 
 
 def _command(folder: Path, *arguments: str) -> str:
