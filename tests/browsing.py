@@ -25,7 +25,9 @@ class Seen:
 def browser() -> Iterator:
     """Chromium for as many pages as one likes; skips where there is none, but never in CI."""
     if not os.environ.get("CI"):
-        pytest.importorskip("playwright", reason="playwright is not installed: pip install -r requirements.txt -c requirements.lock")
+        pytest.importorskip(
+            "playwright", reason="playwright is not installed: pip install -r requirements.txt -c requirements.lock"
+        )
         if CHROMIUM is None:
             pytest.skip("chromium is not installed (Debian: apt-get install chromium)")
     assert CHROMIUM, "chromium is not installed, which .ci/run does"

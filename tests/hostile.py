@@ -10,11 +10,15 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import mistune
+import pytest
 import yaml
 
 from live import KEY, live, variant
 from loopback import answer, serve
+from persona_collapse import exporting
+from persona_collapse.exporting import Wishes
 from persona_collapse.paths import ROOT
+from persona_collapse.study import load_study
 
 #: {m} is the payload's marker; a payload that runs sets it on `window`, one that loads asks for http://{m}.invalid.
 _TEMPLATES = [
@@ -214,26 +218,20 @@ def report(folder: Path) -> tuple[Path, str]:
     for part in ("lib", "notebooks", "params"):
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"))
     with serve(respond) as (url, _):
-        study(folder, url)
-        said = _command(folder, "report")
-    return folder / "outputs" / NAME, said
+        command = [sys.executable, "-m", "persona_collapse", "report", "--study", str(study(folder, url).path)]
+        environment = os.environ | {"TEST_KEY": KEY, "PYTHONPATH": str(folder / "lib")}
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return folder / "outputs" / NAME, done.stdout + done.stderr
 
 
 def export(outputs: Path, folder: Path) -> Path:
-    """The export of that report, reply texts included, with the figures of one notebook, made in a copy; its outputs."""
-    shutil.copytree(outputs.parent.parent, folder)
-    copied = folder / "outputs" / NAME
+    """The export of that report, reply texts included, with the figures of one notebook, made from a copy; its outputs."""
+    copied = Path(shutil.copytree(outputs, folder / NAME))
     for path in (copied / "notebooks").rglob("*.ipynb"):
         if path.parent.name != "base" or path.stem != "02_metrics":
-            notebook = json.loads(path.read_text(encoding="utf-8"))
-            path.write_text(json.dumps(notebook | {"cells": []}), encoding="utf-8")
-    _command(folder, "export", "--replies")
+            path.write_text(json.dumps({"cells": []}), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("persona_collapse.study.OUTPUTS", folder)
+        exporting.make(load_study(outputs.parent.parent / f"{NAME}.yaml"), Wishes(replies=True))
     return copied
-
-
-def _command(folder: Path, *arguments: str) -> str:
-    environment = os.environ | {"TEST_KEY": KEY, "PYTHONPATH": str(folder / "lib")}
-    command = [sys.executable, "-m", "persona_collapse", *arguments, "--study", str(folder / f"{NAME}.yaml")]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout + done.stderr

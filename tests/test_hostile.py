@@ -15,8 +15,8 @@ import pytest
 import hostile
 import importable
 from hostile import MARKERS, PAYLOADS, Found, faults, lab
-from persona_collapse import comparing, conclusions, findings, report, tidy
 from persona_collapse import charts as figures
+from persona_collapse import comparing, conclusions, findings, report, tidy
 from persona_collapse.collecting import collect, imported
 from persona_collapse.controls import CONTROLS, tamed
 from persona_collapse.store import open_store
@@ -43,7 +43,9 @@ def labelled(study, payload):
         family.model_copy(
             update={
                 "label": payload,
-                "variants": tuple(v.model_copy(update={"label": f"{payload} {v.key}", "stack": payload}) for v in family.variants),
+                "variants": tuple(
+                    v.model_copy(update={"label": f"{payload} {v.key}", "stack": payload}) for v in family.variants
+                ),
             }
         )
         for family in study.file.families
@@ -173,7 +175,15 @@ def test_the_terminal_shows_text_only(hostile_report):
 
 def test_nothing_is_written_beside_the_outputs(outputs_of):
     root = outputs_of.parent.parent
-    assert {p.name for p in root.iterdir()} <= {"lib", "notebooks", "params", "outputs", "deck.csv", "short.yaml", f"{hostile.NAME}.yaml"}
+    assert {p.name for p in root.iterdir()} <= {
+        "lib",
+        "notebooks",
+        "params",
+        "outputs",
+        "deck.csv",
+        "short.yaml",
+        f"{hostile.NAME}.yaml",
+    }
     assert [p.name for p in outputs_of.parent.iterdir()] == [hostile.NAME]
 
 
@@ -182,7 +192,7 @@ def test_nothing_is_written_beside_the_outputs(outputs_of):
 
 @pytest.fixture(scope="module")
 def exported(outputs_of, tmp_path_factory):
-    return hostile.export(outputs_of, tmp_path_factory.mktemp("export") / "copy")
+    return hostile.export(outputs_of, tmp_path_factory.mktemp("export"))
 
 
 def test_an_export_is_as_safe(exported):

@@ -36,9 +36,7 @@ def test_another_process_renders_the_same_page(mini_page):
 def test_only_lines_that_name_the_commit_differ_between_commits(mini, mini_page):
     study, store, found = mini
     made = provenance(study, store)
-    one, other = (
-        report.render(study, found, made | {"commit": commit}).splitlines() for commit in ("a" * 40, "b" * 40)
-    )
+    one, other = (report.render(study, found, made | {"commit": commit}).splitlines() for commit in ("a" * 40, "b" * 40))
     differ = [line for line, twin in zip(one, other, strict=True) if line != twin]
     assert 1 <= len(differ) <= 2 and all("commit" in line for line in differ)
 
