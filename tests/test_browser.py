@@ -1,5 +1,7 @@
 """The appendix in a browser with the network off: what it draws, what can be pressed, who can read it, and what never runs."""
 
+from itertools import pairwise
+
 import pytest
 
 import hostile
@@ -83,7 +85,7 @@ def test_headings_follow_each_other_without_a_jump(drawn):
     page, _ = drawn
     levels = page.eval_on_selector_all("h1, h2, h3, h4, h5, h6", "all => all.map(h => Number(h.tagName[1]))")
     assert levels[0] == 1 and levels.count(1) == 1
-    assert all(new <= old + 1 for old, new in zip(levels, levels[1:], strict=False)), levels
+    assert all(new <= old + 1 for old, new in pairwise(levels)), levels
 
 
 def test_every_picture_says_in_words_what_is_seen(drawn):
