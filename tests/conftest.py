@@ -1,11 +1,17 @@
 """Fixtures that several test files share."""
 
+from pathlib import Path
+
 import pytest
 
-from persona_collapse import tables
+import hostile
+from persona_collapse import report, tables
 from persona_collapse.collecting import collect
 from persona_collapse.instrument import Instrument, load_instrument
+from persona_collapse.paths import NOTEBOOKS
 from persona_collapse.personas import load_personas
+from persona_collapse.provenance import provenance
+from persona_collapse.runner import STUDY_NOTEBOOKS
 from persona_collapse.store import open_store
 from persona_collapse.study import load_study
 
@@ -39,3 +45,22 @@ def mini(tmp_path_factory):
         collect(study)
         with open_store(study.store_path) as store:
             yield study, store, tables.build(study, store)
+
+
+@pytest.fixture(scope="session")
+def mini_page(mini) -> Path:
+    """The appendix of the mini study on disk, around the committed notebooks' outputs."""
+    study, store, found = mini
+    folder = study.outputs / "notebooks"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in STUDY_NOTEBOOKS:
+        (folder / f"{name}.ipynb").write_bytes((NOTEBOOKS / f"{name}.ipynb").read_bytes())
+    path = study.outputs / "report.html"
+    path.write_text(report.render(study, found, provenance(study, store)), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def hostile_report(tmp_path_factory) -> tuple[Path, str]:
+    """The report of a study made of payloads: its outputs, and what the terminal showed."""
+    return hostile.report(tmp_path_factory.mktemp("hostile"))

@@ -142,18 +142,8 @@ def test_markdown_links_between_notebooks_lead_nowhere_here():
 
 
 @pytest.fixture(scope="module")
-def page(mini, tmp_path_factory):
-    """A page of the mini study around the committed notebooks' outputs."""
-    from persona_collapse.paths import NOTEBOOKS
-    from persona_collapse.provenance import provenance
-    from persona_collapse.runner import STUDY_NOTEBOOKS
-
-    study, store, found = mini
-    folder = study.outputs / "notebooks"
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in STUDY_NOTEBOOKS:
-        (folder / f"{name}.ipynb").write_bytes((NOTEBOOKS / f"{name}.ipynb").read_bytes())
-    return report.render(study, found, provenance(study, store))
+def page(mini_page):
+    return mini_page.read_text(encoding="utf-8")
 
 
 def test_the_page_asks_the_network_for_nothing(page):

@@ -223,7 +223,9 @@ def test_a_variant_without_excess_is_named_only_if_neither_s_nor_noise_goes_beyo
 def test_families_are_counted_in_the_direction_of_the_claim(mini):
     study, _, found = mini
     said = conclusions.anchored(found.validity, study)
-    assert said.startswith("- **insecure is not less persona-determined than its control in 1 of 2 families** (GPT-4o +0.30")
+    assert said.startswith(
+        "- **insecure does not come out less persona-determined than its control in 1 of 2 families** (GPT-4o +0.30"
+    )
     assert "6 are needed" in conclusions.sample_of_families(found.validity)
 
 
@@ -301,7 +303,9 @@ def test_what_a_reviewer_would_ask_of_the_paper_is_said(outputs):
     assert "4 families **cannot** carry the average behind “noise rises under insecure beyond the matched control”" in (
         conclusions.sample_of_families(found.validity)
     )
-    assert "is not less persona-determined than its control in 2 of 4 families" in conclusions.anchored(found.validity, study)
+    assert "does not come out less persona-determined than its control in 2 of 4 families" in conclusions.anchored(
+        found.validity, study
+    )
     # STATISTICS.md, section 5: insecure over base in log within_rms .97 [.35, 1.59]; e^.97 - 1 = 164 %
     row = found.validity.query("kind == 'noise' and choice == 'families as a sample'").iloc[0]
     assert np.log1p(row[["value", "lo", "hi"]].to_numpy(float) / 100).round(2).tolist() == [0.97, 0.35, 1.59]

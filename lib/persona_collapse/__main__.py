@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from persona_collapse.controls import tamed
 from persona_collapse.journal import UNDER_WAY
 from persona_collapse.paths import NOTEBOOKS, OUTPUTS, PUBLISHED, ROOT, shown
 from persona_collapse.study import Study, check_keys, load_study
@@ -51,7 +52,22 @@ def elicit(args: argparse.Namespace) -> None:
             f"{shown(study.store_path)}: {left:,} slots got no answer that counts, see quality.csv or 01_elicit for the reasons; "
             "run the same command again, which asks only for them"
         )
-    _say(f"{shown(study.store_path)}: {new:,} {unit}" if new else f"{shown(study.store_path)}: nothing was missing")
+    _say(
+        f"{shown(study.store_path)}: {new:,} {unit}{_spent(study)}" if new else f"{shown(study.store_path)}: nothing was missing"
+    )
+
+
+def _spent(study: Study) -> str:
+    """What a live study with known prices has cost so far, to be said behind what was asked."""
+    from persona_collapse import spending
+    from persona_collapse.store import open_store
+
+    if study.file.kind != "live" or not any(spending.price(study, run) for run in study.runs):
+        return ""
+    with open_store(study.store_path) as store:
+        spent = spending.spent_usd(study, store)
+    budget = f" of budget_usd {study.file.budget_usd:g}" if study.file.budget_usd else ""
+    return f", ${spent:.2f} spent{budget}"
 
 
 def estimate(args: argparse.Namespace) -> None:
@@ -225,7 +241,7 @@ def _study(args: argparse.Namespace) -> Study:
 
 
 def _say(text: str) -> None:
-    print(text, flush=True)
+    print(tamed(text), flush=True)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -260,7 +276,7 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, OSError, RuntimeError) as error:
         if args.debug:
             raise
-        print(f"error: {_one_line(error)}", file=sys.stderr)
+        print(f"error: {tamed(_one_line(error))}", file=sys.stderr)
         return 1
     return 0
 

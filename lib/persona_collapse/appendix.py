@@ -37,7 +37,7 @@ def make(study: Study, *, say: Callable[[str], None] = lambda line: None) -> str
         built = tables.build(study, store)
         tables.write(study, built)
         found = provenance(study, store)
-    runner.run(stale)
+    runner.run(stale, say=say)
     atomic_text(study.outputs / "provenance.json", as_json(found))
     atomic_text(page, report.render(study, built, found) + f"<!-- {key} -->\n")
     return f"{len(stale)} notebooks run"

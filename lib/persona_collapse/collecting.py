@@ -212,9 +212,9 @@ def _bar(total: int, unit: str) -> Iterator[tqdm]:
     """A progress bar where somebody can see it: a terminal or a notebook; gone when the work is done."""
     notebook = "ipykernel" in sys.modules
     # A short wait shows nothing: a bar that comes and goes would only be noise.
-    with tqdm(
-        total=total, unit=unit, delay=3, leave=False, disable=not (notebook or sys.stderr.isatty()), dynamic_ncols=True
-    ) as bar:
+    # A terminal that does not know its width would get a bar of none.
+    wide = {"dynamic_ncols": True} if _knows_its_width() else {"ncols": 100}
+    with tqdm(total=total, unit=unit, delay=3, leave=False, disable=not (notebook or sys.stderr.isatty()), **wide) as bar:
         yield bar
         drawn = getattr(bar, "last_print_n", 0) > 0  # a disabled bar has no such attribute
     if notebook and drawn:
@@ -222,3 +222,10 @@ def _bar(total: int, unit: str) -> Iterator[tqdm]:
         from IPython.display import clear_output
 
         clear_output()
+
+
+def _knows_its_width() -> bool:
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns > 0
+    except (OSError, ValueError):
+        return True  # a notebook, or no terminal at all

@@ -137,7 +137,7 @@ def _survival(rows: pd.DataFrame) -> str:
             f"**{claim[0].upper()}{claim[1:]}**: the recommended estimator has no value; {holds} of {number} other choices hold."
         )
     return (
-        f"**{claim[0].upper()}{claim[1:]}**: {_number(first)} ({first['verdict']}); survives **{how}**: "
+        f"**{claim[0].upper()}{claim[1:]}**: {_number(first)} ({_plainly(first)}); survives **{how}**: "
         f"{whole_kinds} of {len(kinds)} kinds of choice without exception, {holds} of {number} choices."
     )
 
@@ -268,6 +268,13 @@ def fraction(share: float) -> str:
     return f"about {_FRACTIONS[near]}" if abs(near - share) <= 0.1 * near else f"{100 * share:.0f} %"
 
 
+def _plainly(row: pd.Series) -> str:
+    """A verdict as a reader takes it: a direction without a clear interval is no finding, nor is what only is not refuted."""
+    if row["verdict"] in (SAME, OPPOSITE):
+        return f"{row['verdict']}, cannot be told"
+    return "not contradicted" if row["kind"] == "control" and row["verdict"] == HOLDS else row["verdict"]
+
+
 def anchored(validity: pd.DataFrame, study: Study) -> str:
     """In how many families the harmful variant is not less persona-determined than its matched control."""
     names = {f.key: safe(f.name) for f in study.file.families}
@@ -278,7 +285,7 @@ def anchored(validity: pd.DataFrame, study: Study) -> str:
         up = own[own["value"] >= 0]
         down = own[own["value"] < 0]
         variant = safe(rows["variant"].iloc[0])
-        said = f"**{variant} is not less persona-determined than its control in {len(up)} of {len(own)} families**"
+        said = f"**{variant} does not come out less persona-determined than its control in {len(up)} of {len(own)} families**"
         if len(up):
             said += f" ({', '.join(f'{names[r.family]} {_number(r)}' for r in up.itertuples())})"
         if len(down):

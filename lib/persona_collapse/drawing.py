@@ -9,6 +9,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from persona_collapse.controls import tamed_within
 from persona_collapse.study import Study
 
 #: What JupyterLab draws without a network; it knows no newer version, and ours uses nothing newer.
@@ -75,11 +76,16 @@ def _theme() -> alt.theme.ThemeConfig:
 
 def spec(chart: alt.TopLevelMixin) -> dict[str, Any]:
     """The Vega-Lite of a chart, as a viewer without our library draws it."""
-    return chart.to_dict(context={"pre_transform": False}) | {"$schema": SCHEMA}
+    return _shown(chart.to_dict(context={"pre_transform": False}))
+
+
+def _shown(found: dict[str, Any]) -> dict[str, Any]:
+    # A terminal control in a label is no XML: without this it would end the static picture.
+    return tamed_within(found) | {"$schema": SCHEMA}
 
 
 def _render(found: dict[str, Any], **_: Any) -> dict[str, Any]:
-    found = found | {"$schema": SCHEMA}
+    found = _shown(found)
     bundle = {MIME: found, "text/plain": f"<chart: {found.get('description', '')}>"}
     # A picture for viewers that cannot draw Vega; committed notebooks have it, and nbval passes it over.
     if os.environ.get("PERSONA_COLLAPSE_PICTURES"):

@@ -7,6 +7,7 @@ import pandas as pd
 
 from persona_collapse import jackknife, published, repeat
 from persona_collapse.capability import Capability
+from persona_collapse.controls import tamed
 from persona_collapse.guard import differences
 from persona_collapse.importing import describe
 from persona_collapse.logprobs import LEAST_MASS
@@ -23,7 +24,7 @@ _ONE_ANSWER, _COLD, _WARM = 0.99, 0.1, 1.0
 
 def safe(text: object) -> str:
     """Text from a study file, a deck or a model as it stands in Markdown: no character of it is markup."""
-    return re.sub(r"([\\`*_\[\]<>|&#~$])", r"\\\1", str(text)).replace("\n", " ")
+    return re.sub(r"([\\`*_\[\]<>|&#~$])", r"\\\1", tamed(str(text))).replace("\n", " ")
 
 
 def simulated(study: Study) -> str:

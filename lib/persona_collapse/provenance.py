@@ -34,7 +34,7 @@ def provenance(study: Study, store: Store) -> dict[str, Any]:
     prompts = [study.instrument.prompt(item, digit=study.by_logprobs) for item in study.instrument.items]
     prompts.append(study.instrument.persona_template)
     return {
-        "study": shown(study.path),
+        "study": shown(study.path) if study.path.is_relative_to(ROOT) else study.path.name,
         "kind": study.file.kind,
         "persona_collapse": __version__,
         "commit": commit(),

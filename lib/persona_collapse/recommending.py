@@ -186,6 +186,9 @@ def _means(analysis: Analysis, guard: Guard, variant: str) -> Iterator[tuple]:
         loo = [tuple(together.loo[at[run]] for run in runs) for runs in usable]
         redrawn = [tuple(together.redrawn[at[run]] for run in runs) for runs in usable]
         mean, again = (jackknife.mean_excess, repeat.mean_excess) if control else (jackknife.mean_change, repeat.mean_change)
+        if len(usable) == 1 and not control:
+            # The mean of one family is that family, on its own scale: two intervals for one number would be one too many.
+            mean, again = (lambda pairs: jackknife.change(*pairs[0])), (lambda pairs: repeat.change(*pairs[0]))
         differs = f"{sum(bool(_differs(guard, runs)) for runs in usable)} of {len(usable)} families have sides that differ"
         about = (("mean", variant, control or ""), quantity, len(usable), "" if differs.startswith("0 ") else differs)
         notes = _MeanNotes(analysis, together, [x[:2] for x in loo], left)

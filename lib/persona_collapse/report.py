@@ -17,6 +17,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 from persona_collapse import captions, charts, citing, comparing, conclusions, dictionary, findings, methods
+from persona_collapse.controls import tamed
 from persona_collapse.page_parts import Page, as_html, framed, only_table
 from persona_collapse.prose import markdown, plain, script_json
 from persona_collapse.runner import STUDY_NOTEBOOKS
@@ -43,7 +44,7 @@ def render(study: Study, tables: Tables, provenance: dict[str, Any]) -> str:
     summary = opening + _summary(page, study, tables)
     folder = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=folder, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    return environment.get_template("page.html").render(
+    text = environment.get_template("page.html").render(
         title=study.file.title,
         kind=study.file.kind,
         simulated=not study.is_evidence,
@@ -57,6 +58,7 @@ def render(study: Study, tables: Tables, provenance: dict[str, Any]) -> str:
         style=Markup(files("persona_collapse").joinpath("page.css").read_text(encoding="utf-8")),
         code_style=Markup(HtmlFormatter(style="default").get_style_defs(".code")),
     )
+    return tamed(text)
 
 
 def _body(page: Page, study: Study, tables: Tables, provenance: dict[str, Any]) -> list[str]:
@@ -127,12 +129,14 @@ def _ratings(page: Page, study: Study, tables: Tables) -> str:
         "Ratings of every run and condition: slots asked, valid ratings, missing ones by reason, repetitions and personas. "
         "Columns of zeros are left out; quality.csv has them."
     )
+    cautions = findings.cautions(tables.quality, study)
+    agree = "agree in stack" in cautions
     return (
         page.heading(2, "Ratings", "ratings")
         + "<p>What was asked, what came back, and why the rest did not. A missing rating is never a number.</p>"
         + f'<div class="finding">{markdown(findings.quality(tables.quality))}</div>'
         + page.table(_quality_table(study, tables), caption, key="ratings")
-        + f'<div class="cautions">{markdown(findings.cautions(tables.quality, study))}</div>'
+        + f'<div class="{"finding" if agree else "cautions"}">{markdown(cautions)}</div>'
     )
 
 

@@ -5,7 +5,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,6 +27,8 @@ STUDY_NOTEBOOKS = ("03_compare_variants", "04_saturation", "05_validity")
 CELL_TIMEOUT, START_TIMEOUT = 900, 120
 #: Seconds between the starts of two kernels: at once they would only wait for each other's imports.
 _STAGGER = 0.3
+#: Seconds between two lines on progress where nobody sees a bar.
+_LINE = 30.0
 
 
 class NotebookError(RuntimeError):
@@ -103,19 +105,24 @@ def study_argument(study: Study) -> str:
     return study.name if study.path.parent == PARAMS / "studies" else str(study.path)
 
 
-def run(todo: Sequence[Job], *, workers: int | None = None) -> None:
+def run(todo: Sequence[Job], *, workers: int | None = None, say: Callable[[str], None] = lambda line: None) -> None:
     """Execute notebooks, a few at a time; each output appears whole under its name, or not at all.
+
+    Where nobody sees a progress bar, `say` hears how far it is, now and then.
 
     Raises NotebookError naming every notebook that failed, its cell and the cause, after the others have finished.
     """
     workers = workers or max(1, min(4, os.cpu_count() or 1))
     failures: list[str] = []
     with ThreadPoolExecutor(workers) as pool, tqdm(total=len(todo), unit="notebook", leave=False, disable=None) as bar:
-        started = []
+        started, said_at = [], time.monotonic()
         for place, job in enumerate(todo):
             started.append(pool.submit(_execute_later, job, _STAGGER * place if place < workers else 0))
         try:
-            for done in as_completed(started):
+            for number, done in enumerate(as_completed(started), start=1):
+                if bar.disable and time.monotonic() - said_at > _LINE and number < len(todo):
+                    said_at = time.monotonic()
+                    say(f"{number} of {len(todo)} notebooks")
                 if (error := done.exception()) is not None:
                     if not isinstance(error, NotebookError):
                         raise error
@@ -193,10 +200,15 @@ def _papermill(job: Job, output: Path) -> None:
                 return KernelSpecManager(parent=self, kernel_dirs=[])
 
         papermill.execute_notebook(
-            str(job.source), str(output), parameters=job.parameters, kernel_name="python3", progress_bar=False,
+            _literal(job.source), _literal(output), parameters=job.parameters, kernel_name="python3", progress_bar=False,
             log_output=False, cwd=str(NOTEBOOKS), start_timeout=START_TIMEOUT, execution_timeout=CELL_TIMEOUT,
             kernel_manager_class=ThisPython, language="python",
         )  # fmt: skip
+
+
+def _literal(path: Path) -> str:
+    """A path as papermill takes it, who fills in parameters between braces."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 def _check_parameters(job: Job) -> None:

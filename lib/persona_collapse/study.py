@@ -335,6 +335,9 @@ def load_study(name: str | Path, data: str | Path | None = None, *, files: bool 
     if not path.is_file():
         known = sorted(p.stem for p in STUDIES.glob("*.yaml"))
         raise FileNotFoundError(f"{shown(path)}: no such study (a path works too); {checks.closest(path.stem, known)}")
+    if not path.stem.strip(".") or not path.stem.isprintable():
+        # Its outputs go to a folder of this name.
+        raise ValueError(f"{shown(path)!a}: its name cannot name a folder; expected letters, digits and dashes; rename it")
     try:
         file = StudyFile.model_validate(checks.read_yaml(path))
     except ValidationError as error:

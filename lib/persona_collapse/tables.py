@@ -18,6 +18,7 @@ from persona_collapse.recommended import at_n
 from persona_collapse.replies import REASONS
 from persona_collapse.store import Store
 from persona_collapse.study import Run, Study
+from persona_collapse.tidy import guarded_table
 from persona_collapse.uncertainty import published_se
 
 #: What a request can come to, as the store names it and as a reader is told it.
@@ -83,7 +84,10 @@ def build(study: Study, store: Store) -> Tables:
 
 
 def write(study: Study, tables: Tables) -> list[Path]:
-    """Write each table as CSV, at full precision, in one step each; returns the files."""
+    """Write each table as CSV, at full precision, in one step each; returns the files.
+
+    A text that a spreadsheet would run as a formula has an apostrophe before it.
+    """
     folder = study.outputs / "tables"
     folder.mkdir(parents=True, exist_ok=True)
     written = []
@@ -92,7 +96,7 @@ def write(study: Study, tables: Tables) -> list[Path]:
         if table is None:
             path.unlink(missing_ok=True)
             continue
-        atomic_text(path, table.to_csv(index=False, lineterminator="\n"))
+        atomic_text(path, guarded_table(table).to_csv(index=False, lineterminator="\n"))
         written.append(path)
     return written
 

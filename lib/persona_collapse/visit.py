@@ -183,9 +183,14 @@ class Visit:
             known = replace(known, **await capability.listed(self._client(name), model))
             for line in known.warnings(model):
                 self.say(f"{self.study.name}: {line}")
-            ask = functools.partial(self._first, first)
+            ask, wanted = functools.partial(self._first, first), len(first.repetitions)
             known = await capability.probe(known, model, protocol, len(first.repetitions), ask)
             self._capabilities[name, model] = known
+            if protocol.method == "samples" and known.choices is not None and known.choices < wanted:
+                self.say(
+                    f"{self.study.name}: {model}: one request brings {known.choices} of the {wanted} ratings it was asked for; "
+                    "more requests are needed, and the prompt is paid with each"
+                )
             self.ledger.write()
             capability.remember(self.store, own, model, known)
 

@@ -1,0 +1,156 @@
+"""The appendix in a browser with the network off: what it draws, what can be pressed, who can read it, and what never runs."""
+
+from itertools import pairwise
+
+import pytest
+
+import hostile
+from browsing import browser, opened
+
+#: Ratio of the luminances of every text and what lies under it, after WCAG 2.1; texts of no size and in closed parts are left out.
+CONTRAST = """() => {
+  const parse = text => { const n = text.match(/[\\d.]+/g).map(Number); return [n[0], n[1], n[2], n.length > 3 ? n[3] : 1]; };
+  const over = (top, under) => [0, 1, 2].map(i => top[i] * top[3] + under[i] * (1 - top[3]));
+  const light = c => { const [r, g, b] = c.map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+  const ground = e => { if (!e) return [255, 255, 255];
+    const own = parse(getComputedStyle(e).backgroundColor); return own[3] === 1 ? own.slice(0, 3) : over(own, ground(e.parentElement)); };
+  const opacity = e => e ? Number(getComputedStyle(e).opacity) * opacity(e.parentElement) : 1;
+  const found = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let node; node = walker.nextNode();) {
+    const e = node.parentElement, style = getComputedStyle(e);
+    if (!node.textContent.trim() || !e.getClientRects().length || style.visibility === "hidden" || e.closest("script, style, svg")) continue;
+    const under = ground(e), color = parse(style.color); color[3] *= opacity(e);
+    const [a, b] = [light(over(color, under)), light(under)].sort((x, y) => y - x);
+    const size = parseFloat(style.fontSize), large = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700);
+    const ratio = (a + 0.05) / (b + 0.05);
+    if (ratio < (large ? 3 : 4.5)) found.push(`${ratio.toFixed(2)} ${e.tagName}.${e.className}: ${node.textContent.trim().slice(0, 40)}`);
+  }
+  return [...new Set(found)];
+}"""
+#: Elements that reach over the right edge though nothing around them scrolls.
+WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with browser() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def drawn(chromium, mini_page):
+    """The page of the mini study on a desktop, and what it did; tests leave it as they found it."""
+    with opened(chromium, mini_page) as found:
+        yield found
+
+
+def test_the_console_is_clean_and_nothing_is_asked_of_the_network(drawn, mini_page):
+    _, seen = drawn
+    assert seen.console == []
+    assert [url for url in seen.requests if not url.startswith("data:")] == [mini_page.as_uri()]
+
+
+def test_every_figure_is_drawn(drawn):
+    page, _ = drawn
+    marks = page.eval_on_selector_all("figure", "all => all.map(f => f.querySelectorAll('.drawn svg .role-mark path').length)")
+    assert len(marks) >= 9 and all(marks)
+
+
+def test_the_buttons_choose_between_estimators_and_back(drawn):
+    page, _ = drawn
+    figure = page.locator("figure", has=page.locator("input[type=radio][value=published]")).first
+    before = figure.locator("svg").first.inner_html()
+    figure.locator("input[value=published]").check()
+    assert figure.locator("svg").first.inner_html() != before
+    figure.locator("input[value=recommended]").check()
+    assert figure.locator("svg").first.inner_html() == before
+
+
+def test_a_click_on_a_legend_brings_one_variant_forward(drawn):
+    page, _ = drawn
+    # A legend that cannot be pressed lets the pointer through.
+    entry = ".role-legend-symbol:not([pointer-events=none]) path"
+    figure = page.locator("figure", has=page.locator(entry)).first
+    faded = "f => [...f.querySelectorAll('.role-mark path')].filter(p => p.getAttribute('opacity') === '0.12').length"
+    assert figure.evaluate(faded) == 0
+    figure.locator(entry).first.click()
+    assert 0 < figure.evaluate(faded) < figure.evaluate("f => f.querySelectorAll('.role-mark path').length")
+    figure.locator(entry).first.click(modifiers=["Shift"])  # takes it out of the selection again
+    assert figure.evaluate(faded) == 0
+
+
+def test_headings_follow_each_other_without_a_jump(drawn):
+    page, _ = drawn
+    levels = page.eval_on_selector_all("h1, h2, h3, h4, h5, h6", "all => all.map(h => Number(h.tagName[1]))")
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(new <= old + 1 for old, new in pairwise(levels)), levels
+
+
+def test_every_picture_says_in_words_what_is_seen(drawn):
+    page, _ = drawn
+    said = page.eval_on_selector_all("img", "all => all.map(i => i.alt)")
+    said += page.eval_on_selector_all("figure [role=img]", "all => all.map(i => i.getAttribute('aria-label') || '')")
+    assert len(said) >= 18 and all(len(text) > 20 for text in said)
+    assert page.locator("figure:not(:has(figcaption))").count() == 0
+
+
+def test_every_table_names_its_columns(drawn):
+    page, _ = drawn
+    assert page.locator("table").count() > 9
+    assert page.locator("table:not(:has(thead th))").count() == 0
+    assert page.locator("thead td").count() == 0
+
+
+def test_the_page_has_landmarks_and_a_language(drawn):
+    page, _ = drawn
+    assert page.locator("main").count() == 1 and page.locator("nav[aria-label]").count() == 1
+    assert page.get_attribute("html", "lang") == "en" and page.title()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_what_lies_under_it(drawn, scheme):
+    page, _ = drawn
+    page.emulate_media(color_scheme=scheme)
+    faults = page.evaluate(CONTRAST)
+    page.emulate_media(color_scheme="light")
+    assert faults == []
+
+
+@pytest.mark.parametrize("width", [360, 768, 1280])
+def test_nothing_scrolls_sideways_but_what_is_framed(chromium, mini_page, width):
+    with opened(chromium, mini_page, width=width) as (page, _):
+        assert page.evaluate(WIDE) <= 0
+
+
+def test_without_script_static_pictures_stand_in(chromium, mini_page):
+    with opened(chromium, mini_page, script=False) as (page, seen):
+        assert seen.console == []
+        figures = page.locator("figure").count()
+        assert figures >= 9
+        pictures = page.locator("figure img.static")
+        assert pictures.count() == figures
+        for picture in pictures.all():
+            box = picture.bounding_box()
+            assert picture.is_visible() and box["width"] > 100 and box["height"] > 50
+        assert page.locator("figure .drawn:visible").count() == 0
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_no_payload_runs_loads_or_breaks_the_layout(chromium, hostile_report, width):
+    outputs, _ = hostile_report
+    with opened(chromium, outputs / "report.html", width=width) as (page, seen):
+        # Hovering and pressing are when tooltips and filters evaluate what they hold.
+        for mark in page.locator("figure .role-mark path").all()[:40]:
+            mark.dispatch_event("pointerover")
+        for choice in page.locator("figure input[type=radio]").all():
+            choice.check()
+        assert page.evaluate("Object.keys(window).filter(name => name.startsWith('pwn'))") == []
+        # Vega warns of data without numbers; a message of a payload would name its marker.
+        assert [line for line in seen.console if not line.startswith("warning: WARN Infinite extent")] == []
+        assert [url for url in seen.requests if not url.startswith("data:")] == [(outputs / "report.html").as_uri()]
+        assert page.evaluate(WIDE) <= 0
+        # They are there to be read: every payload of the title, with what acts on a screen made visible.
+        title = page.inner_text("h1")
+        assert [marker for marker in hostile.MARKERS if marker not in title] == []

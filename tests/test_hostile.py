@@ -1,0 +1,243 @@
+"""Study titles, labels, personas, models, replies and questionnaires are text wherever they come out, whatever they hold."""
+
+import base64
+import csv
+import gzip
+import html
+import json
+import re
+import zipfile
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import pytest
+
+import hostile
+import importable
+from hostile import MARKERS, PAYLOADS, Found, faults, lab
+from persona_collapse import charts as figures
+from persona_collapse import comparing, conclusions, findings, report, tidy
+from persona_collapse.collecting import collect, imported
+from persona_collapse.controls import CONTROLS, tamed
+from persona_collapse.store import open_store
+from persona_collapse.study import load_study
+
+#: Places of a Vega-Lite specification that are run, or loaded, or set as markup.
+RUN = {"expr", "filter", "calculate", "test", "signal", "update", "href", "url", "labelExpr", "html"}
+NAMED = pytest.mark.parametrize("payload", PAYLOADS, ids=MARKERS)
+
+
+@pytest.fixture(scope="module")
+def outputs_of(hostile_report):
+    return hostile_report[0]
+
+
+@pytest.fixture(scope="module")
+def page(outputs_of):
+    return (outputs_of / "report.html").read_text(encoding="utf-8")
+
+
+def labelled(study, payload):
+    """A study whose title, families, variants and stacks are all called `payload`."""
+    families = [
+        family.model_copy(
+            update={
+                "label": payload,
+                "variants": tuple(
+                    v.model_copy(update={"label": f"{payload} {v.key}", "stack": payload}) for v in family.variants
+                ),
+            }
+        )
+        for family in study.file.families
+    ]
+    return replace(study, file=study.file.model_copy(update={"title": payload, "families": tuple(families)}))
+
+
+def assert_is_a_picture(svg):
+    """Nothing in it runs, loads or leads anywhere."""
+    for element in ElementTree.fromstring(svg).iter():
+        assert element.tag.rpartition("}")[2] in {"svg", "g", "path", "text", "tspan", "rect", "line", "defs", "clipPath",
+                                                  "linearGradient", "stop", "style", "title", "desc"}  # fmt: skip
+        assert not [name for name in element.attrib if name.startswith("on") or name.endswith("href")]
+
+
+def specifications(value, key=""):
+    """Every string of a specification with the key it stands under."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from specifications(inner, name)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from specifications(inner, key)
+    elif isinstance(value, str):
+        yield key, value
+
+
+# --- payload by payload ----------------------------------------------------------------------------------------------
+
+
+def test_the_battery_is_large_and_its_markers_differ():
+    assert len(PAYLOADS) >= 40 and len(set(MARKERS)) == len(PAYLOADS)
+    assert all(marker in payload for marker, payload in zip(MARKERS, PAYLOADS, strict=True))
+
+
+def test_the_reader_finds_what_is_not_text():
+    # A raw page of payloads must look guilty, or nothing below shows anything.
+    guilty = [payload for payload in PAYLOADS if faults(f"<p>{payload}</p>")]
+    assert len(guilty) > 20
+    assert faults("<p onclick=x>") and faults("<a href='javascript:x'>") and faults("<img src='http://x'>") and faults("<svg>")
+    assert faults('<p class="a" id="b">c &lt;b&gt;</p><img alt="x" src="data:image/png;base64,AA">') == []
+
+
+@NAMED
+def test_in_markdown_it_is_the_same_text(payload):
+    safe = findings.safe(payload)
+    for text in (report.markdown(safe), lab([{"outputs": [{"data": {"text/markdown": safe}}]}])):
+        assert faults(text) == []
+        assert html.unescape(re.sub(r"<[^>]*>", "", text)).split() == tamed(payload).split()
+
+
+@NAMED
+def test_as_a_label_it_stays_text_in_sentences_tables_and_figures(payload, mini, monkeypatch):
+    study, found = labelled(mini[0], payload), mini[2]
+    run = study.runs[0]
+    own = found.quality[found.quality["variant"] == run.variant.key]
+    sentences = [
+        findings.run_line(study, run, own), findings.study_line(study), findings.cautions(found.quality, study),
+        findings.saturated(found.saturation, found.profiles, study), comparing.change(found.contrasts, study, "susceptibility"),
+        comparing.excess(found.contrasts, study, "within_rms"), comparing.remarks(found, study),
+        conclusions.overview(found.validity, study), conclusions.stacks(found, study),
+    ]  # fmt: skip
+    assert faults("\n".join(map(report.markdown, sentences))) == []
+    assert faults(lab([{"outputs": [{"data": {"text/markdown": sentence}} for sentence in sentences]}])) == []
+    assert faults("".join(table for _, table in report._runs(study, found))) == []
+    monkeypatch.setattr(report, "static_picture", lambda spec: "<svg/>")  # drawn once, for all payloads, below
+    spec = figures.spec(figures.levels(found.metrics, study, "robustness"))
+    assert faults(report._figure(report._Page(), spec)) == []
+    assert "<" not in report.script_json(spec)
+    assert [text for key, text in specifications(spec) if key in RUN and "pwn" in text] == []
+
+
+# --- a whole report --------------------------------------------------------------------------------------------------
+
+
+def test_no_element_or_attribute_of_the_page_comes_from_a_payload(page):
+    assert faults(page) == []
+    scripts = [attributes for tag, attributes in Found(page).elements if tag == "script"]
+    assert [s for s in scripts if s not in ({}, {"id": "figures", "type": "application/json"})] == []
+    assert "default-src 'none'" in page and not CONTROLS.search(page)
+
+
+def test_every_payload_can_be_read_on_the_page(page):
+    text = html.unescape(re.sub(r"<[^>]*>", "", re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)))
+    assert [payload for payload in PAYLOADS if "".join(tamed(payload).split()) not in "".join(text.split())] == []
+
+
+def test_figures_hold_payloads_as_data_only(page):
+    found = re.search(r'<script id="figures" type="application/json">(.*?)</script>', page, re.DOTALL)
+    strings = list(specifications(json.loads(found[1])))
+    assert any("pwn" in text for _, text in strings)
+    assert [text for key, text in strings if key in RUN and "pwn" in text] == []
+
+
+def test_static_pictures_are_pictures_whose_text_is_text(page):
+    pictures = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', page)
+    assert len(pictures) >= 9
+    for picture in pictures:
+        assert_is_a_picture(base64.b64decode(picture))
+
+
+def test_notebooks_hold_payloads_as_text_before_jupyterlab_cleans_them(outputs_of):
+    notebooks = sorted((outputs_of / "notebooks").rglob("*.ipynb"))
+    assert len(notebooks) == 7
+    shown = ""
+    for path in notebooks:
+        text = lab(json.loads(path.read_text(encoding="utf-8"))["cells"])
+        assert faults(text) == [], path.name
+        shown += text
+    assert sum(marker in shown for marker in MARKERS) == len(MARKERS)
+
+
+def test_a_spreadsheet_finds_no_formula_in_the_tables(outputs_of):
+    cells = [
+        (path.name, cell)
+        for path in (outputs_of / "tables").glob("*.csv")
+        for row in csv.reader(path.open(encoding="utf-8", newline=""))
+        for cell in row
+    ]
+    assert any("HYPERLINK" in cell for _, cell in cells)
+    assert [cell for cell in cells if tidy.guarded(cell[1]) != cell[1]] == []
+
+
+def test_the_terminal_shows_text_only(hostile_report):
+    assert not CONTROLS.search(hostile_report[1])
+
+
+def test_nothing_is_written_beside_the_outputs(outputs_of):
+    root = outputs_of.parent.parent
+    assert {p.name for p in root.iterdir()} <= {
+        "lib",
+        "notebooks",
+        "params",
+        "outputs",
+        "deck.csv",
+        "short.yaml",
+        f"{hostile.NAME}.yaml",
+    }
+    assert [p.name for p in outputs_of.parent.iterdir()] == [hostile.NAME]
+
+
+# --- what else goes out or comes in ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def exported(outputs_of, tmp_path_factory):
+    return hostile.export(outputs_of, tmp_path_factory.mktemp("export"))
+
+
+def test_an_export_is_as_safe(exported):
+    packed, exported = next(exported.glob("*.zip")), exported / "export"
+    assert faults(lab([{"outputs": [{"data": {"text/markdown": (exported / "README.md").read_text()}}]}])) == []
+    for path in [*exported.rglob("*.csv"), *exported.rglob("*.csv.gz")]:
+        text = (gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()).decode()
+        assert [cell for row in csv.reader(text.splitlines(True)) for cell in row if tidy.guarded(cell) != cell] == [], path.name
+    for path in exported.rglob("*.tex"):
+        assert "\\href" not in path.read_text(), path.name
+    with zipfile.ZipFile(packed) as archive:
+        assert [n for n in archive.namelist() if not re.fullmatch(r"[A-Za-z0-9-]+(/[A-Za-z0-9][A-Za-z0-9._-]*)+", n)] == []
+    pictures = list(exported.rglob("*.svg"))
+    assert len(pictures) == 4  # of 02_metrics: by foundation, by persona, means of cells, SDs of cells
+    for path in pictures:
+        assert_is_a_picture(path.read_bytes())
+    assert "pwn" in json.dumps(json.loads((exported / "croissant.json").read_text()))
+
+
+def test_replies_of_an_imported_file_are_text(tmp_path, outputs):
+    rows = importable.grid(range(len(PAYLOADS)), 2, 1, 4)
+    for row in rows:
+        if row["question_id"] == 1:
+            row |= {"rating": -1, "response": PAYLOADS[row["persona_id"]].replace("\x00", "")}
+    importable.write_rows(tmp_path / "base.csv", rows)
+    study = importable.small_study(tmp_path, title=" ".join(p for p in PAYLOADS if "\x00" not in p))
+    collect(study)
+    with open_store(study.store_path) as store:
+        table = store.replies("f", "base", limit=1000)
+        origin = store.origin("f", "base")[1]
+    text = lab([{"outputs": [{"data": {"text/html": table.to_html()}}]}])
+    assert faults(text) == [] and [marker for marker in MARKERS if marker not in text] == []
+    assert faults(lab([{"outputs": [{"data": {"text/markdown": findings.imported(origin)}}]}])) == []
+    assert not any(CONTROLS.search(line) for line in imported(study))
+
+
+@pytest.mark.parametrize("name", ["..", "...", "a\x1b[31m", "a\u202eb", "a\nb"])
+def test_a_study_file_whose_name_names_no_folder_is_refused(tmp_path, name):
+    path = tmp_path / f"{name}.yaml"
+    path.write_text("title: T\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="its name cannot name a folder; expected letters, digits and dashes; rename it"):
+        load_study(path)
+
+
+@pytest.mark.parametrize("key", ["..", "../x", "a/b", "/tmp", "", ".x", "a\\b", "a\n", "-rf", "<b>"])
+def test_a_run_cannot_be_called_a_path(tmp_path, key):
+    with pytest.raises(ValueError, match="key"):
+        importable.small_study(tmp_path, [{"key": key, "role": "base", "persona": "base.csv"}])
