@@ -217,6 +217,7 @@ def report(folder: Path) -> tuple[Path, str]:
     """A report of that study, made by the command line in a copy of the project; its outputs and what the terminal showed."""
     for part in ("lib", "notebooks", "params"):
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"))
+    shutil.copy2(ROOT / "CITATION.cff", folder)
     with serve(respond) as (url, _):
         command = [sys.executable, "-m", "persona_collapse", "report", "--study", str(study(folder, url).path)]
         environment = os.environ | {"TEST_KEY": KEY, "PYTHONPATH": str(folder / "lib")}

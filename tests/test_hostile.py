@@ -19,6 +19,7 @@ from persona_collapse import charts as figures
 from persona_collapse import comparing, conclusions, findings, report, tidy
 from persona_collapse.collecting import collect, imported
 from persona_collapse.controls import CONTROLS, tamed
+from persona_collapse.page_parts import Page
 from persona_collapse.store import open_store
 from persona_collapse.study import load_study
 
@@ -110,7 +111,7 @@ def test_as_a_label_it_stays_text_in_sentences_tables_and_figures(payload, mini,
     ]  # fmt: skip
     assert faults("\n".join(map(report.markdown, sentences))) == []
     assert faults(lab([{"outputs": [{"data": {"text/markdown": sentence}} for sentence in sentences]}])) == []
-    assert faults("".join(table for _, table in report._runs(study, found))) == []
+    assert faults(report._runs(Page(), study, found)) == []
     monkeypatch.setattr(report, "static_picture", lambda spec: "<svg/>")  # drawn once, for all payloads, below
     spec = figures.spec(figures.levels(found.metrics, study, "robustness"))
     assert faults(report._figure(report._Page(), spec)) == []
