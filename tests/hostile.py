@@ -93,7 +93,7 @@ ELEMENTS = {
     "article", "aside", "ol", "ul", "li", "a", "p", "em", "strong", "b", "i", "code", "pre", "span", "br", "hr", "blockquote",
     "h1", "h2", "h3", "h4", "h5", "h6", "dl", "dt", "dd", "cite", "sup", "sub", "small", "abbr", "time", "noscript", "button",
     "details", "summary", "figure", "figcaption", "img", "table", "caption", "colgroup", "col", "thead", "tbody", "tfoot", "tr",
-    "th", "td", "label", "fieldset", "legend", "input", "select", "option",
+    "th", "td", "label", "fieldset", "legend", "input", "select", "option", "mark",
 }  # fmt: skip
 #: Attributes whose value is read out or shown, never run or loaded.
 _READ = {"alt", "aria-label", "title", "content"}

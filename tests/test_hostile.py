@@ -114,7 +114,7 @@ def test_as_a_label_it_stays_text_in_sentences_tables_and_figures(payload, mini,
     assert faults(report._runs(Page(), study, found)) == []
     monkeypatch.setattr(report, "static_picture", lambda spec: "<svg/>")  # drawn once, for all payloads, below
     spec = figures.spec(figures.levels(found.metrics, study, "robustness"))
-    assert faults(report._figure(report._Page(), spec)) == []
+    assert faults(report._figure(Page(), spec, "levels", "")) == []
     assert "<" not in report.script_json(spec)
     assert [text for key, text in specifications(spec) if key in RUN and "pwn" in text] == []
 
@@ -180,6 +180,7 @@ def test_nothing_is_written_beside_the_outputs(outputs_of):
         "lib",
         "notebooks",
         "params",
+        "CITATION.cff",
         "outputs",
         "deck.csv",
         "short.yaml",
