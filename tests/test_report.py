@@ -228,7 +228,7 @@ def test_software_method_and_questionnaire_are_cited(page):
         assert words in cite
 
 
-def test_the_same_ratings_give_the_same_bytes(mini):
+def test_the_same_ratings_give_the_same_bytes(mini, mini_page):
     from persona_collapse.provenance import provenance
 
     study, store, found = mini
