@@ -44,10 +44,14 @@ def lay_notebooks(study, store, **figures):
 def exported(mini):
     """The export of the mini study, with the figures of two notebooks: (study, folder, zip bytes)."""
     study, store, _ = mini
+    # The study is the session's: its page stands on notebooks that have to be there again afterwards.
+    before = {path: path.read_bytes() for path in (study.outputs / "notebooks").rglob("*.ipynb")}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("persona_collapse.study.OUTPUTS", study.outputs.parent)
         lay_notebooks(study, store, **{"04_saturation": "04_saturation", "gpt-4o__base__02_metrics": "02_metrics"})
         packed = exporting.make(study)
+        for path, content in before.items():
+            path.write_bytes(content)
         return study, study.outputs / "export", packed.read_bytes()
 
 

@@ -228,12 +228,11 @@ def test_software_method_and_questionnaire_are_cited(page):
         assert words in cite
 
 
-def test_the_same_ratings_give_the_same_bytes(mini, mini_page):
+def test_the_same_ratings_give_the_same_bytes(page, mini):
     from persona_collapse.provenance import provenance
 
     study, store, found = mini
-    made = provenance(study, store)
-    assert report.render(study, found, made) == report.render(study, found, made)
+    assert report.render(study, found, provenance(study, store)) == page
 
 
 def test_paper_gets_the_page_without_contents_and_bounded_heights(page):
