@@ -1,27 +1,30 @@
 """How long the recommended statistics take from counts, and how time and memory grow.
 
-Twelve runs in four families, overall and five foundations: interval A, interval B and the published standard errors. Without
---data the counts are drawn from the simulated respondents.
+Twelve runs in four families, overall and five foundations: interval A, interval B, the published standard errors, and what every
+conclusion hangs on. Without --data the counts are drawn from the simulated respondents.
 """
 
 import argparse
 import resource
-import statistics
 import time
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import pandas as pd
 from coverage import counts_of_files
 
-from persona_collapse import jackknife, metrics, repeat
+from persona_collapse import jackknife, metrics, repeat, validity
+from persona_collapse.analysis import Analysis, Side
+from persona_collapse.contrasts import COLUMNS as CONTRASTS
 from persona_collapse.instrument import Instrument, load_instrument
 from persona_collapse.personas import load_personas
-from persona_collapse.recommended import LeaveOneOut, leave_one_out
+from persona_collapse.recommended import leave_one_out
 from persona_collapse.simulation import cell_probabilities, known_figures, load_respondent
+from persona_collapse.study import Run, Study, load_study
 from persona_collapse.uncertainty import published_se
 
+ROLES = ("harmful", "control", "base")
 Counts = dict[tuple[str, str], np.ndarray]
 
 
@@ -34,17 +37,51 @@ def drawn(instrument: Instrument) -> Counts:
     }
 
 
-def interval_a(counts: Counts, scope: np.ndarray, scale: range) -> dict[tuple[str, str], LeaveOneOut]:
-    """Every level, change, excess, split and mean over families, with interval A; returns what interval B needs."""
-    runs = {
-        (family, variant): leave_one_out(c, scale, scope, base=None if variant == "base" else counts[family, "base"])
-        for (family, variant), c in counts.items()
-    }
-    families = list(dict.fromkeys(family for family, _ in counts))
-    for run in runs.values():
-        jackknife.level(run)
-    triples = [tuple(runs[family, variant] for variant in ("insecure", "secure", "base")) for family in families]
+class Given(Analysis):
+    """An analysis of counts at hand."""
+
+    def __init__(self, study: Study, counts: Counts) -> None:
+        super().__init__(study, None)
+        self._given = counts
+
+    def counts(self, run: Run) -> np.ndarray:
+        """Of a run."""
+        return self._given[run.family.key, run.variant.key]
+
+    def sides(self) -> list[tuple[Side, ...]]:
+        """Harmful variant, control and base of every family."""
+        families = self.study.file.families
+        runs = [
+            [Run(family, variant) for role in ROLES for variant in family.variants if variant.role == role] for family in families
+        ]
+        return [self.together(*of_family).sides for of_family in runs]
+
+
+class Alike:
+    """In place of `guard.Guard`: runs that differ in nothing but fine-tuning."""
+
+    @staticmethod
+    def refusal(*_: Run) -> str:
+        """Nothing."""
+        return ""
+
+
+def of_runs(counts: Counts) -> Study:
+    """The published study with these runs alone."""
+    study = load_study("published", files=False)
+    families = [
+        family.model_copy(update={"variants": [v for v in family.variants if (family.key, v.key) in counts]})
+        for family in study.file.families
+    ]
+    return replace(study, file=study.file.model_copy(update={"families": families}))
+
+
+def interval_a(analysis: Given) -> None:
+    """Every level, change, excess, split and mean over families, with interval A."""
+    triples = [tuple(side.loo for side in sides) for sides in analysis.sides()]
     for harmful, control, base in triples:
+        for run in (harmful, control, base):
+            jackknife.level(run)
         jackknife.change(harmful, base)
         jackknife.change(control, base)
         jackknife.excess(harmful, control, base)
@@ -52,20 +89,14 @@ def interval_a(counts: Counts, scope: np.ndarray, scale: range) -> dict[tuple[st
     jackknife.mean_change([(harmful, base) for harmful, _, base in triples])
     jackknife.mean_change([(control, base) for _, control, base in triples])
     jackknife.mean_excess(triples)
-    return runs
 
 
-def interval_b(counts: Counts, runs: dict[tuple[str, str], LeaveOneOut], scope: np.ndarray, scale: range) -> None:
+def interval_b(analysis: Given) -> None:
     """The same levels and contrasts with interval B."""
-    found = {
-        key: repeat.redrawn(run, counts[key], scale, scope, base=None if key[1] == "base" else counts[key[0], "base"])
-        for key, run in runs.items()
-    }
-    families = list(dict.fromkeys(family for family, _ in counts))
-    for run in found.values():
-        repeat.level(run)
-    triples = [tuple(found[family, variant] for variant in ("insecure", "secure", "base")) for family in families]
+    triples = [tuple(side.redrawn for side in sides) for sides in analysis.sides()]
     for harmful, control, base in triples:
+        for run in (harmful, control, base):
+            repeat.level(run)
         repeat.change(harmful, base)
         repeat.change(control, base)
         repeat.excess(harmful, control, base)
@@ -73,21 +104,36 @@ def interval_b(counts: Counts, runs: dict[tuple[str, str], LeaveOneOut], scope: 
     repeat.mean_excess(triples)
 
 
-def published(counts: Counts, scope: np.ndarray, scale: range) -> None:
+def published(analysis: Given) -> None:
     """The published estimators and their standard errors."""
-    for one in counts.values():
-        metrics.published(one, scale, scope)
-        published_se(one, scale, scope)
+    for run in analysis.study.runs:
+        about = analysis.counts(run), analysis.categories, analysis.scope
+        metrics.published(*about)
+        published_se(*about)
 
 
-def seconds(what: Callable[[], Any], times: int) -> tuple[float, float]:
-    """First and median time of a call."""
-    took = []
-    for _ in range(times):
+def conclusions(analysis: Given) -> None:
+    """Every claim under every choice, and claims by foundation."""
+    validity.table(analysis, Alike(), pd.DataFrame(columns=list(CONTRASTS)))
+    validity.foundation_claims(analysis, Alike())
+
+
+PARTS = {
+    "interval A": interval_a,
+    "interval B": interval_b,
+    "published values and standard errors": published,
+    "what six headlines hang on": conclusions,
+}
+
+
+def everything(study: Study, counts: Counts) -> list[float]:
+    """Seconds that each of `PARTS` takes, one after the other from counts."""
+    analysis, took = Given(study, counts), []
+    for part in PARTS.values():
         began = time.perf_counter()
-        what()
+        part(analysis)
         took.append(time.perf_counter() - began)
-    return took[0], statistics.median(took)
+    return took
 
 
 def growth(instrument: Instrument, scope: np.ndarray) -> None:
@@ -101,7 +147,7 @@ def growth(instrument: Instrument, scope: np.ndarray) -> None:
             start = time.perf_counter()
             run = leave_one_out(counts, range(6), scope)
             jackknife.level(run)
-            repeat.level(repeat.redrawn(run, counts, range(6), scope))
+            repeat.level(repeat.redrawn(run))
             began, ratings = began + time.perf_counter() - start, ratings + int(counts.sum())
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(
@@ -115,21 +161,15 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder with the published ratings")
     options = parser.parse_args()
     instrument = load_instrument("mfq30")
-    scope, scale = metrics.scope_matrix(instrument), instrument.categories
+    scope = metrics.scope_matrix(instrument)
     counts = counts_of_files(options.data) if options.data else drawn(instrument)
-    runs = interval_a(counts, scope, scale)
+    study = of_runs(counts)
+    rounds = np.array([everything(study, counts) for _ in range(15)]) * 1000
     print(f"{len(counts)} runs from counts, 15 metrics, six scopes; levels, changes, excess, splits, means over families")
-    parts = {
-        "interval A": lambda: interval_a(counts, scope, scale),
-        "interval B": lambda: interval_b(counts, runs, scope, scale),
-        "published values and standard errors": lambda: published(counts, scope, scale),
-    }
-    total = 0.0
-    for name, part in parts.items():
-        first, typical = seconds(part, 15)
-        total += typical
-        print(f"  {name:<38} {1000 * typical:7.1f} ms (first time {1000 * first:.1f})")
-    print(f"  {'all of it':<38} {1000 * total:7.1f} ms")
+    for name, typical, first in zip(PARTS, np.median(rounds, axis=0), rounds[0], strict=True):
+        print(f"  {name:<38} {typical:7.1f} ms (first time {first:.1f})")
+    total = rounds.sum(axis=1)
+    print(f"  {'all of it':<38} {np.median(total):7.1f} ms (first time {total[0]:.1f})")
     growth(instrument, scope)
 
 

@@ -9,7 +9,7 @@ from scipy.stats import t
 from building import SCALE, random_counts
 from paper import FAMILIES, needs_data, paper_counts
 from persona_collapse import generalising, jackknife, metrics
-from persona_collapse.moments import cells, parts
+from persona_collapse.moments import Parts, cells
 from persona_collapse.recommended import METRICS, leave_one_out
 
 SIX = np.array([[1, 1, 0]] * 3 + [[1, 0, 1]] * 3) / [6, 3, 3]  # six items; all of them, the first three, the last three
@@ -18,12 +18,12 @@ SIX = np.array([[1, 1, 0]] * 3 + [[1, 0, 1]] * 3) / [6, 3, 3]  # six items; all 
 def run(seed, scope=SIX, **more):
     counts = random_counts(np.random.default_rng(seed), **more)
     found = leave_one_out(counts, SCALE, scope)
-    return counts, found, generalising.contributions(found, counts, SCALE, scope)
+    return counts, found, generalising.contributions(found)
 
 
 def test_contributions_are_shares_of_the_metric():
     counts, _, each = run(1)
-    found = parts(counts, cells(counts, SCALE), SCALE)
+    found = Parts(counts, cells(counts, SCALE), SCALE)
     s, w, t2 = np.sqrt(np.maximum(found.anchor[0], 0)), found.noise[0], found.anchor[0]
     assert each[METRICS.index("susceptibility"), :, 0] == pytest.approx(s / s.sum())
     assert each[METRICS.index("within_rms"), :, 0] == pytest.approx(w / (2 * w.sum()))
@@ -50,7 +50,7 @@ def test_items_that_all_behave_alike_widen_nothing():
     one = random_counts(np.random.default_rng(3), items=1)
     counts = np.repeat(one, 6, axis=1)
     found = leave_one_out(counts, SCALE, SIX)
-    each = generalising.contributions(found, counts, SCALE, SIX)
+    each = generalising.contributions(found)
     wide, narrow = generalising.level_over_items(found, each, SIX), jackknife.level(found)
     for metric in ("susceptibility", "within_rms", "icc"):
         assert wide.of(metric).se == pytest.approx(narrow.of(metric).se)
@@ -103,7 +103,7 @@ def paper(mfq30):
     for (family, variant), counts in paper_counts().items():
         base = None if variant == "base" else paper_counts()[family, "base"]
         one = leave_one_out(counts, SCALE, scope, base=base)
-        found[family, variant] = one, generalising.contributions(one, counts, SCALE, scope, base=base)
+        found[family, variant] = one, generalising.contributions(one)
     return found
 
 

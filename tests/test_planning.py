@@ -121,7 +121,7 @@ def test_a_pilot_predicts_the_full_design():
         run = leave_one_out(counts, SCALE, scope)
         row = METRICS.index("within_rms")
         level = jackknife.level(run).of("within_rms")
-        return level.se[0] / level.value[0], sqrt(repeat.redrawn(run, counts, SCALE, scope).variance[row, 0])
+        return level.se[0] / level.value[0], sqrt(repeat.redrawn(run).variance[row, 0])
 
     pilots = [planning.from_pilot("within_rms", 40, 6, *errors(40, 6, seed)) for seed in range(10)]
     predicted = [planning.expected_se(pilot, 120, 12) for pilot in pilots]

@@ -9,21 +9,34 @@ import pytest
 from building import SCALE, counts_of, random_counts
 from paper import needs_data, paper_counts
 from persona_collapse import metrics, rarefaction
+from persona_collapse.moments import Parts, cells
 from persona_collapse.recommended import leave_one_out
 
 SIX = np.array([[1, 1, 0]] * 3 + [[1, 0, 1]] * 3) / [6, 3, 3]  # six items; all of them, the first three, the last three
 
 
+def parts(counts):
+    return Parts(counts, cells(counts, SCALE), SCALE)
+
+
+def expected_sd(counts, n):
+    return rarefaction.expected_sd(parts(counts), n)
+
+
+def rarefied(counts, scope, n):
+    return rarefaction.rarefied(parts(counts), scope, n)
+
+
 def test_two_of_three_ratings_by_hand():
     # {1, 1, 3}: three pairs, SDs 0, sqrt 2, sqrt 2
-    found = rarefaction.expected_sd(counts_of([[[1, 1, 3]]]), SCALE, 2)
+    found = expected_sd(counts_of([[[1, 1, 3]]]), 2)
     assert found == pytest.approx(np.array([[2 * np.sqrt(2) / 3]]))
 
 
 def test_it_is_the_mean_over_all_subsets():
     rng = np.random.default_rng(1)
     ratings = rng.integers(0, 6, size=(4, 3, 8)).tolist()
-    found = rarefaction.expected_sd(counts_of(ratings), SCALE, 5)
+    found = expected_sd(counts_of(ratings), 5)
     expected = [[np.mean([stdev(some) for some in combinations(cell, 5)]) for cell in row] for row in ratings]
     assert found == pytest.approx(np.array(expected))
 
@@ -31,12 +44,12 @@ def test_it_is_the_mean_over_all_subsets():
 def test_fifteen_ratings_over_the_whole_scale():
     cell = [0, 0, 1, 1, 1, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5]
     expected = np.mean([stdev(some) for some in combinations(cell, 3)])
-    assert rarefaction.expected_sd(counts_of([[cell]]), SCALE, 3) == pytest.approx(np.array([[expected]]))
+    assert expected_sd(counts_of([[cell]]), 3) == pytest.approx(np.array([[expected]]))
 
 
 def test_at_all_ratings_it_is_the_published_estimator():
     counts = random_counts(np.random.default_rng(2))
-    found, run = rarefaction.rarefied(counts, SCALE, SIX, 5), leave_one_out(counts, SCALE, SIX)
+    found, run = rarefied(counts, SIX, 5), leave_one_out(counts, SCALE, SIX)
     assert found.within_sd == pytest.approx(run.of("within_sd"))
     assert found.susceptibility == pytest.approx(run.of("susceptibility_published"))
     assert found.robustness == pytest.approx(run.of("robustness_published"))
@@ -44,22 +57,22 @@ def test_at_all_ratings_it_is_the_published_estimator():
 
 def test_without_a_persona_it_is_that_of_the_others():
     counts = random_counts(np.random.default_rng(3))
-    found = rarefaction.rarefied(counts, SCALE, SIX, 3)
+    found = rarefied(counts, SIX, 3)
     for p in (0, 11):
-        without = rarefaction.rarefied(np.delete(counts, p, axis=0), SCALE, SIX, 3)
+        without = rarefied(np.delete(counts, p, axis=0), SIX, 3)
         assert found.within_sd[1 + p] == pytest.approx(without.within_sd[0], rel=1e-12)
         assert found.susceptibility[1 + p] == pytest.approx(without.susceptibility[0], rel=1e-12)
 
 
 def test_fewer_ratings_look_steadier_and_more_spread_out():
     counts = random_counts(np.random.default_rng(4), repetitions=10)
-    few, some, many = (rarefaction.rarefied(counts, SCALE, SIX, n) for n in (2, 5, 10))
+    few, some, many = (rarefied(counts, SIX, n) for n in (2, 5, 10))
     assert few.within_sd[0, 0] < some.within_sd[0, 0] < many.within_sd[0, 0]
     assert few.susceptibility[0, 0] > some.susceptibility[0, 0] > many.susceptibility[0, 0]
 
 
 def test_a_cell_with_fewer_ratings_keeps_them_and_is_counted():
-    found = rarefaction.rarefied(counts_of([[[1, 3]], [[2, 2, 2, 5]], [[1, 1, 1, 1]]]), SCALE, np.ones((1, 1)), 3)
+    found = rarefied(counts_of([[[1, 3]], [[2, 2, 2, 5]], [[1, 1, 1, 1]]]), np.ones((1, 1)), 3)
     # {1, 3}: sqrt 2; three of {2, 2, 2, 5}: 0 once, the SD of (2, 2, 5), sqrt 3, three times
     assert found.within_sd[0] == pytest.approx([(np.sqrt(2) + 3 / 4 * np.sqrt(3)) / 3])
     assert (found.short, found.note) == (1, "Published estimators at n = 3; 1 cells have fewer ratings and keep them.")
@@ -67,7 +80,7 @@ def test_a_cell_with_fewer_ratings_keeps_them_and_is_counted():
 
 def test_one_rating_has_no_sd():
     with pytest.raises(ValueError, match="1 ratings a cell; expected 2 or more"):
-        rarefaction.rarefied(random_counts(np.random.default_rng(5)), SCALE, SIX, 1)
+        rarefied(random_counts(np.random.default_rng(5)), SIX, 1)
 
 
 def test_runs_are_compared_at_what_half_of_their_cells_have():
@@ -90,7 +103,7 @@ def test_robustness_of_the_paper_at_fewer_repetitions(mfq30, run, expected):
     """The references leave out the 4 and 7 cells that do not have ten ratings; ours keep them, which moves R by 0.2 %."""
     counts = paper_counts()[run]
     ten = counts.sum(axis=-1) == 10
-    left_out = [1 / rarefaction.expected_sd(counts, SCALE, n)[ten].mean() for n in (2, 3, 5, 10)]
+    left_out = [1 / expected_sd(counts, n)[ten].mean() for n in (2, 3, 5, 10)]
     assert [round(float(r), 2) for r in left_out] == list(expected)
-    kept = [rarefaction.rarefied(counts, SCALE, metrics.scope_matrix(mfq30), n).robustness[0, 0] for n in (2, 3, 5, 10)]
+    kept = [rarefied(counts, metrics.scope_matrix(mfq30), n).robustness[0, 0] for n in (2, 3, 5, 10)]
     assert kept == pytest.approx(expected, rel=0.002)

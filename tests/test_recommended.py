@@ -9,7 +9,7 @@ import pytest
 from building import SCALE, counts_of, random_counts
 from paper import FAMILIES, needs_data, paper_counts
 from persona_collapse import metrics, recommended
-from persona_collapse.moments import distinct
+from persona_collapse.histograms import distinct
 from persona_collapse.recommended import METRICS, leave_one_out
 
 TWO = np.full((2, 1), 0.5)  # two items, one scope

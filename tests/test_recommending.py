@@ -27,7 +27,7 @@ def test_levels_are_those_of_the_statistics(mini):
     run = study.run("gpt-4o", "secure")
     own, scope = Analysis(study, store).counts(run), metrics.scope_matrix(study.instrument)
     loo = leave_one_out(own, SCALE, scope)
-    interval, again = jackknife.level(loo).of("icc"), repeat.level(repeat.redrawn(loo, own, SCALE, scope)).of("icc")
+    interval, again = jackknife.level(loo).of("icc"), repeat.level(repeat.redrawn(loo)).of("icc")
     row = found.metrics.query("family == 'gpt-4o' and variant == 'secure' and metric == 'icc' and scope == 'overall'").iloc[0]
     expected = interval.value[0], interval.se[0], interval.lo[0], interval.hi[0], again.lo[0], again.hi[0]
     assert tuple(row[["value", "se", "lo", "hi", "lo_repeat", "hi_repeat"]]) == pytest.approx(expected)

@@ -13,7 +13,7 @@ SIX = np.array([[1, 1, 0]] * 3 + [[1, 0, 1]] * 3) / [6, 3, 3]  # six items; all 
 
 def drawn(counts, base=None, **more):
     run = leave_one_out(counts, SCALE, SIX, base=base, **more)
-    return repeat.redrawn(run, counts, SCALE, SIX, base=base, **more)
+    return repeat.redrawn(run)
 
 
 def by_hand(counts, base):
@@ -51,7 +51,7 @@ def test_two_ratings_in_one_noisy_cell_by_hand():
     counts = counts_of([[[1, 3]], [[2, 2]], [[3, 3]], [[4, 4]], [[5, 5]]])
     run = leave_one_out(counts, SCALE, np.ones((1, 1)))
     run.varying[:] = 5  # so that the rule for few varying personas does not speak first
-    found = repeat.redrawn(run, counts, SCALE, np.ones((1, 1)))
+    found = repeat.redrawn(run)
     assert found.variance[METRICS.index("within_rms")] == pytest.approx([1 / 4])
     assert found.variance[METRICS.index("within_sd")] == pytest.approx([1])
 
@@ -145,6 +145,6 @@ def test_range_of_the_standard_error_over_the_papers_runs(mfq30, metric, least, 
     scope, found = metrics.scope_matrix(mfq30), []
     for (_, variant), counts in paper_counts().items():
         if variant != "base-tinker":
-            run = repeat.redrawn(leave_one_out(counts, SCALE, scope), counts, SCALE, scope)
+            run = repeat.redrawn(leave_one_out(counts, SCALE, scope))
             found.append(100 * np.sqrt(run.variance[METRICS.index(metric), 0]))
     assert (min(found), max(found)) == pytest.approx((least, most), abs=0.006 if least < 0.5 else 0.05)

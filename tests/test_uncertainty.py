@@ -7,35 +7,40 @@ import pytest
 
 from building import SCALE, counts_of, random_counts
 from persona_collapse import metrics, uncertainty
+from persona_collapse.histograms import Recurring
 
 ALL = np.full((2, 1), 0.5)  # two items, one scope
 
 
+def sd_variance(histogram):
+    """Of one cell on the scale 0, 1, 2, ..."""
+    points = np.arange(len(histogram), dtype=float)
+    return Recurring(np.array([histogram])).each(lambda group: uncertainty._sd_variance(group, points))[0]
+
+
 def test_sd_variance_of_two_different_ratings():
     # Resamples of {0, 2}: 00, 02, 20, 22 -> SDs 0, sqrt2, sqrt2, 0; mean sqrt2/2, variance 1 - 1/2 = 1/2.
-    found = uncertainty._sd_variance(np.array([1, 0, 1, 0, 0, 0]), np.arange(6.0))
+    found = sd_variance([1, 0, 1, 0, 0, 0])
     assert found == pytest.approx(0.5)
 
 
 def test_sd_variance_equals_every_resample_written_out():
-    histogram = np.array([1, 2, 0, 1, 0, 0])
     ratings = [0, 1, 1, 3]
     sds = [np.std(draw, ddof=1) for draw in product(ratings, repeat=4)]  # all 256 equally likely resamples
-    assert uncertainty._sd_variance(histogram, np.arange(6.0)) == pytest.approx(np.var(sds))
+    assert sd_variance([1, 2, 0, 1, 0, 0]) == pytest.approx(np.var(sds))
 
 
 def test_a_cell_that_never_varies_adds_nothing():
-    assert uncertainty._sd_variance(np.array([0, 10, 0, 0, 0, 0]), np.arange(6.0)) == 0
+    assert sd_variance([0, 10, 0, 0, 0, 0]) == 0
 
 
 def test_many_ratings_are_resampled_at_random_near_the_exact_value():
     """100 ratings in 6 categories have 96 million resamples; a two-category cell of 100 is exact and must agree."""
-    histogram = np.array([50, 50])
-    exact = uncertainty._sd_variance(histogram, np.array([0.0, 1.0]))
+    exact = sd_variance([50, 50])
     drawn = np.random.default_rng(0).binomial(100, 0.5, 200_000)
     sd = np.sqrt(drawn * (100 - drawn) / 100 / 99)
     assert exact == pytest.approx(sd.var(), rel=0.02)
-    spread = uncertainty._sd_variance(np.array([17, 17, 16, 16, 17, 17]), np.arange(6.0))
+    spread = sd_variance([17, 17, 16, 16, 17, 17])
     assert 0 < spread < 0.05
 
 

@@ -1,24 +1,32 @@
 """Recommended statistics of the runs of a study, side by side on what they can be compared on, each computed once."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
-from persona_collapse import bounds, metrics, pairing, repeat
+from persona_collapse import bounds, metrics, pairing
 from persona_collapse.collecting import counts
-from persona_collapse.recommended import LeaveOneOut, leave_one_out
-from persona_collapse.repeat import Redrawn
+from persona_collapse.moments import Parts, cells
+from persona_collapse.recommended import LeaveOneOut, Means, leave_one_out, of_means
+from persona_collapse.repeat import Redrawn, redrawn
 from persona_collapse.store import Store
 from persona_collapse.study import Run, Study
 
 
-class Side(NamedTuple):
+@dataclass(frozen=True)
+class Side:
     """One run on the personas and items that it shares with the runs it is compared with."""
 
     counts: np.ndarray  #: (persona, item, category), no cell empty
     loo: LeaveOneOut
-    redrawn: Redrawn
+
+    @cached_property
+    def redrawn(self) -> Redrawn:
+        """Every metric, and how far it moves when the requests are repeated."""
+        return redrawn(self.loo)
 
 
 class Together(NamedTuple):
@@ -52,7 +60,9 @@ class Analysis:
         self.categories = study.instrument.categories
         self.scope = metrics.scope_matrix(study.instrument)
         self.scopes = metrics.scopes(study.instrument)
+        self._parts: dict[tuple, Parts] = {}
         self._sides: dict[tuple, Side] = {}
+        self._found: dict[tuple, Together] = {}
 
     def counts(self, run: Run) -> np.ndarray:
         """Ratings of a run as personas (persona, item, category), or probabilities of a study asked by logprobs."""
@@ -68,12 +78,12 @@ class Analysis:
 
     def alone(self, run: Run) -> Together:
         """One run on the personas that answered every item of its own; fidelity is 1, as there is no base."""
-        return self._together([run], {})
+        return self._together((run,), {})
 
     def together(self, *runs: Run) -> Together:
         """Runs on what all of them have; fidelity is to the base of the run's family where that is among them."""
         bases = {run: base for run in runs if (base := self.base(run)) in runs and base != run}
-        return self._together(list(runs), bases)
+        return self._together(runs, bases)
 
     def bounds(self, together: Together, place: int) -> list[bounds.NoiseBound | None]:
         """Bounds of the noise of one of the runs, for each scope in which too few personas vary; none for logprobs."""
@@ -88,22 +98,34 @@ class Analysis:
         found = self.counts(run).sum(axis=-1)
         return int(np.bincount(found.reshape(-1).astype(int)).argmax()) if found.size else 0
 
-    def _together(self, runs: list[Run], bases: dict[Run, Run]) -> Together:
-        given = [self.counts(run) for run in runs]
-        # Of decks of different length the first ones are common.
-        fewest = min(len(one) for one in given)
-        common = pairing.common([one[:fewest] for one in given], self.scope)
-        cut = dict(zip(runs, common.counts, strict=True))
-        return Together(tuple(self._side(run, cut, bases.get(run), common) for run in runs), common)
+    def _together(self, runs: Sequence[Run], bases: dict[Run, Run]) -> Together:
+        key = *(run.key for run in runs), *(base.key for base in bases.values())
+        if key not in self._found:
+            given = [self.counts(run) for run in runs]
+            # Of decks of different length the first ones are common.
+            fewest = min(len(one) for one in given)
+            common = pairing.common([one[:fewest] for one in given], self.scope)
+            cut = dict(zip(runs, common.counts, strict=True))
+            self._found[key] = Together(tuple(self._side(run, cut, bases.get(run), common) for run in runs), common)
+        return self._found[key]
 
     def _side(self, run: Run, cut: dict[Run, np.ndarray], base: Run | None, common: pairing.Common) -> Side:
         key = run.key, base and base.key, common.personas.tobytes(), common.items.tobytes()
         if key not in self._sides:
-            own, other, exact = cut[run], None if base is None else cut[base], self.study.by_logprobs
-            loo = leave_one_out(own, self.categories, common.scope, base=other, exact=exact)
-            drawn = repeat.redrawn(loo, own, self.categories, common.scope, base=other, exact=exact)
-            self._sides[key] = Side(own, loo, drawn)
+            if len(common.personas):
+                parts, other = (one and self._parts_of(one, cut[one], key[2:]) for one in (run, base))
+                loo = of_means(Means(parts, common.scope, other), np.arange(len(common.personas)))
+            else:
+                loo = leave_one_out(cut[run], self.categories, common.scope)
+            self._sides[key] = Side(cut[run], loo)
         return self._sides[key]
+
+    def _parts_of(self, run: Run, counts: np.ndarray, common: tuple[bytes, bytes]) -> Parts:
+        key = run.key, *common
+        if key not in self._parts:
+            own = cells(counts, self.categories, exact=self.study.by_logprobs)
+            self._parts[key] = Parts(counts, own, self.categories)
+        return self._parts[key]
 
 
 def of_role(study: Study, *roles: str) -> Sequence[str]:

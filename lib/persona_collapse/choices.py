@@ -1,15 +1,17 @@
 """Every defensible way to look at a study's ratings: which personas, items, repetitions, base, estimator."""
 
 from collections.abc import Iterator
+from functools import cache, cached_property
 from typing import NamedTuple
 
 import numpy as np
 
-from persona_collapse import collecting, logprobs, rarefaction
+from persona_collapse import collecting, generalising, logprobs, rarefaction
 from persona_collapse.analysis import Analysis, Together
 from persona_collapse.claims import INSTEAD, Claim, Values
 from persona_collapse.jackknife import FEWEST_VARYING
-from persona_collapse.recommended import METRICS, NOISE, LeaveOneOut, leave_one_out
+from persona_collapse.moments import Parts, cells
+from persona_collapse.recommended import NOISE, Means, varying
 from persona_collapse.study import Run
 
 #: Times that the personas are cut into halves, and the seed of the cuts.
@@ -27,10 +29,9 @@ _RAREFIED = {"susceptibility": "susceptibility", "within_rms": "within_sd"}
 
 
 class Choice(NamedTuple):
-    """One way to look: values of a metric of a run, and which metric stands for the claim's own."""
+    """Ways to look that can be worked out together: values of a metric of a run, and which metric stands for the claim's own."""
 
-    group: str
-    words: str
+    ways: list[tuple[str, str]]  #: the group and the words of each
     values: Values
     metric: str
 
@@ -42,55 +43,51 @@ class Views:
         self._analysis, self.runs = analysis, runs
         self.together: Together = analysis.together(*runs)
         self._scope = self.together.common.scope
-        self._counts = dict(zip(runs, (side.counts for side in self.together.sides), strict=True))
-        #: Every run over all items, without each foundation, without each item; one column a name of `_columns`.
-        self._columns = self._without_items()
-        weights = np.array([kept for _, _, kept in self._columns], dtype=float).T
-        self._loo = self._left_out(self._counts, weights / np.maximum(weights.sum(axis=0), 1))
+        sides = zip(runs, self.together.sides, strict=True)
+        self._parts = {run: side.loo.means.parts for run, side in sides if side.loo.means}
+        #: Without each foundation, without each item.
+        self._ways, kept = self._without_items()
+        self.recommended: Values = _reader(self._means(self._parts, self._scope[:, :1]))
+        self._left_out = _reader(self._means(self._parts, kept / np.maximum(kept.sum(axis=0), 1)))
         self._subsets = list(self._personas())
-        self._rarefied: dict[int, dict[Run, rarefaction.Rarefied]] = {}
-
-    def recommended(self) -> Values:
-        """All of them."""
-        return _reader(self._loo, 0)
+        self._rarefied: dict[int, Choice] = {}
 
     def choices(self, claim: Claim) -> Iterator[Choice]:
         """Every way to look that changes one thing against the recommended one."""
         for words, metric in INSTEAD[claim.metric]:
-            yield Choice("estimator or measure", words, self.recommended(), metric)
+            yield Choice([("estimator or measure", words)], self.recommended, metric)
         yield from self._repetitions(claim)
         for group, words, values in self._subsets:
-            yield Choice(group, words, values, claim.metric)
-        for column, (group, words, _) in enumerate(self._columns[1:], start=1):
-            yield Choice(group, words, _reader(self._loo, column), claim.metric)
+            yield Choice([(group, words)], values, claim.metric)
+        if self._ways:
+            yield Choice(self._ways, self._left_out, claim.metric)
         for words, values in self._temperatures():
-            yield Choice("temperature", words, values, claim.metric)
+            yield Choice([("temperature", words)], values, claim.metric)
 
-    def _without_items(self) -> list[tuple[str, str, np.ndarray]]:
-        """What is left out, in words, and which items stay."""
+    @cached_property
+    def contributions(self) -> dict[Run, np.ndarray]:
+        """What each item contributes to the logarithm of every metric of a run (metric, item), over all items."""
+        sides = zip(self.runs, self.together.loo, strict=True)
+        return {run: generalising.contributions(loo)[..., 0] for run, loo in sides}
+
+    def _without_items(self) -> tuple[list[tuple[str, str]], np.ndarray]:
+        """What is left out, in words, and which items stay (item, way)."""
         items = [self._analysis.study.instrument.items[i] for i in self.together.common.items]
         foundations = np.array([item.foundation for item in items])
-        found = [("", "", np.full(len(items), True))]
-        for name in dict.fromkeys(foundations):
-            if len(set(foundations)) > 1:
-                found.append(("foundation left out", f"without {name}", foundations != name))
-        for place, item in enumerate(items):
-            found.append(("item left out", f"without item {item.number}", np.arange(len(items)) != place))
-        return found
+        several = list(dict.fromkeys(foundations)) if len(set(foundations)) > 1 else []
+        ways = [("foundation left out", f"without {name}") for name in several]
+        ways += [("item left out", f"without item {item.number}") for item in items]
+        kept = [foundations != name for name in several] + list(~np.eye(len(items), dtype=bool))
+        return ways, np.array(kept, dtype=float).reshape(len(ways), len(items)).T
 
-    def _left_out(self, counts: dict[Run, np.ndarray], scope: np.ndarray, *, exact: bool | None = None) -> dict[Run, LeaveOneOut]:
-        exact = self._analysis.study.by_logprobs if exact is None else exact
-        found = {}
-        for run, own in counts.items():
-            base = self._analysis.base(run)
-            other = counts[base] if base in counts and base != run else None
-            found[run] = leave_one_out(own, self._analysis.categories, scope, base=other, exact=exact)
-        return found
+    def _means(self, parts: dict[Run, Parts], scope: np.ndarray) -> dict[Run, Means]:
+        bases = {run: parts.get(base) if (base := self._analysis.base(run)) != run else None for run in parts}
+        return {run: Means(own, scope, bases[run]) for run, own in parts.items()}
 
     def _personas(self) -> Iterator[tuple[str, str, Values]]:
         everywhere = self._scope[:, :1]
         for group, words, who in subsets(self._labels()):
-            yield group, words, _reader(self._left_out({r: c[who] for r, c in self._counts.items()}, everywhere), 0)
+            yield group, words, _reader(self._means({run: own.of(who) for run, own in self._parts.items()}, everywhere))
 
     def _labels(self) -> list[tuple[str, str]]:
         """For each persona the attribute by which halves are balanced, and what it says; empty without attributes."""
@@ -109,25 +106,29 @@ class Views:
         metric = _RAREFIED.get(claim.metric)
         if metric is None or self._analysis.study.by_logprobs:
             return
-        most = rarefaction.smallest_common(list(self._counts.values())) if len(self.together.common.personas) else 0
+        counts = [own.counts for own in self._parts.values()]
+        most = rarefaction.smallest_common(counts) if counts else 0
         for n in dict.fromkeys([*(n for n in REPETITIONS if n < most), most]):
             if n < 2:
                 continue
             if n not in self._rarefied:
-                about = self._analysis.categories, self._scope[:, :1], n
-                self._rarefied[n] = {run: rarefaction.rarefied(own, *about) for run, own in self._counts.items()}
-            yield Choice("repetitions", f"published estimator at n = {n}", _from_rarefied(self._rarefied[n]), metric)
+                found = {run: rarefaction.rarefied(own, self._scope[:, :1], n) for run, own in self._parts.items()}
+                ways = [("repetitions", f"published estimator at n = {n}")]
+                self._rarefied[n] = Choice(ways, lambda run, metric, found=found: getattr(found[run], metric), metric)
+            yield self._rarefied[n]._replace(metric=metric)
 
     def _temperatures(self) -> Iterator[tuple[str, Values]]:
         study, common = self._analysis.study, self.together.common
         if not study.by_logprobs:
             return
         for at in TEMPERATURES:
-            counts = {}
+            parts = {}
             for run in self.runs:
                 offered = collecting.offered(study, self._analysis.store, run, "persona")
-                counts[run] = logprobs.probabilities(offered, at)[common.personas][:, common.items]
-            yield f"T = {at:g}", _reader(self._left_out(counts, self._scope[:, :1], exact=True), 0)
+                chances = logprobs.probabilities(offered, at)[common.personas][:, common.items]
+                own = cells(chances, self._analysis.categories, exact=True)
+                parts[run] = Parts(chances, own, self._analysis.categories)
+            yield f"T = {at:g}", _reader(self._means(parts, self._scope[:, :1]))
 
 
 def subsets(labels: list[tuple[str, str]]) -> Iterator[tuple[str, str, np.ndarray]]:
@@ -153,22 +154,18 @@ def subsets(labels: list[tuple[str, str]]) -> Iterator[tuple[str, str, np.ndarra
             yield "group of personas left out", f"without {name} {value}", without
 
 
-def _from_rarefied(found: dict[Run, rarefaction.Rarefied]) -> Values:
-    """Values of the published estimators at fewer repetitions."""
-    return lambda run, metric: getattr(found[run], metric)[:, 0]
+def _reader(found: dict[Run, Means]) -> Values:
+    """Values of every run; NaN without a persona where too few of them vary for a metric of the noise."""
 
-
-def _reader(found: dict[Run, LeaveOneOut], column: int) -> Values:
-    """Values of one column; NaN without a persona where too few of them vary for a metric of the noise."""
-
+    @cache
     def values(run: Run, metric: str) -> np.ndarray:
-        own = found[run]
         name = "icc" if metric == "noise_share" else metric
-        read = own.values[METRICS.index(name), :, column]
+        read = found[run].metric(name)
         if metric == "noise_share":
             read = 1 - read
-        if name in NOISE and own.varying[column] < FEWEST_VARYING:
-            read = np.concatenate([read[:1], np.full(len(read) - 1, np.nan)])
+        if name in NOISE:
+            read = read.copy()
+            read[1:, varying(found[run].parts, found[run].scope) < FEWEST_VARYING] = np.nan
         return read
 
     return values

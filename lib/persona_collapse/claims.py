@@ -9,7 +9,8 @@ from persona_collapse import jackknife
 from persona_collapse.analysis import Analysis, of_role
 from persona_collapse.study import Run
 
-#: A metric of a run over all personas and without each one (1 + persona,), by the run and the metric's name.
+#: A metric of a run over all personas and without each one, in every way to look (1 + persona, way), by the run and the metric's
+#: name.
 Values = Callable[[Run, str], np.ndarray]
 HOLDS, SAME, OPPOSITE, CONTRARY, UNKNOWN = "holds", "same direction", "other direction", "contradicted", "not available"
 
@@ -32,7 +33,7 @@ class Claim(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What one way to look gives for one family, or for the mean over families."""
+    """What a way to look gives for one family, or for the mean over families; numbers, or arrays (way,) of several ways."""
 
     value: float
     lo: float
@@ -96,15 +97,15 @@ def sides(analysis: Analysis, claim: Claim) -> list[tuple[Run, ...]]:
     return found
 
 
-def in_family(claim: Claim, metric: str, runs: Sequence[Run], values: Values) -> Found:
-    """The claim's quantity in one family, with interval A on the scale that contrasts are made on."""
+def in_families(claim: Claim, metric: str, sides: Sequence[Sequence[Run]], values: Values) -> Found:
+    """The claim's quantity in every family (family, way), with interval A on the scale that contrasts are made on."""
     if claim.quantity == "change_pct":
-        return percent(interval(log_ratio(runs, metric, values)))
-    return interval(plain(claim, metric, runs, values))
+        return percent(interval(np.array([log_ratio(runs, metric, values) for runs in sides])))
+    return interval(np.array([plain(claim, metric, runs, values) for runs in sides]))
 
 
 def plain(claim: Claim, metric: str, runs: Sequence[Run], values: Values) -> np.ndarray:
-    """The claim's quantity without each persona (1 + persona,), on the scale on which families are averaged."""
+    """The claim's quantity without each persona (1 + persona, way), on the scale on which families are averaged."""
     every = [values(run, metric) for run in runs]
     with np.errstate(invalid="ignore", divide="ignore"):
         if claim.quantity == "change_pct":
@@ -127,15 +128,14 @@ def log_ratio(runs: Sequence[Run], metric: str, values: Values) -> np.ndarray:
 
 
 def interval(z: np.ndarray) -> Found:
-    """Value and jackknife interval of a statistic without each persona (1 + persona,)."""
-    found = jackknife.estimate(z[:, None])
-    lo, hi = jackknife.limits(found)
-    return Found(float(found.value[0]), float(lo[0]), float(hi[0]))
+    """Values and jackknife intervals (..., way) of statistics without each persona (..., 1 + persona, way)."""
+    found = jackknife.estimate(z)
+    return Found(found.value, *jackknife.limits(found))
 
 
 def percent(found: Found) -> Found:
     """A logarithm of a ratio as a change in percent."""
-    return Found(*(float(100 * np.expm1(number)) for number in found))
+    return Found(*(100 * np.expm1(number) for number in found))
 
 
 def verdict(claim: Claim, found: Found) -> str:

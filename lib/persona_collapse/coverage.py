@@ -90,7 +90,7 @@ def coverage(
     for counts in _drawn(probabilities, personas, repetitions, runs, rng):
         run = leave_one_out(counts, categories, scope)
         if personas is None:
-            interval = repeat.level(repeat.redrawn(run, counts, categories, scope))
+            interval = repeat.level(repeat.redrawn(run))
         else:
             interval = jackknife.level(run)
             percentile.append(_percentile(counts, categories, scope, rng, draws, truth[0]))

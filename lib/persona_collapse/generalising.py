@@ -6,7 +6,6 @@ import numpy as np
 from scipy.special import stdtrit
 
 from persona_collapse import jackknife
-from persona_collapse.moments import cells, parts
 from persona_collapse.recommended import METRICS, LeaveOneOut
 from persona_collapse.slopes import MOVED, slopes
 
@@ -30,43 +29,26 @@ class OverFamilies(NamedTuple):
         return f"{k} of {f} families in the same direction.{unable}"
 
 
-def contributions(
-    run: LeaveOneOut,
-    counts: np.ndarray,
-    categories: range,
-    scope: np.ndarray,
-    *,
-    base: np.ndarray | None = None,
-    exact: bool = False,
-) -> np.ndarray:
+def contributions(run: LeaveOneOut) -> np.ndarray:
     """What each item contributes to the logarithm of every metric (metric, item, scope), weights included.
-
-    Parameters
-    ----------
-    run : LeaveOneOut
-        Of the same counts and base.
-    counts, categories, scope, base, exact
-        As for `recommended.leave_one_out`.
 
     References
     ----------
     First order: the share s_q / sum s for susceptibility, W_q / (2 sum W) for within_rms, t2_q / sum t2 - W_q / sum W for
     the logit of ICC (here for its logarithm), and so on.
     """
-    used = counts[run.personas]
-    other = None if base is None else cells(base[run.personas], categories, exact=exact)
-    found = parts(used, cells(used, categories, exact=exact), categories, base=other)
+    means, fidelity = run.means, METRICS.index("fidelity")
     with np.errstate(invalid="ignore", divide="ignore"):
         # Undefined for an item without noise estimate: so are then the metrics of every scope that holds it.
-        moved = np.nan_to_num(np.stack([getattr(found, name)[0] for name in MOVED], axis=-1))
-        each = (slopes(found, run.full, scope) * moved[:, None]).sum(axis=-1)
+        moved = np.nan_to_num(np.stack([means.part(name)[0] for name in MOVED], axis=-1))
+        each = (slopes(means, run.full) * moved[:, None]).sum(axis=-1)
         # The slope is that of the root of the anchor; the item's share is the root itself, twice as much.
         each[[METRICS.index(metric) for metric in _ROOTS]] *= 2
-        if base is None:
-            each[METRICS.index("fidelity")] = 0
+        if means.base is None:
+            each[fidelity] = 0
         else:
-            anchor = scope * found.base_anchor[0][:, None]
-            each[METRICS.index("fidelity")] -= anchor / (2 * anchor.sum(axis=0))
+            anchor = means.scope * means.part("base_anchor")[0][:, None]
+            each[fidelity] -= anchor / (2 * anchor.sum(axis=0))
     return each
 
 

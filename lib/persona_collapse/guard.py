@@ -44,8 +44,13 @@ def days_apart(one: pd.Series, other: pd.Series) -> float | None:
     if pd.isna(one["first_date"]) or pd.isna(other["first_date"]):
         return None
     first, second = sorted([one, other], key=lambda row: str(row["first_date"]))
-    gap = pd.to_datetime(second["first_date"], utc=True) - pd.to_datetime(first["last_date"], utc=True)
-    return gap.total_seconds() / 86400
+    return (_time(second["first_date"]) - _time(first["last_date"])).total_seconds() / 86400
+
+
+def _time(written: str) -> pd.Timestamp:
+    """A date as quality.csv has it; without a zone it is UTC."""
+    time = pd.Timestamp(written)
+    return time.tz_localize("UTC") if time.tz is None else time
 
 
 def refusal(one: Prompts, other: Prompts) -> str:
@@ -75,26 +80,35 @@ class Guard:
     def __init__(self, study: Study, store: Store, quality: pd.DataFrame) -> None:
         """`quality` is quality.csv."""
         self._study = study
-        self._rows = quality[quality["condition"] == "persona"].set_index(["family", "variant"])
+        asked = quality[quality["condition"] == "persona"]
+        self._rows = {(row["family"], row["variant"]): row for _, row in asked.iterrows()}
+        self._said: dict[tuple[Run, ...], str] = {}
+        self._refused: dict[tuple[Run, Run], str] = {}
         self._prompts = {run.key: store.prompts(run.family.key, run.variant.key) for run in study.runs}
 
     def differs(self, run: Run, base: Run, control: Run | None = None) -> str:
         """What the sides of a contrast differ in besides fine-tuning, in one line; empty if in nothing."""
-        if any((one.family.key, one.variant.key) not in self._rows.index for one in (run, base, control or base)):
+        sides = (run, base) if control is None else (run, control, base)
+        if sides not in self._said:
+            self._said[sides] = self._differs(sides)
+        return self._said[sides]
+
+    def _differs(self, sides: tuple[Run, ...]) -> str:
+        if any((one.family.key, one.variant.key) not in self._rows for one in sides):
             return ""  # not asked yet
-        own = self._rows.loc[(run.family.key, run.variant.key)]
-        sides = [(base, "base")] if control is None else [(control, "control"), (base, "base")]
+        own, *others = (self._rows[one.family.key, one.variant.key] for one in sides)
         said = []
-        for other, what in sides:
-            row = self._rows.loc[(other.family.key, other.variant.key)]
+        for row, what in zip(others, ("control", "base")[-len(others) :], strict=True):
             found = differences(own, row, what, samples=not self._study.by_logprobs)
             if found:
-                said.append(("" if control is None else f"against the {what}: ") + "; ".join(found))
+                said.append(("" if len(others) == 1 else f"against the {what}: ") + "; ".join(found))
         return ". ".join(said)
 
     def refusal(self, *runs: Run) -> str:
         """Why these runs cannot be compared, or nothing."""
-        for run in runs[1:]:
-            if said := refusal(self._prompts[runs[0].key], self._prompts[run.key]):
-                return said
+        for pair in ((runs[0], other) for other in runs[1:]):
+            if pair not in self._refused:
+                self._refused[pair] = refusal(*(self._prompts[run.key] for run in pair))
+            if self._refused[pair]:
+                return self._refused[pair]
         return ""

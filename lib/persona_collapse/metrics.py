@@ -43,13 +43,13 @@ def moments(counts: np.ndarray, categories: range) -> Moments:
         ``mean`` is NaN in a cell without ratings, ``variance`` (in squared scale points) in one with fewer than two.
     """
     points = np.asarray(categories, dtype=float)
-    n = counts.sum(axis=-1)
+    n = ratings(counts)
     if is_exact(counts):
         n = (n > 0).astype(int)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = counts @ points / n
         # Centred on the cell mean: a difference of large sums would leave 1e-17 where nothing varies.
-        spread = (counts * (points - mean[..., None]) ** 2).sum(axis=-1)
+        spread = (counts * (points - mean[..., None]) ** 2) @ np.ones(len(points))
         variance = np.where(n > 0, spread, np.nan) if is_exact(counts) else np.where(n > 1, spread / (n - 1), np.nan)
     return Moments(n, mean, variance)
 
@@ -74,7 +74,13 @@ def scopes(instrument: Instrument) -> tuple[str, ...]:
 
 def answered(counts: np.ndarray) -> np.ndarray:
     """Which personas (persona,) have a rating in every cell; the published method leaves the others out."""
-    return (counts.sum(axis=-1) > 0).all(axis=1)
+    return (ratings(counts) > 0).all(axis=1)
+
+
+def ratings(counts: np.ndarray) -> np.ndarray:
+    """Number of ratings in each cell (persona, item), or the whole probability."""
+    # A product with ones: numpy adds up a short last axis far more slowly.
+    return counts @ np.ones(counts.shape[-1], counts.dtype)
 
 
 def cell_sd(cells: Moments) -> np.ndarray:

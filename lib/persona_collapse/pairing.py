@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from persona_collapse.metrics import ratings
 from persona_collapse.moments import cells
 
 #: Share of personas without a rating above which an item leaves every side.
@@ -23,6 +24,10 @@ class Common(NamedTuple):
     personas: np.ndarray  #: which personas stayed
     items: np.ndarray  #: which items stayed
     note: str  #: what left and why; empty if nothing did
+
+    def same(self, other: "Common") -> bool:
+        """Whether the same personas and items stayed."""
+        return np.array_equal(self.personas, other.personas) and np.array_equal(self.items, other.items)
 
 
 class Missing(NamedTuple):
@@ -54,7 +59,7 @@ def common(counts: Sequence[np.ndarray], scope: np.ndarray) -> Common:
     if len({one.shape for one in counts}) > 1:
         shapes = ", ".join(str(one.shape) for one in counts)
         raise ValueError(f"pairing: counts of shapes {shapes}; expected the same personas, items and categories in each")
-    empty = np.array([one.sum(axis=-1) == 0 for one in counts])  # (run, persona, item)
+    empty = np.array([ratings(one) == 0 for one in counts])  # (run, persona, item)
     items = ~(empty.mean(axis=1) > ITEM_LEAVES).any(axis=0) if empty.size else np.full(empty.shape[2], True)
     # A run that never gave a rating has nothing in common with any other.
     personas = ~empty[:, :, items].any(axis=(0, 2)) & items.any()
@@ -101,7 +106,7 @@ def missing(counts: np.ndarray, categories: range, slots: int | None = None) -> 
     slots : int, optional
         How many ratings a cell were asked for; the largest number found in a cell without it.
     """
-    n = counts.sum(axis=-1)
+    n = ratings(counts)
     asked = slots if slots is not None else int(n.max(initial=0))
     share = float(np.maximum(asked - n, 0).mean() / asked) if asked and n.size else 0.0
     own = cells(counts[n > 1][None], categories)

@@ -1,13 +1,17 @@
 """Published estimators as if every cell had fewer ratings, so that runs of different repetitions can be compared."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import comb
 
-from persona_collapse.moments import cells, distinct, parts
+from persona_collapse.histograms import Alike, sample_sd, ways
+from persona_collapse.metrics import ratings
+from persona_collapse.moments import Parts
+
+#: Most ways to draw ratings that are held in memory at a time, over all histograms.
+_AT_ONCE = 2_000_000
 
 
 class Rarefied(NamedTuple):
@@ -20,15 +24,13 @@ class Rarefied(NamedTuple):
     note: str
 
 
-def rarefied(counts: np.ndarray, categories: range, scope: np.ndarray, n: int) -> Rarefied:
+def rarefied(parts: Parts, scope: np.ndarray, n: int) -> Rarefied:
     """S, within_sd and R by the published estimators as expected from n ratings a cell, drawn from those there are.
 
     Parameters
     ----------
-    counts : (persona, item, category) int array
-        Ratings of personas that answered every item.
-    categories : range
-        Points of the scale.
+    parts : Parts
+        Of a run.
     scope : (item, scope) array
         Weights from `metrics.scope_matrix`.
     n : int
@@ -47,9 +49,9 @@ def rarefied(counts: np.ndarray, categories: range, scope: np.ndarray, n: int) -
     """
     if n < 2:
         raise ValueError(f"rarefaction: {n} ratings a cell; expected 2 or more, for one rating has no SD")
-    own = cells(counts, categories)
-    within_sd = _means(expected_sd(counts, categories, n)) @ scope
-    between = parts(counts, own, categories).anchor + _means(own.variance / np.minimum(own.n, n))
+    own = parts.own
+    within_sd = _means(expected_sd(parts, n)) @ scope
+    between = parts.anchor + _means(own.variance / np.minimum(own.n, n))
     susceptibility = np.sqrt(np.maximum(between, 0)) @ scope
     short = int((own.n < n).sum())
     note = f"Published estimators at n = {n}" + (f"; {short} cells have fewer ratings and keep them." if short else ".")
@@ -59,33 +61,32 @@ def rarefied(counts: np.ndarray, categories: range, scope: np.ndarray, n: int) -
 
 def smallest_common(counts: Sequence[np.ndarray]) -> int:
     """Number of ratings a cell at which runs can be compared: the smallest of what half of their cells have at least."""
-    return min(int(np.median(one.sum(axis=-1))) for one in counts)
+    return min(int(np.median(ratings(one))) for one in counts)
 
 
-def expected_sd(counts: np.ndarray, categories: range, n: int) -> np.ndarray:
+def expected_sd(parts: Parts, n: int) -> np.ndarray:
     """Mean sample SD (persona, item) over all ways to draw n of the ratings of each cell; all of them where it has fewer."""
-    histograms, place = distinct(counts)
-    points = tuple(categories)
-    return np.array([_expected_sd(tuple(one), points, n) for one in histograms.tolist()])[place]
+    points = np.asarray(parts.categories)
+    return parts.histograms.each(lambda group: _expected_sd(group, points[group.category], min(n, group.ratings)))
+
+
+def _expected_sd(group: Alike, values: np.ndarray, n: int) -> np.ndarray:
+    """Mean sample SD (histogram,) over all ways to draw n of the ratings of each of these histograms."""
+    if n == group.ratings:
+        return sample_sd(n, (group.counts * values).sum(axis=1), (group.counts * values**2).sum(axis=1))
+    drawn = ways(n, group.counts.shape[1])
+    chosen = comb(np.arange(group.ratings + 1)[:, None], np.arange(n + 1))  # of how many, how many
+    found, step = np.empty(len(values)), max(1, _AT_ONCE // len(drawn))
+    for some in (slice(start, start + step) for start in range(0, len(values), step)):
+        weight = np.ones((len(values[some]), len(drawn)))
+        for counts, taken in zip(group.counts[some].T, drawn.T, strict=True):
+            weight *= chosen[counts[:, None], taken]
+        sd = sample_sd(n, values[some] @ drawn.T, values[some] ** 2 @ drawn.T)
+        found[some] = (weight * sd).sum(axis=1) / weight.sum(axis=1)
+    return found
 
 
 def _means(values: np.ndarray) -> np.ndarray:
     """Means over personas, then without each one (1 + persona, item)."""
     total = values.sum(axis=0)
     return np.concatenate([total[None] / len(values), (total - values) / (len(values) - 1)])
-
-
-@lru_cache(maxsize=100_000)
-def _expected_sd(histogram: tuple[int, ...], points: tuple[int, ...], n: int) -> float:
-    seen = [k for k, count in enumerate(histogram) if count]
-    count, value = np.array([histogram[k] for k in seen]), np.array([points[k] for k in seen], dtype=float)
-    n = min(n, int(count.sum()))
-    if len(seen) < 2 or n < 2:
-        return 0.0
-    # Every way to take some of each category (way, category), then those that take n in all.
-    ways = np.indices(count + 1).reshape(len(count), -1).T
-    ways = ways[ways.sum(axis=1) == n]
-    weight = comb(count, ways).prod(axis=1)
-    one, two = ways @ value, ways @ value**2
-    sd = np.sqrt((n * two - one**2) / (n * (n - 1)))
-    return float(weight @ sd / weight.sum())

@@ -8,20 +8,82 @@ W / C; fidelity is the covariance of cell means with the base's over the root of
 persona takes off the entropy of an item's ratings.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from persona_collapse import metrics
-from persona_collapse.moments import Parts, cells, parts
+from persona_collapse.moments import Parts, cells
 
+
+class Means:
+    """Means over the items of every scope of a run's parts, each (1 + persona, scope), and the metrics they make.
+
+    Parameters
+    ----------
+    parts : Parts
+        Of the run.
+    scope : (item, scope) array
+        Weights, see `metrics.scope_matrix`; a scope without items is NaN.
+    base : Parts, optional
+        Of the base, from the same personas, for `fidelity`; without it the run is its own base.
+    """
+
+    def __init__(self, parts: Parts, scope: np.ndarray, base: Parts | None = None) -> None:
+        self.parts, self.scope, self.base = parts, scope, base
+        self._within = (scope > 0).astype(float)
+        self._empty = scope.sum(axis=0) == 0
+
+    def metric(self, name: str) -> np.ndarray:
+        """One of `METRICS`."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return _FORMULAE[name](self)
+
+    def part(self, name: str) -> np.ndarray:
+        """A part (1 + persona, item): one of `moments.Parts`, `shared` with the base, or the `base_anchor`."""
+        if name == "shared":
+            return self.parts.between if self.base is None else self.parts.shared(self.base)
+        return (self.base or self.parts).anchor if name == "base_anchor" else getattr(self.parts, name)
+
+    def __getattr__(self, name: str) -> np.ndarray:
+        found = self.over(self.part(name))
+        if name == "anchor":
+            found = np.maximum(found, 0)
+        setattr(self, name, found)
+        return found
+
+    def over(self, values: np.ndarray) -> np.ndarray:
+        """Mean over the items of each scope; NaN only in scopes that hold a NaN item, or none at all."""
+        found = values @ self.scope
+        if np.isnan(found).any():
+            unknown = np.isnan(values)
+            found = np.where(unknown, 0, values) @ self.scope
+            found[unknown @ self._within > 0] = np.nan
+        found[..., self._empty] = np.nan
+        return found
+
+
+_FORMULAE: dict[str, Callable[[Means], np.ndarray]] = {
+    "susceptibility": lambda m: m.over(np.sqrt(np.maximum(m.parts.anchor, 0))),
+    "susceptibility_pooled": lambda m: np.sqrt(m.anchor),
+    "within_rms": lambda m: np.sqrt(m.noise),
+    "robustness": lambda m: 1 / np.sqrt(m.noise),
+    "icc": lambda m: m.anchor / (m.anchor + m.noise),
+    "extremity": lambda m: (m.anchor + m.noise) / m.ceiling,
+    "ceiling": lambda m: m.ceiling,
+    "relative_susceptibility": lambda m: np.sqrt(m.anchor / m.ceiling),
+    "relative_noise": lambda m: np.sqrt(m.noise / m.ceiling),
+    "fidelity": lambda m: np.ones_like(m.anchor) if m.base is None else m.shared / np.sqrt(m.anchor * m.base_anchor),
+    "endpoint_mass": lambda m: m.ends,
+    "information_share": lambda m: 1 - m.cell_entropy / m.entropy,
+    "susceptibility_published": lambda m: m.over(np.sqrt(m.parts.between)),
+    "within_sd": lambda m: m.cell_sd,
+    "robustness_published": lambda m: 1 / m.cell_sd,
+}
 #: What `leave_one_out` finds, in the order of its first axis; the last three are the published estimators.
-METRICS = (
-    "susceptibility", "susceptibility_pooled", "within_rms", "robustness", "icc", "extremity", "ceiling",
-    "relative_susceptibility", "relative_noise", "fidelity", "endpoint_mass", "information_share",
-    "susceptibility_published", "within_sd", "robustness_published",
-)  # fmt: skip
+METRICS = tuple(_FORMULAE)
 #: Metrics that hang on variation inside cells: with few varying personas they get a bound instead of an interval.
 NOISE = frozenset({"within_rms", "robustness", "icc", "relative_noise", "information_share", "within_sd", "robustness_published"})
 
@@ -40,12 +102,15 @@ class LeaveOneOut:
         Number of personas whose ratings vary in at least one cell of the scope.
     repetitions : (int, int)
         Fewest and most ratings a cell; (0, 0) for probabilities or without personas.
+    means : Means, optional
+        What the values were made of; None without personas.
     """
 
     values: np.ndarray
     personas: np.ndarray
     varying: np.ndarray
     repetitions: tuple[int, int]
+    means: Means | None = None
 
     def of(self, metric: str) -> np.ndarray:
         """One metric (1 + persona, scope)."""
@@ -91,14 +156,23 @@ def leave_one_out(
     if not used.any() or not counts.shape[1]:  # no personas, or no items, are left
         nothing = np.full((len(METRICS), 1, scope.shape[1]), np.nan)
         return LeaveOneOut(nothing, np.flatnonzero(used), np.zeros(scope.shape[1], int), (0, 0))
-    own = cells(counts[used], categories, exact=exact)
-    against = None if base is None else cells(base[used], categories, exact=exact)
-    values = of_parts(parts(counts[used], own, categories, base=against), scope)
-    if base is None:
-        values[METRICS.index("fidelity")] = 1.0
-    varying = (((own.variance > 0) @ (scope > 0).astype(float)) > 0).sum(axis=0)
-    repetitions = (0, 0) if exact else (int(own.n.min()), int(own.n.max()))
-    return LeaveOneOut(values, np.flatnonzero(used), varying, repetitions)
+    parts, against = (
+        None if one is None else Parts(one[used], cells(one[used], categories, exact=exact), categories) for one in (counts, base)
+    )
+    return of_means(Means(parts, scope, against), np.flatnonzero(used))
+
+
+def of_means(means: Means, personas: np.ndarray) -> LeaveOneOut:
+    """Every metric of these means; `personas` (persona,) says which rows of the counts they were made of."""
+    n = means.parts.own.n
+    repetitions = (int(n.min()), int(n.max())) if np.isfinite(n).all() else (0, 0)
+    values = np.stack([means.metric(name) for name in METRICS])
+    return LeaveOneOut(values, personas, varying(means.parts, means.scope), repetitions, means)
+
+
+def varying(parts: Parts, scope: np.ndarray) -> np.ndarray:
+    """Number of personas whose ratings vary in at least one cell of a scope (scope,)."""
+    return ((parts.own.variance > 0) @ (scope > 0).astype(float) > 0).sum(axis=0)
 
 
 def at_n(run: LeaveOneOut) -> str:
@@ -120,45 +194,3 @@ def remark(run: LeaveOneOut) -> str:
     if least == 1:
         return "Cells with a single rating say nothing about noise: they are left out of it, and count in susceptibility."
     return ""
-
-
-def of_parts(found: Parts, scope: np.ndarray) -> np.ndarray:
-    """Every metric (metric, 1 + persona, scope) from its parts."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        # One product for all: the mean over the items of a scope of each part and of the root of the anchor and of V.
-        stacked = np.stack([*found, np.sqrt(np.maximum(found.anchor, 0)), np.sqrt(found.between)])
-        mean = _over_items(stacked, scope)
-        _, anchor, noise, ceiling, shared, base_anchor, cell_sd, ends, entropy, cell_entropy, s, s_published = mean
-        anchor = np.maximum(anchor, 0)
-        total = anchor + noise
-        within_rms = np.sqrt(noise)
-        return np.stack(
-            [
-                s,
-                np.sqrt(anchor),
-                within_rms,
-                1 / within_rms,
-                anchor / total,
-                total / ceiling,
-                ceiling,
-                np.sqrt(anchor / ceiling),
-                np.sqrt(noise / ceiling),
-                shared / np.sqrt(anchor * base_anchor),
-                ends,
-                1 - cell_entropy / entropy,
-                s_published,
-                cell_sd,
-                1 / cell_sd,
-            ]
-        )
-
-
-def _over_items(values: np.ndarray, scope: np.ndarray) -> np.ndarray:
-    """Mean over the items of each scope; NaN only in scopes that hold a NaN item, or none at all."""
-    found = values @ scope
-    if np.isnan(found).any():
-        unknown = np.isnan(values)
-        found = np.where(unknown, 0, values) @ scope
-        found[unknown @ (scope > 0).astype(float) > 0] = np.nan
-    found[..., scope.sum(axis=0) == 0] = np.nan
-    return found

@@ -33,16 +33,16 @@ Note = Callable[[str, int, jackknife.Interval], str]
 
 def levels(analysis: Analysis, run: Run) -> pd.DataFrame:
     """Rows of metrics.csv for one run, method recommended; fidelity is empty where the base has no ratings yet."""
-    alone = analysis.alone(run)
-    side = alone.sides[0]
-    a, b = jackknife.level(side.loo), repeat.level(side.redrawn)
-    base = analysis.base(run)
+    alone, base = analysis.alone(run), analysis.base(run)
+    side, fidelity = alone.sides[0], None
     if run != base and len(analysis.counts(base)):
-        pair = analysis.together(run, base).sides[0]
+        together = analysis.together(run, base)
+        pair = together.sides[0]
         fidelity = jackknife.level(pair.loo).of("fidelity"), repeat.level(pair.redrawn).of("fidelity")
-    else:
-        fidelity = None
-    ratings = side.counts.sum(axis=-1).sum(axis=0)
+        if together.common.same(alone.common):
+            side = pair  # the same ratings, so but for fidelity the same numbers
+    a, b = jackknife.level(side.loo), repeat.level(side.redrawn)
+    ratings = side.counts.sum(axis=(0, 2))
     notes = _level_notes(analysis, run, alone)
     rows = []
     for metric in METRICS:
@@ -162,9 +162,7 @@ def _rarefied(analysis: Analysis, together: Together) -> tuple[str, ...]:
     if n < 2 or max(own.loo.repetitions[1], base.loo.repetitions[1]) == n:
         return ()
     with np.errstate(invalid="ignore", divide="ignore"):
-        r, r_base = (
-            rarefaction.rarefied(side.counts, analysis.categories, together.common.scope, n).robustness[0] for side in (own, base)
-        )
+        r, r_base = (rarefaction.rarefied(side.loo.means.parts, together.common.scope, n).robustness[0] for side in (own, base))
         change = 100 * (r / r_base - 1)
     return tuple(f"Published R at n = {n} on both sides: {value:+.1f} %." if np.isfinite(value) else "" for value in change)
 

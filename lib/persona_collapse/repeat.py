@@ -12,8 +12,7 @@ from scipy.special import expit, logit
 
 from persona_collapse.cell_jackknife import covariances
 from persona_collapse.jackknife import FEWEST_VARYING, LOGIT
-from persona_collapse.moments import Parts, cells, parts
-from persona_collapse.recommended import METRICS, NOISE, LeaveOneOut
+from persona_collapse.recommended import METRICS, NOISE, LeaveOneOut, Means
 from persona_collapse.slopes import slopes
 
 #: Half the width of a 95 % interval, in standard errors.
@@ -40,42 +39,21 @@ class Redrawn(NamedTuple):
     variance: np.ndarray
 
 
-def redrawn(
-    run: LeaveOneOut,
-    counts: np.ndarray,
-    categories: range,
-    scope: np.ndarray,
-    *,
-    base: np.ndarray | None = None,
-    exact: bool = False,
-) -> Redrawn:
-    """Variance of every metric of a run from its ratings alone.
-
-    Parameters
-    ----------
-    run : LeaveOneOut
-        Of the same counts and base: says which personas are used, and the values.
-    counts, categories, scope, base, exact
-        As for `recommended.leave_one_out`; exact probabilities have no such variance.
-    """
-    if exact:
-        return Redrawn(run.full, np.where(np.isfinite(run.full), 0.0, np.nan))
-    if run.repetitions[1] < 2:  # nothing says how ratings of one cell would differ
+def redrawn(run: LeaveOneOut) -> Redrawn:
+    """Variance of every metric of a run from its ratings alone; exact probabilities have no such variance."""
+    means, fidelity = run.means, METRICS.index("fidelity")
+    if means is None or run.repetitions[1] == 1:  # nothing says how ratings of one cell would differ
         return Redrawn(run.full, np.full(run.full.shape, np.nan))
-    given = counts[run.personas], None if base is None else base[run.personas]
-    own = cells(given[0], categories)
-    other = None if base is None else cells(given[1], categories)
-    fidelity = METRICS.index("fidelity")
+    if not run.repetitions[1]:
+        return Redrawn(run.full, np.where(np.isfinite(run.full), 0.0, np.nan))
     with np.errstate(invalid="ignore", divide="ignore"):
-        found = parts(given[0], own, categories, base=other)
-        moves = covariances(given[0], own, found, categories, own if other is None else other)
-        variance = _variance(found, run.full, scope, moves)
-        if other is None:
+        variance = _variance(means, run.full, covariances(means.parts, means.base or means.parts))
+        if means.base is None:
             variance[fidelity] = 0
         else:  # the base is asked again too
-            found = parts(given[1], other, categories, base=own)
-            moves = covariances(given[1], other, found, categories, own)
-            variance[fidelity] += _variance(found, run.full, scope, moves)[fidelity]
+            other = Means(means.base, means.scope, means.parts)
+            moves = covariances(means.base, means.parts, fidelity=True)
+            variance[fidelity] += _variance(other, run.full, moves, only=("fidelity",))[fidelity]
         few = np.isin(METRICS, sorted(NOISE))[:, None] & (run.varying < FEWEST_VARYING)
         return Redrawn(run.full, np.where(few | ~np.isfinite(variance) | ~np.isfinite(run.full), np.nan, variance))
 
@@ -146,8 +124,8 @@ def _mean(found: Sequence[tuple[np.ndarray, np.ndarray]]) -> Repeat:
     return Repeat(value, se, value - NORMAL_95 * se, value + NORMAL_95 * se)
 
 
-def _variance(found: Parts, value: np.ndarray, scope: np.ndarray, moves: np.ndarray) -> np.ndarray:
+def _variance(means: Means, value: np.ndarray, moves: np.ndarray, *, only: Sequence[str] = METRICS) -> np.ndarray:
     """Variance (metric, scope) of the logarithm of every metric from the covariances (item, moved, moved) of its parts."""
     errors = np.sqrt(np.diagonal(moves, axis1=1, axis2=2))
-    gradients = slopes(found, value, scope, errors)
+    gradients = slopes(means, value, errors, only=only)
     return ((gradients @ moves) * gradients).sum(axis=(1, 3))

@@ -1,46 +1,48 @@
 """How much every metric moves with the parts it is made of."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from persona_collapse.moments import Parts
-from persona_collapse.recommended import METRICS
+from persona_collapse.recommended import METRICS, Means
 
 #: Parts that move, in the order of the last axis: see `moments.Parts` for the words.
 MOVED = ("between", "anchor", "noise", "cell_sd", "ceiling", "ends", "entropy", "cell_entropy", "shared")
 AT = {name: place for place, name in enumerate(MOVED)}
 
 
-def slopes(found: Parts, value: np.ndarray, scope: np.ndarray, errors: np.ndarray | None = None) -> np.ndarray:
+def slopes(means: Means, value: np.ndarray, errors: np.ndarray | None = None, *, only: Sequence[str] = METRICS) -> np.ndarray:
     """How much the logarithm of each metric moves with each moved part of each item.
 
     Parameters
     ----------
-    found : Parts
-        Parts of a run.
+    means : Means
+        Of a run.
     value : (metric, scope) array
         Its metrics, `LeaveOneOut.full`.
-    scope : (item, scope) array
-        Weights from `metrics.scope_matrix`.
     errors : (item, moved) array, optional
         Standard errors of the parts. The root of a part moves without limit as it nears 0; where it is smaller than its error
         it is taken to be as large, which gives the root of a clipped normal number its own variance, 0.23 of the error.
+    only : sequence of str
+        Metrics wanted; the others are 0.
 
     Returns
     -------
     (metric, item, scope, moved) float array
         In the orders of `METRICS` and `MOVED`. For fidelity only what the run itself moves, not what its base does.
     """
-    full = {name: part[0] for name, part in found._asdict().items()}
-    mean = {name: np.nan_to_num(part) @ scope for name, part in full.items()}
-    total = np.zeros((len(METRICS), *scope.shape, len(MOVED)))
+    full = {name: means.part(name)[0] for name in MOVED}
+    mean = {name: np.nan_to_num(part) @ means.scope for name, part in full.items()}
+    total = np.zeros((len(METRICS), *means.scope.shape, len(MOVED)))
     for metric, moved in _of_means(mean, dict(zip(METRICS, value, strict=True))).items():
-        for name, slope in moved.items():
-            total[METRICS.index(metric), :, :, AT[name]] = scope * slope
+        for name, slope in moved.items() if metric in only else ():
+            total[METRICS.index(metric), :, :, AT[name]] = means.scope * slope
     for metric, name in (("susceptibility", "anchor"), ("susceptibility_published", "between")):
         # The mean of roots; an item without any measurable spread cannot move.
         square = np.maximum(full[name], 0 if errors is None else errors[:, AT[name]])
         root = np.where(square > 0, 0.5 / np.sqrt(np.where(square > 0, square, 1)), 0)
-        total[METRICS.index(metric), :, :, AT[name]] = scope * root[:, None] / value[METRICS.index(metric)]
+        if metric in only:
+            total[METRICS.index(metric), :, :, AT[name]] = means.scope * root[:, None] / value[METRICS.index(metric)]
     return total
 
 

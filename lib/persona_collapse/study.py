@@ -224,7 +224,10 @@ class Run:
     family: Family
     variant: Variant
 
-    @property
+    def __hash__(self) -> int:  # by name: what a study file says of a run would be hashed whole each time
+        return hash(self.key)
+
+    @cached_property
     def key(self) -> str:
         """family/variant, as in file names."""
         return f"{self.family.key}/{self.variant.key}"

@@ -1,13 +1,12 @@
 """Standard errors of the published method: a persona part and a response part, added in quadrature."""
 
 from functools import lru_cache
-from itertools import combinations_with_replacement
-from math import comb, lgamma
 
 import numpy as np
+from scipy.special import gammaln
 
 from persona_collapse import metrics
-from persona_collapse.moments import distinct
+from persona_collapse.histograms import Alike, Recurring, number_of_ways, sample_sd, ways
 
 #: Draws of the persona bootstrap, as published.
 PERSONA_DRAWS = 2000
@@ -87,47 +86,29 @@ def _response_part(
     # An item on which nothing varies contributes nothing: 0/0 stands for 0 here.
     per_item = np.divide(variance, level, out=np.zeros(items), where=level > 0)
     # within_sd: histograms recur, so each distinct one is resampled once.
-    histograms, place = distinct(used)
-    points = tuple(float(category) for category in categories)
-    sd_variance = np.array([_known_sd_variance(tuple(histogram), points) for histogram in histograms.tolist()])
-    per_cell = sd_variance[place].sum(axis=0) / personas**2
+    points = np.asarray(categories, dtype=float)
+    per_cell = Recurring(used).each(lambda group: _sd_variance(group, points)).sum(axis=0) / personas**2
     return np.sqrt(per_item @ scope**2), np.sqrt(per_cell @ scope**2)
 
 
-@lru_cache(maxsize=100_000)
-def _known_sd_variance(histogram: tuple[int, ...], points: tuple[float, ...]) -> float:
-    """`_sd_variance`, once for each histogram: the runs of a study have most of theirs in common."""
-    return _sd_variance(np.array(histogram), np.array(points))
+def _sd_variance(group: Alike, points: np.ndarray) -> np.ndarray:
+    """Variance of the sample SD (ddof = 1) of n ratings drawn with replacement from a cell's n ratings, (histogram,)."""
+    n, categories = group.ratings, group.counts.shape[1]
+    values, share = points[group.category], group.counts / group.ratings
+    if number_of_ways(n, categories) > _MOST_RESAMPLES:
+        return np.array([_drawn_sd_variance(n, *one) for one in zip(values, share, strict=True)])
+    resamples = ways(n, categories)
+    weight = np.exp(_log_orders(n, categories) + np.log(share) @ resamples.T)
+    sd = sample_sd(n, values @ resamples.T, values**2 @ resamples.T)
+    return np.maximum((weight * sd**2).sum(axis=1) - (weight * sd).sum(axis=1) ** 2, 0)
 
 
-def _sd_variance(histogram: np.ndarray, points: np.ndarray) -> float:
-    """Variance of the sample SD (ddof = 1) of n ratings drawn with replacement from one cell's n ratings."""
-    seen = histogram > 0
-    n, values = int(histogram.sum()), points[seen]
-    if seen.sum() < 2:
-        return 0.0
-    probability = histogram[seen] / n
-    if comb(n + len(values) - 1, n) > _MOST_RESAMPLES:
-        resamples = np.random.default_rng(_SEED).multinomial(n, probability, size=_MOST_RESAMPLES)
-        weight = np.full(len(resamples), 1 / len(resamples))
-    else:
-        resamples, log_ways = _resamples(n, len(values))
-        weight = np.exp(log_ways + resamples @ np.log(probability))
-    mean = resamples @ values / n
-    sd = np.sqrt(np.maximum(resamples @ values**2 - n * mean**2, 0) / (n - 1))
-    return float(max(weight @ sd**2 - (weight @ sd) ** 2, 0))
+def _drawn_sd_variance(n: int, values: np.ndarray, share: np.ndarray) -> float:
+    resamples = np.random.default_rng(_SEED).multinomial(n, share, size=_MOST_RESAMPLES)
+    return float(sample_sd(n, resamples @ values, resamples @ values**2).var())
 
 
-_cache: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
-
-
-def _resamples(n: int, categories: int) -> tuple[np.ndarray, np.ndarray]:
-    """Every way in which n ratings fall into so many categories (way, category), and the log of its multinomial factor."""
-    if (n, categories) not in _cache:
-        # Stars and bars: bars at non-decreasing places 0..n cut n ratings into the categories.
-        bars = np.array(list(combinations_with_replacement(range(n + 1), categories - 1)))
-        edges = np.hstack([np.zeros((len(bars), 1), int), bars, np.full((len(bars), 1), n)])
-        ways = np.diff(edges, axis=1)
-        log_factorial = np.array([lgamma(k + 1) for k in range(n + 1)])
-        _cache[n, categories] = ways, log_factorial[n] - log_factorial[ways].sum(axis=1)
-    return _cache[n, categories]
+@lru_cache(maxsize=256)
+def _log_orders(n: int, categories: int) -> np.ndarray:
+    """Logarithm of the number of orders in which each of the `ways` comes about."""
+    return gammaln(n + 1) - gammaln(ways(n, categories) + 1).sum(axis=1)

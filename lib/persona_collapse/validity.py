@@ -7,7 +7,7 @@ import pandas as pd
 
 from persona_collapse import claims, generalising, jackknife
 from persona_collapse.analysis import Analysis
-from persona_collapse.choices import Views
+from persona_collapse.choices import Choice, Views
 from persona_collapse.claims import Claim, Found, Values
 from persona_collapse.contrasts import as_numbers
 from persona_collapse.guard import Guard
@@ -42,11 +42,11 @@ def table(analysis: Analysis, guard: Guard, contrasts: pd.DataFrame) -> pd.DataF
         usable = [runs for runs in claims.sides(analysis, claim) if not guard.refusal(*runs)]
         sides[claim] = [runs for runs in usable if len(analysis.together(*runs).common.personas)]
     rows: list[tuple] = []
-    views = _Shared(analysis, _every(runs for found in sides.values() for runs in found))
+    views, published = _Shared(analysis, _every(runs for found in sides.values() for runs in found)), _published(contrasts)
     for claim, usable in sides.items():
         # Each family may have personas of its own, none of them common to all.
         if usable and (own := views.of(_every(usable))) is not None:
-            rows += [_row(claim, *found) for found in _of_claim(analysis, claim, usable, own, contrasts)]
+            rows += [_row(claim, *found) for found in _of_claim(analysis, claim, usable, own, published)]
     return as_numbers(pd.DataFrame(rows, columns=list(COLUMNS))).astype({"agrees": bool})
 
 
@@ -67,8 +67,7 @@ class _Shared:
         own, widest = (self._analysis.together(*some).common for some in (runs, self._all))
         if not len(own.personas):
             return None
-        same = np.array_equal(own.personas, widest.personas) and np.array_equal(own.items, widest.items)
-        key = self._all if same else runs
+        key = self._all if own.same(widest) else runs
         if key not in self._found:
             self._found[key] = Views(self._analysis, list(key))
         return self._found[key]
@@ -86,129 +85,132 @@ Line = tuple[str, str, str, Found]
 
 
 def _of_claim(
-    analysis: Analysis, claim: Claim, sides: list[tuple[Run, ...]], views: Views, contrasts: pd.DataFrame
+    analysis: Analysis, claim: Claim, sides: list[tuple[Run, ...]], views: Views, published: dict[tuple, Found]
 ) -> Iterator[Line]:
     """Group, choice, family and numbers of a claim under every choice."""
     alternates = [run for run in analysis.study.runs if run.variant.role == "alternate"]
-    own = views.recommended()
-    yield from _everywhere(claim, claim.metric, sides, own, (RECOMMENDED, "recommended estimator"))
-    yield from _published(claim, sides, contrasts)
+    own = views.recommended
+    yield from _everywhere(claim, sides, Choice([(RECOMMENDED, "recommended estimator")], own, claim.metric))
+    metric = {"within_rms": "within_sd"}.get(claim.metric, claim.metric)
+    for family in (["mean"] if len(sides) > 1 else []) + [runs[0].family.key for runs in sides]:
+        if found := published.get((family, claim.variant, claim.quantity, metric)):
+            yield "estimator or measure", "published, printed interval", family, found
     for choice in views.choices(claim):
-        yield from _everywhere(claim, choice.metric, sides, choice.values, choice[:2])
+        yield from _everywhere(claim, sides, choice)
     yield from _stacks(analysis, claim, sides, alternates)
     if len(sides) > 1:
         for left in sides:
             kept = [runs for runs in sides if runs is not left]
             words = f"without {left[0].family.name}"
-            yield "family left out", words, "mean", _mean(claim, claim.metric, kept, own)
+            yield "family left out", words, "mean", _numbers(_mean(claim, claim.metric, kept, own), 0)
         yield "wider claim", FAMILIES, "mean", _families(claim, sides, own)
-    for family, found in _items(analysis, claim, sides, views):
+    for family, found in _items(claim, sides, views):
         yield "wider claim", "items as a sample", family, found
 
 
-def _everywhere(
-    claim: Claim, metric: str, sides: Sequence[tuple[Run, ...]], values: Values, name: tuple[str, str]
-) -> Iterator[Line]:
-    yield *name, "mean", _mean(claim, metric, sides, values)
-    for runs in sides:
-        yield *name, runs[0].family.key, claims.in_family(claim, metric, runs, values)
+def _everywhere(claim: Claim, sides: Sequence[tuple[Run, ...]], choice: Choice) -> Iterator[Line]:
+    mean, each = _mean(claim, choice.metric, sides, choice.values), claims.in_families(claim, choice.metric, sides, choice.values)
+    for way, name in enumerate(choice.ways):
+        yield *name, "mean", _numbers(mean, way)
+        for place, runs in enumerate(sides):
+            yield *name, runs[0].family.key, _numbers(each, place, way)
+
+
+def _numbers(found: Found, *place: int) -> Found:
+    """One way to look of several, in one family of several."""
+    return Found(*(float(field[place]) for field in found))
 
 
 def _mean(claim: Claim, metric: str, sides: Sequence[tuple[Run, ...]], values: Values) -> Found:
     """Mean over these families; a single family keeps the scale of its own."""
     if len(sides) == 1:
-        return claims.in_family(claim, metric, sides[0], values)
+        return Found(*(field[0] for field in claims.in_families(claim, metric, sides, values)))
     return claims.interval(np.mean([claims.plain(claim, metric, runs, values) for runs in sides], axis=0))
 
 
-def _published(claim: Claim, sides: Sequence[tuple[Run, ...]], contrasts: pd.DataFrame) -> Iterator[Line]:
-    """The published estimator with the published interval, which takes the runs as independent; its means have none."""
-    metric = {"within_rms": "within_sd"}.get(claim.metric, claim.metric)
-    rows = contrasts[(contrasts["method"] == "published") & (contrasts["scope"] == OVERALL) & (contrasts["metric"] == metric)]
-    rows = rows[(rows["variant"] == claim.variant) & (rows["quantity"] == claim.quantity)].set_index("family")
-    families = [runs[0].family.key for runs in sides]
-    for family in (["mean"] if len(families) > 1 else []) + families:
-        if family in rows.index:
-            found = Found(*rows.loc[family, ["value", "lo", "hi"]].astype(float))
-            yield "estimator or measure", "published, printed interval", family, found
+def _published(contrasts: pd.DataFrame) -> dict[tuple, Found]:
+    """What the published estimator says by family, variant, quantity and metric, with the published interval, which takes the
+    runs as independent; its means have none."""
+    rows = contrasts[(contrasts["method"] == "published") & (contrasts["scope"] == OVERALL)]
+    return {(r.family, r.variant, r.quantity, r.metric): Found(r.value, r.lo, r.hi) for r in rows.itertuples(index=False)}
 
 
 def _stacks(analysis: Analysis, claim: Claim, sides: list[tuple[Run, ...]], alternates: list[Run]) -> Iterator[Line]:
     """The base's weights as otherwise served in the base's place, in the families that have it."""
+    if claim.kind == "anchor":
+        return  # a comparison with the control alone
     for key in dict.fromkeys(run.variant.key for run in alternates):
         other = {run.family.key: run for run in alternates if run.variant.key == key}
         if not other.keys() & {runs[0].family.key for runs in sides}:
             continue
         served = [(*runs[:-1], other.get(runs[0].family.key, runs[-1])) for runs in sides]
-        together = analysis.together(*dict.fromkeys(run for runs in served for run in runs))
-        at = dict(zip(dict.fromkeys(run for runs in served for run in runs), together.loo, strict=True))
-        if claim.kind == "anchor":
-            continue  # a comparison with the control alone
-
-        def values(run: Run, metric: str, at: dict = at) -> np.ndarray:
-            return at[run].of(metric)[:, 0]
-
+        every = _every(served)
+        at = dict(zip(every, analysis.together(*every).loo, strict=True))
         changed = [runs for runs in served if runs[-1].variant.key == key]
         words = f"base of {', '.join(runs[0].family.name for runs in changed)}: {analysis.study.stack(changed[0][-1])}"
+
+        def values(run: Run, metric: str, at: dict = at) -> np.ndarray:
+            return at[run].of(metric)[:, :1]
+
         if len(sides) > 1:
-            yield "serving stack", words, "mean", _mean(claim, claim.metric, served, values)
-        for runs in changed:
-            yield "serving stack", words, runs[0].family.key, claims.in_family(claim, claim.metric, runs, values)
+            yield "serving stack", words, "mean", _numbers(_mean(claim, claim.metric, served, values), 0)
+        found = claims.in_families(claim, claim.metric, changed, values)
+        for place, runs in enumerate(changed):
+            yield "serving stack", words, runs[0].family.key, _numbers(found, place, 0)
 
 
 def _families(claim: Claim, sides: Sequence[tuple[Run, ...]], values: Values) -> Found:
     """The mean over families as a sample of families; of an excess the ratio to the control, in percent."""
     if claim.quantity == "logit":
-        each = [claims.plain(claim, claim.metric, runs, values)[0] for runs in sides]
+        each = [claims.plain(claim, claim.metric, runs, values)[0, 0] for runs in sides]
     else:
-        each = [claims.log_ratio(runs, claim.metric, values)[0] for runs in sides]
+        each = [claims.log_ratio(runs, claim.metric, values)[0, 0] for runs in sides]
     found = generalising.over_families(np.array(each))
     numbers = Found(float(found.mean), float(found.lo), float(found.hi))
-    return numbers if claim.quantity == "logit" else claims.percent(numbers)
+    return numbers if claim.quantity == "logit" else Found(*map(float, claims.percent(numbers)))
 
 
-def _items(analysis: Analysis, claim: Claim, sides: Sequence[tuple[Run, ...]], views: Views) -> Iterator[tuple[str, Found]]:
+def _items(claim: Claim, sides: Sequence[tuple[Run, ...]], views: Views) -> Iterator[tuple[str, Found]]:
     """Intervals for other personas and other items like these, for the mean over families and for each."""
-    place, own, scope = METRICS.index(claim.metric), views.recommended(), views.together.common.scope
-    each = {}
-    wanted = set(_every(sides))
-    for run, side in zip(views.runs, views.together.sides, strict=True):
-        if run not in wanted:
-            continue
-        found = generalising.contributions(side.loo, side.counts, analysis.categories, scope, exact=analysis.study.by_logprobs)
-        each[run] = found[place, :, 0]
-    spread, z = [], []
-    for runs in sides:
-        value = [own(run, claim.metric)[0] for run in runs]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            if claim.quantity == "change_pct":
-                spread.append((each[runs[0]] - each[runs[1]]) * 100 * value[0] / value[1])
-            elif claim.quantity == "excess_pp":
-                share = (value[0] * each[runs[0]] - value[1] * each[runs[1]] - (value[0] - value[1]) * each[runs[2]]) / value[2]
-                spread.append(100 * share)
-            else:
-                spread.append(each[runs[0]] / (1 - value[0]) - each[runs[1]] / (1 - value[1]))
-        z.append(claims.plain(claim, claim.metric, runs, own))
-    if len(sides) > 1:
-        yield "mean", _over_items(np.mean(z, axis=0), np.mean(spread, axis=0), scope)
-    for runs, one, part in zip(sides, z, spread, strict=True):
+    place, own, scope = METRICS.index(claim.metric), views.recommended, views.together.common.scope
+    z = [claims.plain(claim, claim.metric, runs, own)[:, 0] for runs in sides]
+    spread = [_spread(claim, runs, own, views.contributions, place) for runs in sides]
+    mean = [(np.mean(z, axis=0), np.mean(spread, axis=0))] if len(sides) > 1 else []
+    ratios = claim.quantity == "change_pct"
+    if ratios:  # a family's own interval is made on the scale of logarithms
+        each = [
+            (claims.log_ratio(runs, claim.metric, own)[:, 0], part / (100 + one[0]))
+            for runs, one, part in zip(sides, z, spread, strict=True)
+        ]
+    else:
+        each = list(zip(z, spread, strict=True))
+    value, lo, hi = _over_items(*map(np.array, zip(*mean, *each, strict=True)), scope)
+    for place, family in enumerate(["mean"] * len(mean) + [runs[0].family.key for runs in sides]):
+        found = Found(value[place], lo[place], hi[place])
+        yield family, Found(*map(float, claims.percent(found) if ratios and family != "mean" else found))
+
+
+def _spread(claim: Claim, runs: tuple[Run, ...], own: Values, each: dict[Run, np.ndarray], place: int) -> np.ndarray:
+    """What each item (item,) contributes to a claim's quantity in one family."""
+    value = [own(run, claim.metric)[0, 0] for run in runs]
+    part = [each[run][place] for run in runs]
+    with np.errstate(invalid="ignore", divide="ignore"):
         if claim.quantity == "change_pct":
-            ratio = 1 + one[0] / 100
-            log = claims.log_ratio(runs, claim.metric, own)
-            yield runs[0].family.key, claims.percent(_over_items(log, part / 100 / ratio, scope))
-        else:
-            yield runs[0].family.key, _over_items(one, part, scope)
+            return 100 * (part[0] - part[1]) * value[0] / value[1]
+        if claim.quantity == "excess_pp":
+            return 100 * (value[0] * part[0] - value[1] * part[1] - (value[0] - value[1]) * part[2]) / value[2]
+        return part[0] / (1 - value[0]) - part[1] / (1 - value[1])
 
 
-def _over_items(z: np.ndarray, each: np.ndarray, scope: np.ndarray) -> Found:
-    """Interval of a statistic without each persona (1 + persona,), widened by what each item (item,) contributes to it."""
-    columns = scope.shape[1]
-    contributed = np.zeros((1, len(each), columns))
-    contributed[0, :, 0] = each
-    spread = generalising.between_items(contributed, scope)[0]
-    found, t = generalising.widened(jackknife.estimate(np.repeat(z[:, None], columns, axis=1)), spread, scope)
-    centre, reach = float(found.centre[0]), float(t[0] * found.se[0])
-    return Found(float(z[0]), centre - reach, centre + reach)
+def _over_items(z: np.ndarray, each: np.ndarray, scope: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Values and limits (statistic,) of statistics without each persona (statistic, 1 + persona), widened by what each item
+    (statistic, item) contributes to them."""
+    contributed = np.zeros((*each.shape, scope.shape[1]))
+    contributed[..., 0] = each
+    spread = generalising.between_items(contributed, scope)
+    found, t = generalising.widened(jackknife.estimate(np.repeat(z[..., None], scope.shape[1], axis=-1)), spread, scope)
+    centre, reach = found.centre[:, 0], (t * found.se)[:, 0]
+    return z[:, 0], centre - reach, centre + reach
 
 
 def foundation_claims(analysis: Analysis, guard: Guard) -> pd.DataFrame:
