@@ -6,11 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from building import random_counts, write_study
+from building import SCALE, random_counts, write_study
 from paper import needs_data
 from persona_collapse import choices, claims, conclusions, frontier, published, tables
+from persona_collapse.analysis import Analysis
 from persona_collapse.claims import CONTRARY, HOLDS, OPPOSITE, SAME, UNKNOWN, Claim, Found
 from persona_collapse.collecting import collect
+from persona_collapse.recommended import leave_one_out
 from persona_collapse.store import open_store
 from persona_collapse.study import load_study
 from test_recommending import rating_file
@@ -115,6 +117,40 @@ def test_published_estimator_at_all_repetitions_is_the_published_contrast(mini):
     """Five ratings in every cell: at n = 5 nothing is left out."""
     table = mini[2].validity.query("kind == 'noise' and family == 'gpt-4o'").set_index("choice")["value"]
     assert table["published estimator at n = 5"] == pytest.approx(table["published, printed interval"])
+
+
+@pytest.mark.parametrize("metric", ["susceptibility", "within_rms", "icc"])
+def test_ways_worked_out_together_are_those_of_counts_cut_first(mini, metric):
+    analysis = Analysis(*mini[:2])
+    runs = [run for run in mini[0].runs if run.family.key == "gpt-4o"]
+    views, claim = choices.Views(analysis, runs), RISES._replace(metric=metric)
+    items, counts = mini[0].instrument.items, analysis.counts(runs[0])
+    seen = set()
+    for choice in views.choices(claim):
+        for way, (group, words) in enumerate(choice.ways):
+            if group == "item left out":
+                kept = [f"without item {item.number}" != words for item in items]
+            elif group == "foundation left out":
+                kept = [f"without {item.foundation}" != words for item in items]
+            else:
+                continue
+            seen.add(group)
+            cut = counts[:, kept]
+            expected = leave_one_out(cut, SCALE, np.full((sum(kept), 1), 1 / sum(kept))).of(metric)[:, 0]
+            assert choice.values(runs[0], metric)[:, way] == pytest.approx(expected, rel=1e-12), words
+    assert seen == {"item left out", "foundation left out"}
+
+
+def test_a_half_of_the_personas_is_worked_out_from_them_alone(mini):
+    analysis = Analysis(*mini[:2])
+    runs = [run for run in mini[0].runs if run.family.key == "gpt-4o"]
+    views = choices.Views(analysis, runs)
+    found = [choice for choice in views.choices(RISES) if choice.ways[0][0] == "half of the personas"]
+    halves = [who for group, _, who in choices.subsets(views._labels()) if group == "half of the personas"]
+    assert len(found) == len(halves) == 2 * choices.CUTS
+    for choice, who in zip(found, halves, strict=True):
+        expected = leave_one_out(analysis.counts(runs[1])[who], SCALE, analysis.scope[:, :1]).of("within_rms")
+        assert choice.values(runs[1], "within_rms") == pytest.approx(expected, rel=1e-12)
 
 
 def test_a_study_of_bases_alone_makes_no_claim(tmp_path, outputs):
