@@ -4,6 +4,8 @@ import base64
 import html
 import json
 import re
+import time
+from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -23,6 +25,7 @@ from persona_collapse.prose import markdown, plain, script_json
 from persona_collapse.runner import STUDY_NOTEBOOKS
 from persona_collapse.study import Study
 from persona_collapse.tables import Tables
+from persona_collapse.tidy import epoch
 
 #: A figure with more numbers than this is not also printed as a table; they are in tables/.
 _MOST_ROWS = 400
@@ -35,7 +38,8 @@ def render(study: Study, tables: Tables, provenance: dict[str, Any]) -> str:
     """The appendix of a study as the text of one HTML file.
 
     Everything from a study file, a deck or a model is escaped; figures are drawn by one inlined Vega bundle, with a static
-    picture for print and for readers without script. The same ratings give the same bytes.
+    picture for print and for readers without script. The same ratings give the same bytes, but for the line with id ``made``:
+    the day of rendering (that of SOURCE_DATE_EPOCH where it is set) and the commit.
     """
     page = Page()
     opening = page.heading(2, "Summary", "summary")
@@ -52,6 +56,7 @@ def render(study: Study, tables: Tables, provenance: dict[str, Any]) -> str:
         contents=page.contents,
         sections=[Markup(part) for part in (summary, *body)],
         made=provenance,
+        today=datetime.fromtimestamp(epoch(int(time.time())), UTC).date().isoformat(),
         dates=_dates(provenance),
         figures=Markup(script_json([figure["spec"] for figure in page.figures])),
         vega=Markup(_vega_bundle() if page.figures else ""),
@@ -161,13 +166,15 @@ def _made(page: Page, provenance: dict[str, Any]) -> str:
     packages = ", ".join(f"{name} {number}" for name, number in provenance["packages"].items())
     rows = [
         ("study file", provenance["study"]), ("persona_collapse", provenance["persona_collapse"]),
-        ("commit", provenance["commit"] or "not from a checkout"), ("Python", provenance["python"]), ("packages", packages),
-        *hashes,
+        ("Python", provenance["python"]), ("packages", packages), *hashes,
         *((f"SHA-256 of the ratings of {key}", run["ratings_sha256"]) for key, run in provenance["runs"].items()),
     ]  # fmt: skip
     frame = pd.DataFrame([(name, str(value)) for name, value in rows], columns=["what", "value"])
-    table = page.table(frame, "What went in, so that the same report can be made again.", words=True)
-    whole = html.escape(json.dumps(provenance, indent=1))
+    table = page.table(
+        frame, "What went in, so that the same report can be made again; the commit stands under the title.", words=True
+    )
+    # The commit has one line of its own, so that pages of the same ratings differ nowhere else.
+    whole = html.escape(json.dumps({name: value for name, value in provenance.items() if name != "commit"}, indent=1))
     return (
         page.heading(2, "Provenance", "provenance")
         + table
