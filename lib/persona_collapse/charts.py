@@ -76,7 +76,7 @@ def levels(metrics: pd.DataFrame, study: Study, metric: str, band: tuple[float, 
         said = f" The grey band is where 13 of 15 frontier models lie ({low:g} to {high:g}; published)."
     if len(infinite):
         said += f" Without a bar: {', '.join(infinite['Model'] + ' ' + infinite['Variant'])} (no finite value)."
-    chart = alt.layer(*layers).add_params(pick, switch()).properties(width=alt.Step(26), height=260)
+    chart = alt.layer(*layers).add_params(pick, switch()).properties(width=alt.Step(36), height=260)
     return figure(
         chart, study, title=f"{TITLES[metric]} of every run",
         caption=f"{TITLES[metric]}: {_meaning(metric, study)} Lines: 95 % interval for other personas like these; the buttons "
@@ -203,7 +203,7 @@ def collapse_map(metrics: pd.DataFrame, study: Study, band: tuple[float, float] 
     x = alt.X("R:Q", scale=alt.Scale(type="log", nice=False, padding=24), title="Robustness R (1 / scale points, log scale)")
     y = alt.Y("S:Q", scale=alt.Scale(zero=False, padding=16), title="Susceptibility S (scale points)")
     lines = chosen(alt.Chart(trail)).mark_trail(opacity=0.45).encode(
-        x=x, y=y, size=alt.Size("step:Q", scale=alt.Scale(range=[0.5, 7]), legend=None), color=look.color(),
+        x=x, y=y, size=alt.Size("step:Q", scale=alt.Scale(range=[0.5, 7]), legend=None), color=look.color().legend(symbolOpacity=1),
         detail=["Model:N", "Variant:N"], order="step:Q",
     )  # fmt: skip
     tooltip = ["Model", "Variant", alt.Tooltip("S:Q", format=".3f"), alt.Tooltip("R:Q", format=".2f")]

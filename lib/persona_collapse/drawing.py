@@ -63,7 +63,7 @@ def _theme() -> alt.theme.ThemeConfig:
                 "labelColor": QUIET, "titleColor": INK, "titleFontWeight": "normal", "gridColor": _GRID,
                 "domainColor": _GRID, "tickColor": _GRID, "labelFontSize": 11, "titleFontSize": 12,
             },
-            "axisQuantitative": {"tickCount": 7, "labelOverlap": "greedy", "labelSeparation": 6},
+            "axisQuantitative": {"tickCount": 7, "labelOverlap": "greedy", "labelSeparation": 6, "labelFlush": False},
             "legend": {"labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal", "orient": "top", "symbolSize": 90},
             "header": {"labelFontSize": 12, "labelColor": INK, "labelFontWeight": "bold", "title": None},
             "title": {

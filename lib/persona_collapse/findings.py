@@ -376,7 +376,7 @@ def against_print(found: Tables, study: Study) -> str:
     ratio = np.log(pairs["simulated"] / pairs["published"]).abs()
     off = pairs.loc[ratio.idxmax()]
     return (
-        f"The simulated S and R lie within {100 * np.expm1(ratio.median()):.0f} % (median) of the published figures that they "
+        f"The simulated S and R lie within {100 * np.expm1(ratio.median()):.1f} % (median) of the published figures that they "
         f"imitate; furthest off is {NAMES[off['metric']]} of {safe(study.run(off['family'], off['variant']).name)} "
         f"({off['simulated']:.2f} simulated, {off['published']:.2f} published). A small deck or few repetitions move both."
     )
