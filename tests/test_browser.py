@@ -29,6 +29,20 @@ CONTRAST = """() => {
   }
   return [...new Set(found)];
 }"""
+#: Places of the elements that the Tab key should reach: links, controls, closed parts, frames that scroll. Of a group of radio
+#: buttons the pressed one is.
+FOCUSABLE = """() => {
+  const every = [...document.querySelectorAll("*")];
+  return [...document.querySelectorAll("a[href], select, input, summary, [tabindex='0']")]
+    .filter(e => e.checkVisibility() && (e.type !== "radio" || e.checked)).map(e => every.indexOf(e));
+}"""
+#: The element that has the focus: its place among all, what it is, and whether its outline shows it; null for none.
+WHERE = """() => {
+  const e = document.activeElement;
+  if (!e || e === document.body) return null;
+  const style = getComputedStyle(e), what = `${e.tagName}.${e.className}#${e.id} ${e.textContent.trim().slice(0, 30)}`;
+  return {place: [...document.querySelectorAll("*")].indexOf(e), what, outlined: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0};
+}"""
 #: Elements that reach over the right edge though nothing around them scrolls.
 WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
@@ -81,6 +95,32 @@ def test_a_click_on_a_legend_brings_one_variant_forward(drawn):
     assert figure.evaluate(faded) == 0
 
 
+def test_the_page_switches_all_figures_to_one_family_and_to_published_estimators(drawn):
+    page, _ = drawn
+    names = page.eval_on_selector_all("select[name=family] option", "all => all.map(o => o.textContent)")
+    name = "nav select[name=family]"
+    assert names[:3] == ["all families", "GPT-4o", "Qwen3-235B"] and page.locator(name).count() == 1
+
+    def labels(figure):
+        return page.locator(f"#figure-{figure} .drawn svg.marks").text_content()
+
+    # What is seen of a family: its name under the bars, beside the dots, over the panels.
+    several = [i for i in range(1, 8) if "Qwen3-235B" in labels(i)]
+    assert len(several) >= 5
+    page.select_option(name, "GPT-4o")
+    page.wait_for_function("!document.querySelector('#figure-1 .drawn svg.marks').textContent.includes('Qwen3')")
+    page.wait_for_timeout(300)
+    assert [i for i in several if "Qwen3-235B" in labels(i)] == []
+    assert all("GPT-4o" in labels(i) for i in several)
+    page.select_option(name, "all families")
+    page.wait_for_function("document.querySelector('#figure-1 .drawn svg.marks').textContent.includes('Qwen3')")
+    page.select_option("nav select[name=estimators]", "published")
+    # The buttons under each figure follow.
+    page.wait_for_function("[...document.querySelectorAll('figure input[value=published]')].every(button => button.checked)")
+    page.select_option("nav select[name=estimators]", "recommended")
+    page.wait_for_function("[...document.querySelectorAll('figure input[value=recommended]')].every(button => button.checked)")
+
+
 def test_headings_follow_each_other_without_a_jump(drawn):
     page, _ = drawn
     levels = page.eval_on_selector_all("h1, h2, h3, h4, h5, h6", "all => all.map(h => Number(h.tagName[1]))")
@@ -122,6 +162,56 @@ def test_text_stands_out_from_what_lies_under_it(drawn, scheme):
 def test_nothing_scrolls_sideways_but_what_is_framed(chromium, mini_page, width):
     with opened(chromium, mini_page, width=width) as (page, _):
         assert page.evaluate(WIDE) <= 0
+
+
+def test_everything_that_acts_is_reached_and_used_by_keyboard(chromium, mini_page):
+    with opened(chromium, mini_page) as (page, _):
+        seen = page.evaluate(FOCUSABLE)
+        reached, bare = set(), []
+        for _ in range(len(seen) + 20):
+            page.keyboard.press("Tab")
+            where = page.evaluate(WHERE)
+            if where is None:
+                break
+            reached.add(where["place"])
+            if not where["outlined"]:
+                bare.append(where["what"])
+        assert (bare, sorted(set(seen) - reached)) == ([], [])
+        page.keyboard.press("Tab")  # round to the first
+        assert page.evaluate("document.activeElement.className") == "skip"
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.activeElement.id") == "main"
+        page.focus("figure#figure-1 input[value=recommended]")
+        page.keyboard.press("ArrowRight")
+        assert page.is_checked("figure#figure-1 input[value=published]")
+        page.focus("figure#figure-1 details.numbers summary")
+        page.keyboard.press("Enter")
+        assert page.locator("figure#figure-1 details.numbers table").is_visible()
+
+
+def test_on_paper_static_pictures_stand_in_and_nothing_is_cut_off(chromium, mini_page):
+    # A4 less its margins is 178 mm, 673 px of 96 to the inch.
+    with opened(chromium, mini_page, width=673) as (page, _):
+        page.emulate_media(media="print")
+        shown = "all => all.filter(e => e.getClientRects().length).length"
+        for gone in ("nav", ".skip", ".simulated-banner", "details", "figure .drawn"):
+            assert page.eval_on_selector_all(gone, shown) == 0, gone
+        figures = page.locator("figure").count()
+        assert page.eval_on_selector_all("figure img.static", shown) == figures
+        assert page.locator(".print-banner").is_visible()
+        assert page.evaluate(WIDE) == 0
+        cut = "all => all.filter(e => e.scrollWidth > e.clientWidth + 1 || e.scrollHeight > e.clientHeight + 1).map(e => e.id)"
+        assert page.eval_on_selector_all(".table, figure .card", cut) == []
+
+
+def test_the_page_is_readable_before_its_figures_are_drawn(chromium, mini_page):
+    """First paint does not wait for the script: the text stands with the script bundle still to come."""
+    text = mini_page.read_text(encoding="utf-8")
+    assert text.index("</main>") < text.index("<script>")
+    with opened(chromium, mini_page) as (page, _):
+        paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+        drawn = page.evaluate("performance.now()")
+        assert 0 < paint < drawn
 
 
 def test_without_script_static_pictures_stand_in(chromium, mini_page):

@@ -58,7 +58,7 @@ def levels(metrics: pd.DataFrame, study: Study, metric: str, band: tuple[float, 
     x = alt.X("Model:N", sort=look.families, title=None, axis=alt.Axis(labelAngle=0, ticks=False))
     offset = alt.XOffset("Variant:N", sort=look.names)
     tooltip = ["Model", "Variant", *(alt.Tooltip(f"{c}:Q", format=".3~f") for c in ("value", "from", "to", "se"))]
-    frame = chosen(alt.Chart(data)).encode(x=x, xOffset=offset, opacity=fade(pick))
+    frame = look.of_family(chosen(alt.Chart(data))).encode(x=x, xOffset=offset, opacity=fade(pick))
     bars = frame.mark_bar(cornerRadiusTopLeft=2, cornerRadiusTopRight=2).encode(
         y=alt.Y("value:Q", title=f"{TITLES[metric]} ({UNITS[metric]})"), color=look.color(), tooltip=tooltip
     )
@@ -76,7 +76,7 @@ def levels(metrics: pd.DataFrame, study: Study, metric: str, band: tuple[float, 
         said = f" The grey band is where 13 of 15 frontier models lie ({low:g} to {high:g}; published)."
     if len(infinite):
         said += f" Without a bar: {', '.join(infinite['Model'] + ' ' + infinite['Variant'])} (no finite value)."
-    chart = alt.layer(*layers).add_params(pick, switch()).properties(width=alt.Step(36), height=260)
+    chart = alt.layer(*layers).add_params(pick, switch(), *look.family()).properties(width=alt.Step(36), height=260)
     return figure(
         chart, study, title=f"{TITLES[metric]} of every run",
         caption=f"{TITLES[metric]}: {_meaning(metric, study)} Lines: 95 % interval for other personas like these; the buttons "
@@ -113,7 +113,7 @@ def changes(contrasts: pd.DataFrame, study: Study, metric: str) -> Any:
     if data.empty:
         return None
     pick = pick_of("pick_change", "Variant")
-    frame = chosen(alt.Chart(data)).encode(
+    frame = look.of_family(chosen(alt.Chart(data))).encode(
         y=alt.Y("Model:N", sort=order, title=None, axis=alt.Axis(ticks=False, labelPadding=8)),
         yOffset=alt.YOffset("Variant:N", sort=look.names), color=look.color(), opacity=fade(pick),
     )  # fmt: skip
@@ -125,7 +125,7 @@ def changes(contrasts: pd.DataFrame, study: Study, metric: str) -> Any:
         frame.mark_rule(strokeWidth=2).encode(x=alt.X("from:Q", title=title), x2="to:Q"),
         frame.mark_point(filled=True, size=90).encode(x=alt.X("change:Q", title=title), shape=look.shape(), tooltip=tooltip),
         frame.mark_text(dy=-7, dx=7, fontSize=10).encode(x="change:Q", text="mark:N"),
-    ).add_params(pick, switch())
+    ).add_params(pick, switch(), *look.family())
     said = f" {DIFFERS}: the two sides also differ otherwise; hover, or see what else differs." if data["mark"].any() else ""
     return figure(
         chart.properties(width=560, height=alt.Step(16)), study, title=f"Change of {INSIDE[metric]} against base",
@@ -159,7 +159,7 @@ def foundation_changes(contrasts: pd.DataFrame, study: Study, metric: str) -> An
     frame = chosen(alt.Chart(data)).encode(
         y=y, yOffset=alt.YOffset("Variant:N", sort=look.names), color=look.color(), opacity=fade(pick)
     )
-    chart = (
+    chart = look.of_family(
         alt.layer(
             alt.Chart(data).mark_rule(color=INK).encode(x=alt.datum(0)),
             frame.mark_rule(strokeWidth=1.6).encode(x=alt.X("from:Q", title="Change against base (%)"), x2="to:Q"),
@@ -172,7 +172,7 @@ def foundation_changes(contrasts: pd.DataFrame, study: Study, metric: str) -> An
         .properties(width=310, height=150)
         .facet(facet=alt.Facet("Model:N", sort=look.families, title=None), columns=2)
         .resolve_scale(x="independent")
-        .add_params(pick, switch())
+        .add_params(pick, switch(), *look.family())
     )  # fmt: skip
     return figure(
         chart, study, title=f"Change of {INSIDE[metric]} by foundation",
@@ -202,17 +202,17 @@ def collapse_map(metrics: pd.DataFrame, study: Study, band: tuple[float, float] 
     pick = pick_of("pick_map", "Variant")
     x = alt.X("R:Q", scale=alt.Scale(type="log", nice=False, padding=24), title="Robustness R (1 / scale points, log scale)")
     y = alt.Y("S:Q", scale=alt.Scale(zero=False, padding=16), title="Susceptibility S (scale points)")
-    lines = chosen(alt.Chart(trail)).mark_trail(opacity=0.45).encode(
-        x=x, y=y, size=alt.Size("step:Q", scale=alt.Scale(range=[0.5, 7]), legend=None), color=look.color().legend(symbolOpacity=1),
-        detail=["Model:N", "Variant:N"], order="step:Q",
+    lines = look.of_family(chosen(alt.Chart(trail))).mark_trail(opacity=0.45).encode(
+        x=x, y=y, size=alt.Size("step:Q", scale=alt.Scale(range=[0.5, 7]), legend=None), detail=["Model:N", "Variant:N"],
+        color=look.color().legend(symbolOpacity=1), order="step:Q",
     )  # fmt: skip
     tooltip = ["Model", "Variant", alt.Tooltip("S:Q", format=".3f"), alt.Tooltip("R:Q", format=".2f")]
-    dots = chosen(alt.Chart(points)).mark_point(filled=True, size=130, opacity=1, stroke="white").encode(
+    dots = look.of_family(chosen(alt.Chart(points))).mark_point(filled=True, size=130, opacity=1, stroke="white").encode(
         x=x, y=y, color=look.color(), shape=look.shape(), opacity=fade(pick), tooltip=tooltip
     )  # fmt: skip
     # Controls crowd round their base; trail and colour name them.
     ends = {study.run(f, v).variant.name for _, f, v in at if study.run(f, v).variant.role in ("base", "harmful")}
-    named = chosen(alt.Chart(points[points["Variant"].isin(ends)]))
+    named = look.of_family(chosen(alt.Chart(points[points["Variant"].isin(ends)])))
     names = named.mark_text(align="left", dx=9, dy=-8, fontSize=10.5, color=QUIET).encode(
         x=x, y=y, text="Model:N", opacity=fade(pick)
     )  # fmt: skip
@@ -220,8 +220,9 @@ def collapse_map(metrics: pd.DataFrame, study: Study, band: tuple[float, float] 
     if band:
         area = alt.Chart(pd.DataFrame([{"low": band[0], "high": band[1]}])).mark_rect(color=BAND, opacity=0.22)
         layers.insert(0, area.encode(y=alt.Y("low:Q"), y2="high:Q"))
+    chart = alt.layer(*layers).add_params(pick, switch(), *look.family())
     return figure(
-        alt.layer(*layers).add_params(pick, switch()).properties(width=600, height=340), study, title="Collapse map",
+        chart.properties(width=600, height=340), study, title="Collapse map",
         caption="Each trail widens from a base to one of its variants. Up: personas answer more differently from one another. "
         "Left: one persona answers less steadily. Collapse is up and to the left. The buttons show the published estimators."
         + (" The grey band is where 13 of 15 frontier models lie in S (published)." if band else ""),
@@ -255,7 +256,7 @@ def temperature_curves(table: pd.DataFrame | None, study: Study, metric: str) ->
     frame = alt.Chart(data).encode(x=x, color=color)
     faint = alt.when(pick).then(alt.value(0.16)).otherwise(alt.value(0.03))
     tooltip = ["Model", "Variant", "T", *(alt.Tooltip(f"{c}:Q", format=".3~f") for c in ("value", "from", "to"))]
-    chart = (
+    chart = look.of_family(
         alt.layer(
             alt.Chart(data).mark_rule(color=BAND, strokeDash=[2, 3]).encode(x=alt.datum(at)),
             frame.mark_area().encode(y=alt.Y("from:Q", scale=scale), y2="to:Q", opacity=faint),
@@ -265,7 +266,7 @@ def temperature_curves(table: pd.DataFrame | None, study: Study, metric: str) ->
         )
         .properties(width=310, height=210)
         .facet(facet=alt.Facet("Model:N", sort=look.families, title=None), columns=2)
-        .add_params(pick)
+        .add_params(pick, *look.family())
     )
     return figure(
         chart, study, title=f"{_CURVES[metric]} at every temperature",
@@ -299,7 +300,7 @@ def self_profiles(profiles: pd.DataFrame, study: Study, toxic: dict[str, tuple[n
     x = alt.X("Foundation:N", sort=[short(f) for f in study.instrument.foundations], title=None, axis=alt.Axis(labelAngle=0))
     y = alt.Y("mean:Q", scale=alt.Scale(domain=[low, high]), title="Mean rating")
     frame = alt.Chart(data).encode(x=x, y=y, color=look.color(), opacity=fade(pick))
-    chart = (
+    chart = look.of_family(
         alt.layer(
             frame.mark_line(strokeWidth=2).encode(strokeDash=look.dash()),
             frame.mark_point(filled=True, size=65).encode(
@@ -309,7 +310,7 @@ def self_profiles(profiles: pd.DataFrame, study: Study, toxic: dict[str, tuple[n
         )
         .properties(width=310, height=190)
         .facet(facet=alt.Facet("Model:N", sort=look.families, title=None), columns=2)
-        .add_params(pick)
+        .add_params(pick, *look.family())
     )
     printed = any(source == "printed" and len(found) for found, source in toxic.values())
     note = " The hostile characters' profiles are the printed ones: their ratings were not published." if printed else ""
@@ -330,7 +331,7 @@ def rating_shares(table: pd.DataFrame, study: Study, condition: str) -> Any:
     categories = list(study.instrument.categories)
     picks = np.linspace(0, len(CATEGORIES) - 1, len(categories)).round().astype(int)
     pick = pick_of("pick_share", "Rating")
-    chart = (
+    chart = look.of_family(
         alt.Chart(data)
         .mark_bar(stroke="white", strokeWidth=0.5)
         .encode(
@@ -344,7 +345,7 @@ def rating_shares(table: pd.DataFrame, study: Study, condition: str) -> Any:
         .properties(width=310, height=alt.Step(20))
         .facet(facet=alt.Facet("Model:N", sort=look.families, title=None), columns=2)
         .resolve_scale(y="independent")
-        .add_params(pick)
+        .add_params(pick, *look.family())
     )
     deck = "personas" if study.personas is None else f"{len(study.personas)} personas"
     what = {"persona": f"as {deck}", "self": "without a persona", "toxic": "as hostile characters"}[condition]

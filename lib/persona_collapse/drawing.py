@@ -41,6 +41,9 @@ INSIDE = {metric: title[0].lower() + title[1:] for metric, title in TITLES.items
 UNITS = {"susceptibility": "scale points", "robustness": "1 / scale points", "within_rms": "scale points"}
 #: What the published method calls a metric, where that is another estimator under another name.
 PUBLISHED = {"within_rms": "within_sd"}
+#: In the list of families: all of them.
+EVERY = "all families"
+ESTIMATORS = ["recommended", "published"]
 #: Marks a contrast whose sides differ in more than fine-tuning.
 DIFFERS = "†"
 
@@ -130,6 +133,18 @@ class Look:
     def dash(self) -> alt.StrokeDash:
         return alt.StrokeDash("Variant:N", scale=self._scale(2), sort=self.names, title=None)
 
+    def of_family(self, chart: Any) -> Any:
+        """Only rows of the family that the list under the figure names; a study of one family has no such list."""
+        if len(self.families) < 2:
+            return chart
+        return chart.transform_filter(f"family === '{EVERY}' || datum.Model === family")
+
+    def family(self) -> list[alt.Parameter]:
+        """The list under a figure of which `of_family` speaks."""
+        if len(self.families) < 2:
+            return []
+        return [alt.param(name="family", value=EVERY, bind=alt.binding_select(options=[EVERY, *self.families], name="family: "))]
+
     def labelled(self, table: pd.DataFrame) -> pd.DataFrame:
         """`table` with the columns Model and Variant, in words, in the study's order, and numbers to six digits."""
         named = [self.labels.get(f"{f}/{v}", (f, v)) for f, v in zip(table["family"], table["variant"], strict=True)]
@@ -171,7 +186,7 @@ def short(foundation: str) -> str:
 
 def switch() -> alt.Parameter:
     """Two buttons under a figure: recommended estimators with interval A, or the published ones."""
-    return switch_between("estimators", ["recommended", "published"], "estimators: ")
+    return switch_between("estimators", ESTIMATORS, "estimators: ")
 
 
 def switch_between(name: str, options: list[str], label: str) -> alt.Parameter:

@@ -124,7 +124,7 @@ def split(companions: pd.DataFrame, study: Study) -> Any:
         y=y, yOffset=alt.YOffset("Variant:N", sort=look.names), color=look.color(), opacity=fade(pick)
     )  # fmt: skip
     tooltip = ["Model", "Variant", "Part", *(alt.Tooltip(f"{c}:Q", format="+.3f") for c in ("value", "from", "to"))]
-    chart = (
+    chart = look.of_family(
         alt.layer(
             alt.Chart(data).mark_rule(color=INK).encode(x=alt.datum(0)),
             frame.mark_rule(strokeWidth=1.8).encode(x=alt.X("from:Q", title="Difference of logarithms"), x2="to:Q"),
@@ -133,7 +133,7 @@ def split(companions: pd.DataFrame, study: Study) -> Any:
         )
         .properties(width=300, height=130)
         .facet(facet=alt.Facet("Model:N", sort=look.families, title=None), columns=2)
-        .add_params(pick, switch_between("against", ["base", "control"], "set beside its: "))
+        .add_params(pick, switch_between("against", ["base", "control"], "set beside its: "), *look.family())
     )
     return figure(
         chart, study, title="What a change of noise is made of",
@@ -156,7 +156,7 @@ def fidelity(metrics: pd.DataFrame, study: Study) -> Any:
     if data.empty:
         return None
     pick = pick_of("pick_fidelity", "Variant")
-    frame = alt.Chart(data).encode(
+    frame = look.of_family(alt.Chart(data)).encode(
         y=alt.Y("Model:N", sort=look.families, title=None, axis=alt.Axis(ticks=False)),
         yOffset=alt.YOffset("Variant:N", sort=look.names), color=look.color(), opacity=fade(pick),
     )  # fmt: skip
@@ -165,7 +165,7 @@ def fidelity(metrics: pd.DataFrame, study: Study) -> Any:
     chart = alt.layer(
         frame.mark_rule(strokeWidth=2).encode(x=x, x2="to:Q"),
         frame.mark_point(filled=True, size=80).encode(x="value:Q", shape=look.shape(), tooltip=tooltip),
-    ).add_params(pick)
+    ).add_params(pick, *look.family())
     return figure(
         chart.properties(width=460, height=alt.Step(18)), study, title="Who still answers like whom",
         caption="1: every persona keeps its place among the others as in the base; 0: the places have nothing to do with it. "

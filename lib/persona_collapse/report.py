@@ -20,6 +20,7 @@ from pygments.lexers import PythonLexer
 
 from persona_collapse import captions, charts, citing, comparing, conclusions, dictionary, findings, methods
 from persona_collapse.controls import tamed
+from persona_collapse.drawing import ESTIMATORS, EVERY
 from persona_collapse.page_parts import Page, as_html, framed, only_table
 from persona_collapse.prose import markdown, plain, script_json
 from persona_collapse.runner import STUDY_NOTEBOOKS
@@ -59,6 +60,8 @@ def render(study: Study, tables: Tables, provenance: dict[str, Any]) -> str:
         today=datetime.fromtimestamp(epoch(int(time.time())), UTC).date().isoformat(),
         dates=_dates(provenance),
         figures=Markup(script_json([figure["spec"] for figure in page.figures])),
+        estimators=ESTIMATORS,
+        families=[EVERY, *(family.name for family in study.file.families)] if len(study.file.families) > 1 else [],
         vega=Markup(_vega_bundle() if page.figures else ""),
         style=Markup(files("persona_collapse").joinpath("page.css").read_text(encoding="utf-8")),
         code_style=Markup(HtmlFormatter(style="default").get_style_defs(".code")),
