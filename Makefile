@@ -9,6 +9,12 @@ OPTIONS ?=
 REPLIES ?=
 RATINGS ?=
 LICENCE ?=
+# A misspelt name would be passed over in silence, and the demo made instead.
+NAMES = STUDY STUDIES DATA TARGET PORT BY_HAND CANCEL OPTIONS REPLIES RATINGS LICENCE PYTHON SHELL
+UNKNOWN := $(strip $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(filter-out $(NAMES),$(name)))))
+ifneq ($(UNKNOWN),)
+$(error $(UNKNOWN) is not known here; expected STUDY=, DATA= or another name that `make help` shows; correct it and run again)
+endif
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && echo $$p && break; done)
 RUN = .venv/bin/python -m persona_collapse

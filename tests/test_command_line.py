@@ -147,7 +147,11 @@ def test_clean_keeps_ratings_that_were_bought(capsys, imported, tmp_path, output
     commands.main(["elicit", "--study", str(imported()), "--data", str(tmp_path / "data")])
     (outputs / "small" / "report.html").write_text("x")
     (outputs / "demo").mkdir()
+    capsys.readouterr()
     commands.main(["clean"])
+    gone, kept = capsys.readouterr().out.splitlines()
+    assert gone.startswith("removed ") and "demo/" in gone and "small/report.html" in gone
+    assert kept.startswith("kept ") and kept.endswith("small/ratings.sqlite")
     assert sorted(p.relative_to(outputs).as_posix() for p in outputs.rglob("*")) == ["small", "small/ratings.sqlite"]
 
 

@@ -7,7 +7,7 @@ import pytest
 from loopback import answer, serve
 from persona_collapse import capability
 from persona_collapse.collecting import collect
-from persona_collapse.estimating import anything_missing, estimate, lines
+from persona_collapse.estimating import estimate, line, lines
 from persona_collapse.store import Store, open_store
 from persona_collapse.study import load_study
 from test_elicitation import live_study
@@ -51,11 +51,14 @@ def test_only_what_is_missing_is_estimated(tmp_path):
         # (2 personas + self) x 30 items = 90 cells
         assert requests_of(study) == {"one by one": 180, "choices": 90, "logprobs": 90, "batch": 90}
         assert requests == []
-        assert anything_missing(study)
+        # 90 answers of a second, 4 in flight: 0.006 h
+        assert line(study) == (
+            "live: about 90 requests (choices) for 1 run, without a price, 0.01 h; `make estimate` sets other ways beside it"
+        )
         collect(study)
         # Another method has answered nothing yet.
         assert requests_of(study) == {"one by one": 0, "choices": 0, "logprobs": 90, "batch": 0}
-        assert not anything_missing(study)
+        assert line(study) == ""
         more = live_study(tmp_path, url, protocol={"repetitions": 5, "personas": 2})
         # It gave 2 choices when it was asked for 2, and may be asked for no more: 2 requests for the 3 that are missing.
         assert requests_of(more) == {"one by one": 270, "choices": 180, "logprobs": 90, "batch": 180}

@@ -132,7 +132,7 @@ def test_a_file_with_another_sum_is_refused(tmp_path, origin, fetched):
         f"{origin} at {source['commit'][:12]}: base.csv has SHA-256 {found[:12]}..., expected 000000000000...; "
         "the study file expects other content"
     )
-    assert os.listdir(fetched) == []
+    assert not fetched.exists()
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path, origin, fetched):
@@ -140,7 +140,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path, origin, fetched):
     assert refusal(study_of(tmp_path, origin, sha256={"self.csv": "0" * 64})) == (
         f"{origin} at {head[:12]}: self.csv is missing; the study file expects other content"
     )
-    assert os.listdir(fetched) == []
+    assert not fetched.exists()
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path, origin, fetched):
@@ -148,7 +148,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path, origin, fetched):
     assert refusal(study_of(tmp_path, origin, folder="ratings", sha256={})) == (
         f"{origin} at {head[:12]}: folder ratings is missing; the study file expects other content"
     )
-    assert os.listdir(fetched) == []
+    assert not fetched.exists()
 
 
 @pytest.mark.parametrize("unknown", ["dead" * 10, "no-such-tag"])
@@ -158,7 +158,7 @@ def test_a_commit_that_does_not_exist_is_named(tmp_path, origin, fetched, unknow
     assert said.startswith(f"git could not check out {unknown} of {origin}: ")
     assert said.count(unknown) == 2
     assert said.endswith("; correct source.commit in the study file")
-    assert os.listdir(fetched) == []
+    assert not fetched.exists()
 
 
 @pytest.mark.parametrize("address", ["{}/nowhere", "file://{}"])
@@ -169,7 +169,7 @@ def test_an_address_that_is_no_repository_is_named(tmp_path, origin, fetched, ad
     assert said.startswith(f"git could not clone {address}: ")
     assert str(tmp_path) in said.removeprefix(f"git could not clone {address}: ")
     assert said.endswith("; check the address and the network")
-    assert os.listdir(fetched) == []
+    assert not fetched.exists()
 
 
 def test_an_address_that_looks_like_an_option_is_no_option(tmp_path, origin, fetched):
@@ -192,7 +192,7 @@ def test_an_interrupted_fetch_leaves_nothing(tmp_path, origin, fetched, monkeypa
     monkeypatch.setattr(fetching, "_wrong", interrupted)
     with pytest.raises(KeyboardInterrupt):
         fetch(study_of(tmp_path, origin))
-    assert os.listdir(fetched) == []
+    assert not fetched.exists()
 
 
 def test_without_git_the_way_out_is_named(tmp_path, origin, fetched, monkeypatch):

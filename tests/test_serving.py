@@ -333,6 +333,13 @@ def test_make_passes_port_and_options_on():
     assert "make serve" in subprocess.run(["make", "help"], capture_output=True, text=True, cwd=ROOT).stdout
 
 
+def test_make_refuses_a_name_that_it_does_not_know():
+    alone = {name: value for name, value in os.environ.items() if name not in ("MAKELEVEL", "MAKEFLAGS", "MFLAGS")}
+    told = subprocess.run(["make", "report", "STUDDY=x"], capture_output=True, text=True, cwd=ROOT, env=alone)
+    assert told.returncode == 2 and told.stdout == ""
+    assert "STUDDY is not known here; expected STUDY=, DATA= or another name that `make help` shows" in told.stderr
+
+
 def test_a_port_that_is_taken_is_one_line(server, capsys):
     assert commands.main(["serve", "--port", str(server.port)]) == 1
     assert capsys.readouterr().err == (

@@ -175,7 +175,9 @@ def lab(args: argparse.Namespace) -> None:
         if not (copy / notebook.name).exists():
             shutil.copy2(notebook, copy / notebook.name)
     _say(f"{shown(copy)}/ is yours to change; delete a notebook there to get a fresh copy")
-    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", f"--notebook-dir={copy}"])
+    # JupyterLab refuses root, as which containers run.
+    root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", f"--notebook-dir={copy}", *root])
 
 
 def serve(args: argparse.Namespace) -> None:
@@ -195,18 +197,24 @@ def notebooks(args: argparse.Namespace) -> None:
 
 def clean(args: argparse.Namespace) -> None:
     """Remove what can be rebuilt; ratings that were bought stay."""
-    kept = []
+    kept, gone = [], []
     for folder in sorted(p for p in OUTPUTS.iterdir() if p.is_dir()):
         bought = _bought(folder)
         if not bought:
             shutil.rmtree(folder)
+            gone.append(f"{shown(folder)}/")
             continue
-        for path in folder.iterdir():
+        for path in sorted(folder.iterdir()):
             if path.name.startswith(("ratings.sqlite", UNDER_WAY)) or path.name == "batch":
                 continue
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+            gone.append(shown(path))
         kept.append(shown(folder / "ratings.sqlite"))
-    _say(f"kept {', '.join(kept)}" if kept else "outputs/ is empty")
+    for what, names in (("removed", gone), ("kept", kept)):
+        if names:
+            _say(f"{what} {', '.join(names)}")
+    if not kept:
+        _say("outputs/ is empty")
 
 
 def _bought(folder: Path) -> bool:
@@ -230,10 +238,9 @@ def _say_estimate(study: Study) -> None:
     if study.file.kind == "live":
         from persona_collapse import estimating
 
-        if estimating.anything_missing(study):
+        if line := estimating.line(study):
             check_keys(study)
-            for line in estimating.lines(study, done=False):
-                _say(line)
+            _say(line)
 
 
 def _study(args: argparse.Namespace) -> Study:

@@ -105,14 +105,23 @@ def _missing(study: Study, run: Run, store: Store | None) -> list[tuple[int, int
     return [(characters, number) for characters, number in left if number > 0]
 
 
-def anything_missing(study: Study) -> bool:
-    """Whether asking as the study says would send anything."""
+def line(study: Study) -> str:
+    """What asking as the study says is about to cost, before the first request; empty if nothing is missing."""
     table = estimate(study)
-    return bool(table[table["own"]]["requests"].any())
+    own = table[table["own"] & (table["requests"] > 0)]
+    if own.empty:
+        return ""
+    runs, ways = f"{len(own)} run{'s' * (len(own) > 1)}", " and ".join(dict.fromkeys(own["way"]))
+    dollars = "without a price" if own["dollars"].isna().any() else f"about ${own['dollars'].sum():,.2f}"
+    budget = "" if study.file.budget_usd is None else f", at most ${study.file.budget_usd:g}"
+    return (
+        f"{study.name}: about {own['requests'].sum():,} requests ({ways}) for {runs}, {dollars}{budget}, "
+        f"{own['hours'].sum():.2f} h; `make estimate` sets other ways beside it"
+    )
 
 
-def lines(study: Study, *, done: bool = True) -> list[str]:
-    """The estimate as lines for people, with totals and the budget; `done` adds that nothing was sent."""
+def lines(study: Study) -> list[str]:
+    """The estimate as lines for people, with totals and the budget."""
     table = estimate(study)
     found = [f"{'run':<28}{'way':<14}{'requests':>10}{'tokens in':>14}{'tokens out':>12}{'dollars':>10}{'hours':>9}"]
     total = table.groupby("way", sort=False, as_index=False).sum(numeric_only=True).assign(run="all")
@@ -131,7 +140,6 @@ def lines(study: Study, *, done: bool = True) -> list[str]:
     if study.file.budget_usd is not None:
         found.append(f"budget_usd: {study.file.budget_usd:g}; elicitation stops there")
     found.append(
-        "* as `make elicit` asks; batch is `make batch`. Estimates: 4.6 characters a token, a second an answer."
-        + " Nothing was sent." * done
+        "* as `make elicit` asks; batch is `make batch`. Estimates: 4.6 characters a token, a second an answer. Nothing was sent."
     )
     return found

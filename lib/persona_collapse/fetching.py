@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 from persona_collapse.paths import FETCHED, shown
@@ -42,6 +43,8 @@ def fetch(study: Study) -> Path:
         os.replace(partial, target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        with suppress(OSError):  # of a failed fetch no empty folder stays
+            FETCHED.rmdir()
     return target / source.folder
 
 
