@@ -136,7 +136,7 @@ def test_a_slot_without_any_answer_is_asked_again_next_time(tmp_path, monkeypatc
     ("reply", "words"),
     [
         (failure(401, message=f"Incorrect API key provided: {KEY}"), "refused the key (status 401); check the variable"),
-        (failure(404, "model_not_found"), "knows no such model or path (status 404); check model and base_url"),
+        (failure(404, "model_not_found"), "knows no such model (status 404); check model, base_url/models lists them"),
         (failure(429, "insufficient_quota"), "quota is used up; top it up and run the same command again"),
         (failure(400, "unsupported_parameter"), "m-1: the endpoint refused the request (status 400); a model that takes"),
     ],

@@ -35,8 +35,8 @@ def elicit(study, capsys):
     assert "Traceback" not in captured.err + captured.out and KEY not in captured.err + captured.out
     lines = [line for line in captured.err.splitlines() if line.startswith("error: ")]
     assert len(lines) == (status != 0)
-    assert "Estimates: 4.6 characters a token, a second an answer." in captured.out  # before the first request
-    return status, captured.out.split("a second an answer.\n")[1], lines[0].removeprefix("error: ") if lines else ""
+    assert "`make estimate` sets other ways beside it" in captured.out  # before the first request
+    return status, captured.out.split("sets other ways beside it\n")[1], lines[0].removeprefix("error: ") if lines else ""
 
 
 def known(study):
@@ -53,13 +53,13 @@ def known(study):
         ({"key": "sk-another-key"}, {}, 1,
          "gpt-4o/base: the endpoint refused the key (status 401); check the variable named by api_key_env and its rights"),
         ({}, {"variants": [variant(model="gpt-5o")]}, 1,
-         "gpt-5o: the endpoint knows no such model or path (status 404); check model and base_url"),
+         "gpt-5o: the endpoint knows no such model (status 404); check model, base_url/models lists them"),
         ({"quota": 0}, {}, 1, "gpt-4o/base: the account's quota is used up; top it up and run the same command again"),
         ({"html": 1}, {}, 2,
          "gpt-4o/base: the first request got no answer (the answer is an HTML page); check base_url and that the server runs, "
          "then run the same command again"),
         ({"html": 1, "html_status": 404}, {}, 1,
-         "gpt-4o/base: the endpoint knows no such model or path (status 404); check model and base_url"),
+         "gpt-4o/base: the endpoint knows no such path or model (status 404); check base_url, which mostly ends in /v1, and model"),
         ({"html": 1, "html_status": 405}, {}, 1,
          "gpt-4o/base: the endpoint answers no chat completions there (status 405); correct base_url"),
         ({"never": 1}, {"endpoint": {"timeout": 0.3}}, 2,

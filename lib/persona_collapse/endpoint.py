@@ -307,8 +307,14 @@ def of_status(
         raise ElicitationError(f"{model}: the account's quota is used up; top it up and run the same command again")
     if status < 400 or status in (405, 410, 501):
         raise ElicitationError(f"{model}: the endpoint answers no chat completions there (status {status}); correct base_url")
-    if status == 404 or code == "model_not_found":
-        raise ElicitationError(f"{model}: the endpoint knows no such model or path (status {status}); check model and base_url")
+    if code == "model_not_found":
+        raise ElicitationError(
+            f"{model}: the endpoint knows no such model (status {status}); check model, base_url/models lists them"
+        )
+    if status == 404:
+        raise ElicitationError(
+            f"{model}: the endpoint knows no such path or model (status 404); check base_url, which mostly ends in /v1, and model"
+        )
     if status in (400, 422):
         _refused(status, param, message, body)
     wait = retry_after(headers)
