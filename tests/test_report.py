@@ -66,6 +66,22 @@ def test_code_is_folded_and_parameters_are_left_out(tmp_path):
     assert [(level, title) for level, title, _ in page.contents] == [(2, "Title"), (3, "Part")]
 
 
+def test_a_section_that_a_study_has_nothing_for_is_left_out(tmp_path):
+    page = Page()
+    heading = {"cell_type": "markdown", "source": "## Temperature", "metadata": {"tags": ["only-logprobs"]}}
+    cells = [heading, code("curves", shown(text__plain="a curve"), tags=["only-logprobs"]), code("x", shown(text__plain="stays"))]
+    assert "a curve" in report._notebook(Page(), notebook(tmp_path, cells))
+    text = report._notebook(page, notebook(tmp_path, cells), {"only-logprobs"})
+    assert "Temperature" not in text and "a curve" not in text and "stays" in text and page.contents == []
+
+
+def test_the_demo_shows_no_empty_sections(mini_page):
+    text = mini_page.read_text(encoding="utf-8")
+    # Simulated samples: no temperatures, but the figures that they imitate and the frontier band.
+    assert "At every temperature" not in text and ">Temperature<" not in text
+    assert ">Against the printed figures<" in text and ">The frontier band<" in text
+
+
 def test_a_figure_stands_three_ways(tmp_path):
     spec = {
         "$schema": charts.SCHEMA, "description": 'Say "hi" <b>', "usermeta": {"caption": "A & B"},

@@ -119,6 +119,8 @@ def split(companions: pd.DataFrame, study: Study) -> Any:
     if data.empty:
         return None
     pick = pick_of("pick_part", "Variant")
+    # First what the sentence under the figure speaks of.
+    against = ["control", "base"] if (data["Against"] == "control").any() else ["base", "control"]
     y = alt.Y("Part:N", sort=list(_PARTS.values()), title=None, axis=alt.Axis(ticks=False))
     frame = alt.Chart(data).transform_filter("datum.Against === against").encode(
         y=y, yOffset=alt.YOffset("Variant:N", sort=look.names), color=look.color(), opacity=fade(pick)
@@ -133,7 +135,7 @@ def split(companions: pd.DataFrame, study: Study) -> Any:
         )
         .properties(width=300, height=130)
         .facet(facet=alt.Facet("Model:N", sort=look.families, title=None), columns=2)
-        .add_params(pick, switch_between("against", ["base", "control"], "set beside its: "), *look.family())
+        .add_params(pick, switch_between("against", against, "set beside its: "), *look.family())
     )
     return figure(
         chart, study, title="What a change of noise is made of",

@@ -5,6 +5,7 @@ import html
 import json
 import re
 import time
+from collections.abc import Set
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.resources import files
@@ -32,6 +33,8 @@ from persona_collapse.tidy import epoch
 _MOST_ROWS = 400
 #: Letters of a finding that alternative text takes up.
 _MOST_SAID = 500
+#: Tags of cells that are for JupyterLab alone.
+_FOR_JUPYTER = {"parameters", "injected-parameters", "nbval-ignore-output", "no-report"}
 _METRICS = {"susceptibility": "Susceptibility S", "robustness": "Robustness R", "within_sd": "Within-persona SD"}
 
 
@@ -72,7 +75,8 @@ def render(study: Study, tables: Tables, provenance: dict[str, Any]) -> str:
 def _body(page: Page, study: Study, tables: Tables, provenance: dict[str, Any]) -> list[str]:
     """The sections below the summary, in the order in which their tables and figures are numbered."""
     sections = [_ratings(page, study, tables)]
-    sections += [_notebook(page, study.outputs / "notebooks" / f"{name}.ipynb") for name in STUDY_NOTEBOOKS]
+    left = _left_out(study, tables)
+    sections += [_notebook(page, study.outputs / "notebooks" / f"{name}.ipynb", left) for name in STUDY_NOTEBOOKS]
     sections += [_runs(page, study, tables), page.heading(2, "Methods", "methods") + methods.section(page, study)]
     sections += [_dictionary(page, tables), _made(page, provenance)]
     return [*sections, page.heading(2, "How to cite", "cite") + markdown(citing.how(study))]
@@ -252,14 +256,24 @@ def _runs_table(study: Study, tables: Tables, metric: str, method: str) -> pd.Da
 # --- notebooks -------------------------------------------------------------------------------------------------------
 
 
-def _notebook(page: Page, path: Path) -> str:
+def _left_out(study: Study, tables: Tables) -> set[str]:
+    """Tags of the cells that have nothing to show for this study."""
+    shown = {
+        "only-logprobs": study.by_logprobs,
+        "only-printed": study.simulated or tables.published_check is not None,
+        "only-frontier": tables.frontier is not None,
+    }
+    return {tag for tag, there in shown.items() if not there}
+
+
+def _notebook(page: Page, path: Path, left: Set[str] = frozenset()) -> str:
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     parts = [f'<section class="notebook" data-notebook="{html.escape(path.stem)}">']
     for place, cell in enumerate(cells):
         tags = cell["metadata"].get("tags", [])
         source = "".join(cell["source"])
         # Parameters, versions and links between notebooks are for JupyterLab.
-        if {"parameters", "injected-parameters", "nbval-ignore-output", "no-report"} & set(tags) or source.startswith("Saved: "):
+        if (_FOR_JUPYTER | left) & set(tags) or source.startswith("Saved: "):
             continue
         if cell["cell_type"] == "markdown":
             parts.append(_headed(page, path.stem, markdown(source)))
