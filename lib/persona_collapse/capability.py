@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from persona_collapse.endpoint import Completion, ElicitationError, Failure, RefusedError
 from persona_collapse.store import Store
-from persona_collapse.study import Endpoint, Protocol
+from persona_collapse.study_file import Endpoint, Protocol
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI

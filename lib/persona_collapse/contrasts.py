@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from persona_collapse.study import Family, Study
+from persona_collapse.study import Study
+from persona_collapse.study_file import Family
 
 #: Columns of contrasts.csv.
 COLUMNS = (

@@ -11,7 +11,8 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from persona_collapse.study import Endpoint, Protocol, Run, Study
+from persona_collapse.study import Run, Study
+from persona_collapse.study_file import Endpoint, Protocol
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI

@@ -9,7 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from persona_collapse.paths import FETCHED, shown
-from persona_collapse.study import Source, Study
+from persona_collapse.study import Study
+from persona_collapse.study_file import Source
 
 
 def fetch(study: Study) -> Path:

@@ -2,7 +2,8 @@
 
 from persona_collapse.endpoint import ElicitationError
 from persona_collapse.store import Store
-from persona_collapse.study import Price, Run, Study
+from persona_collapse.study import Run, Study
+from persona_collapse.study_file import Price
 
 #: Characters of a prompt in one token: 652 characters were 142 tokens in the published study. No tokenizer is asked.
 CHARACTERS_A_TOKEN = 4.6

@@ -10,7 +10,8 @@ from persona_collapse import metrics, saturation, simulation
 from persona_collapse.contrasts import NORMAL_95
 from persona_collapse.personas import Persona, load_personas
 from persona_collapse.store import Store
-from persona_collapse.study import Family, Run, Study
+from persona_collapse.study import Run, Study
+from persona_collapse.study_file import Family
 from persona_collapse.uncertainty import published_se
 
 #: Ratings made up for the blackboard: (item, persona) -> one rating a repetition.
