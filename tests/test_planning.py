@@ -50,7 +50,7 @@ def test_a_request_buys_most_at_two_or_three_repetitions():
 
 def test_the_plan_is_the_cheapest_of_all_designs():
     spread = TABLES["within_rms", "change"]
-    found = planning.plan([spread], 0.05, items=30).design
+    found = planning.plan([spread], 0.05, items=30)
     # (.10 + .26 / 2) / .05^2 = 92 personas x 3 repetitions = 276 a item; x 2: 144 > 100 personas; x 4: 75 x 4 = 300
     assert (found.personas, found.repetitions, found.requests) == (92, 3, 8280)
     enough = [(p, n) for p in range(25, 101) for n in range(2, 40) if planning.expected_se(spread, p, n) <= 0.05 + 1e-12]
@@ -59,30 +59,41 @@ def test_the_plan_is_the_cheapest_of_all_designs():
 
 def test_a_plan_for_two_metrics_reaches_both():
     both = [TABLES[m, "change"] for m in ("susceptibility", "within_rms")]
-    found = planning.plan(both, 0.05, items=30).design
+    found = planning.plan(both, 0.05, items=30)
     assert max(planning.expected_se(s, found.personas, found.repetitions) for s in both) == pytest.approx(found.se)
     assert found.se <= 0.05
     assert found.requests == 8280  # within_rms decides
 
 
-def test_what_repetitions_cannot_reach_is_said():
+def test_what_repetitions_cannot_reach_has_no_plan():
+    noise = TABLES["within_rms", "change"]
     # sqrt(.10 / 100) = 3.2 %
-    found = planning.plan([TABLES["within_rms", "change"]], 0.03, items=30)
-    assert found.design is None
-    assert found.floor == pytest.approx(0.0316, abs=1e-4)
-    assert found.note.startswith("No number of repetitions reaches 3.0 %: 100 personas leave 3.2 %")
+    assert planning.plan([noise], 0.03, items=30) is None
+    assert planning.floor(noise, 100) == pytest.approx(0.0316, abs=1e-4)
     # just above the floor 260 repetitions would do, more than anybody asks for
-    near = planning.plan([TABLES["within_rms", "change"]], 0.0318, items=30)
-    assert (near.design, near.note[:26]) == (None, "Not even 50 repetitions re")
+    assert planning.plan([noise], 0.0318, items=30) is None
+
+
+def test_choices_of_one_request_buy_fewer_personas():
+    noise = TABLES["within_rms", "change"]
+    # ten in one request: n = 10 needs (.10 + .26/9)/.05^2 = 51.6, so 52 personas and one more round of 30 requests
+    found = planning.plan([noise], 0.05, items=30, together=10, also=1)
+    assert (found.personas, found.repetitions, found.requests) == (52, 10, 1590)
+    # twenty ratings are two such requests: 46 personas and one more would be 47 * 30 * 2 = 2,820
+
+
+def test_of_as_many_requests_the_fewest_ratings():
+    # A alone: the personas do not depend on n, nor do requests up to ten in one
+    assert planning.plan([Spread(0.1, 0.0, degrees=True)], 0.05, items=30, together=10).repetitions == 2
 
 
 def test_known_distributions_take_one_request_a_cell():
-    found = planning.plan([TABLES["within_rms", "change"]], 0.05, items=30, exact=True).design
+    found = planning.plan([TABLES["within_rms", "change"]], 0.05, items=30, together=inf)
     assert (found.personas, found.requests) == (40, 1200)  # .10 / .05^2
 
 
 def test_few_personas_are_not_planned():
-    assert planning.plan([TABLES["within_rms", "change"]], 0.5, items=30).design.personas == 25
+    assert planning.plan([TABLES["within_rms", "change"]], 0.5, items=30).personas == 25
 
 
 @pytest.mark.parametrize(
@@ -100,6 +111,12 @@ def test_a_pilot_gives_back_its_own_standard_error():
     assert planning.expected_se(found, 50, 5) == pytest.approx(0.05)
     # 100 x 3: 50/100 [.0016 + .0009 * 4/2]
     assert planning.expected_se(found, 100, 3) == pytest.approx(sqrt(0.5 * (0.0016 + 0.0018)))
+
+
+def test_a_pilot_of_exact_cells_has_no_noise():
+    found = planning.from_pilot("within_rms", 40, inf, 0.05, 0.0)
+    assert (found.personas, found.ratings) == (pytest.approx(40 * 0.0025), 0)
+    assert planning.expected_se(found, 40, inf) == pytest.approx(0.05)
 
 
 def test_a_pilot_whose_noise_explains_everything_leaves_no_floor():

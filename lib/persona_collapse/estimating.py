@@ -26,8 +26,15 @@ class _Load(NamedTuple):
     output_tokens: int
 
 
-def estimate(study: Study) -> pd.DataFrame:
+def estimate(study: Study, *, whole: bool = False) -> pd.DataFrame:
     """Requests, tokens, dollars and hours for the slots that a study's store lacks; sends nothing.
+
+    Parameters
+    ----------
+    study : Study
+        Of kind live.
+    whole : bool
+        As if nothing had been answered yet.
 
     Returns
     -------
@@ -42,14 +49,14 @@ def estimate(study: Study) -> pd.DataFrame:
     if study.file.kind != "live":
         raise ValueError(f"{study.path.name}: a study of kind {study.file.kind} costs nothing; estimate is for kind live")
     rows = []
-    with _open(study) as store:
+    with opened(study) as store:
         for run in study.runs:
-            rows += [(run.key, *row) for row in _ways(study, run, store)]
+            rows += [(run.key, *row) for row in _ways(study, run, store, whole)]
     return pd.DataFrame(rows, columns=["run", "way", "requests", "input_tokens", "output_tokens", "dollars", "hours", "own"])
 
 
 @contextmanager
-def _open(study: Study) -> Iterator[Store | None]:
+def opened(study: Study) -> Iterator[Store | None]:
     """The study's store, None where nothing was asked yet; an estimate leaves nothing behind."""
     try:
         store = Store(study.store_path, write=False)
@@ -60,16 +67,15 @@ def _open(study: Study) -> Iterator[Store | None]:
         yield store
 
 
-def _ways(study: Study, run: Run, store: Store | None) -> Iterator[tuple]:
+def _ways(study: Study, run: Run, store: Store | None, whole: bool) -> Iterator[tuple]:
     """Rows of one run: way, requests, tokens in and out, dollars, hours, and whether it is the study's own."""
     endpoint = study.file.endpoints[run.variant.endpoint or ""]
-    known = capability.recall(store, endpoint, run.variant.model or "") if store else capability.Capability()
-    together = min(known.choices or capability.MOST_CHOICES, capability.MOST_CHOICES)
-    samples = _missing(_by_method(study, "samples"), run, store)
+    together, store = choices(study, run, store), None if whole else store
+    samples = _missing(with_protocol(study, method="samples"), run, store)
     length = study.file.protocol.max_tokens
     loads = {"one by one": _load(samples, 1, length), "choices": _load(samples, together, length)}
     if study.instrument.digit_suffix is not None:
-        loads["logprobs"] = _load(_missing(_by_method(study, "logprobs"), run, store), 1, 1)
+        loads["logprobs"] = _load(_missing(with_protocol(study, method="logprobs"), run, store), 1, 1)
     own = "logprobs" if study.by_logprobs else "one by one" if together == 1 else "choices"
     price = spending.price(study, run)
     for way, load in (loads | {"batch": loads[own]}).items():
@@ -78,8 +84,16 @@ def _ways(study: Study, run: Run, store: Store | None) -> Iterator[tuple]:
         yield way, *load, cost, _BATCH_HOURS * bool(load.requests) if way == "batch" else hours, way == own
 
 
-def _by_method(study: Study, method: str) -> Study:
-    protocol = study.file.protocol.model_copy(update={"method": method})
+def choices(study: Study, run: Run, store: Store | None) -> int:
+    """How many repetitions of a cell one request brings: as many as the endpoint is known, or else hoped, to give."""
+    endpoint = study.file.endpoints[run.variant.endpoint or ""]
+    known = capability.recall(store, endpoint, run.variant.model or "") if store else capability.Capability()
+    return min(known.choices or capability.MOST_CHOICES, capability.MOST_CHOICES)
+
+
+def with_protocol(study: Study, **changes: object) -> Study:
+    """A study asked by another protocol."""
+    protocol = study.file.protocol.model_copy(update=changes)
     return replace(study, file=study.file.model_copy(update={"protocol": protocol}))
 
 

@@ -31,16 +31,8 @@ class Design(NamedTuple):
 
     personas: int
     repetitions: float
-    requests: int
+    requests: int  #: of a run
     se: float  #: of the logarithm, so 0.04 is about 4 %; the largest of several metrics
-
-
-class Plan(NamedTuple):
-    """The cheapest design that reaches a target, or why there is none."""
-
-    design: Design | None
-    floor: float  #: SE that the most personas leave however often they are asked
-    note: str
 
 
 #: From the twelve published runs: (metric, quantity), quantity `level` or `change` (paired, against the base).
@@ -66,7 +58,7 @@ def from_pilot(metric: str, personas: int, repetitions: float, se: float, se_rep
     metric : str
         Decides g(n).
     personas, repetitions
-        Of the pilot; the mean number of ratings a cell if it varies.
+        Of the pilot; the mean number of ratings a cell if it varies, infinite for exact cells.
     se, se_repeat : float
         Standard errors A and B of the logarithm of the metric (of its logit for ICC); for a paired change that of the
         paired logarithm of the ratio, and the root of the runs' summed variances.
@@ -77,6 +69,8 @@ def from_pilot(metric: str, personas: int, repetitions: float, se: float, se_rep
         If the pilot has too few repetitions to tell A from B.
     """
     spread = Spread(0.0, 0.0, degrees=metric in _OF_VARIANCES)
+    if repetitions == inf:  # exact cells: there is no rating noise
+        return spread._replace(personas=personas * se**2)
     if repetitions < FEWEST:
         raise ValueError(
             f"planning: a pilot with {repetitions} repetitions; expected {FEWEST} or more, to tell noise from personas"
@@ -107,8 +101,10 @@ def floor(spread: Spread, personas: int) -> float:
     return sqrt(spread.personas / personas)
 
 
-def plan(spreads: Sequence[Spread], target: float, *, items: int, most_personas: int = 100, exact: bool = False) -> Plan:
-    """The design with the fewest requests a run that reaches a target SE for every one of some metrics.
+def plan(
+    spreads: Sequence[Spread], target: float, *, items: int, most_personas: int = 100, also: int = 0, together: float = 1
+) -> Design | None:
+    """The design with the fewest requests a run that reaches a target SE for every one of some metrics; None if there is none.
 
     Parameters
     ----------
@@ -120,8 +116,10 @@ def plan(spreads: Sequence[Spread], target: float, *, items: int, most_personas:
         Items of the questionnaire.
     most_personas : int
         Personas there are.
-    exact : bool
-        Method logprobs: one request a cell, and no rating noise.
+    also : int
+        How often every item is asked besides, as without a persona.
+    together : float
+        Repetitions of a cell that one request brings; infinite for exact cells (method logprobs), which have no rating noise.
 
     Raises
     ------
@@ -130,27 +128,21 @@ def plan(spreads: Sequence[Spread], target: float, *, items: int, most_personas:
     """
     if not target > 0:
         raise ValueError(f"planning: target {target}; expected a positive standard error, such as 0.05 for 5 %")
-    lowest = max(floor(spread, most_personas) for spread in spreads)
-    best = None
-    for repetitions in (inf,) if exact else range(FEWEST, MOST + 1):
+    found = []
+    for repetitions in (inf,) if together == inf else range(FEWEST, MOST + 1):
         wanted = max(expected_se(spread, 1, repetitions) for spread in spreads) ** 2 / target**2
         # Less a rounding error, so that a target computed from a design finds that design again.
         personas = max(ceil(wanted - 1e-9), min(FEWEST_PERSONAS, most_personas))
         if personas <= most_personas:
-            requests = int(items * personas * (1 if exact else repetitions))
-            if best is None or requests < best.requests:
-                reached = max(expected_se(spread, personas, repetitions) for spread in spreads)
-                best = Design(personas, repetitions, requests, reached)
-    return Plan(best, lowest, _note(best, target, lowest, most_personas))
+            found.append(design(spreads, personas, repetitions, items=items, also=also, together=together))
+    # Of designs with equally many requests the one with the fewest ratings.
+    return min(found, key=lambda one: (one.requests, one.personas * one.repetitions), default=None)
 
 
-def _note(best: Design | None, target: float, lowest: float, most_personas: int) -> str:
-    limit = f"{most_personas} personas leave {100 * lowest:.1f} % however often they are asked."
-    if best is None:
-        only = "No number of repetitions reaches" if lowest >= target else f"Not even {MOST} repetitions reach"
-        return f"{only} {100 * target:.1f} %: {limit} More personas do."
-    how = "one request each for exact probabilities" if best.repetitions == inf else f"{best.repetitions} repetitions"
-    return (
-        f"{best.personas} personas x {how} ({best.requests:,} requests a run) give a standard error of "
-        f"{100 * best.se:.1f} %; {limit}"
-    )
+def design(
+    spreads: Sequence[Spread], personas: int, repetitions: float, *, items: int, also: int = 0, together: float = 1
+) -> Design:
+    """What so many personas and repetitions cost and reach; arguments as for `plan`."""
+    each = 1 if repetitions == inf else ceil(repetitions / together)
+    reached = max(expected_se(spread, personas, repetitions) for spread in spreads)
+    return Design(personas, repetitions, items * (personas + also) * each, reached)
