@@ -1,0 +1,117 @@
+"""Two studies side by side: which runs were matched, both studies' own numbers beside each other, and what differs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from persona_collapse import jackknife, recommended, repeat, study_differences
+from persona_collapse.paths import atomic_text
+from persona_collapse.recommending import METRICS
+from persona_collapse.study_pair import Pair
+from persona_collapse.tidy import as_csv
+
+#: Columns of runs.csv.
+RUNS = (
+    "family", "variant", "variant_b", "matched_by", "role", "role_b", "paired", "personas_a", "personas_b", "items",
+    "differs", "note",
+)  # fmt: skip
+#: What levels.csv and changes.csv have of each study, in columns that end in _a and _b.
+_NUMBERS = ("value", "se", "lo", "hi", "lo_repeat", "hi_repeat", "note")
+
+
+@dataclass(frozen=True)
+class StudyTables:
+    """What two studies amount to side by side; each field is written as tables/<field>.csv."""
+
+    runs: pd.DataFrame
+    levels: pd.DataFrame
+    changes: pd.DataFrame
+    differences: pd.DataFrame
+
+
+def build(pair: Pair) -> StudyTables:
+    """Every table of a comparison."""
+    return StudyTables(_runs(pair), _levels(pair), _changes(pair), study_differences.table(pair))
+
+
+def write(pair: Pair, tables: StudyTables) -> list[Path]:
+    """Write each table as CSV at full precision; returns the files."""
+    folder = pair.folder / "tables"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in vars(tables).items():
+        atomic_text(folder / f"{name}.csv", as_csv(table))
+    return [folder / f"{name}.csv" for name in vars(tables)]
+
+
+def _runs(pair: Pair) -> pd.DataFrame:
+    """What was matched with what, on which personas and items, and what else differs: runs.csv."""
+    rows = []
+    for match in pair.matches:
+        roles = [run.variant.role if run else "" for run in (match.a, match.b)]
+        if not (match.a and match.b):
+            rows.append((*match.key, match.by, *roles, False, 0, 0, 0, "", ""))
+            continue
+        refused = pair.refusal(match)
+        sizes = (False, 0, 0, 0) if refused else pair.on_common([match]).sizes
+        rows.append((*match.key, match.by, *roles, *sizes, pair.differs(match), refused))
+    return pd.DataFrame(rows, columns=list(RUNS))
+
+
+def _levels(pair: Pair) -> pd.DataFrame:
+    """Every metric of every run in both studies, as in each study's own metrics.csv: levels.csv."""
+    return _beside(pair, [tables.metrics for tables in pair.tables], ["family", "variant", "variant_b"], ["personas", "ratings"])
+
+
+def _changes(pair: Pair) -> pd.DataFrame:
+    """Every change and excess in both studies, as in its own contrasts.csv, means over matched families: changes.csv."""
+    own = [pd.concat([t.contrasts[t.contrasts["family"] != "mean"], _means(pair, side)], ignore_index=True)
+           for side, t in enumerate(pair.tables)]  # fmt: skip
+    return _beside(pair, own, ["family", "variant", "variant_b", "control", "quantity"], ["families"])
+
+
+def _means(pair: Pair, side: int) -> pd.DataFrame:
+    """Means of one study's recommended changes and excesses over the families whose runs are matched."""
+    analysis, rows = pair.analyses[side], []
+    for (quantity, variant), families in study_differences.averaged(pair).items():
+        runs = [[match[side] for match in matches] for matches in families]
+        every = list(dict.fromkeys(run for own in runs for run in own))
+        together = analysis.together(*every)
+        at = {run: place for place, run in enumerate(every)}
+        loo, redrawn = ([tuple(found[at[run]] for run in own) for own in runs] for found in (together.loo, together.redrawn))
+        excess = quantity == study_differences.EXCESS
+        a = (jackknife.mean_excess if excess else jackknife.mean_change)(loo)
+        b = (repeat.mean_excess if excess else repeat.mean_change)(redrawn)
+        controls = ", ".join(dict.fromkeys(matches[1].key[1] for matches in families)) if excess else ""
+        about = "mean", variant, controls, "excess_pp" if excess else "change_pct", "recommended", len(families)
+        for metric in METRICS:
+            row = recommended.METRICS.index(metric)
+            for column, scope in enumerate(analysis.scopes):
+                numbers = (*(field[row, column] for field in a[:4]), b.lo[row, column], b.hi[row, column])
+                rows.append((*about, scope, metric, *numbers, together.common.note))
+    names = ["family", "variant", "control", "quantity", "method", "families", "scope", "metric", *_NUMBERS]
+    return pd.DataFrame(rows, columns=names)
+
+
+def _beside(pair: Pair, tables: Sequence[pd.DataFrame], keys: list[str], also: list[str]) -> pd.DataFrame:
+    """Rows of both studies in one row each where they belong together, under the keys of the first study."""
+    keys, sides = [*keys, "scope", "metric", "method"], []
+    for table, names, suffix in zip(tables, _names(pair), "ab", strict=True):
+        own = [names.get((f, v), (f, v, "")) for f, v in zip(table["family"], table["variant"], strict=True)]
+        named = table.assign(variant=[key[1] for key in own], variant_b=[key[2] for key in own])
+        if "control" in keys:
+            pairs = zip(table["family"], table["control"], strict=True)
+            named["control"] = [names[f, c][1] or c if (f, c) in names else c for f, c in pairs]
+        numbers = [*_NUMBERS, *also]
+        sides.append(named[[*keys, *numbers]].rename(columns={name: f"{name}_{suffix}" for name in numbers}))
+    found = sides[0].merge(sides[1], on=keys, how="outer", sort=False)
+    order = {key: place for place, key in enumerate(dict.fromkeys(map(tuple, pd.concat(sides)[keys].to_numpy())))}
+    place = [order[key] for key in map(tuple, found[keys].to_numpy())]
+    return found.iloc[np.argsort(place, kind="stable")].reset_index(drop=True)
+
+
+def _names(pair: Pair) -> tuple[dict[tuple[str, str], tuple[str, str, str]], ...]:
+    """For each study the key of the match that a run of it, by family and variant, belongs to."""
+    return tuple({(m.key[0], m[side].variant.key): m.key for m in pair.matches if m[side]} for side in (0, 1))
