@@ -97,10 +97,15 @@ def _mean(pair: Pair, quantity: str, families: list[list[Match]]) -> Iterator[tu
     for side, own in enumerate(found.sides):
         each = [_group(quantity, own[first : first + size], side) for first in range(0, len(own), size)]
         groups.append(across.mean(each))
-    first = [matches[0].key for matches in families]
-    controls = dict.fromkeys(matches[1].key[1] for matches in families) if quantity == EXCESS else ()
-    about = "mean", first[0][1], ", ".join(dict.fromkeys(key[2] for key in first)), ", ".join(controls)
+    about = mean_key(quantity, families)
     yield from _rows(pair, found, (about, quantity, (len(families), *found.sizes, "")), groups)
+
+
+def mean_key(quantity: str, families: list[list[Match]]) -> tuple[str, str, str, str]:
+    """Family, variant, its keys in the second study, and controls, as rows of a mean over families have them."""
+    keys = [matches[0].key for matches in families]
+    controls = dict.fromkeys(matches[1].key[1] for matches in families) if quantity == EXCESS else ()
+    return "mean", keys[0][1], ", ".join(dict.fromkeys(key[2] for key in keys)), ", ".join(controls)
 
 
 def _rows(pair: Pair, found: OnCommon, head: tuple, groups: list[Group]) -> Iterator[tuple]:

@@ -74,9 +74,9 @@ class Pair:
             runs = [m.a or m.b for m in self.matches if (m.key[1] or m.key[2]) == (variant or variant_b)]
             return f"{runs[0].variant.name if runs else variant or variant_b}, mean of families"
         match = next(m for m in self.matches if m.key == (family, variant, variant_b))
-        name = (match.a or match.b).name
-        other = match.b.variant.name if match.a and match.b else ""
-        return name if other in ("", match.a.variant.name) else f"{name} ({self.names[1]}: {other})"
+        if match.a and match.b and match.a.variant.name != match.b.variant.name:
+            return f"{match.a.name} ({self.names[1]}: {match.b.variant.name})"
+        return (match.a or match.b).name
 
     def base(self, match: Match) -> Match | None:
         """The bases of a match's families, if they belong together and are not the match itself."""

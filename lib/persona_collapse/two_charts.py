@@ -84,7 +84,10 @@ def forest(table: pd.DataFrame, pair: Pair, quantity: str) -> Any:
             "said": [_said(row, pair) for row in rows.itertuples()], "differs": rows["differs"],
         }
     )  # fmt: skip
-    panels = [_panel(rounded(data[data["Metric"] == name]), pair, list(marked), f"{name}: {axis}") for name in _FOREST.values()]
+    panels = [
+        _panel(rounded(data[data["Metric"] == name]), pair, list(marked), f"{name}: {axis}", named=not place)
+        for place, name in enumerate(_FOREST.values())
+    ]
     dagger = f" {DIFFERS}: the sides also differ otherwise; hover, or see what else differs." if data["differs"].any() else ""
     return _finished(
         alt.hconcat(*panels), pair, title=f"{what[0].upper()}{what[1:]} between the studies",
@@ -103,12 +106,14 @@ def _said(row: Any, pair: Pair) -> str:
     return "cannot be told"
 
 
-def _panel(data: pd.DataFrame, pair: Pair, order: list[str], title: str) -> alt.LayerChart:
+def _panel(data: pd.DataFrame, pair: Pair, order: list[str], title: str, *, named: bool) -> alt.LayerChart:
     names = [f"higher in {pair.names[1]}", f"lower in {pair.names[1]}", "cannot be told", "no interval"]
     scale = {"domain": names, "range": ["#D55E00", "#0072B2", QUIET, QUIET]}
     shapes = {"domain": names, "range": ["triangle-right", "triangle-left", "circle", "cross"]}
-    y = alt.Y("Run:N", sort=order, title=None, axis=alt.Axis(ticks=False, labelLimit=300, grid=True))
-    frame = alt.Chart(data).encode(y=y, color=alt.Color("said:N", scale=alt.Scale(**scale), title=None))
+    y = alt.Y("Run:N", sort=order, title=None, axis=alt.Axis(ticks=False, labels=named, labelLimit=300, grid=True))
+    # The legend would take the paleness of the thick lines.
+    legend = alt.Legend(symbolOpacity=1)
+    frame = alt.Chart(data).encode(y=y, color=alt.Color("said:N", scale=alt.Scale(**scale), title=None, legend=legend))
     numbers = ("value", "from", "to", "again from", "again to")
     tooltip = ["Run", *(alt.Tooltip(f"{name}:Q", format="+.3~f") for name in numbers), "said", "differs"]
     return alt.layer(
@@ -140,7 +145,8 @@ def _beside(data: pd.DataFrame, pair: Pair, title: str, sign: str, *, zero: bool
     pick = pick_of("pick_study", "Study")
     x = alt.X("value:Q", title=title, scale=alt.Scale(zero=False, padding=12))
     frame = chosen(alt.Chart(data)).encode(
-        y=alt.Y("Run:N", sort=order, title=None, axis=alt.Axis(ticks=False, labelLimit=300)),
+        y=alt.Y("Run:N", sort=order, title=None, scale=alt.Scale(paddingInner=0.35),
+                axis=alt.Axis(ticks=False, labelLimit=300)),
         yOffset=alt.YOffset("Study:N", sort=list(pair.names)), opacity=fade(pick),
         color=alt.Color("Study:N", scale=alt.Scale(domain=list(pair.names), range=_COLOURS), title=None),
     )  # fmt: skip

@@ -24,7 +24,7 @@ _OTHERS = {
     "bare": "No interval",
     "refused": "Not compared",
 }
-_COUNTED_NAMES = {LEVEL: "levels", EFFECT: "effects", EXCESS: "excesses over the control"}
+_COUNTED_NAMES = {LEVEL: "Levels", EFFECT: "Effects", EXCESS: "Excesses over the control"}
 
 
 def pair_line(pair: Pair) -> str:
@@ -47,7 +47,7 @@ def simulated(pair: Pair) -> str:
 
 
 def matched(runs: pd.DataFrame, pair: Pair) -> str:
-    """Which runs were matched by their role, and which stand on one side only; takes runs.csv."""
+    """Which runs were matched by their role, and which stand on one side only; takes matches.csv."""
     by = runs["matched_by"].value_counts()
     lines = [f"- {_runs(int(by.get('key', 0)))} matched by family and variant key."]
     for match in pair.together:
@@ -64,7 +64,7 @@ def matched(runs: pd.DataFrame, pair: Pair) -> str:
 
 
 def shared(runs: pd.DataFrame, pair: Pair) -> str:
-    """Whether the same personas answered the same items, and so what differences stand on; takes runs.csv."""
+    """Whether the same personas answered the same items, and so what differences stand on; takes matches.csv."""
     if pair.shared.refusal:
         return (
             f"**No difference is taken.** {safe(pair.shared.refusal)} The values of both studies stand side by side all the same."
@@ -89,7 +89,7 @@ def shared(runs: pd.DataFrame, pair: Pair) -> str:
 
 def intervals(tables: StudyTables, pair: Pair) -> str:
     """What the intervals of differences are intervals for."""
-    used = tables.runs[tables.runs["items"] > 0]
+    used = tables.matches[tables.matches["items"] > 0]
     if used.empty:
         return "There is no difference, so there is no interval."
     personas, others, items = (int(used[name].max()) for name in ("personas_a", "personas_b", "items"))
@@ -217,7 +217,7 @@ def at_equal_repetitions(tables: StudyTables, pair: Pair) -> str:
 
 
 def otherwise(runs: pd.DataFrame, pair: Pair) -> str:
-    """What else differs between the sides, runs that differ in the same together; and which are refused. Takes runs.csv."""
+    """What else differs between the sides, runs that differ in the same together; and which are refused. Takes matches.csv."""
     together = runs[(runs["variant"] != "") & (runs["variant_b"] != "")]
     lines = []
     for differs, rows in together[together["differs"] != ""].groupby("differs", sort=False):
@@ -233,7 +233,7 @@ def remarks(tables: StudyTables, pair: Pair) -> str:
     """What has to be said beside the differences over all items."""
     rows = _where(tables.differences, scope=OVERALL, method=RECOMMENDED)
     rows = rows[rows["metric"].isin(COUNTED) & (rows["note"] != "") & np.isfinite(rows["value"])]
-    lines = [f"- {_name(row, pair)}, {_COUNTED_NAMES[row.quantity]}: {safe(row.note)}" for row in rows.itertuples()]
+    lines = [f"- {_name(row, pair)}, {_COUNTED_NAMES[row.quantity].lower()}: {safe(row.note)}" for row in rows.itertuples()]
     return "\n".join(dict.fromkeys(lines)) or "Nothing: no difference over all items hangs on lost ratings or on one persona."
 
 

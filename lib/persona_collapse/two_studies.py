@@ -13,8 +13,8 @@ from persona_collapse.recommending import METRICS
 from persona_collapse.study_pair import Pair
 from persona_collapse.tidy import as_csv
 
-#: Columns of runs.csv.
-RUNS = (
+#: Columns of matches.csv.
+MATCHES = (
     "family", "variant", "variant_b", "matched_by", "role", "role_b", "paired", "personas_a", "personas_b", "items",
     "differs", "note",
 )  # fmt: skip
@@ -26,7 +26,7 @@ _NUMBERS = ("value", "se", "lo", "hi", "lo_repeat", "hi_repeat", "note")
 class StudyTables:
     """What two studies amount to side by side; each field is written as tables/<field>.csv."""
 
-    runs: pd.DataFrame
+    matches: pd.DataFrame
     levels: pd.DataFrame
     changes: pd.DataFrame
     differences: pd.DataFrame
@@ -34,7 +34,7 @@ class StudyTables:
 
 def build(pair: Pair) -> StudyTables:
     """Every table of a comparison."""
-    return StudyTables(_runs(pair), _levels(pair), _changes(pair), study_differences.table(pair))
+    return StudyTables(_matches(pair), _levels(pair), _changes(pair), study_differences.table(pair))
 
 
 def write(pair: Pair, tables: StudyTables) -> list[Path]:
@@ -46,8 +46,8 @@ def write(pair: Pair, tables: StudyTables) -> list[Path]:
     return [folder / f"{name}.csv" for name in vars(tables)]
 
 
-def _runs(pair: Pair) -> pd.DataFrame:
-    """What was matched with what, on which personas and items, and what else differs: runs.csv."""
+def _matches(pair: Pair) -> pd.DataFrame:
+    """What was matched with what, on which personas and items, and what else differs: matches.csv."""
     rows = []
     for match in pair.matches:
         roles = [run.variant.role if run else "" for run in (match.a, match.b)]
@@ -57,7 +57,7 @@ def _runs(pair: Pair) -> pd.DataFrame:
         refused = pair.refusal(match)
         sizes = (False, 0, 0, 0) if refused else pair.on_common([match]).sizes
         rows.append((*match.key, match.by, *roles, *sizes, pair.differs(match), refused))
-    return pd.DataFrame(rows, columns=list(RUNS))
+    return pd.DataFrame(rows, columns=list(MATCHES))
 
 
 def _levels(pair: Pair) -> pd.DataFrame:
@@ -75,7 +75,7 @@ def _changes(pair: Pair) -> pd.DataFrame:
 def _means(pair: Pair, side: int) -> pd.DataFrame:
     """Means of one study's recommended changes and excesses over the families whose runs are matched."""
     analysis, rows = pair.analyses[side], []
-    for (quantity, variant), families in study_differences.averaged(pair).items():
+    for (quantity, _), families in study_differences.averaged(pair).items():
         runs = [[match[side] for match in matches] for matches in families]
         every = list(dict.fromkeys(run for own in runs for run in own))
         together = analysis.together(*every)
@@ -84,14 +84,14 @@ def _means(pair: Pair, side: int) -> pd.DataFrame:
         excess = quantity == study_differences.EXCESS
         a = (jackknife.mean_excess if excess else jackknife.mean_change)(loo)
         b = (repeat.mean_excess if excess else repeat.mean_change)(redrawn)
-        controls = ", ".join(dict.fromkeys(matches[1].key[1] for matches in families)) if excess else ""
-        about = "mean", variant, controls, "excess_pp" if excess else "change_pct", "recommended", len(families)
+        key, what = study_differences.mean_key(quantity, families), "excess_pp" if excess else "change_pct"
+        about = *key, what, "recommended", len(families)
         for metric in METRICS:
             row = recommended.METRICS.index(metric)
             for column, scope in enumerate(analysis.scopes):
                 numbers = (*(field[row, column] for field in a[:4]), b.lo[row, column], b.hi[row, column])
                 rows.append((*about, scope, metric, *numbers, together.common.note))
-    names = ["family", "variant", "control", "quantity", "method", "families", "scope", "metric", *_NUMBERS]
+    names = ["family", "variant", "variant_b", "control", "quantity", "method", "families", "scope", "metric", *_NUMBERS]
     return pd.DataFrame(rows, columns=names)
 
 
@@ -99,8 +99,10 @@ def _beside(pair: Pair, tables: Sequence[pd.DataFrame], keys: list[str], also: l
     """Rows of both studies in one row each where they belong together, under the keys of the first study."""
     keys, sides = [*keys, "scope", "metric", "method"], []
     for table, names, suffix in zip(tables, _names(pair), "ab", strict=True):
-        own = [names.get((f, v), (f, v, "")) for f, v in zip(table["family"], table["variant"], strict=True)]
-        named = table.assign(variant=[key[1] for key in own], variant_b=[key[2] for key in own])
+        own = [names.get(key) for key in zip(table["family"], table["variant"], strict=True)]
+        named = table.reindex(columns=list(dict.fromkeys([*table, "variant_b"])))
+        for place, name in ((1, "variant"), (2, "variant_b")):  # a mean bears its keys already
+            named[name] = [key[place] if key else known for key, known in zip(own, named[name], strict=True)]
         if "control" in keys:
             pairs = zip(table["family"], table["control"], strict=True)
             named["control"] = [names[f, c][1] or c if (f, c) in names else c for f, c in pairs]

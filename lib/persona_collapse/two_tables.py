@@ -12,32 +12,41 @@ from persona_collapse.study_pair import Pair
 from persona_collapse.two_studies import StudyTables
 
 _KEYS = ["family", "variant", "variant_b"]
-#: The difference between studies that belongs to a change or an excess, and its unit.
-_OF = {"change_pct": (EFFECT, " %"), "excess_pp": (EXCESS, " pp")}
 
 
 def levels(tables: StudyTables, pair: Pair, metric: str) -> pd.DataFrame:
     """A metric of every run in both studies, the difference, and the published values; over all items."""
-    rows = tables.levels[tables.levels["scope"] == OVERALL]
-    own, printed = (
-        rows[(rows["metric"] == name) & (rows["method"] == method)].set_index(_KEYS)
-        for name, method in ((metric, RECOMMENDED), (TWINS.get(metric, metric), "published"))
-    )
-    found = _studies(own, pair, "", ".2f", "")
-    found["difference"] = _differences(tables, LEVEL, metric, " %").reindex(own.index).fillna("")
-    if len(printed):
-        found = found.join(_studies(printed, pair, "published ", ".2f", None))
-    return _named(found, pair)
+    return _table(tables.levels, tables, pair, metric, (LEVEL, ".2f", "", " %"))
 
 
-def changes(tables: StudyTables, pair: Pair, metric: str, quantity: str = "change_pct") -> pd.DataFrame:
-    """A change against the base (or, as `excess_pp`, beyond the control) in both studies, and how the two differ."""
-    rows = tables.changes[(tables.changes["scope"] == OVERALL) & (tables.changes["metric"] == metric)]
-    own = rows[(rows["quantity"] == quantity) & (rows["method"] == RECOMMENDED)].set_index(_KEYS)
-    between, unit = _OF[quantity]
-    found = _studies(own, pair, "", "whole", unit)
-    found["difference"] = _differences(tables, between, metric, unit).reindex(own.index).fillna("")
-    return _named(found, pair)
+def changes(tables: StudyTables, pair: Pair, metric: str) -> pd.DataFrame:
+    """A change against the base in both studies, how much larger the effect is in the second, and the published changes."""
+    rows = tables.changes[tables.changes["quantity"] == "change_pct"]
+    return _table(rows, tables, pair, metric, (EFFECT, "whole", " %", " %"))
+
+
+def excesses(tables: StudyTables, pair: Pair, metric: str) -> pd.DataFrame:
+    """The excess over the control in both studies, the difference between them, and the published ones."""
+    rows = tables.changes[tables.changes["quantity"] == "excess_pp"]
+    return _table(rows, tables, pair, metric, (EXCESS, "whole", " pp", " pp"))
+
+
+def scopes(tables: StudyTables, pair: Pair, metric: str, method: str) -> pd.DataFrame:
+    """A metric of every run in every scope, one row a run and study."""
+    rows = tables.levels[(tables.levels["metric"] == metric) & (tables.levels["method"] == method)]
+    parts = []
+    for name, side in zip(pair.names, "ab", strict=True):
+        own = rows[[*_KEYS, "scope", *(f"{number}_{side}" for number in ("value", "lo", "hi"))]]
+        own = own.set_axis([*_KEYS, "scope", "value", "lo", "hi"], axis=1)
+        parts.append(own[own["value"].notna()].assign(study=name))
+    found = pd.concat(parts, ignore_index=True)
+    found["text"] = [_text(r.value, r.lo, r.hi, ".2f", "") for r in found.itertuples()]
+    found["scope"] = found["scope"].map(short)
+    wide = found.pivot_table(index=[*_KEYS, "study"], columns="scope", values="text", aggfunc="first", sort=False)
+    keys = [match.key for match in pair.matches]
+    wide = wide.loc[sorted(wide.index, key=lambda key: (keys.index(key[:3]), pair.names.index(key[3])))].rename_axis(columns=None)
+    wide.insert(0, "study", [key[3] for key in wide.index])
+    return wide.set_axis(pd.Index([pair.name_of(*key[:3]) for key in wide.index], name="run")).reset_index()
 
 
 def foundations(tables: StudyTables, pair: Pair, metric: str) -> pd.DataFrame:
@@ -50,31 +59,45 @@ def foundations(tables: StudyTables, pair: Pair, metric: str) -> pd.DataFrame:
     return _named(wide.rename_axis(columns=None), pair)
 
 
-def runs(tables: StudyTables, pair: Pair) -> pd.DataFrame:
+def matches(tables: StudyTables, pair: Pair) -> pd.DataFrame:
     """Which runs were matched, on how many personas and items, and what else differs."""
-    own = tables.runs.set_index(_KEYS)
+    own = tables.matches.set_index(_KEYS)
     found = pd.DataFrame(index=own.index)
     found["stands in"] = [
         "both" if a and b else pair.names[0] if a else pair.names[1] for _, a, b in own.index
     ]  # fmt: skip
     found["matched by"], found["role"] = own["matched_by"], own["role"].where(own["role"] != "", own["role_b"])
-    found["personas"] = [
-        f"{r.personas_a} the same" if r.paired else f"{r.personas_a} and {r.personas_b}" if r.items else "" for r in own.itertuples()
-    ]  # fmt: skip
+    sizes = own[["paired", "personas_a", "personas_b", "items"]].itertuples(index=False)
+    found["personas"] = [(f"{a} the same" if paired else f"{a} and {b}") if items else "" for paired, a, b, items in sizes]
     found["items"] = [str(number) if number else "" for number in own["items"]]
     found["also differs in"] = own["differs"]
     found["note"] = own["note"]
     return _named(found.loc[:, (found != "").any()], pair)
 
 
-def _studies(rows: pd.DataFrame, pair: Pair, prefix: str, form: str, unit: str | None) -> pd.DataFrame:
-    """One column a study: value with interval, or with `unit` None the value alone."""
+def _table(rows: pd.DataFrame, tables: StudyTables, pair: Pair, metric: str, how: tuple[str, str, str, str]) -> pd.DataFrame:
+    """Both studies by the recommended method, the difference between them, and both by the published method."""
+    between, form, unit, unit_between = how
+    rows = rows[rows["scope"] == OVERALL]
+    own, printed = (
+        rows[(rows["metric"] == name) & (rows["method"] == method)].set_index(_KEYS)
+        for name, method in ((metric, RECOMMENDED), (TWINS.get(metric, metric), "published"))
+    )
+    found = _studies(own, pair, "", form, unit)
+    found["difference"] = _differences(tables, between, metric, unit_between).reindex(own.index).fillna("")
+    if len(printed):
+        found = found.join(_studies(printed, pair, "published ", form, unit, intervals=False)).fillna("")
+    return _named(found, pair)
+
+
+def _studies(rows: pd.DataFrame, pair: Pair, prefix: str, form: str, unit: str, *, intervals: bool = True) -> pd.DataFrame:
+    """One column a study: value with interval, or the value alone."""
     found = pd.DataFrame(index=rows.index)
     for name, side in zip(pair.names, "ab", strict=True):
         limits = [rows[f"{number}_{side}"].astype(float) for number in ("value", "lo", "hi")]
-        if unit is None:
+        if not intervals:
             limits[1:] = [limits[0] * np.nan] * 2
-        found[prefix + name] = [_text(*one, form, unit or "") for one in zip(*limits, strict=True)]
+        found[prefix + name] = [_text(*one, form, unit) for one in zip(*limits, strict=True)]
     return found
 
 
