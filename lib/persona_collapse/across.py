@@ -103,7 +103,8 @@ def _difference(groups: Sequence[Group], shown: Callable, slope: Callable) -> Di
 def _combined(groups: Sequence[Group]) -> tuple[Estimate, np.ndarray]:
     """The sum of independent groups, its persona under its own number, and the group of that persona."""
     each = [jackknife.estimate(group.z) for group in groups]
-    value, centre = (sum(getattr(one, name) for one in each) for name in ("value", "centre"))
+    with np.errstate(invalid="ignore"):  # an infinite R on both sides
+        value, centre = (sum(getattr(one, name) for one in each) for name in ("value", "centre"))
     square = np.stack([one.se**2 for one in each])
     total = square.sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -13,7 +13,7 @@ from persona_collapse.matching import Match
 from persona_collapse.metrics import OVERALL
 from persona_collapse.recommending import METRICS, NAMES, NOISE
 from persona_collapse.repeat import Redrawn
-from persona_collapse.study_pair import OnCommon, Pair
+from persona_collapse.study_pair import SAME, OnCommon, Pair
 
 #: Columns of differences.csv.
 COLUMNS = (
@@ -154,7 +154,7 @@ class _Notes:
 
     def __init__(self, pair: Pair, found: OnCommon) -> None:
         self._pair, self._paired = pair, found.paired
-        self._always = ["The ratings are the same on both sides, cell by cell: one set of ratings, not two."] * found.same_ratings
+        self._always = [SAME] * found.same_ratings
         lost = [(name, self._lost(common)) for name, common in zip(pair.names, found.commons, strict=True)]
         self._always += [lost[0][1]] if found.paired else [f"{name}: {said}" for name, said in lost if said]
         about = pair.studies[0].instrument.categories, found.commons[0].scope
@@ -193,10 +193,11 @@ def _rarefied(pair: Pair, about: tuple, found: OnCommon, end: tuple) -> Iterator
     fewer = [_at_n(side, pair.studies[0].instrument.categories, found.commons[0].scope, n) for side in sides]
     groups = [_group(LEVEL, [side], place) for place, side in enumerate(fewer)]
     own, difference = _each(LEVEL, groups), across.percent(found.joined(groups))
+    note = " ".join([SAME] * found.same_ratings + [f"Published estimator at n = {n} on both sides."])
     for name, metric in _PUBLISHED.items():
         for column, scope in enumerate(pair.analyses[0].scopes):
             numbers = _numbers(own, difference, recommended.METRICS.index(name), column)
-            yield *about, scope, metric, LEVEL, RAREFIED, *numbers, *end, f"Published estimator at n = {n} on both sides."
+            yield *about, scope, metric, LEVEL, RAREFIED, *numbers, *end, note
 
 
 def _at_n(side: Side, categories: range, scope: np.ndarray, n: int) -> Side:

@@ -18,6 +18,9 @@ from persona_collapse.store import Store
 from persona_collapse.study import Run, Study
 from persona_collapse.tables import Tables
 
+#: What is said of two runs that are one.
+SAME = "The ratings are the same on both sides, cell by cell: one set of ratings, not two."
+
 
 class Pair:
     """Two studies with their ratings, tables, and what they have in common."""
@@ -75,7 +78,7 @@ class Pair:
             return f"{runs[0].variant.name if runs else variant or variant_b}, mean of families"
         match = next(m for m in self.matches if m.key == (family, variant, variant_b))
         if match.a and match.b and match.a.variant.name != match.b.variant.name:
-            return f"{match.a.name} ({self.names[1]}: {match.b.variant.name})"
+            return f"{match.a.name} / {match.b.variant.name}"
         return (match.a or match.b).name
 
     def base(self, match: Match) -> Match | None:
@@ -102,9 +105,9 @@ class Pair:
             .loc[(match[side].family.key, match[side].variant.key)]
             for side in (1, 0)
         )  # fmt: skip
-        first = self.names[0]
+        first, samples = self.names[0], not any(study.by_logprobs for study in self.studies)
         found = [f"{what} {there}, in {first} {here}" for what, here, there in self._setting(match) if here != there]
-        return "; ".join(found + guard.differences(own, other, f"run of {first}", samples=not self.studies[0].by_logprobs))
+        return "; ".join(found + guard.differences(own, other, f"run of {first}", samples=samples))
 
     def _setting(self, match: Match) -> Iterator[tuple[str, str, str]]:
         """What a run is and how it was asked, in the first study and in the second."""

@@ -11,7 +11,7 @@ from persona_collapse.comparing import whole
 from persona_collapse.findings import name_inside, safe
 from persona_collapse.metrics import OVERALL
 from persona_collapse.study_differences import ALIKE, COUNTED, EFFECT, EXCESS, LEVEL, RAREFIED, RECOMMENDED
-from persona_collapse.study_pair import Pair
+from persona_collapse.study_pair import SAME, Pair
 from persona_collapse.two_studies import StudyTables
 
 #: From this correlation on, personas are said to answer as alike as the noise lets tell.
@@ -23,6 +23,7 @@ _OTHERS = {
     "untold": "Cannot be told from no difference",
     "bare": "No interval",
     "refused": "Not compared",
+    "same": "The same ratings on both sides, cell by cell, so that there is nothing to compare",
 }
 _COUNTED_NAMES = {LEVEL: "Levels", EFFECT: "Effects", EXCESS: "Excesses over the control"}
 
@@ -79,10 +80,11 @@ def shared(runs: pd.DataFrame, pair: Pair) -> str:
             "difference is paired: a persona who answers in an unusual way does so on both sides."
         )
     else:
+        numbers = (int(used[f"personas_{side}"].max()) for side in "ab")
+        sizes = (f"{number} personas in {safe(name)}" for number, name in zip(numbers, pair.names, strict=True))
         said = (
-            f"Other personas answered the same {items} items ({int(used['personas_a'].max())} in {safe(pair.names[0])}, "
-            f"{int(used['personas_b'].max())} in {safe(pair.names[1])}), so differences are those of independent runs: variances "
-            "are added, intervals are wider, and part of a difference may be that of the personas."
+            f"Differences are those of **independent runs** on the same {items} items ({', '.join(sizes)}): variances are added, "
+            "intervals are wider, and part of a difference may be that of the personas."
         )
     return f"{said} {safe(pair.shared.note)}".strip()
 
@@ -142,24 +144,27 @@ def excesses(tables: StudyTables, pair: Pair, metric: str) -> str:
 
 def agreement(tables: StudyTables, pair: Pair) -> str:
     """Whether the second study finds what the first found: each clear change and excess of the first, and what became of it."""
+    if pair.shared.refusal:
+        return f"That cannot be asked. {safe(pair.shared.refusal)}"
+    a, b = (safe(name) for name in pair.names)
     own = _where(tables.changes, scope=OVERALL, method=RECOMMENDED)
     own = own[(own["family"] != "mean") & own["metric"].isin(COUNTED)]
     own = own[np.isfinite(own[["value_a", "value_b"]].astype(float)).all(axis=1)]
     lines = []
-    for quantity, what, unlike in (
-        ("change_pct", "changes against the base", EFFECT),
-        ("excess_pp", "excesses over the control", EXCESS),
-    ):
+    for quantity, what, unlike in _CLAIMS:
         rows = own[(own["quantity"] == quantity) & ((own["lo_a"] > 0) | (own["hi_a"] < 0))]
         if rows.empty:
             continue
-        same = (np.sign(rows["value_a"]) == np.sign(rows["value_b"])).sum()
-        clear = (((rows["lo_a"] > 0) & (rows["lo_b"] > 0)) | ((rows["hi_a"] < 0) & (rows["hi_b"] < 0))).sum()
+        same = int((np.sign(rows["value_a"]) == np.sign(rows["value_b"])).sum())
+        clear = int((((rows["lo_a"] > 0) & (rows["lo_b"] > 0)) | ((rows["hi_a"] < 0) & (rows["hi_b"] < 0))).sum())
+        go = _verb(same, "goes", "go")
         lines.append(
-            f"- Of {len(rows)} {what} of S and noise that are clear in {safe(pair.names[0])}, {same} go the same way in "
-            f"{safe(pair.names[1])}, {clear} of them clearly{_apart(tables, unlike, rows)}."
+            f"- Of {len(rows)} {what} of S and noise that are clear in {a}, **{same}** {go} the same way in {b}, {clear} "
+            f"clearly{_apart(tables, unlike, rows)}."
         )
-    return "\n".join(lines) or f"No change of S or noise that both studies have is clear in {safe(pair.names[0])}."
+    if (copies := int((tables.matches["note"] == SAME).sum())) and lines:
+        lines.append(f"- This tells nothing of {_runs(copies)} whose ratings are the same in both, cell by cell.")
+    return "\n".join(lines) or f"No change of S or noise that both studies have is clear in {a}."
 
 
 def _apart(tables: StudyTables, quantity: str, rows: pd.DataFrame) -> str:
@@ -170,7 +175,8 @@ def _apart(tables: StudyTables, quantity: str, rows: pd.DataFrame) -> str:
     known = found[np.isfinite(found["lo"])]
     if known.empty:
         return "; their sizes cannot be compared"
-    return f"; {int(((known['lo'] > 0) | (known['hi'] < 0)).sum())} of {len(known)} differ in size beyond the interval"
+    apart = int(((known["lo"] > 0) | (known["hi"] < 0)).sum())
+    return f"; {apart} of {len(known)} {_verb(apart, 'differs', 'differ')} in size beyond the interval"
 
 
 def counted(tables: StudyTables) -> str:
@@ -178,14 +184,16 @@ def counted(tables: StudyTables) -> str:
     lines = []
     for quantity, what in _COUNTED_NAMES.items():
         own = pd.concat([_rows(tables, quantity, metric) for metric in COUNTED])
-        own = own[(own["family"] != "mean") & own["p_holm"].notna()]
+        own = own[(own["family"] != "mean") & own["p_holm"].notna() & ~own["note"].str.startswith(SAME)]
         if len(own):
             alone, left = int((own["p"] < 0.05).sum()), int((own["p_holm"] < 0.05).sum())
+            are, remain = _verb(alone, "is", "are"), _verb(left or 1, "remains", "remain")
             lines.append(
-                f"- {what}: {alone} of {len(own)} differences in S and noise have intervals that exclude none, where chance "
-                f"would give about {0.05 * len(own):.1f}; {left} remain when all runs are counted (Holm, each metric by itself)."
+                f"- {what}: {alone} of {len(own)} differences in S and noise {are} clear by the interval, where chance alone "
+                f"would give about {0.05 * len(own):.1f}; {left or 'none'} {remain} when all runs are counted (Holm, each metric "
+                "by itself)."
             )
-    return "\n".join(lines) or "No difference has an interval."
+    return "\n".join(lines) or "No difference between two sets of ratings has an interval."
 
 
 def alike(tables: StudyTables, pair: Pair) -> str:
@@ -211,9 +219,11 @@ def at_equal_repetitions(tables: StudyTables, pair: Pair) -> str:
     rows = rows[np.isfinite(rows["value"].astype(float))]
     if rows.empty:
         return "The published R, which depends on the number of repetitions, cannot be compared here."
-    return f"{rows['note'].iloc[0]} R there, {safe(pair.names[1])} against {safe(pair.names[0])}:\n\n" + _sentences(
+    first = rows["note"].iloc[0].removeprefix(SAME).strip()
+    found = _sentences(
         rows, pair, lambda row, name: f"{name} **{_much(row, ' %')}** ({row.value_b:.2f} against {row.value_a:.2f})"
-    )  # fmt: skip
+    )
+    return f"{first} R there, {safe(pair.names[1])} against {safe(pair.names[0])}:\n\n{found}"
 
 
 def otherwise(runs: pd.DataFrame, pair: Pair) -> str:
@@ -232,8 +242,11 @@ def otherwise(runs: pd.DataFrame, pair: Pair) -> str:
 def remarks(tables: StudyTables, pair: Pair) -> str:
     """What has to be said beside the differences over all items."""
     rows = _where(tables.differences, scope=OVERALL, method=RECOMMENDED)
-    rows = rows[rows["metric"].isin(COUNTED) & (rows["note"] != "") & np.isfinite(rows["value"])]
-    lines = [f"- {_name(row, pair)}, {_COUNTED_NAMES[row.quantity].lower()}: {safe(row.note)}" for row in rows.itertuples()]
+    rows = rows[rows["metric"].isin(COUNTED) & np.isfinite(rows["value"])]
+    if rows.empty:
+        return "There is no difference to say anything beside."
+    notes = [(row, row.note.removeprefix(SAME).strip()) for row in rows.itertuples()]
+    lines = [f"- {_name(row, pair)}, {_COUNTED_NAMES[row.quantity].lower()}: {safe(note)}" for row, note in notes if note]
     return "\n".join(dict.fromkeys(lines)) or "Nothing: no difference over all items hangs on lost ratings or on one persona."
 
 
@@ -248,10 +261,12 @@ def _rows(tables: StudyTables, quantity: str, metric: str) -> pd.DataFrame:
 
 def _sentences(rows: pd.DataFrame, pair: Pair, clear: Callable[[Any, str], str], unit: str = " %") -> str:
     """A sentence for every clear difference, then those that cannot be told, then those without an interval or a number."""
-    lines, others = [], {"only": [], "untold": [], "bare": [], "refused": []}
+    lines, others = [], {kind: [] for kind in _OTHERS}
     for row in rows.itertuples():
         name = _name(row, pair)
-        if np.isnan(row.value):
+        if row.note.startswith(SAME):
+            others["same"].append(name)
+        elif np.isnan(row.value):
             others["refused"].append(name)
         elif np.isnan(row.lo):
             others["bare"].append(f"{name} ({whole(row.value, '+')}{unit})")
@@ -283,6 +298,10 @@ def _name(row: Any, pair: Pair) -> str:
 
 def _names(rows: Iterable[Any], pair: Pair) -> str:
     return ", ".join(_name(row, pair) for row in rows)
+
+
+def _verb(number: int, one: str, more: str) -> str:
+    return one if number == 1 else more
 
 
 def _runs(number: int) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 from persona_collapse import jackknife, recommended, repeat, study_differences
 from persona_collapse.paths import atomic_text
 from persona_collapse.recommending import METRICS
-from persona_collapse.study_pair import Pair
+from persona_collapse.study_pair import SAME, Pair
 from persona_collapse.tidy import as_csv
 
 #: Columns of matches.csv.
@@ -54,9 +54,11 @@ def _matches(pair: Pair) -> pd.DataFrame:
         if not (match.a and match.b):
             rows.append((*match.key, match.by, *roles, False, 0, 0, 0, "", ""))
             continue
-        refused = pair.refusal(match)
-        sizes = (False, 0, 0, 0) if refused else pair.on_common([match]).sizes
-        rows.append((*match.key, match.by, *roles, *sizes, pair.differs(match), refused))
+        note, sizes = pair.refusal(match), (False, 0, 0, 0)
+        if not note:
+            found = pair.on_common([match])
+            note, sizes = SAME * found.same_ratings, found.sizes
+        rows.append((*match.key, match.by, *roles, *sizes, pair.differs(match), note))
     return pd.DataFrame(rows, columns=list(MATCHES))
 
 

@@ -60,19 +60,17 @@ def foundations(tables: StudyTables, pair: Pair, metric: str) -> pd.DataFrame:
 
 
 def matches(tables: StudyTables, pair: Pair) -> pd.DataFrame:
-    """Which runs were matched, on how many personas and items, and what else differs."""
-    own = tables.matches.set_index(_KEYS)
-    found = pd.DataFrame(index=own.index)
-    found["stands in"] = [
-        "both" if a and b else pair.names[0] if a else pair.names[1] for _, a, b in own.index
-    ]  # fmt: skip
-    found["matched by"], found["role"] = own["matched_by"], own["role"].where(own["role"] != "", own["role_b"])
-    sizes = own[["paired", "personas_a", "personas_b", "items"]].itertuples(index=False)
-    found["personas"] = [(f"{a} the same" if paired else f"{a} and {b}") if items else "" for paired, a, b, items in sizes]
-    found["items"] = [str(number) if number else "" for number in own["items"]]
-    found["also differs in"] = own["differs"]
-    found["note"] = own["note"]
-    return _named(found.loc[:, (found != "").any()], pair)
+    """Which runs were matched, and on how many personas and items their difference is taken."""
+    rows = []
+    for row in tables.matches.itertuples():
+        both = bool(row.variant and row.variant_b)
+        where = "both" if both else pair.names[0] if row.variant else pair.names[1]
+        personas = f"{row.personas_a} the same" if row.paired else f"{row.personas_a} and {row.personas_b} others"
+        taken = (personas, str(row.items)) if row.items else ("not compared" if both else "", "")
+        roles = dict.fromkeys(role for role in (row.role, row.role_b) if role)
+        rows.append((where, row.matched_by, " / ".join(roles), *taken))
+    index = pd.MultiIndex.from_frame(tables.matches[_KEYS])
+    return _named(pd.DataFrame(rows, index=index, columns=["stands in", "matched by", "role", "personas", "items"]), pair)
 
 
 def _table(rows: pd.DataFrame, tables: StudyTables, pair: Pair, metric: str, how: tuple[str, str, str, str]) -> pd.DataFrame:
