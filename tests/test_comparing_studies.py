@@ -112,7 +112,7 @@ class TestNumbers:
         assert (own[["value", "lo", "hi"]].abs().to_numpy() == 0).all() and len(own)
         assert (own["p"] == 1).all() and own["note"].str.startswith(study_pair.SAME).all()
         # personas answer exactly as they do: correlation 1 but for what noise takes off
-        assert "nothing to compare: f base; f harmful." in two_findings.levels(tables, pair, "susceptibility")
+        assert "nothing to compare (2 of 2): f base; f harmful." in two_findings.levels(tables, pair, "susceptibility")
         assert "This tells nothing of 2 runs" in two_findings.agreement(tables, pair)
         assert two_findings.counted(tables) == "No difference between two sets of ratings has an interval."
 
@@ -225,8 +225,8 @@ class TestNumbers:
         assert (row["value"], row["personas_a"], row["personas_b"]) == (0, 11, 11)
         assert "For the 11 common personas: 1 of 12 left" in row["note"]
 
-    def test_means_over_families_are_geometric(self, tmp_path, outputs):
-        """Effects doubled in one family and halved in none: sqrt(2 x 1) - 1 = 41.4 %."""
+    def test_means_over_families_differ_in_points(self, tmp_path, outputs):
+        """The harmful run h doubles in one family of two: its mean change 100 (h/b - 1) grows by half of 100 h/b points."""
         b, h = ratings(1), ratings(3)
         one, two = (imported(tmp_path, name, {"base": b, "harmful": h}) for name in ("one", "two"))
         for name, second in (("one", h), ("two", doubled(h))):
@@ -240,13 +240,20 @@ class TestNumbers:
             path.write_text(yaml.safe_dump(content))
             collect(load_study(path, tmp_path))
         pair, tables = compared(one, two)
-        row = differences(tables, "effect_pct").loc[("mean", "harmful", "within_rms")]
-        assert row["value"] == pytest.approx(100 * (np.sqrt(2) - 1))
-        assert row["families"] == 2
-        assert "harmful, mean of families (2)" in two_findings.effects(tables, pair, "within_rms")
+        row = differences(tables, "change_difference_pp").loc[("mean", "harmful", "within_rms")]
+        level = tables.levels.query("family == 'f' and scope == 'overall' and metric == 'within_rms'").set_index("variant")[
+            "value_a"
+        ]
+        assert row["value"] == pytest.approx(100 * level["harmful"] / level["base"] / 2)
+        assert row["value"] == pytest.approx(row["value_b"] - row["value_a"]) and row["families"] == 2
+        assert "noise under harmful, mean of families (2) is **" in two_findings.effects(tables, pair, "within_rms")
         means = tables.changes.query("family == 'mean' and scope == 'overall' and metric == 'within_rms'").iloc[0]
         each = tables.changes.query("family != 'mean' and scope == 'overall' and metric == 'within_rms' and variant == 'harmful'")
         assert means["value_b"] == pytest.approx(each["value_b"].mean()) and means["families_b"] == 2
+        printed = tables.changes.query("scope == 'overall' and metric == 'within_sd' and method == 'published'").set_index(
+            "family"
+        )
+        assert printed.loc["mean", "value_b"] == pytest.approx(printed.loc[["f", "g"], "value_b"].mean())
 
 
 def _side(personas):
@@ -402,7 +409,7 @@ class TestSaying:
     def test_the_rest_cannot_be_told(self, minis):
         pair, tables = minis
         second = two_findings.levels(tables, pair, "susceptibility").splitlines()[1]
-        assert second.startswith("- Cannot be told from no difference: GPT-4o base (")
+        assert second.startswith("- Cannot be told from no difference (5 of 6): GPT-4o base (")
 
     def test_agreement_counts_what_goes_the_same_way(self, minis):
         pair, tables = minis

@@ -42,6 +42,13 @@ def logs(plus: Sequence[Side], minus: Sequence[Side]) -> Group:
     return _group(z, sum(side.redrawn.variance for side in (*plus, *minus)), [*plus, *minus])
 
 
+def change(variant: Side, base: Side, *, sign: int = 1) -> Group:
+    """Change 100 (X / X_base - 1) in percent of base, times `sign`; on the plain scale, as for means over families."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        z = sign * 100 * (variant.loo.values / base.loo.values - 1)
+    return _group(z, repeat.change(variant.redrawn, base.redrawn).se ** 2, [variant, base])
+
+
 def excess(harmful: Side, control: Side, base: Side, *, sign: int = 1) -> Group:
     """Excess 100 (X_harmful - X_control) / X_base in points of base, times `sign`."""
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -18,7 +18,8 @@ _CAPTIONS = {
     "two_tables.levels": "{} of every run in both studies, each on its own personas and items, with 95 % intervals for other "
     "personas; the difference on what both have in common; and the published estimator of both.",
     "two_tables.changes": "{}: change against the base in both studies, each on its own personas and items, with 95 % intervals; "
-    "how much larger the ratio of variant to base is in the second; and the published changes.",
+    "how much larger the ratio of variant to base is in the second (of means over families, the difference in points); and the "
+    "published changes.",
     "two_tables.excesses": "{}: excess over the matched control in both studies, in points of the base, with 95 % intervals; the "
     "difference; and the published excesses.",
     "two_tables.foundations": "{}: difference between the studies over all items and by foundation, with 95 % intervals for "

@@ -22,8 +22,12 @@ COLUMNS = (
     "note",
 )  # fmt: skip
 #: Quantities: the second study over the first, in percent; the effect (variant over base) in the second over that in the first;
-#: the excess in the second less that in the first, in points of base; how far personas answer alike in both.
-LEVEL, EFFECT, EXCESS, ALIKE = "difference_pct", "effect_pct", "excess_difference_pp", "agreement"
+#: the excess, and of means over families the change, in the second less that in the first, in points of base; how far personas
+#: answer alike in both.
+LEVEL, EFFECT, EXCESS, CHANGE = "difference_pct", "effect_pct", "excess_difference_pp", "change_difference_pp"
+ALIKE = "agreement"
+#: Quantities that are differences in points, not ratios.
+_PLAIN = (EXCESS, CHANGE)
 #: Methods: the recommended one, and the published estimators at equally many ratings a cell.
 RECOMMENDED, RAREFIED = "recommended", "rarefied"
 #: Metrics over all items whose differences are adjusted for their number.
@@ -83,22 +87,24 @@ def _of_match(pair: Pair, quantity: str, matches: list[Match]) -> Iterator[tuple
 
 def _group(quantity: str, own: Sequence[Side], side: int) -> Group:
     """What one study adds to a quantity: the second enters with plus, the first with minus."""
-    if quantity == EXCESS:
-        return across.excess(*own, sign=1 if side else -1)
+    if quantity in _PLAIN:
+        return (across.excess if quantity == EXCESS else across.change)(*own, sign=1 if side else -1)
     return across.logs(own[:1], own[1:]) if side else across.logs(own[1:], own[:1])
 
 
 def _mean(pair: Pair, quantity: str, families: list[list[Match]]) -> Iterator[tuple]:
-    """The mean of a quantity over the matched families that have a variant, of effects by their logarithms."""
+    """The mean of changes or of excesses over the matched families that have a variant."""
     found = pair.on_common([match for matches in families for match in matches])
     if min(len(common.personas) for common in found.commons) < 3:
         return  # each family has personas of its own
+    # Like the mean of a study itself, that of changes is one of percentages, so the difference is in points.
+    own_quantity = EXCESS if quantity == EXCESS else CHANGE
     size, groups = len(families[0]), []
     for side, own in enumerate(found.sides):
-        each = [_group(quantity, own[first : first + size], side) for first in range(0, len(own), size)]
+        each = [_group(own_quantity, own[first : first + size], side) for first in range(0, len(own), size)]
         groups.append(across.mean(each))
     about = mean_key(quantity, families)
-    yield from _rows(pair, found, (about, quantity, (len(families), *found.sizes, "")), groups)
+    yield from _rows(pair, found, (about, own_quantity, (len(families), *found.sizes, "")), groups)
 
 
 def mean_key(quantity: str, families: list[list[Match]]) -> tuple[str, str, str, str]:
@@ -110,7 +116,7 @@ def mean_key(quantity: str, families: list[list[Match]]) -> tuple[str, str, str,
 
 def _rows(pair: Pair, found: OnCommon, head: tuple, groups: list[Group]) -> Iterator[tuple]:
     about, quantity, end = head
-    difference = (across.points if quantity == EXCESS else across.percent)(found.joined(groups))
+    difference = (across.points if quantity in _PLAIN else across.percent)(found.joined(groups))
     own, notes = _each(quantity, groups), _Notes(pair, found)
     for at, metric in enumerate(METRICS):
         if metric == "fidelity":  # to the base of its own study
@@ -123,7 +129,7 @@ def _rows(pair: Pair, found: OnCommon, head: tuple, groups: list[Group]) -> Iter
 def _each(quantity: str, groups: list[Group]) -> tuple[np.ndarray, np.ndarray]:
     """What the quantity is in each study on what they have in common: a level, a change in percent, an excess in points."""
     a, b = -groups[0].z[:, 0], groups[1].z[:, 0]
-    if quantity == EXCESS:
+    if quantity in _PLAIN:
         return a, b
     with np.errstate(invalid="ignore", over="ignore"):
         return (np.exp(a), np.exp(b)) if quantity == LEVEL else (100 * np.expm1(a), 100 * np.expm1(b))

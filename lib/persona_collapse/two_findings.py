@@ -10,7 +10,7 @@ from persona_collapse import jackknife, repeat
 from persona_collapse.comparing import whole
 from persona_collapse.findings import name_inside, safe
 from persona_collapse.metrics import OVERALL
-from persona_collapse.study_differences import ALIKE, COUNTED, EFFECT, EXCESS, LEVEL, RAREFIED, RECOMMENDED
+from persona_collapse.study_differences import ALIKE, CHANGE, COUNTED, EFFECT, EXCESS, LEVEL, RAREFIED, RECOMMENDED
 from persona_collapse.study_pair import SAME, Pair
 from persona_collapse.two_studies import StudyTables
 
@@ -25,7 +25,7 @@ _OTHERS = {
     "refused": "Not compared",
     "same": "The same ratings on both sides, cell by cell, so that there is nothing to compare",
 }
-_COUNTED_NAMES = {LEVEL: "Levels", EFFECT: "Effects", EXCESS: "Excesses over the control"}
+_COUNTED_NAMES = {LEVEL: "Levels", EFFECT: "Effects", EXCESS: "Excesses over the control", CHANGE: "Mean changes"}
 
 
 def pair_line(pair: Pair) -> str:
@@ -129,7 +129,13 @@ def effects(tables: StudyTables, pair: Pair, metric: str) -> str:
         changed = f"change {whole(row.value_b, '+')} % against {whole(row.value_a, '+')} %"
         return f"relative to its base, {name_inside(metric)} of {name} is **{_much(row, ' %')}** in {_than(pair)} ({changed})"
 
-    return _sentences(_rows(tables, EFFECT, metric), pair, clear)
+    def clear_mean(row: Any, name: str) -> str:
+        values = f"{whole(row.value_b, '+')} % against {whole(row.value_a, '+')} %"
+        return f"the change of {name_inside(metric)} under {name} is **{_much(row, ' points')}** in {_than(pair)} ({values})"
+
+    means = _rows(tables, CHANGE, metric)
+    found = _sentences(_rows(tables, EFFECT, metric), pair, clear)
+    return found if means.empty else f"{found}\n{_sentences(means, pair, clear_mean, ' points')}"
 
 
 def excesses(tables: StudyTables, pair: Pair, metric: str) -> str:
@@ -277,7 +283,7 @@ def _sentences(rows: pd.DataFrame, pair: Pair, clear: Callable[[Any, str], str],
             beyond = row.lo_repeat > 0 or row.hi_repeat < 0
             interval = f"{whole(row.value, '+')}{unit} [{whole(row.lo)}, {whole(row.hi)}]"
             others["only" if beyond else "untold"].append(f"{name} ({interval})")
-    lines += [f"- {_OTHERS[kind]}: {'; '.join(names)}." for kind, names in others.items() if names]
+    lines += [f"- {_OTHERS[kind]} ({len(n)} of {len(rows)}): {'; '.join(n)}." for kind, n in others.items() if n]
     return "\n".join(lines) or "There is nothing to set against each other."
 
 

@@ -25,10 +25,10 @@ E = E_b - E_a
 $$
 
 are the difference, the difference of the effect, and the difference of the excess over the control, in points of the base. Means
-over families are means of $\log(1 + F/100)$, or of $E$.
+over families are those of $E$, and of the changes $100\,(X/B - 1)$ in the second study less those in the first, in points.
 
 **The same personas.** Where the words of a persona are the same in both decks, every persona is left out once, on both sides at
-once. With $z$ the logarithm of the ratio (or $E$) and $z_{(p)}$ the same without persona $p$ of $P$,
+once. With $z$ the logarithm of the ratio (of what is in points, that itself) and $z_{(p)}$ the same without persona $p$ of $P$,
 
 $$
 \mathrm{SE}^2 = \frac{P-1}{P} \sum_p \left( z_{(p)} - \bar{z}_{(\cdot)} \right)^2
@@ -88,7 +88,7 @@ def render(pair: Pair, tables: StudyTables, made: dict[str, Any]) -> str:
 
 def _kind(name: str, kind: str, made: dict[str, Any]) -> str:
     when = report.dates(made["studies"][name])
-    return f"{name}, {kind}{f', answered {when}' if when else ''}"
+    return f"{name} ({kind}{f', answered {when}' if when else ''})"
 
 
 def _measured(pair: Pair, tables: StudyTables) -> str:

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 
 from persona_collapse import jackknife, recommended, repeat, study_differences
+from persona_collapse.analysis import Analysis
 from persona_collapse.paths import atomic_text
 from persona_collapse.recommending import METRICS
+from persona_collapse.study import Run
 from persona_collapse.study_pair import SAME, Pair
 from persona_collapse.tidy import as_csv
 
@@ -75,26 +77,41 @@ def _changes(pair: Pair) -> pd.DataFrame:
 
 
 def _means(pair: Pair, side: int) -> pd.DataFrame:
-    """Means of one study's recommended changes and excesses over the families whose runs are matched."""
-    analysis, rows = pair.analyses[side], []
+    """Means of one study's changes and excesses over the families whose runs are matched; published ones are plain averages."""
+    parts = []
     for (quantity, _), families in study_differences.averaged(pair).items():
-        runs = [[match[side] for match in matches] for matches in families]
-        every = list(dict.fromkeys(run for own in runs for run in own))
-        together = analysis.together(*every)
-        at = {run: place for place, run in enumerate(every)}
-        loo, redrawn = ([tuple(found[at[run]] for run in own) for own in runs] for found in (together.loo, together.redrawn))
-        excess = quantity == study_differences.EXCESS
-        a = (jackknife.mean_excess if excess else jackknife.mean_change)(loo)
-        b = (repeat.mean_excess if excess else repeat.mean_change)(redrawn)
-        key, what = study_differences.mean_key(quantity, families), "excess_pp" if excess else "change_pct"
-        about = *key, what, "recommended", len(families)
-        for metric in METRICS:
-            row = recommended.METRICS.index(metric)
-            for column, scope in enumerate(analysis.scopes):
-                numbers = (*(field[row, column] for field in a[:4]), b.lo[row, column], b.hi[row, column])
-                rows.append((*about, scope, metric, *numbers, together.common.note))
-    names = ["family", "variant", "variant_b", "control", "quantity", "method", "families", "scope", "metric", *_NUMBERS]
-    return pd.DataFrame(rows, columns=names)
+        runs = [tuple(match[side] for match in matches) for matches in families]
+        what = "excess_pp" if quantity == study_differences.EXCESS else "change_pct"
+        found = pd.concat([_recommended_mean(pair.analyses[side], what, runs), _published_mean(pair, side, what, runs)])
+        keys = zip(("family", "variant", "variant_b", "control"), study_differences.mean_key(quantity, families), strict=True)
+        parts.append(found.assign(**dict(keys), quantity=what, families=len(families)))
+    names = ["family", "variant", "variant_b", "control", "quantity", "families", "method", "scope", "metric", *_NUMBERS]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=names)
+
+
+def _recommended_mean(analysis: Analysis, what: str, runs: list[tuple[Run, ...]]) -> pd.DataFrame:
+    every = list(dict.fromkeys(run for own in runs for run in own))
+    together = analysis.together(*every)
+    at = {run: place for place, run in enumerate(every)}
+    loo, redrawn = ([tuple(found[at[run]] for run in own) for own in runs] for found in (together.loo, together.redrawn))
+    excess = what == "excess_pp"
+    a = (jackknife.mean_excess if excess else jackknife.mean_change)(loo)
+    b = (repeat.mean_excess if excess else repeat.mean_change)(redrawn)
+    rows = []
+    for metric in METRICS:
+        place = recommended.METRICS.index(metric)
+        for column, scope in enumerate(analysis.scopes):
+            numbers = (*(field[place, column] for field in a[:4]), b.lo[place, column], b.hi[place, column])
+            rows.append(("recommended", scope, metric, *numbers, together.common.note))
+    return pd.DataFrame(rows, columns=["method", "scope", "metric", *_NUMBERS])
+
+
+def _published_mean(pair: Pair, side: int, what: str, runs: list[tuple[Run, ...]]) -> pd.DataFrame:
+    table, chosen = pair.tables[side].contrasts, {(own[0].family.key, own[0].variant.key) for own in runs}
+    table = table[(table["method"] == "published") & (table["quantity"] == what)]
+    table = table[[key in chosen for key in zip(table["family"], table["variant"], strict=True)]]
+    mean = table.groupby(["method", "scope", "metric"], sort=False)["value"].agg(lambda values: values.mean(skipna=False))
+    return mean.reset_index().reindex(columns=["method", "scope", "metric", *_NUMBERS]).assign(note="")
 
 
 def _beside(pair: Pair, tables: Sequence[pd.DataFrame], keys: list[str], also: list[str]) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from persona_collapse.comparing import whole
 from persona_collapse.drawing import short
 from persona_collapse.findings import TWINS
 from persona_collapse.metrics import OVERALL
-from persona_collapse.study_differences import EFFECT, EXCESS, LEVEL, RECOMMENDED
+from persona_collapse.study_differences import CHANGE, EFFECT, EXCESS, LEVEL, RECOMMENDED
 from persona_collapse.study_pair import Pair
 from persona_collapse.two_studies import StudyTables
 
@@ -82,20 +82,23 @@ def _table(rows: pd.DataFrame, tables: StudyTables, pair: Pair, metric: str, how
         for name, method in ((metric, RECOMMENDED), (TWINS.get(metric, metric), "published"))
     )
     found = _studies(own, pair, "", form, unit)
-    found["difference"] = _differences(tables, between, metric, unit_between).reindex(own.index).fillna("")
+    differences = _differences(tables, between, metric, unit_between)
+    if between == EFFECT:  # means over families differ in points
+        differences = pd.concat([differences, _differences(tables, CHANGE, metric, " pp")])
+    found["difference"] = differences.reindex(own.index).fillna("")
     if len(printed):
-        found = found.join(_studies(printed, pair, "published ", form, unit, intervals=False)).fillna("")
+        found = found.join(_studies(printed, pair, " (published method)", form, unit, intervals=False)).fillna("")
     return _named(found, pair)
 
 
-def _studies(rows: pd.DataFrame, pair: Pair, prefix: str, form: str, unit: str, *, intervals: bool = True) -> pd.DataFrame:
+def _studies(rows: pd.DataFrame, pair: Pair, suffix: str, form: str, unit: str, *, intervals: bool = True) -> pd.DataFrame:
     """One column a study: value with interval, or the value alone."""
     found = pd.DataFrame(index=rows.index)
     for name, side in zip(pair.names, "ab", strict=True):
         limits = [rows[f"{number}_{side}"].astype(float) for number in ("value", "lo", "hi")]
         if not intervals:
             limits[1:] = [limits[0] * np.nan] * 2
-        found[prefix + name] = [_text(*one, form, unit) for one in zip(*limits, strict=True)]
+        found[name + suffix] = [_text(*one, form, unit) for one in zip(*limits, strict=True)]
     return found
 
 
