@@ -349,6 +349,23 @@ class TestMatching:
         )
         assert two_studies.build(pair).differences["value"].isna().all()
 
+    def test_an_effect_is_refused_where_a_study_refuses_it_itself(self, tmp_path, outputs):
+        """In both studies the base was asked before a persona was rewritten and the variant after: levels compare, effects do not."""
+        paths = []
+        for name in ("one", "two"):
+            paths.append(simulated(tmp_path, name, variants=("base", "insecure"), ask=False))
+            study = load_study(paths[-1])
+            collect(study, [study.runs[0]])
+            simulated(tmp_path, name, ["somebody else", *PEOPLE[1:]], variants=("base", "insecure"), ask=False)
+            study = load_study(paths[-1])
+            collect(study, [study.runs[1]])
+        studies = [load_study(path) for path in paths]
+        pair = study_pair.Pair(*studies, tuple(Store(study.store_path, write=False) for study in studies))
+        tables = two_studies.build(pair)
+        assert np.isfinite(differences(tables).loc[("gpt-4o", "insecure", "susceptibility"), "value"])
+        effect = differences(tables, "effect_pct").loc[("gpt-4o", "insecure", "susceptibility")]
+        assert np.isnan(effect["value"]) and "not the same characters on both sides" in effect["note"]
+
     def test_personas_of_imported_files_are_taken_as_others_without_a_common_source(self, tmp_path, outputs):
         one = imported(tmp_path, "one", {"base": ratings(1)})
         two = imported(tmp_path, "two", {"base": ratings(2)}, source={"git": "https://example.org/elsewhere"})

@@ -33,6 +33,7 @@ class Pair:
         self.shared = matching.shared(a, b)
         self._sides: dict[tuple, Side] = {}
         self._differs: dict[tuple[str, str, str], str] = {}
+        self._refusals: dict[tuple[str, str, str], str] = {}
 
     @cached_property
     def tables(self) -> tuple[Tables, Tables]:
@@ -59,17 +60,28 @@ class Pair:
         """Runs that stand on both sides."""
         return [match for match in self.matches if match.a and match.b]
 
+    @cached_property
+    def guards(self) -> tuple[guard.Guard, guard.Guard]:
+        """What contrasts inside each study have to say about their sides."""
+        each = zip(self.studies, self.stores, self.tables, strict=True)
+        return tuple(guard.Guard(study, store, tables.quality) for study, store, tables in each)
+
     def refusal(self, *matches: Match) -> str:
         """Why these runs cannot be set against each other, or nothing."""
         if self.shared.refusal:
             return self.shared.refusal
         for match in matches:
-            for side, run in enumerate((match.a, match.b)):
-                if not self.analyses[side].counts(run).any():
-                    return f"Not compared: {run.key} of {self.names[side]} has no ratings yet."
-            if said := matching.asked_alike(self.shared, (match.a, match.b), self.stores):
+            if match.key not in self._refusals:
+                self._refusals[match.key] = self._unlike(match)
+            if said := self._refusals[match.key]:
                 return said
-        return ""
+        return next((said for side in (0, 1) if (said := self.guards[side].refusal(*(match[side] for match in matches)))), "")
+
+    def _unlike(self, match: Match) -> str:
+        for side in (0, 1):
+            if not self.analyses[side].counts(match[side]).any():
+                return f"Not compared: {match[side].key} of {self.names[side]} has no ratings yet."
+        return matching.asked_alike(self.shared, (match.a, match.b), self.stores)
 
     def name_of(self, family: str, variant: str, variant_b: str) -> str:
         """How charts and prose call a match, or the mean over families, by its key."""
