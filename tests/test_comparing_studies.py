@@ -404,14 +404,6 @@ def _instrument(folder, change):
 # --- sentences, figures, page ----------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def minis(tmp_path_factory):
-    """The two miniature studies of notebook 06: the pair and its tables."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("persona_collapse.study.OUTPUTS", tmp_path_factory.mktemp("minis"))
-        return compared("mini", "mini-again")
-
-
 class TestSaying:
     def test_a_clear_difference_is_a_sentence_with_both_values(self, minis):
         pair, tables = minis

@@ -31,10 +31,10 @@ _COLOURS, _SHAPES = ["#0072B2", "#D55E00"], ["circle", "triangle-up"]
 #: What a forest shows of S and of noise.
 _FOREST = {"susceptibility": "S", "within_rms": "noise"}
 _QUANTITIES = {
-    LEVEL: ("difference", "Difference (% of {a})", "{b} against {a}, in percent of {a}"),
-    EFFECT: ("difference of the effect", "Effect in {b} over effect in {a}, less 1 (%)",
+    LEVEL: ("difference", "difference (%)", "{b} against {a}, in percent of {a}"),
+    EFFECT: ("difference of the effect", "difference of the effect (%)",
              "the ratio of variant to base in {b} over that in {a}, less one, in percent: 0 is the same effect"),
-    EXCESS: ("difference of the excess", "Excess in {b} less that in {a} (points of base)",
+    EXCESS: ("difference of the excess", "difference of the excess (points of base)",
              "the excess over the control in {b} less that in {a}, in points of the base"),
 }  # fmt: skip
 
