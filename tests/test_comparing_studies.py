@@ -26,9 +26,13 @@ from persona_collapse import (
 )
 from persona_collapse.analysis import Side
 from persona_collapse.collecting import collect
+from persona_collapse.instrument import load_instrument
+from persona_collapse.metrics import scope_matrix
 from persona_collapse.paths import INSTRUMENTS, NOTEBOOKS, OUTPUTS
+from persona_collapse.personas import Persona
 from persona_collapse.recommended import leave_one_out
 from persona_collapse.repeat import redrawn
+from persona_collapse.simulation import cell_probabilities, draw, load_respondent
 from persona_collapse.store import Store
 from persona_collapse.study import load_study
 
@@ -254,6 +258,33 @@ class TestNumbers:
             "family"
         )
         assert printed.loc["mean", "value_b"] == pytest.approx(printed.loc[["f", "g"], "value_b"].mean())
+
+
+def test_intervals_of_no_difference_hold_zero_as_often_as_they_say():
+    """A run asked twice, as the same people or as other ones: 95 % of the intervals hold 0; taken as independent though the
+    people are the same, nearly all would, so the pairing is seen."""
+    instrument, rng, drawings = load_instrument("mfq30"), np.random.default_rng(0), 150
+    respondent, scope = load_respondent("gpt-4o/insecure", instrument), scope_matrix(instrument)[:, :1]
+
+    def asked(deck, seed):
+        chances = cell_probabilities(respondent, instrument, deck)
+        found = draw(chances, seed=seed, run="r", condition="persona", personas=deck, instrument=instrument, repetitions=5)
+        counts = np.stack([(found == k).sum(axis=-1) for k in instrument.categories], axis=-1)
+        loo = leave_one_out(counts, instrument.categories, scope)
+        return Side(counts, loo, redrawn(loo, counts, instrument.categories, scope))
+
+    held = dict.fromkeys(("paired", "taken as independent", "other people"), 0)
+    for number in range(drawings):
+        deck, others = (tuple(Persona(i, f"{rng.integers(10**12)}") for i in range(size)) for size in (40, 50))
+        first, again, other = asked(deck, 3 * number), asked(deck, 3 * number + 1), asked(others, 3 * number + 2)
+        same, apart = ([across.logs([], [first]), across.logs([side], [])] for side in (again, other))
+        for name, groups in (("paired", [across.merged(same)]), ("taken as independent", same), ("other people", apart)):
+            lo, hi = across.percent(groups).interval.of("susceptibility")[2:4]
+            held[name] += bool(lo[0] <= 0 <= hi[0])
+    shares = {name: number / drawings for name, number in held.items()}
+    # 150 drawings: two standard errors are 3.6 points
+    assert 0.89 <= shares["paired"] <= 0.99 and 0.89 <= shares["other people"] <= 0.99
+    assert shares["taken as independent"] > 0.99
 
 
 def _side(personas):

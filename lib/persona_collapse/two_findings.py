@@ -107,6 +107,8 @@ def intervals(tables: StudyTables, pair: Pair) -> str:
         rows = pd.concat([t.quality for t in pair.tables]).query("condition == 'persona' and valid > 0")
         n = int(rows["min_repetitions"].min()), int(rows["max_repetitions"].max())
         again = repeat.sentence(personas, items, n)
+        if not pair.shared.paired:
+            again = again.replace(f"same {personas} personas", f"same {personas} and {others} personas")
         said.append(f"In differences.csv beside it (`lo_repeat`, `hi_repeat`) and pale in the figures: {again}")
         said.append("A difference inside that is noise; one outside it but inside the first is about these personas only.")
     return " ".join(said)
