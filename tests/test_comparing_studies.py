@@ -31,7 +31,6 @@ from persona_collapse.metrics import scope_matrix
 from persona_collapse.paths import INSTRUMENTS, NOTEBOOKS, OUTPUTS
 from persona_collapse.personas import Persona
 from persona_collapse.recommended import leave_one_out
-from persona_collapse.repeat import redrawn
 from persona_collapse.simulation import cell_probabilities, draw, load_respondent
 from persona_collapse.store import Store
 from persona_collapse.study import load_study
@@ -270,8 +269,7 @@ def test_intervals_of_no_difference_hold_zero_as_often_as_they_say():
         chances = cell_probabilities(respondent, instrument, deck)
         found = draw(chances, seed=seed, run="r", condition="persona", personas=deck, instrument=instrument, repetitions=5)
         counts = np.stack([(found == k).sum(axis=-1) for k in instrument.categories], axis=-1)
-        loo = leave_one_out(counts, instrument.categories, scope)
-        return Side(counts, loo, redrawn(loo, counts, instrument.categories, scope))
+        return Side(counts, leave_one_out(counts, instrument.categories, scope))
 
     held = dict.fromkeys(("paired", "taken as independent", "other people"), 0)
     for number in range(drawings):
@@ -289,9 +287,7 @@ def test_intervals_of_no_difference_hold_zero_as_often_as_they_say():
 
 def _side(personas):
     counts = np.stack([(ratings(personas=personas) == k).sum(axis=-1) for k in range(6)], axis=-1)
-    scope = np.full((4, 1), 0.25)
-    loo = leave_one_out(counts, range(6), scope)
-    return Side(counts, loo, redrawn(loo, counts, range(6), scope))
+    return Side(counts, leave_one_out(counts, range(6), np.full((4, 1), 0.25)))
 
 
 # --- what is matched, shared and refused -----------------------------------------------------------------------------

@@ -12,7 +12,6 @@ from persona_collapse.analysis import Side
 from persona_collapse.matching import Match
 from persona_collapse.metrics import OVERALL
 from persona_collapse.recommending import METRICS, NAMES, NOISE
-from persona_collapse.repeat import Redrawn
 from persona_collapse.study_pair import SAME, OnCommon, Pair
 
 #: Columns of differences.csv.
@@ -196,8 +195,10 @@ def _rarefied(pair: Pair, about: tuple, found: OnCommon, end: tuple) -> Iterator
     n = rarefaction.smallest_common([side.counts for side in sides])
     if n < 2:
         return
-    fewer = [_at_n(side, pair.studies[0].instrument.categories, found.commons[0].scope, n) for side in sides]
+    fewer = [_at_n(side, found.commons[0].scope, n) for side in sides]
     groups = [_group(LEVEL, [side], place) for place, side in enumerate(fewer)]
+    if any(side.loo.repetitions != (n, n) for side in sides):  # how far those would move with the ratings is not known
+        groups = [group._replace(again=np.full_like(group.again, np.nan)) for group in groups]
     own, difference = _each(LEVEL, groups), across.percent(found.joined(groups))
     note = " ".join([SAME] * found.same_ratings + [f"Published estimator at n = {n} on both sides."])
     for name, metric in _PUBLISHED.items():
@@ -206,16 +207,12 @@ def _rarefied(pair: Pair, about: tuple, found: OnCommon, end: tuple) -> Iterator
             yield *about, scope, metric, LEVEL, RAREFIED, *numbers, *end, note
 
 
-def _at_n(side: Side, categories: range, scope: np.ndarray, n: int) -> Side:
-    """A run with its published estimators as at n ratings a cell; how far those move with the ratings is not known then."""
-    if side.loo.repetitions == (n, n):
-        return side
-    fewer = rarefaction.rarefied(side.counts, categories, scope, n)
-    values, variance = side.loo.values.copy(), side.redrawn.variance.copy()
+def _at_n(side: Side, scope: np.ndarray, n: int) -> Side:
+    """A run with its published estimators as at n ratings a cell."""
+    fewer, values = rarefaction.rarefied(side.loo.means.parts, scope, n), side.loo.values.copy()
     for name, metric in _PUBLISHED.items():
         values[recommended.METRICS.index(name)] = getattr(fewer, metric)
-        variance[recommended.METRICS.index(name)] = np.nan
-    return side._replace(loo=replace(side.loo, values=values), redrawn=Redrawn(side.redrawn.value, variance))
+    return Side(side.counts, replace(side.loo, values=values))
 
 
 def _alike(pair: Pair, about: tuple, found: OnCommon, end: tuple) -> Iterator[tuple]:
@@ -224,7 +221,7 @@ def _alike(pair: Pair, about: tuple, found: OnCommon, end: tuple) -> Iterator[tu
     given, exact = (b.counts, pair.studies[0].instrument.categories, found.commons[0].scope), pair.studies[0].by_logprobs
     loo = recommended.leave_one_out(*given, base=a.counts, exact=exact)
     level = jackknife.level(loo).of("fidelity")
-    again = repeat.level(repeat.redrawn(loo, *given, base=a.counts, exact=exact)).of("fidelity")
+    again = repeat.level(repeat.redrawn(loo)).of("fidelity")
     for column, scope in enumerate(pair.analyses[0].scopes):
         numbers = np.nan, np.nan, *(field[column] for field in level[:4]), again.lo[column], again.hi[column], np.nan, np.nan
         yield *about, scope, "fidelity", ALIKE, RECOMMENDED, *numbers, *end, ""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from persona_collapse import across, guard, matching, pairing, recommended, repeat
+from persona_collapse import across, guard, matching, pairing, recommended
 from persona_collapse import tables as one_study
 from persona_collapse.across import Group
 from persona_collapse.analysis import Analysis, Side
@@ -159,8 +159,7 @@ class Pair:
         if key not in self._sides:
             about, exact = (counts, self.studies[0].instrument.categories, common.scope), self.studies[side].by_logprobs
             loo = recommended.leave_one_out(*about, exact=exact)
-            drawn = repeat.redrawn(loo, *about, exact=exact)
-            self._sides[key] = Side(counts, replace(loo, personas=common.personas), drawn)
+            self._sides[key] = Side(counts, replace(loo, personas=common.personas))
         return self._sides[key]
 
 
