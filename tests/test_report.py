@@ -70,8 +70,8 @@ def test_a_section_that_a_study_has_nothing_for_is_left_out(tmp_path):
     page = Page()
     heading = {"cell_type": "markdown", "source": "## Temperature", "metadata": {"tags": ["only-logprobs"]}}
     cells = [heading, code("curves", shown(text__plain="a curve"), tags=["only-logprobs"]), code("x", shown(text__plain="stays"))]
-    assert "a curve" in report._notebook(Page(), notebook(tmp_path, cells))
-    text = report._notebook(page, notebook(tmp_path, cells), {"only-logprobs"})
+    assert "a curve" in report.notebook(Page(), notebook(tmp_path, cells))
+    text = report.notebook(page, notebook(tmp_path, cells), {"only-logprobs"})
     assert "Temperature" not in text and "a curve" not in text and "stays" in text and page.contents == []
 
 

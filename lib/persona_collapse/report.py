@@ -307,7 +307,7 @@ def _left_out(study: Study, tables: Tables) -> set[str]:
 
 
 def notebook(page: Page, path: Path, left: Set[str] = frozenset()) -> str:
-    """An executed notebook as a section: prose, findings, figures and tables, with the code folded; cells with tags `left` are out."""
+    """An executed notebook as a section: prose, findings, figures and tables, code folded; those with tags `left` left out."""
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     parts = [f'<section class="notebook" data-notebook="{html.escape(path.stem)}">']
     for place, cell in enumerate(cells):
