@@ -1,5 +1,6 @@
 # Every command of the project; `make` lists them.
 STUDY ?=
+STUDIES ?=
 DATA ?=
 TARGET ?= 5
 PORT ?= 8000
@@ -20,7 +21,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 RUN = .venv/bin/python -m persona_collapse
 WITH = $(if $(STUDY),--study '$(STUDY)') $(if $(DATA),--data '$(DATA)')
 .DEFAULT_GOAL := help
-.PHONY: help report published test lab elicit batch estimate plan export pdf serve verify bench coverage fit notebooks clean lint
+.PHONY: help report published test lab elicit batch estimate plan export pdf compare serve verify bench coverage fit notebooks clean lint
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -55,6 +56,9 @@ export: .venv/ready ## LaTeX, print figures, tidy data and one zip to deposit [S
 
 pdf: .venv/ready ## the appendix printed to outputs/<study>/report.pdf, where Chromium is installed [STUDY=demo] [DATA=folder]
 	@$(RUN) pdf $(WITH)
+
+compare: .venv/ready ## two studies side by side: outputs/compare/<a>--<b>/report.html STUDIES="demo x" [DATA=folder]
+	@$(RUN) compare --studies '$(STUDIES)' $(if $(DATA),--data '$(DATA)')
 
 serve: .venv/ready ## the simulated endpoint on loopback, for any OpenAI client [PORT=8000] [OPTIONS='--latency 0.05']
 	@$(RUN) serve --port $(PORT) $(OPTIONS)

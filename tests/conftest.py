@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 import hostile
-from persona_collapse import report, tables
+from persona_collapse import report, study_pair, tables, two_report, two_studies
 from persona_collapse.collecting import collect
 from persona_collapse.instrument import Instrument, load_instrument
 from persona_collapse.paths import NOTEBOOKS
 from persona_collapse.personas import load_personas
 from persona_collapse.provenance import provenance
-from persona_collapse.runner import STUDY_NOTEBOOKS
+from persona_collapse.runner import COMPARISON_NOTEBOOK, STUDY_NOTEBOOKS
 from persona_collapse.store import open_store
 from persona_collapse.study import load_study
 
@@ -58,6 +58,29 @@ def mini_page(mini) -> Path:
     path = study.outputs / "report.html"
     path.write_text(report.render(study, found, provenance(study, store)), encoding="utf-8")
     return path
+
+
+@pytest.fixture(scope="session")
+def minis(tmp_path_factory):
+    """The two miniature studies of notebook 06 side by side: the pair, and its tables."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("persona_collapse.study.OUTPUTS", tmp_path_factory.mktemp("minis"))
+        pair = study_pair.open_pair("mini", "mini-again")
+        return pair, two_studies.build(pair)
+
+
+@pytest.fixture(scope="session")
+def comparison_page(minis, tmp_path_factory) -> Path:
+    """The page of the two miniature studies on disk, around the committed notebook's outputs."""
+    pair, found = minis
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("persona_collapse.study.OUTPUTS", tmp_path_factory.mktemp("comparison"))
+        folder = pair.folder / "notebooks"
+        folder.mkdir(parents=True)
+        (folder / f"{COMPARISON_NOTEBOOK}.ipynb").write_bytes((NOTEBOOKS / f"{COMPARISON_NOTEBOOK}.ipynb").read_bytes())
+        path = pair.folder / "report.html"
+        path.write_text(two_report.render(pair, found, two_report.provenance_of(pair)), encoding="utf-8")
+        return path
 
 
 @pytest.fixture(scope="session")

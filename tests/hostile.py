@@ -93,7 +93,7 @@ ELEMENTS = {
     "article", "aside", "ol", "ul", "li", "a", "p", "em", "strong", "b", "i", "code", "pre", "span", "br", "hr", "blockquote",
     "h1", "h2", "h3", "h4", "h5", "h6", "dl", "dt", "dd", "cite", "sup", "sub", "small", "abbr", "time", "noscript", "button",
     "details", "summary", "figure", "figcaption", "img", "table", "caption", "colgroup", "col", "thead", "tbody", "tfoot", "tr",
-    "th", "td", "label", "fieldset", "legend", "input", "select", "option", "mark",
+    "th", "td", "label", "fieldset", "legend", "input", "select", "option", "mark", "form",
 }  # fmt: skip
 #: Attributes whose value is read out or shown, never run or loaded.
 _READ = {"alt", "aria-label", "title", "content"}
@@ -121,7 +121,7 @@ def faults(text: str) -> list[str]:
         whole = f"{tag} {attributes}"
         if tag not in ELEMENTS and not _is_formula(tag):
             found.append(f"element {whole[:200]}")
-        if tag in ("script", "link", "meta", "img", "a") and not _ours(tag, attributes):
+        if tag in ("script", "link", "meta", "img", "a", "form") and not _ours(tag, attributes):
             found.append(f"loads or runs: {whole[:200]}")
         for name, value in attributes.items():
             if name.startswith("on") or name in ("srcdoc", "formaction", "action", "xlink:href", "background", "poster"):
@@ -146,6 +146,8 @@ def _ours(tag: str, attributes: dict[str, str]) -> bool:
         return attributes.get("href") == "data:,"
     if tag == "meta":
         return attributes.get("http-equiv", "").lower() in ("", "content-security-policy")
+    if tag == "form":  # the switches of a page, which send nothing
+        return attributes.get("class") == "switches" and "action" not in attributes
     if tag == "img":
         return attributes.get("src", "").startswith(("data:image/svg+xml;base64,", "data:image/png;base64,"))
     return attributes.get("href", "#").startswith("#")

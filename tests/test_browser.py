@@ -228,6 +228,18 @@ def test_without_script_static_pictures_stand_in(chromium, mini_page):
 
 
 @pytest.mark.parametrize("width", [1280, 360])
+def test_two_studies_side_by_side_are_drawn_read_and_fit(chromium, comparison_page, width):
+    with opened(chromium, comparison_page, width=width) as (page, seen):
+        assert seen.console == []
+        assert [url for url in seen.requests if not url.startswith("data:")] == [comparison_page.as_uri()]
+        marks = page.eval_on_selector_all(
+            "figure", "all => all.map(f => f.querySelectorAll('.drawn svg .role-mark path').length)"
+        )
+        assert len(marks) == 7 and all(marks)
+        assert page.evaluate(WIDE) <= 0 and page.evaluate(CONTRAST) == []
+
+
+@pytest.mark.parametrize("width", [1280, 360])
 def test_no_payload_runs_loads_or_breaks_the_layout(chromium, hostile_report, width):
     outputs, _ = hostile_report
     with opened(chromium, outputs / "report.html", width=width) as (page, seen):

@@ -18,6 +18,7 @@ def load(path):
 def test_the_notebooks_are_the_ones_of_the_report():
     assert [p.stem for p in PATHS] == [
         "00_tour", "01_elicit", "02_metrics", "03_compare_variants", "04_saturation", "05_validity",
+        "06_compare_studies",
     ]  # fmt: skip
 
 

@@ -49,7 +49,7 @@ def test_formulae_become_mathml():
 
 def test_code_is_folded_and_parameters_are_left_out(tmp_path):
     page = Page()
-    text = report._notebook(
+    text = report.notebook(
         page,
         notebook(
             tmp_path,
@@ -70,8 +70,8 @@ def test_a_section_that_a_study_has_nothing_for_is_left_out(tmp_path):
     page = Page()
     heading = {"cell_type": "markdown", "source": "## Temperature", "metadata": {"tags": ["only-logprobs"]}}
     cells = [heading, code("curves", shown(text__plain="a curve"), tags=["only-logprobs"]), code("x", shown(text__plain="stays"))]
-    assert "a curve" in report._notebook(Page(), notebook(tmp_path, cells))
-    text = report._notebook(page, notebook(tmp_path, cells), {"only-logprobs"})
+    assert "a curve" in report.notebook(Page(), notebook(tmp_path, cells))
+    text = report.notebook(page, notebook(tmp_path, cells), {"only-logprobs"})
     assert "Temperature" not in text and "a curve" not in text and "stays" in text and page.contents == []
 
 
@@ -89,7 +89,7 @@ def test_a_figure_stands_three_ways(tmp_path):
         "mark": "point", "encoding": {"x": {"field": "value", "type": "quantitative"}},
     }  # fmt: skip
     page = Page()
-    text = report._notebook(
+    text = report.notebook(
         page, notebook(tmp_path, [code("chart", {"output_type": "execute_result", "data": {charts.MIME: spec}})])
     )
     assert 'aria-label="Say &quot;hi&quot; &lt;b&gt;"' in text and 'alt="Say &quot;hi&quot; &lt;b&gt;"' in text
@@ -107,7 +107,7 @@ def test_alternative_text_says_what_is_seen_by_the_finding_below_the_figure(tmp_
         code("Markdown(y)", shown(text__markdown="of another figure")),
     ]
     page = Page()
-    text = report._notebook(page, notebook(tmp_path, cells))
+    text = report.notebook(page, notebook(tmp_path, cells))
     assert 'alt="Dots. insecure: R falls by 70 % [1]."' in text
     assert page.refer("charts.levels(robustness)") == '<p class="see">See <a href="#figure-1">Figure 1</a>.</p>'
     assert page.refer("charts.levels(susceptibility)") == ""

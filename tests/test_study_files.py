@@ -101,7 +101,7 @@ def no_network(monkeypatch):
 
 
 def test_the_shipped_studies():
-    assert SHIPPED == ["demo", "demo-logprobs", "mini", "openai-example", "published"]
+    assert SHIPPED == ["demo", "demo-logprobs", "mini", "mini-again", "openai-example", "published"]
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -132,6 +132,15 @@ def pdf(args: argparse.Namespace) -> None:
     _say(shown(printing.pdf(study.outputs / "report.html")))
 
 
+def compare(args: argparse.Namespace) -> None:
+    """Two studies side by side, with the differences between them; asks nothing, their ratings must be there."""
+    from persona_collapse import two_page
+
+    began = time.monotonic()
+    page, made = two_page.make(args.studies, args.data, say=_say)
+    _say(f"{page} ({made}, {time.monotonic() - began:.0f} s)")
+
+
 def verify(args: argparse.Namespace) -> None:
     """Execute a study's executed notebooks again from stored ratings; an output that differs is a failure."""
     study = load_study(args.study or "demo", files=False)
@@ -272,6 +281,7 @@ def main(argv: list[str] | None = None) -> int:
             sub.add_argument("--ratings", action="store_true", help="put the ratings of an imported study in, which are others'")
             sub.add_argument("--licence", default=None, help="the licence you give it, such as CC-BY-4.0")
     _add_serve(commands)
+    _add_compare(commands)
     args = parser.parse_args(argv)
     args.study, args.data = args.study or None, args.data or None
     try:
@@ -286,6 +296,15 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {tamed(_one_line(error))}", file=sys.stderr)
         return 1
     return 0
+
+
+def _add_compare(commands: argparse._SubParsersAction) -> None:
+    """The command `compare`, which is about two studies."""
+    sub = commands.add_parser("compare", help=(compare.__doc__ or "").splitlines()[0])
+    sub.set_defaults(run=compare, study=None)
+    sub.add_argument("--studies", nargs="*", default=[], help="two names in params/studies/, or paths to YAML files")
+    sub.add_argument("--data", default=None, help="the folder that an imported study's files are relative to")
+    sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
 
 def _add_serve(commands: argparse._SubParsersAction) -> None:

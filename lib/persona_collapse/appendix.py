@@ -26,8 +26,8 @@ def make(study: Study, *, say: Callable[[str], None] = lambda line: None) -> str
         every = runner.jobs(study, store)
         stale = runner.stale(every)
         page = study.outputs / "report.html"
-        key = _page_key(every)
-        if not stale and _is_fresh(page, key) and _tables_there(study):
+        key = page_key(every)
+        if not stale and is_fresh(page, key) and _tables_there(study):
             return "nothing to do"
         # Imported late: what is up to date needs none of it.
         from persona_collapse import report, tables
@@ -43,12 +43,14 @@ def make(study: Study, *, say: Callable[[str], None] = lambda line: None) -> str
     return f"{len(stale)} notebooks run"
 
 
-def _page_key(every: list[runner.Job]) -> str:
+def page_key(every: list[runner.Job]) -> str:
+    """A hash of everything that a page around these notebooks depends on."""
     template = b"".join((Path(__file__).parent / name).read_bytes() for name in ("page.html", "page.css"))
     return hashlib.sha256("".join(job.key for job in every).encode() + template).hexdigest()
 
 
-def _is_fresh(page: Path, key: str) -> bool:
+def is_fresh(page: Path, key: str) -> bool:
+    """Whether a page is there and ends with this key."""
     try:
         return page.read_text(encoding="utf-8").rstrip().endswith(f"<!-- {key} -->")
     except OSError:

@@ -11,7 +11,19 @@ _CLAIMS = {
     "control": "susceptibility S of controls against the base",
     "within_rms": "within-persona noise",
 }
+_METRICS = {"susceptibility": "Susceptibility S", "within_rms": "Within-persona noise", "robustness": "Robustness R"}
 _CAPTIONS = {
+    "two_tables.matches": "Runs of both studies: what was matched with what, on how many personas and items differences are "
+    "taken, and what else differs.",
+    "two_tables.levels": "{} of every run in both studies, each on its own personas and items, with 95 % intervals for other "
+    "personas; the difference on what both have in common; and the published estimator of both.",
+    "two_tables.changes": "{}: change against the base in both studies, each on its own personas and items, with 95 % intervals; "
+    "how much larger the ratio of variant to base is in the second (of means over families, the difference in points); and the "
+    "published changes.",
+    "two_tables.excesses": "{}: excess over the matched control in both studies, in points of the base, with 95 % intervals; the "
+    "difference; and the published excesses.",
+    "two_tables.foundations": "{}: difference between the studies over all items and by foundation, with 95 % intervals for "
+    "other personas; recommended estimator.",
     "published.beside": "Printed figures of the paper beside the numbers computed from the ratings; published estimators.",
     "tables.profile_table": "Answers without a persona, and of the base as hostile characters: mean rating by foundation in "
     "scale points, ± standard deviation over repetitions (over characters for the hostile ones).",
@@ -42,7 +54,7 @@ def caption(made: str, heading: str) -> str:
     function, _, name = made.rstrip(")").partition("(")
     known = _CAPTIONS.get(function)
     return (
-        known.format(_CLAIMS.get(name, name.replace("_", " ")))
+        known.format((_METRICS if function.startswith("two_tables.") else _CLAIMS).get(name, name.replace("_", " ")))
         if known
         else f"{heading}: the numbers."
         if heading

@@ -160,9 +160,9 @@ def rounded(table: pd.DataFrame) -> pd.DataFrame:
     return found
 
 
-def figure(chart: Any, study: Study, *, title: str, caption: str, description: str) -> Any:
-    """A finished figure: title, the mark of simulated ratings, caption, alternative text."""
-    subtitle = {"subtitle": [SIMULATED]} if not study.is_evidence else {}
+def figure(chart: Any, study: Any, *, title: str, caption: str, description: str, mark: str = SIMULATED) -> Any:
+    """A finished figure of a study, or of a pair of them: title, the mark of simulated ratings, caption, alternative text."""
+    subtitle = {"subtitle": [mark]} if not study.is_evidence else {}
     return chart.properties(
         title=alt.TitleParams(title, **subtitle),
         description=description + (" Simulated ratings." if not study.is_evidence else ""),

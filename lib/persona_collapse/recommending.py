@@ -24,9 +24,9 @@ LEVELS = (
 COMPANIONS = ("family", "variant", "against", "scope", "part", "value", "se", "lo", "hi")
 _AT = [recommended.METRICS.index(metric) for metric in METRICS]
 #: How notes call a metric.
-_NAMES = {"susceptibility": "S", "robustness": "R", "within_rms": "noise", "icc": "ICC"}
+NAMES = {"susceptibility": "S", "robustness": "R", "within_rms": "noise", "icc": "ICC"}
 #: Metrics that say how steady a persona is held: missing and too few varying ratings concern them.
-_NOISE = ("within_rms", "robustness", "relative_noise", "icc")
+NOISE = ("within_rms", "robustness", "relative_noise", "icc")
 #: The note of a metric (by name) in a scope (by column), given its interval there.
 Note = Callable[[str, int, jackknife.Interval], str]
 
@@ -70,9 +70,9 @@ def _level_notes(analysis: Analysis, run: Run, alone: Together) -> Note:
 
     def note(metric: str, column: int, interval: jackknife.Interval) -> str:
         said = [alone.common.note]
-        if metric in _NOISE:
+        if metric in NOISE:
             said += [found[column].note if found[column] else "", missing]
-        said += [single, jackknife.remark(interval, _NAMES.get(metric, metric), analysis.scopes[column])]
+        said += [single, jackknife.remark(interval, NAMES.get(metric, metric), analysis.scopes[column])]
         return " ".join(part for part in said if part)
 
     return note
@@ -139,11 +139,11 @@ class _Notes:
     def of(self, metric: str, column: int, interval: jackknife.Interval) -> str:
         """The note of one metric in one scope."""
         said = [self._lost]
-        if metric in _NOISE:
+        if metric in NOISE:
             said.append(self._bound(column))
         if self._rarefied and metric in ("robustness", "within_rms"):
             said.append(self._rarefied[column])
-        said.append(jackknife.remark(interval, _NAMES.get(metric, metric), self._analysis.scopes[column]))
+        said.append(jackknife.remark(interval, NAMES.get(metric, metric), self._analysis.scopes[column]))
         return " ".join(part for part in said if part)
 
     def _bound(self, column: int) -> str:
@@ -215,7 +215,7 @@ class _MeanNotes:
         mean, lo, hi = (100 * np.expm1(field[at]) for field in self._families[:3])
         if np.isfinite([mean, lo, hi]).all():
             said.append(f"As a sample of families: ratio {mean:+.0f} % [{lo:.0f}, {hi:.0f}].")
-        said.append(jackknife.remark(interval, _NAMES.get(metric, metric), self._analysis.scopes[column]))
+        said.append(jackknife.remark(interval, NAMES.get(metric, metric), self._analysis.scopes[column]))
         return " ".join(part for part in said if part)
 
 

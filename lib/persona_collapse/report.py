@@ -5,7 +5,7 @@ import html
 import json
 import re
 import time
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.resources import files
@@ -35,6 +35,7 @@ _MOST_ROWS = 400
 _MOST_SAID = 500
 #: Tags of cells that are for JupyterLab alone.
 _FOR_JUPYTER = {"parameters", "injected-parameters", "nbval-ignore-output", "no-report"}
+_STORE = "; every rating with its reply in <code>ratings.sqlite</code>"
 _METRICS = {"susceptibility": "Susceptibility S", "robustness": "Robustness R", "within_sd": "Within-persona SD"}
 
 
@@ -50,21 +51,41 @@ def render(study: Study, tables: Tables, provenance: dict[str, Any]) -> str:
     body = _body(page, study, tables, provenance)
     # Written last, as it refers to figures by number.
     summary = opening + _summary(page, study, tables)
+    return assemble(
+        page,
+        [summary, *body],
+        title=study.file.title,
+        kind=f"Appendix: persona-model collapse, a {_sort(study)}{_answered(provenance)}",
+        simulated="" if study.is_evidence else "Simulated ratings",
+        measured=_measured(study, tables),
+        made=provenance,
+        families=[family.name for family in study.file.families],
+    )
+
+
+def assemble(
+    page: Page, sections: list[str], *, title: str, kind: str, simulated: str, measured: str, made: dict[str, Any],
+    families: Sequence[str] = (),
+) -> str:  # fmt: skip
+    """A whole page around its sections, which are HTML; `measured` is Markdown, all else plain text, which is escaped.
+
+    `simulated` says whose ratings are, as the banner begins; empty for none. `made` is provenance: version and commit. Figures
+    can be switched between `families` where there are several.
+    """
     folder = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=folder, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     text = environment.get_template("page.html").render(
-        title=study.file.title,
-        kind=study.file.kind,
-        simulated=not study.is_evidence,
-        measured=Markup(markdown(_measured(study, tables))),
+        title=title,
+        kind=kind,
+        simulated=simulated,
+        measured=Markup(markdown(measured)),
         contents=page.contents,
-        sections=[Markup(part) for part in (summary, *body)],
-        made=provenance,
+        sections=[Markup(part) for part in sections],
+        made=made,
         today=datetime.fromtimestamp(epoch(int(time.time())), UTC).date().isoformat(),
-        dates=_dates(provenance),
         figures=Markup(script_json([figure["spec"] for figure in page.figures])),
         estimators=ESTIMATORS,
-        families=[EVERY, *(family.name for family in study.file.families)] if len(study.file.families) > 1 else [],
+        families=[EVERY, *families] if len(families) > 1 else [],
         vega=Markup(_vega_bundle() if page.figures else ""),
         style=Markup(files("persona_collapse").joinpath("page.css").read_text(encoding="utf-8")),
         code_style=Markup(HtmlFormatter(style="default").get_style_defs(".code")),
@@ -76,9 +97,9 @@ def _body(page: Page, study: Study, tables: Tables, provenance: dict[str, Any]) 
     """The sections below the summary, in the order in which their tables and figures are numbered."""
     sections = [_ratings(page, study, tables)]
     left = _left_out(study, tables)
-    sections += [_notebook(page, study.outputs / "notebooks" / f"{name}.ipynb", left) for name in STUDY_NOTEBOOKS]
+    sections += [notebook(page, study.outputs / "notebooks" / f"{name}.ipynb", left) for name in STUDY_NOTEBOOKS]
     sections += [_runs(page, study, tables), page.heading(2, "Methods", "methods") + methods.section(page, study)]
-    sections += [_dictionary(page, tables), _made(page, provenance)]
+    sections += [described(page, tables, also=_STORE), made_of(page, provenance, {"": provenance})]
     return [*sections, page.heading(2, "How to cite", "cite") + markdown(citing.how(study))]
 
 
@@ -104,8 +125,19 @@ def _measured(study: Study, tables: Tables) -> str:
     )
 
 
-def _dates(provenance: dict[str, Any]) -> str:
-    """When answers came, from first to last day; empty where none carries a time."""
+def _sort(study: Study) -> str:
+    """What sort of study it is; a live one may have asked the simulated endpoint."""
+    return f"{study.file.kind} study{' of the simulated endpoint' if study.served_simulated else ''}"
+
+
+def _answered(provenance: dict[str, Any]) -> str:
+    """When answers came, as the end of a sentence; empty where none carries a time."""
+    found = dates(provenance)
+    return f", answered {found}" if found else ""
+
+
+def dates(provenance: dict[str, Any]) -> str:
+    """When answers of a study came, from first to last day; empty where none carries a time."""
     days = sorted(str(run[name])[:10] for run in provenance["runs"].values() for name in ("first", "last") if run[name])
     return "" if not days else days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
 
@@ -152,8 +184,8 @@ def _ratings(page: Page, study: Study, tables: Tables) -> str:
     )
 
 
-def _dictionary(page: Page, tables: Tables) -> str:
-    """What every column of the tables means, as far as this study has them; one that means the same in several stands once."""
+def described(page: Page, tables: Any, *, also: str = "") -> str:
+    """What every column of these tables means, as far as there are any; one that means the same in several stands once."""
     frames = {name: getattr(tables, name) for name in tables.__dataclass_fields__}
     found = dictionary.describe({name: list(frame.columns) for name, frame in frames.items() if frame is not None})
     means = [name for name in found.columns if name != "table"]
@@ -162,31 +194,39 @@ def _dictionary(page: Page, tables: Tables) -> str:
     caption = "Data dictionary: every column of the files in tables/, with its unit, its type, and what empty means."
     return (
         page.heading(2, "Data dictionary", "dictionary")
-        + "<p>Full tables stand beside this page in <code>tables/</code>, comma-separated UTF-8 at full precision; every rating "
-        "with its reply in <code>ratings.sqlite</code>.</p>" + page.table(once, caption, words=True)
+        + f"<p>Full tables stand beside this page in <code>tables/</code>, comma-separated UTF-8 at full precision{also}.</p>"
+        + page.table(once, caption, words=True)
     )
 
 
-def _made(page: Page, provenance: dict[str, Any]) -> str:
-    """What went in, as a table for readers and whole for machines."""
-    hashes = [(f"SHA-256 of {name}", value or "") for name, value in provenance["sha256"].items()]
-    packages = ", ".join(f"{name} {number}" for name, number in provenance["packages"].items())
+def made_of(page: Page, made: dict[str, Any], studies: dict[str, dict[str, Any]]) -> str:
+    """What went in, as a table for readers and whole for machines; `studies` holds provenance by the name to be said, if any."""
+    each = [(f" of {name}" if name else "", provenance) for name, provenance in studies.items()]
+    packages = ", ".join(f"{name} {number}" for name, number in made["packages"].items())
     rows = [
-        ("study file", provenance["study"]), ("persona_collapse", provenance["persona_collapse"]),
-        ("Python", provenance["python"]), ("packages", packages), *hashes,
-        *((f"SHA-256 of the ratings of {key}", run["ratings_sha256"]) for key, run in provenance["runs"].items()),
+        *((f"study file{of}", provenance["study"]) for of, provenance in each),
+        ("persona_collapse", made["persona_collapse"]), ("Python", made["python"]), ("packages", packages),
+        *((f"SHA-256 of {name}{of}", value or "") for of, provenance in each for name, value in provenance["sha256"].items()),
+        *((f"SHA-256 of the ratings of {key}{of}", run["ratings_sha256"])
+          for of, provenance in each for key, run in provenance["runs"].items()),
     ]  # fmt: skip
     frame = pd.DataFrame([(name, str(value)) for name, value in rows], columns=["what", "value"])
     table = page.table(
         frame, "What went in, so that the same report can be made again; the commit stands under the title.", words=True
     )
     # The commit has one line of its own, so that pages of the same ratings differ nowhere else.
-    whole = html.escape(json.dumps({name: value for name, value in provenance.items() if name != "commit"}, indent=1))
+    whole = html.escape(json.dumps(_without_commit(made), indent=1))
     return (
         page.heading(2, "Provenance", "provenance")
         + table
         + f'<details><summary>provenance.json</summary><pre class="stream" tabindex="0">{whole}</pre></details>'
     )
+
+
+def _without_commit(made: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: _without_commit(value) if isinstance(value, dict) else value for name, value in made.items() if name != "commit"
+    }
 
 
 def _hanging(study: Study, tables: Tables) -> str:
@@ -266,7 +306,8 @@ def _left_out(study: Study, tables: Tables) -> set[str]:
     return {tag for tag, there in shown.items() if not there}
 
 
-def _notebook(page: Page, path: Path, left: Set[str] = frozenset()) -> str:
+def notebook(page: Page, path: Path, left: Set[str] = frozenset()) -> str:
+    """An executed notebook as a section: prose, findings, figures and tables, code folded; those with tags `left` left out."""
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     parts = [f'<section class="notebook" data-notebook="{html.escape(path.stem)}">']
     for place, cell in enumerate(cells):
@@ -279,7 +320,7 @@ def _notebook(page: Page, path: Path, left: Set[str] = frozenset()) -> str:
             parts.append(_headed(page, path.stem, markdown(source)))
         elif cell["cell_type"] == "code" and cell["outputs"]:
             made = captions.call(source)
-            if made != "findings.study_line()":  # the head of the page says it
+            if made not in ("findings.study_line()", "two_findings.pair_line()"):  # the head of the page says it
                 parts += [_output(page, output, made, _finding_after(cells, place)) for output in cell["outputs"]]
             parts.append(f"<details class='source'><summary>code</summary>{_code(source)}</details>")
     return "\n".join([*parts, "</section>"])

@@ -18,11 +18,13 @@ from tqdm import tqdm
 
 from persona_collapse.paths import NOTEBOOKS, PARAMS, ROOT, shown
 from persona_collapse.store import Store
-from persona_collapse.study import Study
+from persona_collapse.study import Run, Study
 
 #: Notebooks of one run and of one study, in the order of the report.
 RUN_NOTEBOOKS = ("01_elicit", "02_metrics")
 STUDY_NOTEBOOKS = ("03_compare_variants", "04_saturation", "05_validity")
+#: The notebook of two studies, which belongs to the report of neither.
+COMPARISON_NOTEBOOK = "06_compare_studies"
 #: Seconds a cell may take, and a kernel to start.
 CELL_TIMEOUT, START_TIMEOUT = 900, 120
 #: Seconds between the starts of two kernels: at once they would only wait for each other's imports.
@@ -82,11 +84,9 @@ def code_digest() -> str:
 
 def jobs(study: Study, store: Store) -> list[Job]:
     """Every notebook that a study's report needs."""
-    folder = study.outputs / "notebooks"
-    described = hashlib.sha256(study.path.read_bytes()).hexdigest()
-    digests = {run: store.digest(run.family.key, run.variant.key) for run in study.runs}
-    every = hashlib.sha256("".join([described, *digests.values()]).encode()).hexdigest()
-    name = study_argument(study)
+    folder, name = study.outputs / "notebooks", study_argument(study)
+    described, digests = _digests_of(study, store)
+    every = ratings_key(study, store)
     found = [
         Job(
             notebook,
@@ -98,6 +98,17 @@ def jobs(study: Study, store: Store) -> list[Job]:
         for notebook in RUN_NOTEBOOKS
     ]
     return found + [Job(notebook, {"study": name}, folder / f"{notebook}.ipynb", every) for notebook in STUDY_NOTEBOOKS]
+
+
+def ratings_key(study: Study, store: Store) -> str:
+    """A hash of a study's file and of all its ratings."""
+    described, digests = _digests_of(study, store)
+    return hashlib.sha256("".join([described, *digests.values()]).encode()).hexdigest()
+
+
+def _digests_of(study: Study, store: Store) -> tuple[str, dict[Run, str]]:
+    described = hashlib.sha256(study.path.read_bytes()).hexdigest()
+    return described, {run: store.digest(run.family.key, run.variant.key) for run in study.runs}
 
 
 def study_argument(study: Study) -> str:
