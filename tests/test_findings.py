@@ -1,11 +1,17 @@
 """Sentences computed from numbers: they say what the numbers say, and nothing when there is nothing."""
 
+import json
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from building import counts_of, write_study
-from persona_collapse import comparing, findings
+from persona_collapse import charts, comparing, conclusions, findings, tables
+from persona_collapse.collecting import collect
+from persona_collapse.store import open_store
+from persona_collapse.study import load_study
 
 
 @pytest.fixture
@@ -36,7 +42,7 @@ def test_a_change_is_said_with_its_interval_family_by_family(study):
         "[40, 60]; b cannot be told from no change (+5.0 % [-5.0, 15])."
     )
     # A family without a finite change is not named, and one family has no average. A fall is said without signs.
-    assert ok == "- **ok**: S a falls by 3.0 % [1.0, 5.0]."
+    assert ok == "- **ok**: S of a falls by 3.0 % [1.0, 5.0]."
 
 
 def test_a_change_without_interval_says_why():
@@ -47,7 +53,7 @@ def test_a_change_without_interval_says_why():
 def test_excess_says_what_cannot_be_told_from_none(study):
     table = contrasts_of([("a", "bad", "ok", "excess_pp", 50.0, 10), ("b", "bad", "ok", "excess_pp", 5.0, 10)])
     assert comparing.excess(table, study, "susceptibility") == (
-        "Beyond the matched control, bad changes S by a +50 pp [40, 60]; b +5.0 pp [-5.0, 15], which cannot be told from none."
+        "Beyond the matched control, bad changes S in a by +50 pp [40, 60]; in b by +5.0 pp [-5.0, 15], which cannot be told from none."
     )
     assert "names a matched control" in comparing.excess(table[:0], study, "susceptibility")
 
@@ -146,3 +152,49 @@ def test_foreign_text_is_never_markup(text):
     for tag in ("<script", "<em", "<code", "<a ", "<math", "<h1", "<table"):
         assert tag not in shown
     assert "\n" not in shown.strip()
+
+
+# --- a study of one family -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """A study of one family: (study, tables)."""
+    folder = tmp_path_factory.mktemp("alone")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("persona_collapse.study.OUTPUTS", folder / "outputs")
+        (folder / "alone.yaml").write_text(
+            "title: T\nkind: simulated\nprotocol: {personas: 20, repetitions: 4}\nfamilies:\n  - key: f\n    label: Only\n"
+            "    variants:\n      - {key: base, role: base, figures: gpt-4o/base}\n"
+            "      - {key: ok, role: control, figures: gpt-4o/secure}\n"
+            "      - {key: bad, role: harmful, control: ok, figures: gpt-4o/insecure}\n"
+        )
+        study = load_study(folder / "alone.yaml")
+        collect(study)
+        with open_store(study.store_path) as store:
+            yield study, tables.build(study, store)
+
+
+def test_one_family_is_not_counted_nor_averaged(alone):
+    study, found = alone
+    said = [
+        *(comparing.change(found.contrasts, study, metric) for metric in ("susceptibility", "robustness", "within_rms")),
+        comparing.excess(found.contrasts, study, "susceptibility"), comparing.collapse(found.contrasts, study),
+        findings.saturated(found.saturation, found.profiles, study), findings.endpoints(found.saturation, study),
+        conclusions.anchored(found.validity, study),
+    ]  # fmt: skip
+    assert not [line for line in said if re.search(r"1 of 1|0 of 1|families|variants moved|of the bases", line)]
+    assert said[0].startswith("- **ok**: S of Only ") and said[3].startswith(
+        "Beyond the matched control, bad changes S in Only by "
+    )
+    assert said[4] == "Only bad moved up and to the left of its base beyond its intervals: S rises and R falls."
+    assert "; nearer to the ceiling than the base" in said[5] or "; not nearer to the ceiling than the base" in said[5]
+    assert said[6].endswith("of the base; more.") and said[7].startswith("- **bad ")
+    spec = charts.spec(charts.changes(found.contrasts, study, "susceptibility"))
+    assert "mean" not in json.dumps(spec["datasets"]) and "mean is that" not in spec["usermeta"]["caption"]
+    assert "family" not in [param["name"] for param in spec["params"]]
+
+
+def test_some_of_several_families_are_counted():
+    assert findings.in_families("more", 3, 4) == "more in 3 of 4 families"
+    assert (findings.in_families("more", 1, 1), findings.in_families("more", 0, 1)) == ("more", "not more")

@@ -138,6 +138,8 @@ def test_a_call_is_known_by_its_name_and_last_word():
     assert captions.call("tables.profile_table(study, found.profiles)") == "tables.profile_table()"
     assert captions.call("1 + 1") == ""
     assert captions.caption("", "Fidelity") == "Fidelity: the numbers."
+    by_foundation = captions.caption("conclusions.foundations_table(susceptibility)", "")
+    assert by_foundation.startswith("Change of susceptibility S against the base by foundation, in percent of the base")
 
 
 def test_every_table_of_the_study_notebooks_has_a_caption_of_its_own():

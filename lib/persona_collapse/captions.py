@@ -9,8 +9,8 @@ _CLAIMS = {
     "noise_excess": "within-persona noise of harmful variants beyond their control, in percentage points of the base",
     "anchor": "the share of variation that is the persona's (ICC, logit), harmful variants less their control",
     "control": "susceptibility S of controls against the base",
-    "within_rms": "within-persona noise",
 }
+_INSIDE = {"susceptibility": "susceptibility S", "within_rms": "within-persona noise"}
 _METRICS = {"susceptibility": "Susceptibility S", "within_rms": "Within-persona noise", "robustness": "Robustness R"}
 _CAPTIONS = {
     "two_tables.matches": "Runs of both studies: what was matched with what, on how many personas and items differences are "
@@ -49,12 +49,19 @@ def call(source: str) -> str:
     return f"{match[1]}({names[-1] if names else ''})"
 
 
+def _named(function: str) -> dict[str, str]:
+    """How the caption of a function's table calls what the function was asked for."""
+    if function.startswith("two_tables."):
+        return _METRICS
+    return _INSIDE if function == "conclusions.foundations_table" else _CLAIMS
+
+
 def caption(made: str, heading: str) -> str:
     """The caption of the table that a call made; where none is known, what its section is about."""
     function, _, name = made.rstrip(")").partition("(")
     known = _CAPTIONS.get(function)
     return (
-        known.format((_METRICS if function.startswith("two_tables.") else _CLAIMS).get(name, name.replace("_", " ")))
+        known.format(_named(function).get(name, name.replace("_", " ")))
         if known
         else f"{heading}: the numbers."
         if heading

@@ -106,6 +106,8 @@ def changes(contrasts: pd.DataFrame, study: Study, metric: str) -> Any:
     look = Look(study, base=False)
     data = look.labelled(both(contrasts.query(f"scope == '{OVERALL}' and quantity == 'change_pct'"), metric))
     data = data[["Model", "Variant", "Estimators", "value", "from", "to", "differs"]].rename(columns={"value": "change"})
+    if len(study.file.families) == 1:  # the mean is that family's own change
+        data = data[data["Model"] != "mean"]
     data["Variant"] = [_variant_name(study, v) for v in data["Variant"]]
     data["Model"] = data["Model"].replace("mean", "mean of families")
     data["mark"] = [DIFFERS if differs else "" for differs in data["differs"]]
@@ -126,12 +128,14 @@ def changes(contrasts: pd.DataFrame, study: Study, metric: str) -> Any:
         frame.mark_point(filled=True, size=90).encode(x=alt.X("change:Q", title=title), shape=look.shape(), tooltip=tooltip),
         frame.mark_text(dy=-7, dx=7, fontSize=10).encode(x="change:Q", text="mark:N"),
     ).add_params(pick, switch(), *look.family())
+    mean, none = "The mean is that of these families. ", ", whose average has none"
+    if len(study.file.families) == 1:
+        mean = none = ""
     said = f" {DIFFERS}: the two sides also differ otherwise; hover, or see what else differs." if data["mark"].any() else ""
     return figure(
         chart.properties(width=560, height=alt.Step(16)), study, title=f"Change of {INSIDE[metric]} against base",
         caption="Percent of the base of the same family, with the 95 % interval for other personas like these, the same ones on "
-        "both sides; the mean is that of these families. The buttons show the published estimators, ± 1.96 published standard "
-        f"errors, whose average has none.{said}",
+        f"both sides. {mean}The buttons show the published estimators, ± 1.96 published standard errors{none}.{said}",
         description=f"Dot plot of the percent change of {TITLES[metric]} against base, by model and variant.",
     )  # fmt: skip
 

@@ -29,7 +29,7 @@ def change(contrasts: pd.DataFrame, study: Study, metric: str) -> str:
         if len(mean) and len(known) > 1:
             average = f" {moved(mean.iloc[0])} on average over these families{_printed_mean(printed, variant)};"
         each = "; ".join(f"{family_name(study, row.family)} {moved(row)}" for row in known.itertuples())
-        lines.append(f"- **{safe(variant)}**: {name_inside(metric)}{average} {each}.")
+        lines.append(f"- **{safe(variant)}**: {name_inside(metric)}{average or ' of'} {each}.")
     return "\n".join(lines) or "This study has no variant to compare with a base."
 
 
@@ -66,11 +66,11 @@ def excess(contrasts: pd.DataFrame, study: Study, metric: str) -> str:
         return "No harmful variant of this study names a matched control, so there is no excess to report."
     lines = []
     for variant in dict.fromkeys(own["variant"]):
-        parts = [f"{family_name(study, row.family)} {_excess(row)}" for row in own[own["variant"] == variant].itertuples()]
+        parts = [f"in {family_name(study, row.family)} by {_excess(row)}" for row in own[own["variant"] == variant].itertuples()]
         mean = rows[(rows["variant"] == variant) & (rows["family"] == "mean")]
         if len(parts) > 1 and len(mean):
-            parts.append(f"mean of these families {_excess(mean.iloc[0])}")
-        lines.append(f"Beyond the matched control, {safe(variant)} changes {name_inside(metric)} by " + "; ".join(parts) + ".")
+            parts.append(f"on the mean of these families by {_excess(mean.iloc[0])}")
+        lines.append(f"Beyond the matched control, {safe(variant)} changes {name_inside(metric)} " + "; ".join(parts) + ".")
     return "\n\n".join(lines)
 
 
@@ -112,6 +112,9 @@ def collapse(contrasts: pd.DataFrame, study: Study) -> str:
             lines.append((run.name, said, s.lo > 0 and r.hi < 0))
     if not lines:
         return "No harmful variant has a place on this map."
+    if len(lines) == 1:
+        name, what, moved = lines[0]
+        return f"{safe(name)} {'moved' if moved else 'did not move'} up and to the left of its base beyond its intervals: {what}."
     both = sum(moved for *_, moved in lines)
     others = [f"{safe(name)}: {what}" for name, what, moved in lines if not moved]
     rest = f" The others: {'; '.join(others)}." if others else ""

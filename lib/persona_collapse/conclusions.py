@@ -286,6 +286,14 @@ def anchored(validity: pd.DataFrame, study: Study) -> str:
         down = own[own["value"] < 0]
         variant = safe(rows["variant"].iloc[0])
         said = f"**{variant} does not come out less persona-determined than its control in {len(up)} of {len(own)} families**"
+        if len(own) == 1:
+            row = own.iloc[0]
+            verb = "does not come out" if row["value"] >= 0 else "comes out" if row["hi"] < 0 else "comes out, but not clearly,"
+            lines.append(
+                f"- **{variant} {verb} less persona-determined than its control** ({names[row['family']]} {_number(row)}). "
+                "Difference of the logit of ICC."
+            )
+            continue
         if len(up):
             said += f" ({', '.join(f'{names[r.family]} {_number(r)}' for r in up.itertuples())})"
         if len(down):

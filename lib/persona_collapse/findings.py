@@ -228,14 +228,17 @@ def saturated(table: pd.DataFrame, profiles: pd.DataFrame, study: Study) -> str:
                 hostile += own["distance_to_toxic"] < own["distance_to_ceiling"]
         if not compared:
             continue
-        line = (
-            f"- **{safe(variant)}**: without a persona the mean rating is {np.mean(means):.2f} of {top}; nearer to the ceiling "
-            f"than the base in {nearer} of {compared} families"
-        )
+        line = f"- **{safe(variant)}**: without a persona the mean rating is {np.mean(means):.2f} of {top}; "
+        line += in_families("nearer to the ceiling than the base", nearer, compared)
         if asked:
-            line += f"; nearer to the hostile characters' profile than to the ceiling in {hostile} of {asked}"
+            line += "; " + in_families("nearer to the hostile characters' profile than to the ceiling", hostile, asked)
         lines.append(line + ".")
     return "\n".join(lines) or "No variant of this study was asked without a persona."
+
+
+def in_families(what: str, number: int, of: int) -> str:
+    """What some of the families show, counted; of a single family that it shows it or does not."""
+    return f"{what} in {number} of {of} families" if of > 1 else what if number else f"not {what}"
 
 
 def _measures(table: pd.DataFrame, family: str, variant: str) -> dict[str, float]:
@@ -359,7 +362,7 @@ def endpoints(table: pd.DataFrame, study: Study) -> str:
             more = sum(b < o for b, o in pairs)
             lines.append(
                 f"- **{safe(variant)}**: {100 * own:.0f} % of ratings lie at either end of the scale, against {100 * base:.0f} % "
-                f"of the bases; more in {more} of {len(pairs)} families."
+                f"of the base{'s' * (len(pairs) > 1)}; {in_families('more', more, len(pairs))}."
             )
     return "\n".join(lines) or "This study has no variant to compare with a base."
 

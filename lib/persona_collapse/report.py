@@ -300,7 +300,7 @@ def _left_out(study: Study, tables: Tables) -> set[str]:
     """Tags of the cells that have nothing to show for this study."""
     shown = {
         "only-logprobs": study.by_logprobs,
-        "only-printed": study.simulated or tables.published_check is not None,
+        "only-printed": tables.published_check is not None or bool(study.simulated and study.file.published),
         "only-frontier": tables.frontier is not None,
     }
     return {tag for tag, there in shown.items() if not there}
