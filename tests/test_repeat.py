@@ -148,3 +148,16 @@ def test_range_of_the_standard_error_over_the_papers_runs(mfq30, metric, least, 
             run = repeat.redrawn(leave_one_out(counts, SCALE, scope))
             found.append(100 * np.sqrt(run.variance[METRICS.index(metric), 0]))
     assert (min(found), max(found)) == pytest.approx((least, most), abs=0.006 if least < 0.5 else 0.05)
+
+
+@pytest.mark.filterwarnings("error")
+def test_where_a_limit_does_not_exist_there_is_no_interval():
+    one = (1, 1)
+    steady = repeat.Redrawn(np.full(one, np.inf), np.full(one, np.nan))  # R of a base that never varies
+    plain, wild = (repeat.Redrawn(np.full(one, 2.0), np.full(one, variance)) for variance in (0.01, 1e6))
+    for found in (
+        repeat.change(plain, steady), repeat.change(wild, plain), repeat.mean_change([(plain, plain), (steady, plain)]),
+        repeat.mean_excess([(steady, plain, plain), (plain, steady, plain)]),
+    ):  # fmt: skip
+        assert np.isnan([found.se, found.lo, found.hi]).all()
+    assert np.isfinite([field for field in repeat.change(plain, plain)]).all()

@@ -78,11 +78,11 @@ def level(run: Redrawn) -> Repeat:
 
 def change(variant: Redrawn, base: Redrawn) -> Repeat:
     """Relative change 100 (X / X_base - 1) in percent; the two runs were drawn independently."""
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         ratio = variant.value / base.value
         se = np.sqrt(variant.variance + base.variance)
         lo, hi = (100 * (ratio * np.exp(sign * NORMAL_95 * se) - 1) for sign in (-1, 1))
-        return Repeat(100 * (ratio - 1), 100 * ratio * se, lo, hi)
+        return _known(Repeat(100 * (ratio - 1), 100 * ratio * se, lo, hi))
 
 
 def excess(harmful: Redrawn, control: Redrawn, base: Redrawn) -> Repeat:
@@ -119,9 +119,16 @@ def _excess(harmful: Redrawn, control: Redrawn, base: Redrawn) -> tuple[np.ndarr
 
 def _mean(found: Sequence[tuple[np.ndarray, np.ndarray]]) -> Repeat:
     """Mean of independent (value, se) pairs."""
-    value = np.mean([one for one, _ in found], axis=0)
-    se = np.sqrt(np.sum([se**2 for _, se in found], axis=0)) / len(found)
-    return Repeat(value, se, value - NORMAL_95 * se, value + NORMAL_95 * se)
+    with np.errstate(invalid="ignore", over="ignore"):  # a base that never varies has an infinite robustness
+        value = np.mean([one for one, _ in found], axis=0)
+        se = np.sqrt(np.sum([se**2 for _, se in found], axis=0)) / len(found)
+        return _known(Repeat(value, se, value - NORMAL_95 * se, value + NORMAL_95 * se))
+
+
+def _known(found: Repeat) -> Repeat:
+    """Without limits where one of them does not exist."""
+    there = np.isfinite(found.lo) & np.isfinite(found.hi)
+    return Repeat(found.value, *(np.where(there, field, np.nan) for field in found[1:]))
 
 
 def _variance(means: Means, value: np.ndarray, moves: np.ndarray, *, only: Sequence[str] = METRICS) -> np.ndarray:
