@@ -122,12 +122,11 @@ def test_evenness_is_the_variation_over_foundations_averaged_over_families():
     assert evenness(metrics).to_dict() == {("insecure", "susceptibility"): 0.25}
 
 
-def test_what_is_shown_is_everything_with_disagreements_first(mini):
+def test_of_imported_ratings_what_differs_is_shown(mini):
     rows = [("S", True, 0.79451), ("R by foundation", True, 1.0), ("R by foundation", False, 2.0), ("abstract", True, 55.1)]
     table = pd.DataFrame(rows, columns=["table", "agrees", "computed"])
     shown = beside(pd.DataFrame(), table, mini[0])
-    assert shown["table"].tolist() == ["R by foundation", "S", "R by foundation", "abstract"]
-    assert shown["computed"].tolist() == [2.0, 0.7945, 1.0, 55.1]
+    assert shown.to_dict("list") == {"table": ["R by foundation"], "computed": [2.0]}
 
 
 # --- the paper's own ratings -----------------------------------------------------------------------------------------

@@ -24,7 +24,8 @@ _CAPTIONS = {
     "difference; and the published excesses.",
     "two_tables.foundations": "{}: difference between the studies over all items and by foundation, with 95 % intervals for "
     "other personas; recommended estimator.",
-    "published.beside": "Printed figures of the paper beside the numbers computed from the ratings; published estimators.",
+    "published.beside": "Printed figures of the paper beside the numbers computed from the ratings, by the published "
+    "estimators; of imported ratings only those that differ, published_check.csv has all.",
     "tables.profile_table": "Answers without a persona, and of the base as hostile characters: mean rating by foundation in "
     "scale points, ± standard deviation over repetitions (over characters for the hostile ones).",
     "tables.saturation_table": "Where ratings lie on the scale, by run: shares at both ends and at the top, and root mean square "

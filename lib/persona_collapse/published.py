@@ -47,14 +47,14 @@ def band(study: Study) -> tuple[float, float] | None:
 
 
 def beside(metrics: pd.DataFrame, check: pd.DataFrame | None, study: Study) -> pd.DataFrame:
-    """Printed figures beside this study's, for reading: the check of an imported study, else S and R of each run.
+    """Printed figures beside this study's, for reading: those that an imported study does not give, else S and R of each run.
 
     Simulated values are named so; runs that imitate no published figure are left out. Logprobs answer another prompt than
     the published samples and are never set beside them.
     """
     if check is not None:
-        # Disagreements first: they are what a reader looks for.
-        shown = check.sort_values("agrees", kind="stable", ignore_index=True)
+        # What a reader looks for; the file has all of them.
+        shown = check[~check["agrees"]].drop(columns="agrees").reset_index(drop=True)
         return shown.assign(computed=shown["computed"].round(4))
     columns = ["family", "variant", "metric", "published", "simulated"]
     if not (study.simulated and study.file.published) or study.by_logprobs:
