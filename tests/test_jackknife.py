@@ -1,5 +1,7 @@
 """Interval A: worked by hand, its properties, and the reference values of the paper's ratings."""
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy.stats import t
@@ -119,6 +121,18 @@ def test_mean_over_one_family_is_that_family():
     for found, expected in zip(mean[:4], one[:4], strict=True):
         assert found == pytest.approx(expected, nan_ok=True)
     assert jackknife.mean_change([(harmful, base)]).value == pytest.approx(jackknife.change(harmful, base).value)
+
+
+def test_families_infinite_in_opposite_directions_have_no_mean():
+    """R without noise is infinite: the excess is +inf where the harmful run never varies, -inf where the control never does."""
+    wavering, base = run(6), run(7)
+    steady = leave_one_out(random_counts(np.random.default_rng(8), repetitions=1) * 5, SCALE, SIX)
+    up, down = (steady, wavering, base), (wavering, steady, base)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        one, both = (jackknife.mean_excess(found).of("robustness") for found in ([up, up], [up, down]))
+    assert np.isposinf(one.value).all() and np.isnan(one.lo).all()
+    assert np.isnan(both.value).all() and np.isnan([both.lo, both.hi]).all()
 
 
 def test_the_split_adds_up_exactly():

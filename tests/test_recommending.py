@@ -1,8 +1,10 @@
 """Rows by the recommended method: what stands in them, where it comes from, what is said beside it."""
 
 import os
+import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from building import SCALE, random_counts
@@ -51,6 +53,48 @@ def test_the_mean_over_families_has_an_interval_and_says_what_families_can_carry
         "method == 'recommended' and family != 'mean' and scope == 'overall' and variant == 'insecure'"
     )
     assert row["value"] == pytest.approx(single.query("metric == 'within_rms' and quantity == 'excess_pp'")["value"].mean())
+
+
+def test_the_mean_of_one_family_is_that_familys_own_row(tmp_path, outputs):
+    """Only f has a control, so only f has an excess: number, intervals and note, in every metric and scope."""
+    (tmp_path / "one.yaml").write_text(
+        "title: T\nkind: simulated\nprotocol: {personas: 12, repetitions: 3}\nfamilies:\n"
+        "  - key: f\n    variants:\n      - {key: base, role: base, figures: gpt-4o/base}\n"
+        "      - {key: ok, role: control, figures: gpt-4o/secure}\n"
+        "      - {key: bad, role: harmful, control: ok, figures: gpt-4o/insecure}\n"
+        "  - key: g\n    variants:\n      - {key: base, role: base, figures: qwen3-235b/base}\n"
+        "      - {key: bad, role: harmful, figures: qwen3-235b/insecure}\n"
+    )
+    study = load_study(tmp_path / "one.yaml")
+    collect(study)
+    with open_store(study.store_path) as store:
+        found = tables.build(study, store).contrasts.query("method == 'recommended'")
+    for single in ("variant == 'bad' and quantity == 'excess_pp'", "variant == 'ok' and quantity == 'change_pct'"):
+        own, mean = (found.query(f"family == '{name}' and {single}").reset_index(drop=True) for name in ("f", "mean"))
+        assert len(mean) == 12 * 6 and set(mean["families"]) == {1}
+        pd.testing.assert_frame_equal(*(side.drop(columns=["family", "families"]) for side in (own, mean)))
+    # both families have the change of the harmful variant
+    assert set(found.query("family == 'mean' and variant == 'bad' and quantity == 'change_pct'")["families"]) == {2}
+
+
+def test_families_without_end_in_opposite_directions_leave_no_warning(tmp_path, outputs):
+    """In f the variant never varies and its change of R is +inf; in g the base never does, and R falls from infinity."""
+    rng = np.random.default_rng(3)
+    lines = ["title: T", "kind: imported", "families:"]
+    for family, steady in (("f", "bad"), ("g", "base")):
+        lines += [f"  - key: {family}", "    variants:"]
+        for key, role in (("base", "base"), ("bad", "harmful")):
+            counts = random_counts(rng, personas=12, items=30, repetitions=1 if key == steady else 4)
+            rating_file(tmp_path, f"{family}-{key}.csv", counts * 4 if key == steady else counts)
+            lines.append(f"      - {{key: {key}, role: {role}, persona: {family}-{key}.csv}}")
+    (tmp_path / "t.yaml").write_text("\n".join(lines))
+    study = load_study(tmp_path / "t.yaml", tmp_path)
+    collect(study)
+    with open_store(study.store_path) as store, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = tables.build(study, store)
+    mean = found.contrasts.query("method == 'recommended' and family == 'mean' and metric == 'within_rms' and scope == 'overall'")
+    assert list(mean["families"]) == [2] and mean[["lo", "hi"]].isna().all(axis=None)
 
 
 def test_parts_of_a_change_add_up(mini):

@@ -122,7 +122,7 @@ def over_families(differences: np.ndarray) -> OverFamilies:
         Limits NaN with a single family.
     """
     families = len(differences)
-    mean = differences.mean(axis=0)
+    mean = jackknife.average(differences)
     upward = (differences > 0).sum(axis=0)
     same = np.maximum(upward, (differences < 0).sum(axis=0))
     if families < 2:

@@ -129,14 +129,20 @@ def mean_change(pairs: Sequence[tuple[LeaveOneOut, LeaveOneOut]]) -> Interval:
     same_personas(*runs)
     with np.errstate(invalid="ignore", divide="ignore"):
         changes = [100 * (variant.values / base.values - 1) for variant, base in pairs]
-    return masked(_plain(np.mean(changes, axis=0), runs[0].personas), *runs)
+    return masked(_plain(average(changes), runs[0].personas), *runs)
 
 
 def mean_excess(triples: Sequence[tuple[LeaveOneOut, LeaveOneOut, LeaveOneOut]]) -> Interval:
     """Mean over these families of the excess of (harmful, control, base), (metric, scope)."""
     runs = [run for triple in triples for run in triple]
     same_personas(*runs)
-    return masked(_plain(np.mean([_excess(*triple) for triple in triples], axis=0), runs[0].personas), *runs)
+    return masked(_plain(average([_excess(*triple) for triple in triples]), runs[0].personas), *runs)
+
+
+def average(families: Sequence[np.ndarray]) -> np.ndarray:
+    """Mean over families, NaN where two are infinite in opposite directions (a variant, or a control, that never varies)."""
+    with np.errstate(invalid="ignore"):
+        return np.mean(families, axis=0)
 
 
 def split(variant: LeaveOneOut, other: LeaveOneOut) -> Split:

@@ -103,12 +103,16 @@ def _of_run(analysis: Analysis, guard: Guard, run: Run) -> Iterator[tuple]:
                 for scope in analysis.scopes:
                     yield *key, scope, metric, quantity, METHOD, *[np.nan] * 4, None, np.nan, np.nan, differs, refused
             continue
-        together = analysis.together(run, *others)
-        change = quantity == "change_pct"
-        a = (jackknife.change if change else jackknife.excess)(*together.loo)
-        b = (repeat.change if change else repeat.excess)(*together.redrawn)
-        notes = _Notes(analysis, (run, *others), together)
-        yield from _rows(analysis, (key, quantity, None, differs), a, b, notes.of)
+        yield from _rows(analysis, (key, quantity, None, differs), *_compared(analysis, (run, *others)))
+
+
+def _compared(analysis: Analysis, runs: tuple[Run, ...], also: str = "") -> tuple[jackknife.Interval, repeat.Repeat, Note]:
+    """Both intervals of a change (variant, base) or an excess (variant, control, base), and what stands beside it."""
+    together = analysis.together(*runs)
+    excess = len(runs) == 3
+    a = (jackknife.excess if excess else jackknife.change)(*together.loo)
+    b = (repeat.excess if excess else repeat.change)(*together.redrawn)
+    return a, b, _Notes(analysis, runs, together, also).of
 
 
 def _rows(analysis: Analysis, about: tuple, a: jackknife.Interval, b: repeat.Repeat, note: Note) -> Iterator[tuple]:
@@ -124,8 +128,8 @@ def _rows(analysis: Analysis, about: tuple, a: jackknife.Interval, b: repeat.Rep
 class _Notes:
     """What stands beside the numbers of a contrast: lost personas, bounds, fewer repetitions, one persona that carries it."""
 
-    def __init__(self, analysis: Analysis, runs: Sequence[Run], together: Together) -> None:
-        self._analysis, self._together = analysis, together
+    def __init__(self, analysis: Analysis, runs: Sequence[Run], together: Together, also: str = "") -> None:
+        self._analysis, self._together, self._also = analysis, together, also
         self._lost = together.common.note
         if self._lost:
             own = analysis.alone(runs[-1]).loo[0].of("susceptibility")[0, 0]
@@ -138,7 +142,7 @@ class _Notes:
 
     def of(self, metric: str, column: int, interval: jackknife.Interval) -> str:
         """The note of one metric in one scope."""
-        said = [self._lost]
+        said = [self._also, self._lost]
         if metric in NOISE:
             said.append(self._bound(column))
         if self._rarefied and metric in ("robustness", "within_rms"):
@@ -178,32 +182,48 @@ def _means(analysis: Analysis, guard: Guard, variant: str) -> Iterator[tuple]:
         left = [runs[0].family.name for runs in sides if runs not in usable]
         if not usable:
             continue
-        every = list(dict.fromkeys(run for runs in usable for run in runs))
-        together = analysis.together(*every)
-        at = {run: place for place, run in enumerate(every)}
-        loo = [tuple(together.loo[at[run]] for run in runs) for runs in usable]
-        redrawn = [tuple(together.redrawn[at[run]] for run in runs) for runs in usable]
-        mean, again = (jackknife.mean_excess, repeat.mean_excess) if control else (jackknife.mean_change, repeat.mean_change)
-        if len(usable) == 1 and not control:
-            # The mean of one family is that family, on its own scale: two intervals for one number would be one too many.
-            mean, again = (lambda pairs: jackknife.change(*pairs[0])), (lambda pairs: repeat.change(*pairs[0]))
-        differs = f"{sum(bool(_differs(guard, runs)) for runs in usable)} of {len(usable)} families have sides that differ"
-        about = (("mean", variant, control or ""), quantity, len(usable), "" if differs.startswith("0 ") else differs)
-        notes = _MeanNotes(analysis, together, [x[:2] for x in loo], left)
-        yield from _rows(analysis, about, mean(loo), again(redrawn), notes.of)
+        about = ("mean", variant, control or ""), quantity, len(usable), _differ(guard, usable)
+        if len(usable) == 1:  # that family's own row: two intervals for one number would be one too many
+            yield from _rows(analysis, about, *_compared(analysis, usable[0], _without(left)))
+        else:
+            yield from _rows(analysis, about, *_averaged(analysis, usable, left))
 
 
-def _differs(guard: Guard, runs: tuple[Run, ...]) -> str:
-    return guard.differs(runs[0], runs[-1], runs[1] if len(runs) == 3 else None)
+def _averaged(
+    analysis: Analysis, usable: list[tuple[Run, ...]], left: list[str]
+) -> tuple[jackknife.Interval, repeat.Repeat, Note]:
+    """Both intervals of the mean over families of changes or excesses, as `_compared` has them of one family."""
+    every = list(dict.fromkeys(run for runs in usable for run in runs))
+    together = analysis.together(*every)
+    at = {run: place for place, run in enumerate(every)}
+    loo = [tuple(together.loo[at[run]] for run in runs) for runs in usable]
+    redrawn = [tuple(together.redrawn[at[run]] for run in runs) for runs in usable]
+    excess = len(usable[0]) == 3
+    a = (jackknife.mean_excess if excess else jackknife.mean_change)(loo)
+    b = (repeat.mean_excess if excess else repeat.mean_change)(redrawn)
+    return a, b, _MeanNotes(analysis, together, [x[:2] for x in loo], left).of
+
+
+def _without(left: list[str]) -> str:
+    """Which families a mean leaves out, as a sentence; empty if none."""
+    return f"Without {', '.join(left)}, whose sides cannot be compared." if left else ""
+
+
+def _differ(guard: Guard, usable: list[tuple[Run, ...]]) -> str:
+    """In how many families the sides differ; of a single family how, and nothing where they do in none."""
+    each = [guard.differs(runs[0], runs[-1], runs[1] if len(runs) == 3 else None) for runs in usable]
+    if len(each) == 1:
+        return each[0]
+    differing = sum(map(bool, each))
+    return f"{differing} of {len(each)} families have sides that differ" if differing else ""
 
 
 class _MeanNotes:
     """What stands beside a mean over families: how many agree, and what they say as a sample of families."""
 
     def __init__(self, analysis: Analysis, together: Together, pairs: list, left: list[str]) -> None:
-        self._analysis, self._lost = analysis, together.common.note
-        if left:
-            self._lost = f"Without {', '.join(left)}, whose sides cannot be compared. {self._lost}"
+        self._analysis = analysis
+        self._lost = " ".join(part for part in (_without(left), together.common.note) if part)
         with np.errstate(invalid="ignore"):
             ratios = np.array([one.logs[:, 0] - other.logs[:, 0] for one, other in pairs])  # (family, metric, scope)
         self._families = generalising.over_families(ratios)

@@ -125,7 +125,7 @@ def _mean(claim: Claim, metric: str, sides: Sequence[tuple[Run, ...]], values: V
     """Mean over these families; a single family keeps the scale of its own."""
     if len(sides) == 1:
         return Found(*(field[0] for field in claims.in_families(claim, metric, sides, values)))
-    return claims.interval(np.mean([claims.plain(claim, metric, runs, values) for runs in sides], axis=0))
+    return claims.interval(jackknife.average([claims.plain(claim, metric, runs, values) for runs in sides]))
 
 
 def _published(contrasts: pd.DataFrame) -> dict[tuple, Found]:
@@ -175,7 +175,7 @@ def _items(claim: Claim, sides: Sequence[tuple[Run, ...]], views: Views) -> Iter
     place, own, scope = METRICS.index(claim.metric), views.recommended, views.together.common.scope
     z = [claims.plain(claim, claim.metric, runs, own)[:, 0] for runs in sides]
     spread = [_spread(claim, runs, own, views.contributions, place) for runs in sides]
-    mean = [(np.mean(z, axis=0), np.mean(spread, axis=0))] if len(sides) > 1 else []
+    mean = [(jackknife.average(z), jackknife.average(spread))] if len(sides) > 1 else []
     ratios = claim.quantity == "change_pct"
     if ratios:  # a family's own interval is made on the scale of logarithms
         each = [
