@@ -48,7 +48,7 @@ batch: .venv/ready ## the same by OpenAI batches at half price, or by files [STU
 estimate: .venv/ready ## requests, tokens, price and hours of every way to ask; sends nothing [STUDY=openai-example]
 	@$(RUN) estimate $(WITH)
 
-plan: .venv/ready ## personas and repetitions for a precision at the fewest requests, with price [STUDY=openai-example] [TARGET=5]
+plan: .venv/ready ## personas and repetitions for a precision, by each way of asking, with price [STUDY=openai-example] [TARGET=5]
 	@$(RUN) plan $(WITH) --target '$(TARGET)'
 
 export: .venv/ready ## LaTeX, print figures, tidy data and one zip to deposit [STUDY=demo] [REPLIES=1] [RATINGS=1] [LICENCE=CC-BY-4.0]

@@ -1,10 +1,14 @@
 """Plans for a study: from tables or a pilot, with price."""
 
 import math
+import re
 
+import numpy as np
 import pytest
 import yaml
 
+from building import random_counts
+from importable import cell, write_rows
 from persona_collapse import capability, designing, estimating, jackknife, planning
 from persona_collapse.__main__ import main
 from persona_collapse.analysis import Analysis
@@ -19,9 +23,9 @@ def example(tmp_path, outputs):
     """The example study with some protocol, under a folder of the test's own."""
     content = yaml.safe_load((STUDIES / "openai-example.yaml").read_text())
 
-    def write(**protocol):
+    def write(conditions=("persona", "self"), **protocol):
         path = tmp_path / "example.yaml"
-        path.write_text(yaml.safe_dump(content | {"protocol": protocol}))
+        path.write_text(yaml.safe_dump(content | {"conditions": list(conditions), "protocol": protocol}))
         return load_study(path)
 
     return write
@@ -29,14 +33,30 @@ def example(tmp_path, outputs):
 
 def test_without_ratings_the_tables_decide(example):
     found = designing.design(example(repetitions=10), 0.05)
-    assert found.source.startswith("the variances of the published runs")
-    # change of noise at n = 3: (.10 + .26/2)/.05^2 = 92 personas; of S: (.14 + .03/3)/.05^2 = 60; and once without a persona
+    assert found.variants == 0
+    # change of noise at n = 3: (.10 + .26/2)/.05^2 = 92 personas; of S: (.14 + .03/3)/.05^2 = 60; and once without a persona;
+    # three runs
     single = found.ways["one by one"]
-    assert (single.personas, single.repetitions, single.requests) == (92, 3, 93 * 30 * 3)
+    assert (single.personas, single.repetitions, single.requests) == (92, 3, 3 * 93 * 30 * 3)
     # twenty choices in one request: noise at n = 12 (.10 + .26/11)/.05^2 = 50, S (.14 + .03/12)/.05^2 = 57, and at n = 11 58
     together = found.ways["choices"]
-    assert (together.personas, together.repetitions, together.requests) == (57, 12, 58 * 30)
-    assert (found.now["one by one"].requests, found.now["choices"].requests) == (101 * 300, 101 * 30)
+    assert (together.personas, together.repetitions, together.requests) == (57, 12, 3 * 58 * 30)
+    assert (found.now["one by one"].requests, found.now["choices"].requests) == (3 * 101 * 300, 3 * 101 * 30)
+
+
+def test_the_lowest_price_of_choices_is_below_that_of_the_fewest_requests(example):
+    """A rating costs a small part of a prompt: 58 personas x 7 take 30 requests a run more, and 5 ratings a cell fewer."""
+    found = designing.design(example(), 0.05)
+    # noise at n = 7: (.10 + .26/6)/.05^2 = 57.3, S (.14 + .03/7)/.05^2 = 57.7
+    assert found.by_price[:3] == (58, 7, 3 * 59 * 30)
+    said = designing.lines(example(), 0.05)
+    few, cheap = (next(line for line in said if words in line) for words in ("fewest requests:", "lowest price:"))
+    assert "57 personas x 12 repetitions, 5,220 requests" in few and "58 personas x 7 repetitions, 5,310 requests" in cheap
+    assert _usd(cheap) < _usd(few)
+
+
+def _usd(line):
+    return float(re.search(r"about ([0-9.,]+) USD", line)[1].replace(",", ""))
 
 
 def test_a_hundred_by_three_costs_a_third_of_a_hundred_by_ten(example):
@@ -49,20 +69,37 @@ def test_a_hundred_by_three_costs_a_third_of_a_hundred_by_ten(example):
 def test_a_target_below_the_floor_is_said_to_need_personas(example):
     said = designing.lines(example(), 0.03)
     # noise decides: (.10 + .26/2)/.03^2 = 255.6 personas x 3; x 2 would be 400
-    assert said[1] == "- one rating a request: not with 100 personas; 256 personas x 3 repetitions would do."
-    assert said[4].startswith("With 100 personas the standard error stays above 3.7 % however often they are asked; only more")
+    assert said[2] == "- One rating a request: out of reach of 100 personas; 256 personas x 3 repetitions would do."
+    # sqrt(.14 / 100), that of S
+    assert said[5] == (
+        "Floor: with all 100 personas the standard error stays above 3.7 % however often they are asked; only more personas lower it."
+    )
 
 
-def test_requests_and_price_are_those_of_the_estimate(example):
-    study = example(repetitions=3, personas=100)
-    table = estimating.estimate(study)
-    total = table.groupby("way")[["requests", "dollars"]].sum()
-    last = designing.lines(study, 0.05)[-1]
-    for way, words in (("one by one", "one by one"), ("choices", "with choices")):
+@pytest.mark.parametrize("conditions", [["persona"], ["persona", "self"], ["persona", "self", "toxic"]])
+def test_requests_and_price_are_those_of_the_estimate(example, conditions):
+    study = example(conditions=conditions, repetitions=3, personas=100)
+    total = estimating.estimate(study).groupby("way")[["requests", "dollars"]].sum()
+    found, said = designing.design(study, 0.05), designing.lines(study, 0.05)
+    for way, words in (("one by one", "one by one"), ("choices", "as choices")):
         requests, dollars = total.loc[way]
-        assert f"{int(requests) // 3:,} requests a run {words} (about ${dollars:,.2f} for all 3)" in last
-    # the example says of itself what the plan says
-    assert "9,090 requests a run" in (STUDIES / "openai-example.yaml").read_text() and "9,090 requests a run" in last
+        assert found.now[way].requests == requests
+        assert f"{int(requests):,} requests (about {dollars:,.2f} USD) {words}" in said[-1]
+    assert ("without a persona" in said[0], "as toxic characters" in said[0]) == ("self" in conditions, "toxic" in conditions)
+
+
+def test_toxic_characters_are_asked_of_bases_alone(example):
+    with_toxic, without = (
+        designing.design(example(conditions=conditions, repetitions=3), 0.05).now["one by one"].requests
+        for conditions in (["persona", "toxic"], ["persona"])
+    )
+    assert with_toxic - without == 8 * 30 * 3  # one base of three runs, eight characters
+
+
+def test_the_example_says_of_itself_what_the_plan_says():
+    said = designing.lines(load_study("openai-example"), 0.05)[-1]
+    assert "9,090 requests as choices, see `make plan`" in (STUDIES / "openai-example.yaml").read_text()
+    assert "9,090 requests (about" in said and said.endswith("as choices; standard error 4.8 %.")
 
 
 def test_an_endpoint_without_choices_is_planned_one_by_one(example):
@@ -83,7 +120,52 @@ def test_exact_cells_take_one_request_each(example):
     found = designing.design(example(method="logprobs"), 0.05)
     # no ratings: .14/.05^2 = 56 personas for S, the larger of the two
     assert list(found.ways) == ["logprobs"]
-    assert found.ways["logprobs"][:3] == (56, math.inf, 57 * 30)
+    assert found.ways["logprobs"][:3] == (56, math.inf, 3 * 57 * 30)
+    assert designing.lines(example(method="logprobs"), 0.05)[2].startswith(
+        "- Logprobs: 56 personas x one request a cell, 5,130 req"
+    )
+
+
+def test_one_repetition_says_nothing_about_noise(example):
+    assert designing.lines(example(repetitions=1), 0.05)[-1] == (
+        "The study file as it stands: 1 repetition, which cannot tell noise from personas; ask for 2 or more."
+    )
+
+
+def test_an_easy_target_says_why_personas_are_so_many(example):
+    assert "25 personas x 2 repetitions (no plan has fewer personas), " in designing.lines(example(), 0.5)[2]
+
+
+def test_a_study_without_a_price_is_told_where_to_give_one(tmp_path, outputs):
+    """And of a base alone the plan says that there is nothing to set beside it."""
+    path = tmp_path / "free.yaml"
+    path.write_text(
+        "title: T\nkind: live\nprotocol: {repetitions: 3}\n"
+        "endpoints: {e: {base_url: 'http://127.0.0.1:9/v1', api_key_env: NO_SUCH_KEY}}\nfamilies:\n"
+        "  - key: f\n    variants:\n      - {key: base, role: base, endpoint: e, model: m}\n"
+    )
+    said = designing.lines(load_study(path), 0.05)
+    assert "those of the one run (none of them a control or harmful variant yet)" in said[0]
+    assert said[-1] == "No price is known: give the endpoint, or each variant, a price_per_million."
+    assert not any("USD" in line or "lowest price" in line for line in said)
+
+
+def test_imported_ratings_are_a_pilot_and_send_nothing(tmp_path, outputs):
+    for name, seed in (("base", 1), ("bad", 2)):
+        drawn = random_counts(np.random.default_rng(seed), personas=30, items=30, repetitions=4)
+        cells = (row for p, q in np.ndindex(30, 30) for row in cell(p, q + 1, *np.repeat(range(6), drawn[p, q])))
+        write_rows(tmp_path / f"{name}.csv", list(cells))
+    path = tmp_path / "t.yaml"
+    path.write_text(
+        "title: T\nkind: imported\nfamilies:\n  - key: f\n    variants:\n"
+        "      - {key: base, role: base, persona: base.csv}\n      - {key: bad, role: harmful, persona: bad.csv}\n"
+    )
+    study = load_study(path, tmp_path)
+    collect(study)
+    said = designing.lines(study, 0.3)
+    assert said[1] == "Variances are those of this study's own ratings; a design has to do for the variant that has them."
+    assert designing.design(study, 0.3).personas == 30 and "Floor: with all 30 personas" in said[5]
+    assert said[-1] == "This study sends no requests; they are counted as if an endpoint were asked, and have no price."
 
 
 def test_a_pilot_brings_its_own_variances(tmp_path, outputs):
@@ -93,10 +175,11 @@ def test_a_pilot_brings_its_own_variances(tmp_path, outputs):
         "      - {key: base, role: base, figures: gpt-4o/base}\n      - {key: bad, role: harmful, figures: gpt-4o/insecure}\n"
     )
     study = load_study(path)
-    assert designing.design(study, 0.1).source.startswith("the variances of the published runs")
+    assert designing.design(study, 0.1).variants == 0
     collect(study)
     found = designing.design(study, 0.1)
-    assert found.source == "the variances of this study's own ratings (1 variant)"
+    assert found.variants == 1
+    assert "those of this study's own simulated ratings; a design has to do for the variant" in designing.lines(study, 0.1)[1]
     assert found.spreads != [planning.TABLES[metric, "change"] for metric in designing.CHANGED]
 
 
@@ -104,7 +187,7 @@ def test_ratings_by_logprobs_are_a_pilot_without_noise(outputs):
     study = load_study("demo-logprobs")
     collect(study)
     found = designing.design(study, 0.05)
-    assert found.source.startswith("the variances of this study's own ratings")
+    assert found.variants == 4
     assert all(spread.ratings == 0 for spread in found.spreads)
     with open_store(study.store_path) as store:
         analysis = Analysis(study, store)
@@ -116,8 +199,15 @@ def test_ratings_by_logprobs_are_a_pilot_without_noise(outputs):
     assert any(planning.expected_se(spread, len(own.personas), math.inf) == pytest.approx(expected) for spread in found.spreads)
 
 
-def test_the_command_says_it_in_lines_and_refuses_a_target_that_is_none(capsys):
+def test_the_command_says_it_in_lines(capsys):
     assert main(["plan", "--study", "openai-example", "--target", "5"]) == 0
-    assert "92 personas x 3 repetitions, 8,370 requests a run (about $" in capsys.readouterr().out
-    assert main(["plan", "--target", "0"]) == 1
-    assert "target: '0'; expected a standard error in percent" in capsys.readouterr().err
+    assert "92 personas x 3 repetitions, 25,110 requests (about " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("target", ["0", "-1", "x", "200", "nan", ""])
+def test_a_target_that_is_none_is_refused_in_one_line(capsys, target):
+    assert main(["plan", f"--target={target}"]) == 1
+    said = capsys.readouterr()
+    assert said.out == "" and said.err == (
+        f"error: target: {target!r}; expected a standard error in percent between 0 and 100, such as TARGET=5\n"
+    )

@@ -7,7 +7,7 @@ import pytest
 
 from building import SCALE, random_counts
 from persona_collapse import jackknife, planning, repeat
-from persona_collapse.planning import TABLES, Spread
+from persona_collapse.planning import TABLES, Asking, Spread
 from persona_collapse.recommended import METRICS, leave_one_out
 
 DESIGNS = [(25, 10), (50, 5), (50, 10), (100, 2), (100, 3), (100, 5), (100, 10), (200, 2), (200, 3), (200, 5)]
@@ -50,7 +50,7 @@ def test_a_request_buys_most_at_two_or_three_repetitions():
 
 def test_the_plan_is_the_cheapest_of_all_designs():
     spread = TABLES["within_rms", "change"]
-    found = planning.plan([spread], 0.05, items=30)
+    found = planning.plan([spread], 0.05, Asking(30))
     # (.10 + .26 / 2) / .05^2 = 92 personas x 3 repetitions = 276 a item; x 2: 144 > 100 personas; x 4: 75 x 4 = 300
     assert (found.personas, found.repetitions, found.requests) == (92, 3, 8280)
     enough = [(p, n) for p in range(25, 101) for n in range(2, 40) if planning.expected_se(spread, p, n) <= 0.05 + 1e-12]
@@ -59,7 +59,7 @@ def test_the_plan_is_the_cheapest_of_all_designs():
 
 def test_a_plan_for_two_metrics_reaches_both():
     both = [TABLES[m, "change"] for m in ("susceptibility", "within_rms")]
-    found = planning.plan(both, 0.05, items=30)
+    found = planning.plan(both, 0.05, Asking(30))
     assert max(planning.expected_se(s, found.personas, found.repetitions) for s in both) == pytest.approx(found.se)
     assert found.se <= 0.05
     assert found.requests == 8280  # within_rms decides
@@ -68,32 +68,49 @@ def test_a_plan_for_two_metrics_reaches_both():
 def test_what_repetitions_cannot_reach_has_no_plan():
     noise = TABLES["within_rms", "change"]
     # sqrt(.10 / 100) = 3.2 %
-    assert planning.plan([noise], 0.03, items=30) is None
+    assert planning.plan([noise], 0.03, Asking(30)) is None
     assert planning.floor(noise, 100) == pytest.approx(0.0316, abs=1e-4)
     # just above the floor 260 repetitions would do, more than anybody asks for
-    assert planning.plan([noise], 0.0318, items=30) is None
+    assert planning.plan([noise], 0.0318, Asking(30)) is None
 
 
 def test_choices_of_one_request_buy_fewer_personas():
     noise = TABLES["within_rms", "change"]
     # ten in one request: n = 10 needs (.10 + .26/9)/.05^2 = 51.6, so 52 personas and one more round of 30 requests
-    found = planning.plan([noise], 0.05, items=30, together=10, also=1)
+    found = planning.plan([noise], 0.05, Asking(30, together=10, also=1))
     assert (found.personas, found.repetitions, found.requests) == (52, 10, 1590)
     # twenty ratings are two such requests: 46 personas and one more would be 47 * 30 * 2 = 2,820
 
 
+def test_runs_and_what_is_asked_besides_are_counted():
+    # 92 personas in three runs, three times without a persona and twice as one of 8 characters: 295 rounds of 30 x 3 requests
+    asking = Asking(30, runs=3, also=3 + 16)
+    assert planning.plan([TABLES["within_rms", "change"]], 0.05, asking).requests == (3 * 92 + 19) * 30 * 3
+
+
+def test_the_lowest_price_has_fewer_repetitions_than_the_fewest_requests():
+    noise = TABLES["within_rms", "change"]
+    few = planning.plan([noise], 0.05, Asking(30, together=20))
+    cheap = planning.plan([noise], 0.05, Asking(30, together=20, of_request=20, of_rating=1))
+    # personas (.10 + .26/(n-1))/.05^2 for n = 20: 46 (of 45.5), as for n = 19; for n = 9: 53; 8: 55; 10: 52; 7: 58
+    assert (few.personas, few.repetitions) == (46, 19)
+    # P (20 + n): 58 x 27 = 1,566; 55 x 28 = 1,540; 53 x 29 = 1,537; 52 x 30 = 1,560; 46 x 39 = 1,794
+    assert (cheap.personas, cheap.repetitions) == (53, 9)
+    assert cheap.requests > few.requests
+
+
 def test_of_as_many_requests_the_fewest_ratings():
     # A alone: the personas do not depend on n, nor do requests up to ten in one
-    assert planning.plan([Spread(0.1, 0.0, degrees=True)], 0.05, items=30, together=10).repetitions == 2
+    assert planning.plan([Spread(0.1, 0.0, degrees=True)], 0.05, Asking(30, together=10)).repetitions == 2
 
 
 def test_known_distributions_take_one_request_a_cell():
-    found = planning.plan([TABLES["within_rms", "change"]], 0.05, items=30, together=inf)
+    found = planning.plan([TABLES["within_rms", "change"]], 0.05, Asking(30, together=inf))
     assert (found.personas, found.requests) == (40, 1200)  # .10 / .05^2
 
 
 def test_few_personas_are_not_planned():
-    assert planning.plan([TABLES["within_rms", "change"]], 0.5, items=30).personas == 25
+    assert planning.plan([TABLES["within_rms", "change"]], 0.5, Asking(30)).personas == 25
 
 
 @pytest.mark.parametrize(
@@ -101,7 +118,7 @@ def test_few_personas_are_not_planned():
 )
 def test_a_target_that_is_none_is_refused(target, message):
     with pytest.raises(ValueError, match=message):
-        planning.plan([TABLES["within_rms", "change"]], target, items=30)
+        planning.plan([TABLES["within_rms", "change"]], target, Asking(30))
 
 
 def test_a_pilot_gives_back_its_own_standard_error():

@@ -26,12 +26,36 @@ class Spread(NamedTuple):
         return 0.0 if repetitions == inf else 1 / (repetitions - self.degrees)
 
 
+class Asking(NamedTuple):
+    """What asking costs: how many questions a design means, how many requests they take, and what is to be saved."""
+
+    items: int  #: of the questionnaire
+    runs: int = 1
+    also: int = 0  #: how often every item is asked besides, over all runs: without a persona, as hostile characters
+    together: float = 1  #: repetitions of a cell that one request brings; infinite for exact cells (method logprobs)
+    of_request: float = 1  #: what a request costs, in any unit
+    of_rating: float = 0  #: what every rating that it brings costs besides
+
+    def each(self, repetitions: float) -> int:
+        """Requests a cell."""
+        return 1 if repetitions == inf else ceil(repetitions / self.together)
+
+    def requests(self, personas: int, repetitions: float) -> int:
+        """Requests of all runs and conditions."""
+        return self.items * (self.runs * personas + self.also) * self.each(repetitions)
+
+    def cost(self, design: "Design") -> float:
+        """What a design costs in the unit of `of_request`."""
+        ratings = 1 if design.repetitions == inf else design.repetitions / self.each(design.repetitions)
+        return design.requests * (self.of_request + self.of_rating * ratings)
+
+
 class Design(NamedTuple):
     """A design and what it reaches; `repetitions` is infinite for exact cells, which take one request each."""
 
     personas: int
     repetitions: float
-    requests: int  #: of a run
+    requests: int  #: of all runs and conditions
     se: float  #: of the logarithm, so 0.04 is about 4 %; the largest of several metrics
 
 
@@ -101,10 +125,8 @@ def floor(spread: Spread, personas: int) -> float:
     return sqrt(spread.personas / personas)
 
 
-def plan(
-    spreads: Sequence[Spread], target: float, *, items: int, most_personas: int = 100, also: int = 0, together: float = 1
-) -> Design | None:
-    """The design with the fewest requests a run that reaches a target SE for every one of some metrics; None if there is none.
+def plan(spreads: Sequence[Spread], target: float, asking: Asking, *, most_personas: int = 100) -> Design | None:
+    """The cheapest design that reaches a target SE for every one of some metrics; None if there is none.
 
     Parameters
     ----------
@@ -112,14 +134,10 @@ def plan(
         One a metric, from `TABLES` or `from_pilot`.
     target : float
         SE of the logarithm: 0.05 for about 5 %.
-    items : int
-        Items of the questionnaire.
+    asking : Asking
+        Says what is cheap: the fewest requests, unless it gives ratings a cost of their own.
     most_personas : int
         Personas there are.
-    also : int
-        How often every item is asked besides, as without a persona.
-    together : float
-        Repetitions of a cell that one request brings; infinite for exact cells (method logprobs), which have no rating noise.
 
     Raises
     ------
@@ -129,20 +147,17 @@ def plan(
     if not target > 0:
         raise ValueError(f"planning: target {target}; expected a positive standard error, such as 0.05 for 5 %")
     found = []
-    for repetitions in (inf,) if together == inf else range(FEWEST, MOST + 1):
+    for repetitions in (inf,) if asking.together == inf else range(FEWEST, MOST + 1):
         wanted = max(expected_se(spread, 1, repetitions) for spread in spreads) ** 2 / target**2
         # Less a rounding error, so that a target computed from a design finds that design again.
         personas = max(ceil(wanted - 1e-9), min(FEWEST_PERSONAS, most_personas))
         if personas <= most_personas:
-            found.append(design(spreads, personas, repetitions, items=items, also=also, together=together))
-    # Of designs with equally many requests the one with the fewest ratings.
-    return min(found, key=lambda one: (one.requests, one.personas * one.repetitions), default=None)
+            found.append(design(spreads, personas, repetitions, asking))
+    # Of designs that cost the same the one with the fewest ratings.
+    return min(found, key=lambda one: (asking.cost(one), one.personas * one.repetitions), default=None)
 
 
-def design(
-    spreads: Sequence[Spread], personas: int, repetitions: float, *, items: int, also: int = 0, together: float = 1
-) -> Design:
+def design(spreads: Sequence[Spread], personas: int, repetitions: float, asking: Asking) -> Design:
     """What so many personas and repetitions cost and reach; arguments as for `plan`."""
-    each = 1 if repetitions == inf else ceil(repetitions / together)
     reached = max(expected_se(spread, personas, repetitions) for spread in spreads)
-    return Design(personas, repetitions, items * (personas + also) * each, reached)
+    return Design(personas, repetitions, asking.requests(personas, repetitions), reached)
