@@ -88,7 +88,7 @@ def test_errors_that_pass(status, error, kind):
     [
         (401, {}, "refused the key"), (403, {"message": "no"}, "refused the key"), (402, {}, "quota is used up"),
         (429, {"code": "insufficient_quota"}, "quota is used up"), (429, {"type": "insufficient_balance"}, "quota is used up"),
-        (404, {}, "no such model or path"), (400, {"code": "model_not_found"}, "no such model or path"),
+        (404, {}, "no such path or model"), (400, {"code": "model_not_found"}, r"no such model \(status 400\)"),
         (405, {}, "no chat completions there"), (301, None, "no chat completions there"),
     ],
 )  # fmt: skip
