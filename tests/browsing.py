@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from persona_collapse import report
+from persona_collapse.prose import script_json
+
 #: Debian's Chromium; tests look for no other, and download none.
 CHROMIUM = shutil.which("chromium")
 
@@ -39,6 +42,23 @@ def browser() -> Iterator:
         found = driver.chromium.launch(executable_path=CHROMIUM, args=sandbox)
         yield found
         found.close()
+
+
+def chart_page(folder: Path, *specs: dict) -> Path:
+    """Figures on a page of their own, drawn as a notebook's viewer draws them."""
+    figures = "".join(f'<figure id="figure-{number}"><div class="drawn"></div></figure>' for number in range(1, len(specs) + 1))
+    script = (
+        "JSON.parse(document.getElementById('figures').textContent).forEach((spec, i) => { "
+        "const figure = document.getElementById(`figure-${i + 1}`); delete spec.$schema; "
+        "vegaEmbed(figure.querySelector('.drawn'), spec, {renderer: 'svg'}).then(() => figure.classList.add('live')); });"
+    )
+    path = folder / "charts.html"
+    path.write_text(
+        f'<!doctype html><meta charset="utf-8"><title>charts</title>{figures}<script>{report._vega_bundle()}</script>'
+        f'<script id="figures" type="application/json">{script_json(specs)}</script><script>{script}</script>',
+        encoding="utf-8",
+    )
+    return path
 
 
 @contextmanager

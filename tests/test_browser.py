@@ -181,12 +181,12 @@ def test_everything_that_acts_is_reached_and_used_by_keyboard(chromium, mini_pag
         assert page.evaluate("document.activeElement.className") == "skip"
         page.keyboard.press("Enter")
         assert page.evaluate("document.activeElement.id") == "main"
-        page.focus("figure#figure-1 input[value=recommended]")
+        page.focus("figure#figure-2 input[value=recommended]")
         page.keyboard.press("ArrowRight")
-        assert page.is_checked("figure#figure-1 input[value=published]")
-        page.focus("figure#figure-1 details.numbers summary")
+        assert page.is_checked("figure#figure-2 input[value=published]")
+        page.focus("figure#figure-2 details.numbers summary")
         page.keyboard.press("Enter")
-        assert page.locator("figure#figure-1 details.numbers table").is_visible()
+        assert page.locator("figure#figure-2 details.numbers table").is_visible()
 
 
 def test_on_paper_static_pictures_stand_in_and_nothing_is_cut_off(chromium, mini_page):

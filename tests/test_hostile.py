@@ -208,7 +208,7 @@ def test_an_export_is_as_safe(exported):
     with zipfile.ZipFile(packed) as archive:
         assert [n for n in archive.namelist() if not re.fullmatch(r"[A-Za-z0-9-]+(/[A-Za-z0-9][A-Za-z0-9._-]*)+", n)] == []
     pictures = list(exported.rglob("*.svg"))
-    assert len(pictures) == 4  # of 02_metrics: by foundation, by persona, means of cells, SDs of cells
+    assert len(pictures) == 5  # of 02_metrics: one among all, by foundation, by persona, means of cells, SDs of cells
     for path in pictures:
         assert_is_a_picture(path.read_bytes())
     assert "pwn" in json.dumps(json.loads((exported / "croissant.json").read_text()))

@@ -197,7 +197,7 @@ def serve(args: argparse.Namespace) -> None:
 
 
 def notebooks(args: argparse.Namespace) -> None:
-    """Execute the committed notebooks in place on the mini study, with pictures, ready to commit."""
+    """Execute the committed notebooks in place with their default parameters, with pictures, ready to commit."""
     from persona_collapse import committing
 
     for name in committing.execute_all(only=args.only):

@@ -6,6 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from persona_collapse.cell_charts import cell_map, cell_maps
 from persona_collapse.drawing import (
     BAND,
     CATEGORIES,
@@ -32,13 +33,15 @@ from persona_collapse.drawing import (
     use_theme,
 )
 from persona_collapse.metrics import OVERALL
-from persona_collapse.run_charts import cell_map, collapse_control, foundation_levels, persona_strip
+from persona_collapse.persona_charts import answers, one_among_all, trajectories
+from persona_collapse.profile_charts import self_profiles, self_radar
+from persona_collapse.run_charts import collapse_control, foundation_levels, persona_strip
 from persona_collapse.study import Study
 
 __all__ = [
-    "MIME", "SCHEMA", "SIMULATED", "TITLES", "cell_map", "changes", "collapse_control", "collapse_map", "foundation_changes",
-    "foundation_levels", "levels", "persona_strip", "rating_shares", "self_profiles", "short", "spec", "temperature_curves",
-    "use_theme",
+    "MIME", "SCHEMA", "SIMULATED", "TITLES", "answers", "cell_map", "cell_maps", "changes", "collapse_control", "collapse_map",
+    "foundation_changes", "foundation_levels", "levels", "one_among_all", "persona_strip", "rating_shares", "self_profiles",
+    "self_radar", "short", "spec", "temperature_curves", "trajectories", "use_theme",
 ]  # fmt: skip
 
 
@@ -281,49 +284,6 @@ def temperature_curves(table: pd.DataFrame | None, study: Study, metric: str) ->
 
 
 # --- saturation ------------------------------------------------------------------------------------------------------
-
-
-def self_profiles(profiles: pd.DataFrame, study: Study, toxic: dict[str, tuple[np.ndarray, str]]) -> Any:
-    """Answers without a persona by foundation, one panel a family, with the base's profile as hostile characters.
-
-    `toxic` maps a family key to its hostile profile over foundations and its source (`measured` or `printed`).
-    """
-    look = Look(study, toxic=any(len(found) for found, _ in toxic.values()))
-    own = look.labelled(profiles.query("condition == 'self'"))[["Model", "Variant", "foundation", "mean"]]
-    names = {f.key: f.name for f in study.file.families}
-    hostile = [
-        (names[family], "hostile characters", foundation, value)
-        for family, (found, _) in toxic.items()
-        for foundation, value in zip(study.instrument.foundations, found, strict=False)
-    ]
-    data = pd.concat([own, rounded(pd.DataFrame(hostile, columns=own.columns))], ignore_index=True)
-    data = data.rename(columns={"foundation": "Foundation"})
-    data["Foundation"] = data["Foundation"].map(short)
-    pick = pick_of("pick_profile", "Variant")
-    low, high = study.instrument.scale
-    x = alt.X("Foundation:N", sort=[short(f) for f in study.instrument.foundations], title=None, axis=alt.Axis(labelAngle=0))
-    y = alt.Y("mean:Q", scale=alt.Scale(domain=[low, high]), title="Mean rating")
-    frame = alt.Chart(data).encode(x=x, y=y, color=look.color(), opacity=fade(pick))
-    chart = look.of_family(
-        alt.layer(
-            frame.mark_line(strokeWidth=2).encode(strokeDash=look.dash()),
-            frame.mark_point(filled=True, size=65).encode(
-                shape=look.shape(), tooltip=["Model", "Variant", "Foundation", alt.Tooltip("mean:Q", format=".2f")]
-            ),
-            data=data,
-        )
-        .properties(width=310, height=190)
-        .facet(facet=alt.Facet("Model:N", sort=look.families, title=None), columns=2)
-        .add_params(pick, *look.family())
-    )
-    printed = any(source == "printed" and len(found) for found, source in toxic.values())
-    note = " The hostile characters' profiles are the printed ones: their ratings were not published." if printed else ""
-    return figure(
-        chart, study, title="Answers without a persona",
-        caption=f"Mean rating by foundation when no persona is given; {high} is the ceiling of the scale. "
-        f"Hostile characters: the base's mean over its hostile personas.{note}",
-        description="Line charts of the mean self rating by foundation for every variant, one panel a model.",
-    )  # fmt: skip
 
 
 def rating_shares(table: pd.DataFrame, study: Study, condition: str) -> Any:

@@ -1,4 +1,4 @@
-"""Executing the committed notebooks in place, as one fresh run each on the mini study."""
+"""Executing the committed notebooks in place, as one fresh run each on the small study that they name."""
 
 import os
 from collections.abc import Iterator

@@ -113,11 +113,12 @@ def _pilot(study: Study) -> Iterator[tuple[str, list[Spread]]]:
         analysis = Analysis(study, store)
         for run in study.runs:
             base = analysis.base(run)
-            if run.variant.role in ("control", "harmful") and (spreads := _spreads(analysis, run, base)):
-                yield run.name, spreads
+            if run.variant.role in ("control", "harmful") and (found := spreads(analysis, run, base)):
+                yield run.name, found
 
 
-def _spreads(analysis: Analysis, run: Run, base: Run) -> list[Spread]:
+def spreads(analysis: Analysis, run: Run, base: Run) -> list[Spread]:
+    """How far personas and ratings spread the change of each of `CHANGED` from base to run; empty without repetitions."""
     if not (len(analysis.counts(run)) and len(analysis.counts(base))):
         return []
     together = analysis.together(run, base)

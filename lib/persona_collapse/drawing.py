@@ -160,13 +160,19 @@ def rounded(table: pd.DataFrame) -> pd.DataFrame:
     return found
 
 
-def figure(chart: Any, study: Any, *, title: str, caption: str, description: str, mark: str = SIMULATED) -> Any:
-    """A finished figure of a study, or of a pair of them: title, the mark of simulated ratings, caption, alternative text."""
+def figure(
+    chart: Any, study: Any, *, title: str, caption: str, description: str, mark: str = SIMULATED, cells: bool = False
+) -> Any:  # fmt: skip
+    """A finished figure of a study, or of a pair of them: title, the mark of simulated ratings, caption, alternative text.
+
+    With `cells` its data are every cell of a run, packed: too much to be printed beside it as a table.
+    """
+    actions = {"export": True, "source": False, "editor": False}
     subtitle = {"subtitle": [mark]} if not study.is_evidence else {}
     return chart.properties(
         title=alt.TitleParams(title, **subtitle),
         description=description + (" Simulated ratings." if not study.is_evidence else ""),
-        usermeta={"caption": caption, "embedOptions": {"actions": {"export": True, "source": False, "editor": False}}},
+        usermeta={"caption": caption, "embedOptions": {"actions": actions}} | ({"cells": True} if cells else {}),
     )
 
 

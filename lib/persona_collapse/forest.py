@@ -8,9 +8,10 @@ import pandas as pd
 
 from persona_collapse.claims import CONTRARY, HOLDS, OPPOSITE, SAME, UNKNOWN
 from persona_collapse.conclusions import shown
-from persona_collapse.drawing import BAND, INK, QUIET, Look, fade, figure, pick_of, rounded, switch_between
+from persona_collapse.drawing import BAND, INK, QUIET, TITLES, Look, fade, figure, pick_of, rounded, short, switch_between
 from persona_collapse.frontier import ALL, references
 from persona_collapse.metrics import OVERALL
+from persona_collapse.pickers import listed
 from persona_collapse.study import Study
 
 # Okabe and Ito's, with a shape each, so that the verdicts can be told apart in grey.
@@ -18,6 +19,8 @@ _VERDICTS = {
     HOLDS: ("#0072B2", "circle"), SAME: ("#56B4E9", "diamond"), OPPOSITE: ("#E69F00", "square"),
     CONTRARY: ("#D55E00", "cross"), UNKNOWN: ("#8a8f98", "stroke"),
 }  # fmt: skip
+#: Metrics of which foundation_claims.csv speaks.
+_SHIFTS = ("susceptibility", "within_rms")
 _PARTS = {
     "within_rms": "all of the change", "extremity": "larger steps", "noise_share": "weaker anchor", "ceiling": "ceiling",
 }  # fmt: skip
@@ -61,6 +64,48 @@ def _panel(rows: pd.DataFrame, study: Study, claim: str) -> alt.LayerChart:
         frame.mark_rule(strokeWidth=1.8).encode(x=alt.X("from:Q", title=f"{claim} ({unit})"), x2="to:Q"),
         frame.mark_point(filled=True, size=55, opacity=1).encode(x="value:Q", shape=shape, tooltip=tooltip),
     ).properties(width=430, height=alt.Step(15))
+
+
+def single_foundations(claims: pd.DataFrame, study: Study) -> Any:
+    """Change of every variant in the foundation and the metric that are chosen, with intervals; None for bases alone.
+
+    `claims` is foundation_claims.csv. Filled marks are clear after Holm's adjustment for all claims made.
+    """
+    if claims.empty:
+        return None
+    look, foundations = Look(study, base=False), study.instrument.foundations
+    data = look.labelled(claims.assign(
+        of=claims["scope"].map({name: place for place, name in enumerate(foundations)}),
+        Metric=claims["metric"].map({metric: TITLES[metric] for metric in _SHIFTS}),
+        Holm=np.where(claims["p_holm"] < 0.05, "clear", "not clear"),
+    ))[["Model", "Variant", "Metric", "of", "Holm", "value", "lo", "hi"]].rename(columns={"lo": "from", "hi": "to"})  # fmt: skip
+    metrics = [TITLES[metric] for metric in _SHIFTS]
+    pick = pick_of("pick_claimed", "Variant")
+    frame = alt.Chart(data).transform_filter("datum.of === foundation && datum.Metric === metric")
+    frame = look.of_family(frame).encode(
+        y=alt.Y("Model:N", sort=look.families, title=None, axis=alt.Axis(ticks=False)),
+        yOffset=alt.YOffset("Variant:N", sort=look.names), color=look.color(), opacity=fade(pick),
+    )  # fmt: skip
+    x = alt.X("from:Q", title="Change against base (%)")
+    tooltip = ["Model", "Variant", *(alt.Tooltip(f"{c}:Q", format="+.0f") for c in ("value", "from", "to")), "Holm"]
+    chart = alt.layer(
+        alt.Chart(pd.DataFrame([{"at": 0}])).mark_rule(color=INK).encode(x="at:Q"),
+        frame.mark_rule(strokeWidth=2).encode(x=x, x2="to:Q"),
+        *(
+            frame.transform_filter(f"datum.Holm === '{told}'")
+            .mark_point(size=85, opacity=1, **mark)
+            .encode(x="value:Q", shape=look.shape(), tooltip=tooltip)
+            for told, mark in (("not clear", {"fill": "white", "strokeWidth": 2}), ("clear", {"filled": True}))
+        ),
+    ).properties(width=520, height=alt.Step(20))
+    chosen = listed("foundation", [short(name) for name in foundations], "foundation: ")
+    return figure(
+        chart.add_params(pick, chosen, switch_between("metric", metrics, "metric: "), *look.family()), study,
+        title="What changed in one foundation",
+        caption="Percent of the base's value in the foundation that the list names, with the 95 % interval for other personas "
+        "like these; recommended estimator. Filled: clear when every claim about a single foundation is counted (Holm, 5 %).",
+        description="Dot plot of the change of every variant in one foundation, by model.",
+    )  # fmt: skip
 
 
 def frontier(table: pd.DataFrame | None, study: Study) -> Any:

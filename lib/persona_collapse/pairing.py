@@ -110,7 +110,7 @@ def missing(counts: np.ndarray, categories: range, slots: int | None = None) -> 
     asked = slots if slots is not None else int(n.max(initial=0))
     share = float(np.maximum(asked - n, 0).mean() / asked) if asked and n.size else 0.0
     own = cells(counts[n > 1][None], categories)
-    correlation = _rank_correlation(own.n[0], np.sqrt(own.variance[0]))
+    correlation = rank_correlation(own.n[0], np.sqrt(own.variance[0]))
     said = []
     if abs(correlation) > STRONG_CORRELATION:
         which = "fewer" if correlation < 0 else "more"
@@ -123,7 +123,7 @@ def missing(counts: np.ndarray, categories: range, slots: int | None = None) -> 
     return Missing(correlation, share, " ".join(said))
 
 
-def _rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
+def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
     """Spearman's correlation with mean ranks for ties; NaN if either side is constant."""
     first, second = _ranks(one), _ranks(other)
     if not first.size or not first.any() or not second.any():

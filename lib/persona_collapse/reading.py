@@ -87,6 +87,17 @@ class Reader:
             (family, variant, condition),
         ).fetchall()
 
+    def said(self, family: str, variant: str, condition: str) -> list[tuple]:
+        """Every different reply of a cell, and how often: (persona, item number, rating, reason, reply, times), often ones first.
+
+        Persona is 0 without one.
+        """
+        return self._db.execute(
+            "SELECT ifnull(persona, 0), item, rating, reason, reply, count(*) FROM ratings "
+            "WHERE family = ? AND variant = ? AND condition = ? GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 6 DESC, 3 DESC, 4, 5",
+            (family, variant, condition),
+        ).fetchall()
+
     def slots(self, family: str, variant: str, columns: Iterable[str]) -> Iterator[tuple]:
         """Every recorded slot of a run in the design's order: these columns of the view `ratings`."""
         yield from self._db.execute(

@@ -395,6 +395,8 @@ def _titled(spec: dict[str, Any]) -> str:
 
 def _numbers(spec: dict[str, Any]) -> str:
     """The numbers of a figure as tables: its largest data set, unless it is too long to be read."""
+    if spec.get("usermeta", {}).get("cells"):
+        return "<p class='numbers'>Made of every rating; they are in ratings.sqlite, and <code>make export</code> lists them.</p>"
     tables = sorted(spec.get("datasets", {}).values(), key=len)
     if not tables or not tables[-1]:
         return ""

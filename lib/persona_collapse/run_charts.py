@@ -7,48 +7,11 @@ import numpy as np
 import pandas as pd
 
 from persona_collapse import saturation
-from persona_collapse.drawing import BAND, LOOKS, TITLES, UNITS, both, chosen, fade, figure, over, pick_of, rounded, short, switch
+from persona_collapse.drawing import BAND, LOOKS, TITLES, UNITS, both, chosen, fade, figure, pick_of, rounded, short, switch
 from persona_collapse.instrument import Instrument
-from persona_collapse.metrics import OVERALL, moments
+from persona_collapse.metrics import OVERALL
 from persona_collapse.personas import Persona
 from persona_collapse.study import Study
-
-
-def cell_map(counts: np.ndarray, instrument: Instrument, personas: tuple[Persona, ...] | None, study: Study, what: str) -> Any:
-    """Every cell of a run: `mean` of its ratings, or `sd` over its repetitions; personas down, items across."""
-    cells = moments(counts, instrument.categories)
-    values = cells.mean if what == "mean" else np.sqrt(cells.variance)
-    p, q = np.indices(values.shape)
-    data = rounded(pd.DataFrame({"Persona": p.ravel() + 1, "Item": q.ravel() + 1, what: values.ravel().round(3)})).astype(
-        {"Persona": int, "Item": int}
-    )
-    grouped = sorted(instrument.items, key=lambda item: instrument.foundations.index(item.foundation))
-    order = [item.number for item in grouped]
-    label = "Mean rating" if what == "mean" else f"SD over {over(study)}"
-    domain = list(instrument.scale) if what == "mean" else [0, (instrument.scale[1] - instrument.scale[0]) / 2]
-    chart = (
-        alt.Chart(data)
-        .mark_rect()
-        .encode(
-            x=alt.X("Item:O", sort=order, title="Item, grouped by foundation", axis=alt.Axis(labelAngle=0, labelFontSize=9)),
-            y=alt.Y("Persona:O", title="Persona", axis=alt.Axis(labelOverlap=True, labelFontSize=9)),
-            color=alt.Color(
-                f"{what}:Q", title=label,
-                scale=alt.Scale(domain=domain, scheme="viridis" if what == "mean" else "magma", reverse=what == "sd", clamp=True),
-            ),
-            tooltip=["Persona", "Item", alt.Tooltip(f"{what}:Q", title=label, format=".2f")],
-        )
-        .properties(width=560, height=min(420, max(160, 4.2 * len(values))))
-    )  # fmt: skip
-    moves = "answers" if study.by_logprobs else "repetitions"
-    names = {"mean": "What each persona answers", "sd": "How steadily each persona answers"}
-    return figure(
-        chart, study, title=names[what],
-        caption=f"{label} of every cell. "
-        + ("Columns that change colour from row to row carry susceptibility." if what == "mean"
-           else f"Dark cells move between {moves}; R is one over the average of this picture."),
-        description=f"Heat map of the {label.lower()} of every persona and item.",
-    )  # fmt: skip
 
 
 def persona_strip(counts: np.ndarray, instrument: Instrument, personas: tuple[Persona, ...] | None, study: Study) -> Any:
