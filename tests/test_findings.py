@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from building import counts_of, write_study
-from persona_collapse import charts, comparing, conclusions, findings, tables
+from persona_collapse import charts, comparing, conclusions, findings, forest, print_tables, tables
 from persona_collapse.collecting import collect
 from persona_collapse.store import open_store
 from persona_collapse.study import load_study
@@ -193,6 +193,43 @@ def test_one_family_is_not_counted_nor_averaged(alone):
     spec = charts.spec(charts.changes(found.contrasts, study, "susceptibility"))
     assert "mean" not in json.dumps(spec["datasets"]) and "mean is that" not in spec["usermeta"]["caption"]
     assert "family" not in [param["name"] for param in spec["params"]]
+
+
+def test_choices_of_one_family_are_its_own_and_none_is_counted_twice(alone):
+    study, found = alone
+    assert "mean" not in set(found.validity["family"])
+    for claim, rows in found.validity.groupby("claim"):
+        known = rows[np.isfinite(rows["lo"])]
+        assert not known.duplicated(["group", "choice"]).any()
+        # the printed interval and items as a sample are choices of a single family as well
+        assert {"published, printed interval", "items as a sample"} <= set(known["choice"]) or rows["kind"].iloc[0] == "anchor"
+        assert f"of {len(known)} choices" in conclusions.overview(rows, study)
+        assert conclusions.overview_table(found.validity, study).loc[claim, "choices"] == len(known)
+    assert "families" not in conclusions.overview_table(found.validity, study)
+    (table,) = [one for one in print_tables.every(study, found) if one.name == "validity"]
+    assert len(table.rows) == len(found.validity.groupby(["claim", "group"])) and "mean" not in table.caption
+
+
+def test_one_family_has_no_average_in_what_a_conclusion_hangs_on(alone):
+    study, found = alone
+    assert findings.study_line(study).startswith("**T** (simulated): 1 family, 3 runs, ")
+    assert findings.uneven(found.metrics, study).startswith("Spread of the levels over foundations (coefficient of variation): ")
+    assert conclusions.without_excess(found, study) == "The harmful variant goes beyond its matched control in S or in noise."
+    assert conclusions.sample_of_families(found.validity) == (
+        "Fewer than two families make a claim, so nothing can be said about families in general."
+    )
+    assert conclusions.faithful(found, study).endswith(". The harmful variant departs clearly further than its control.")
+    assert "  " not in conclusions.verdict(found.validity, study, "control")
+    figure = charts.spec(forest.forest(found.validity, study, "noise"))
+    assert figure["usermeta"]["caption"].startswith("One line a choice: value and 95 % interval. The dotted line is")
+
+
+def test_one_family_is_in_the_band_or_not(alone):
+    study, found = alone
+    rows = found.metrics.query("scope == 'overall' and metric == 'susceptibility' and method == 'published'")
+    at = rows.set_index("variant")["value"]
+    assert findings.band(found.metrics, study, (at["ok"] - 0.01, at["ok"] + 0.01)).endswith("published estimator): ok.")
+    assert findings.band(found.metrics, study, (0, 0.01)).endswith("published estimator): no run of this study.")
 
 
 def test_some_of_several_families_are_counted():

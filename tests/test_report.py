@@ -140,6 +140,7 @@ def test_a_call_is_known_by_its_name_and_last_word():
     assert captions.caption("", "Fidelity") == "Fidelity: the numbers."
     by_foundation = captions.caption("conclusions.foundations_table(susceptibility)", "")
     assert by_foundation.startswith("Change of susceptibility S against the base by foundation, in percent of the base")
+    assert "in the mean over families where there are several" in captions.caption("conclusions.choices_table(noise)", "")
 
 
 def test_every_table_of_the_study_notebooks_has_a_caption_of_its_own():

@@ -227,6 +227,19 @@ def test_survival_is_counted_by_kinds_of_choice(tmp_path):
     assert [words for words in shown if "item" in words] == ["item left out: without item 0 (lowest of 9)"]
 
 
+def test_a_claim_that_one_of_several_families_makes_names_it(tmp_path):
+    study = write_study(tmp_path, {"a": [("base", "base", None)], "b": [("base", "base", None)]})
+    yes = 5.0, 1.0, 9.0, True, HOLDS
+    table = validity_of(
+        ("recommended", "recommended estimator", "b", "%", *yes), ("estimator or measure", "published", "b", "%", *yes)
+    )
+    assert conclusions.shown(table, study)["Choice"].tolist() == [
+        "recommended estimator, b alone",
+        "estimator or measure: published",
+    ]
+    assert conclusions.overview_table(table, study).loc["noise rises", ["choices", "families"]].tolist() == [2, "1 of 1"]
+
+
 def test_what_a_change_is_made_of_names_the_parts_that_are_clearly_above_none(tmp_path):
     study = write_study(tmp_path, {"a": [("base", "base", None), ("ok", "control", None), ("bad", "harmful", "ok")]})
     parts = {
@@ -281,7 +294,7 @@ def test_a_study_by_logprobs_is_looked_at_at_other_temperatures(tmp_path, output
     with open_store(study.store_path) as store:
         found = tables.build(study, store)
     rows = found.validity.query("kind == 'noise'").groupby("group", sort=False)["choice"].agg(list)
-    assert rows["temperature"] == ["T = 0.3", "T = 0.3", "T = 0.7", "T = 0.7", "T = 1", "T = 1"]  # the mean, and the one family
+    assert rows["temperature"] == ["T = 0.3", "T = 0.7", "T = 1"]  # of the one family; there is no mean
     assert "repetitions" not in rows
     # one family: its mean is itself, on the scale of its own
     own = found.validity.query("kind == 'noise' and group == 'recommended'")

@@ -35,7 +35,8 @@ _CAPTIONS = {
     "and what the persona tells about an answer. Recommended estimators.",
     "conclusions.overview_table": "Every headline under every defensible choice of estimator, base, persona, item, repetition "
     "and family: the recommended value with its 95 % interval, and under how many choices the claim holds.",
-    "conclusions.choices_table": "Choice by choice: {}, mean over families, with 95 % intervals and what becomes of the claim.",
+    "conclusions.choices_table": "Choice by choice: {}, in the mean over families where there are several, with 95 % "
+    "intervals and what becomes of the claim.",
     "conclusions.foundations_table": "Change of {} against the base by foundation, in percent of the base; recommended "
     "estimator. A star: clear after Holm's adjustment for all claims made.",
 }

@@ -33,13 +33,13 @@ def verdict(validity: pd.DataFrame, study: Study, kind: str) -> str:
     """What happens to the headlines of one kind: choices under which they fail, then family by family."""
     parts = []
     for _, rows in _by_claim(validity[validity["kind"] == kind]):
-        weak = " (It holds unless an interval lies wholly above no change.)" if kind == "control" else ""
-        parts.append(f"{_survival(rows)} {_failures(rows)} {_families(rows, study)}{weak}".strip())
+        weak = "(It holds unless an interval lies wholly above no change.)" if kind == "control" else ""
+        parts.append(" ".join(part for part in (_survival(rows), _failures(rows), _families(rows, study), weak) if part))
     return "\n\n".join(parts) or "This study makes no such claim: it names no variant, or no matched control, for it."
 
 
 def overview_table(validity: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """One row a headline: how many choices bear it out, and how many families."""
+    """One row a headline: how many choices bear it out, and how many families where there are several."""
     rows = []
     for claim, own in _by_claim(validity):
         counted = _counted(own)
@@ -49,7 +49,8 @@ def overview_table(validity: pd.DataFrame, study: Study) -> pd.DataFrame:
         agree = f"{int(families['agrees'].sum())} of {len(families)}"
         rows.append((claim, _number(first), len(counted), *number.values(), agree))
     columns = ["claim", "recommended", "choices", *(HOLDS, SAME, OPPOSITE, CONTRARY), "families"]
-    return pd.DataFrame(rows, columns=columns).set_index("claim")
+    table = pd.DataFrame(rows, columns=columns).set_index("claim")
+    return table if len(study.file.families) > 1 else table.drop(columns="families")
 
 
 def shown(rows: pd.DataFrame, study: Study) -> pd.DataFrame:
@@ -57,9 +58,8 @@ def shown(rows: pd.DataFrame, study: Study) -> pd.DataFrame:
 
     Means over families, then each family by the recommended estimator; of a group with many choices the two extremes.
     """
-    mean = rows[rows["family"] == "mean"] if (rows["family"] == "mean").any() else rows
     parts = []
-    for group, own in mean.groupby("group", sort=False):
+    for group, own in averaged(rows).groupby("group", sort=False):
         if len(own) > _MANY:
             known = own[np.isfinite(own["value"])]
             ends = [known["value"].idxmin(), known["value"].idxmax()] if len(known) else []
@@ -72,6 +72,8 @@ def shown(rows: pd.DataFrame, study: Study) -> pd.DataFrame:
     if len(families) > 1:
         parts.insert(1, families.assign(Choice=[f"{names.get(f, f)} alone" for f in families["family"]]))
     found = pd.concat(parts, ignore_index=True)
+    if len(families) == 1 and len(names) > 1:  # the others cannot make this claim
+        found.loc[0, "Choice"] += f", {names[families['family'].iloc[0]]} alone"
     served = rows[(rows["group"] == "serving stack") & (rows["family"] != "mean")] if len(families) > 1 else rows[:0]
     if len(served):
         words = [f"serving stack: {names.get(f, f)} alone" for f in served["family"]]
@@ -100,16 +102,21 @@ def _by_claim(validity: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:
     return validity.groupby("claim", sort=False)
 
 
+def averaged(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a claim that are means over families; those of its one family where only one can make it."""
+    mean = rows[rows["family"] == "mean"]
+    return mean if len(mean) else rows
+
+
 def _recommended(rows: pd.DataFrame) -> pd.Series:
-    own = rows[rows["group"] == "recommended"]
-    mean = own[own["family"] == "mean"]
-    return (mean if len(mean) else own).iloc[0]
+    own = averaged(rows)
+    return own[own["group"] == "recommended"].iloc[0]
 
 
 def _counted(rows: pd.DataFrame) -> pd.DataFrame:
-    """Choices that a verdict is about: means over families with an interval."""
-    mean = rows[rows["family"] == "mean"] if (rows["family"] == "mean").any() else rows
-    return mean[np.isfinite(mean["lo"])]
+    """Choices that a verdict is about: those with an interval."""
+    found = averaged(rows)
+    return found[np.isfinite(found["lo"])]
 
 
 def _number(row: object) -> str:
@@ -184,13 +191,14 @@ def without_excess(found: Tables, study: Study) -> str:
     validity = found.validity
     if not (validity["kind"] == "noise_excess").any():
         return "No harmful variant of this study names a matched control, so there is no excess to look for."
-    lines = []
+    lines, compared = [], 0
     for run in study.runs:
         own = validity[(validity["variant"] == run.variant.key) & (validity["family"] == run.family.key)]
         own = own[own["group"] == "recommended"].set_index("kind")
         kinds = ("susceptibility_excess", "noise_excess", "anchor")
         if not set(kinds) <= set(own.index):
             continue
+        compared += 1
         s, noise, anchor = (own.loc[kind] for kind in kinds)
         if not (s["agrees"] or noise["agrees"]):
             icc = "no clear loss of" if not anchor["agrees"] else "a loss of"
@@ -198,7 +206,8 @@ def without_excess(found: Tables, study: Study) -> str:
                 f"- **{safe(run.family.name)} shows no excess**: {safe(run.variant.key)} beyond its control {_number(s)} in S, "
                 f"{_number(noise)} in noise, and {icc} persona-determination ({_number(anchor)} on the logit of ICC)."
             )
-    return "\n".join(lines) or "Every harmful variant goes beyond its matched control in S or in noise."
+    who = "The" if compared == 1 else "Every"
+    return "\n".join(lines) or f"{who} harmful variant goes beyond its matched control in S or in noise."
 
 
 def sample_of_families(validity: pd.DataFrame) -> str:
@@ -218,7 +227,7 @@ def sample_of_families(validity: pd.DataFrame) -> str:
             f"{same} of {number} in that direction."
         )
     if not lines:
-        return "One family, or none with a claim: nothing can be said about families in general."
+        return "Fewer than two families make a claim, so nothing can be said about families in general."
     families = validity[(validity["group"] == "recommended") & (validity["family"] != "mean")]["family"].nunique()
     how = f"Ratios of geometric means, beyond a control to the control; t with {max(families - 1, 1)} degrees of freedom."
     least = f" A sign test over {families} families cannot reach p < .05 whatever they show; 6 are needed."
@@ -349,9 +358,11 @@ def faithful(found: Tables, study: Study) -> str:
             clear += beyond.loc[key, "hi"] < 0
     if not lines:
         return "No variant can be set beside a base."
-    end = (
-        f" Harmful variants depart further than their control in {further} of {compared}, clearly in {clear}." if compared else ""
-    )
+    end = f" Harmful variants depart further than their control in {further} of {compared}, clearly in {clear}."
+    if compared == 1:
+        how = "departs clearly" if clear else "departs, but not clearly," if further else "does not depart"
+        end = f" The harmful variant {how} further than its control."
+    end = end if compared else ""
     return "Agreement with the base's pattern over personas: " + "; ".join(lines) + "." + end
 
 
@@ -390,7 +401,8 @@ def among_frontier(table: pd.DataFrame | None, study: Study) -> str:
         own = table[table["variant"] == variant]
         every, others = own[own["reference"] == ALL], own[own["reference"] == OTHERS]
         inside = int(every["value"].between(every["band_lo"], every["band_hi"]).sum())
-        line = f"- **{safe(variant)}**: {inside} of {len(every)} runs inside the published band"
+        runs = f"{inside} of {len(every)} runs inside" if len(every) > 1 else "inside" if inside else "not inside"
+        line = f"- **{safe(variant)}**: {runs} the published band"
         for rows, what in ((every, "all of them"), (others, "those of other makers")):
             line += f"; beside {what}, {_places(rows)}"
         lines.append(line + ".")
@@ -405,4 +417,6 @@ def among_frontier(table: pd.DataFrame | None, study: Study) -> str:
 
 def _places(rows: pd.DataFrame) -> str:
     counted = rows["place"].value_counts()
+    if len(rows) == 1:
+        return str(rows["place"].iloc[0])
     return ", ".join(f"{int(number)} {place}" for place, number in counted.items())

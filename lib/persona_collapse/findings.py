@@ -56,9 +56,10 @@ def run_line(study: Study, run: Run, quality: pd.DataFrame) -> str:
 
 def study_line(study: Study) -> str:
     """Which study a notebook is about, and how much there is of it."""
+    families, runs = len(study.file.families), len(study.runs)
     line = (
-        f"**{safe(study.file.title)}** ({study.file.kind}): {len(study.file.families)} families, {len(study.runs)} runs, "
-        f"instrument {safe(study.instrument.title)}"
+        f"**{safe(study.file.title)}** ({study.file.kind}): {families} famil{'y' if families == 1 else 'ies'}, "
+        f"{runs} run{'s' * (runs > 1)}, instrument {safe(study.instrument.title)}"
         + (f", asked by logprobs and shown at T = {study.file.protocol.temperature:g}." if study.by_logprobs else ".")
     )
     return "\n\n".join(part for part in (line, simulated(study)) if part)
@@ -199,10 +200,13 @@ def band(metrics: pd.DataFrame, study: Study, limits: tuple[float, float] | None
     for variant in dict.fromkeys(run.variant.key for run in study.runs):
         own = rows[rows["variant"] == variant]
         inside = int(own["value"].between(*limits).sum())
-        parts.append(f"{inside} of {len(own)} {safe(variant)} runs")
+        if len(study.file.families) > 1:
+            parts.append(f"{inside} of {len(own)} {safe(variant)} runs")
+        elif inside:
+            parts.append(safe(variant))
     return (
         f"Inside the published band of frontier models ({limits[0]:g} to {limits[1]:g}; published estimator): "
-        + ", ".join(parts)
+        + (", ".join(parts) or "no run of this study")
         + "."
     )
 
@@ -346,7 +350,8 @@ def uneven(metrics: pd.DataFrame, study: Study) -> str:
         s, sd = found.get((variant, "susceptibility"), np.nan), found.get((variant, "within_sd"), np.nan)
         if np.isfinite(s) and np.isfinite(sd):
             parts.append(f"{safe(variant)} {s:.2f} for S and {sd:.2f} for the within-persona SD")
-    return "Spread of the levels over foundations (coefficient of variation, mean over families): " + "; ".join(parts) + "."
+    mean = ", mean over families" if len(study.file.families) > 1 else ""
+    return f"Spread of the levels over foundations (coefficient of variation{mean}): " + "; ".join(parts) + "."
 
 
 def endpoints(table: pd.DataFrame, study: Study) -> str:

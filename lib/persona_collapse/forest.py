@@ -34,12 +34,12 @@ def forest(validity: pd.DataFrame, study: Study, kind: str) -> Any:
     own = validity[validity["kind"] == kind]
     if own.empty:
         return None
+    mean = "; the mean over these families unless a family is named" if (own["family"] == "mean").any() else ""
     panels = [_panel(own[own["claim"] == claim], study, claim) for claim in dict.fromkeys(own["claim"])]
     return figure(
         alt.vconcat(*panels), study, title="; ".join(f"{claim[0].upper()}{claim[1:]}" for claim in dict.fromkeys(own["claim"])),
-        caption="One line a choice: value and 95 % interval; the mean over these families unless a family is named. The dotted "
-        "line is the recommended estimate, the black one no difference. "
-        "Colour and shape: whether the claim holds beyond the interval, in its direction only, or not.",
+        caption=f"One line a choice: value and 95 % interval{mean}. The dotted line is the recommended estimate, the black one "
+        "no difference. Colour and shape: whether the claim holds beyond the interval, in its direction only, or not.",
         description=f"Forest plot of {own['claim'].iloc[0]} under every choice.",
     )  # fmt: skip
 

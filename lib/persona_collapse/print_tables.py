@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pandas as pd
 
-from persona_collapse import charts
+from persona_collapse import charts, conclusions
 from persona_collapse.latex import Column, LatexTable, label, number
 from persona_collapse.metrics import OVERALL, scopes
 from persona_collapse.study import Study
@@ -166,9 +166,10 @@ def _companions(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
 
 
 def _validity(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
-    """How every headline fares under each group of choices, in the mean over families: one row a claim and group."""
+    """How every headline fares under each group of choices, in the mean over its families: one row a claim and group."""
     rows = []
-    for (claim, group), found in table[table["family"] == "mean"].groupby(["claim", "group"], sort=False):
+    means = pd.concat([conclusions.averaged(own) for _, own in table.groupby("claim", sort=False)] or [table])
+    for (claim, group), found in means.groupby(["claim", "group"], sort=False):
         limits = (number(float(found["value"].agg(end)), 1) for end in ("min", "max"))
         held = str(int(found["agrees"].sum()))
         rows.append([str(claim), str(group), str(len(found)), held, *limits, str(found["quantity"].iloc[0])])
@@ -176,7 +177,8 @@ def _validity(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
         Column("Claim", number=False, wide=8), Column("What is varied", number=False), Column("choices"), Column("agree"),
         Column("lowest", "Value"), Column("highest", "Value"), Column("unit", number=False),
     ]  # fmt: skip
-    caption = "What headlines hang on, in the mean over families: choices of each kind, how many agree, and their values."
+    mean = ", in the mean over families" if (means["family"] == "mean").any() else ""
+    caption = f"What headlines hang on{mean}: choices of each kind, how many agree, and their values."
     yield LatexTable("validity", _titled(study, caption), columns, rows, _parts(rows))
 
 

@@ -117,12 +117,20 @@ def _measured(study: Study, tables: Tables) -> str:
     slots, valid = int(tables.quality["slots"].sum()), int(tables.quality["valid"].sum())
     return (
         "*Did fine-tuning break this model's ability to play characters?* "
-        f"{len(study.runs)} runs, base models and their variants ({families}), answered the questionnaire "
+        f"{_who(study)} ({families}) answered the questionnaire "
         f"*{findings.safe(study.instrument.title)}* as {personas} different people, each item {how}: {valid:,} ratings in "
         f"{slots:,} slots, other conditions included. "
         "Susceptibility S says how much the answers differ between people, robustness R how steady they are for one person. "
         "Every sentence with a number on this page is computed from the ratings."
     )
+
+
+def _who(study: Study) -> str:
+    """How many runs of what a study has."""
+    number, families = len(study.runs), len(study.file.families)
+    if number == families:
+        return "1 run, a base model" if number == 1 else f"{number} runs, base models"
+    return f"{number} runs, " + ("a base model and its variants" if families == 1 else "base models and their variants")
 
 
 def _sort(study: Study) -> str:

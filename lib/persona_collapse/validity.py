@@ -109,9 +109,11 @@ def _of_claim(
 
 
 def _everywhere(claim: Claim, sides: Sequence[tuple[Run, ...]], choice: Choice) -> Iterator[Line]:
-    mean, each = _mean(claim, choice.metric, sides, choice.values), claims.in_families(claim, choice.metric, sides, choice.values)
+    each = claims.in_families(claim, choice.metric, sides, choice.values)
+    mean = _mean(claim, choice.metric, sides, choice.values) if len(sides) > 1 else None
     for way, name in enumerate(choice.ways):
-        yield *name, "mean", _numbers(mean, way)
+        if mean is not None:
+            yield *name, "mean", _numbers(mean, way)
         for place, runs in enumerate(sides):
             yield *name, runs[0].family.key, _numbers(each, place, way)
 
