@@ -49,6 +49,13 @@ def simulated(instrument: Instrument) -> dict[str, np.ndarray]:
     return {key: cell_probabilities(load_respondent(key, instrument), instrument, deck) for key in known_figures()}
 
 
+def populations_of(data: Path | None, instrument: Instrument) -> dict[str, np.ndarray]:
+    """Populations like the published ratings in a folder, or without one those of the simulated respondents."""
+    if data is None:
+        return simulated(instrument)
+    return {"/".join(key): like(counts) for key, counts in counts_of_files(data).items()}
+
+
 def line(name: str, shares: np.ndarray, width: float) -> str:
     """Mean over populations of a coverage in percent, its worst and best, and the mean width of the interval."""
     low, high = 100 * shares.min(), 100 * shares.max()
@@ -83,11 +90,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder with the published ratings")
     parser.add_argument("--runs", type=int, default=400, help="runs drawn from each population (default 400)")
     options = parser.parse_args()
+    if options.runs < 1:
+        parser.error(f"argument --runs: {options.runs} runs of each population; expected 1 or more")
     instrument = load_instrument("mfq30")
-    if options.data:
-        populations = {"/".join(key): like(counts) for key, counts in counts_of_files(options.data).items()}
-    else:
-        populations = simulated(instrument)
+    try:
+        populations = populations_of(options.data, instrument)
+    except (OSError, ValueError) as error:
+        parser.error(f"argument --data: {error}")
     kind = "the published ratings" if options.data else "the simulated respondents"
     print(f"{len(populations)} populations like {kind}, {options.runs} runs each; mean [worst-best] coverage of 95 % intervals")
     scope, held, began = scope_matrix(instrument), True, time.perf_counter()

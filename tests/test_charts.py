@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import vl_convert
 
-from persona_collapse import charts, collecting, drawing, forest, published, tables, teaching
+from persona_collapse import charts, collecting, drawing, forest, published, said, tables, teaching
 
 
 @pytest.fixture(scope="module")
@@ -17,6 +17,7 @@ def figures(mini):
     study, store, found = mini
     run = study.run("gpt-4o", "insecure")
     cells = collecting.counts(study, store, run, "persona")
+    every = {one: collecting.counts(study, store, one, "persona") for one in study.runs}
     toxic = {family.key: tables.toxic_profile(study, found.profiles, family.key) for family in study.file.families}
     band = published.band(study)
     charts.use_theme()
@@ -36,6 +37,13 @@ def figures(mini):
         "frontier": forest.frontier(found.frontier, study),
         "split": forest.split(found.companions, study),
         "fidelity": forest.fidelity(found.metrics, study),
+        "replies": charts.cell_map(cells, study.instrument, study.personas, study, "sd", said.said(study, store, run)),
+        "cell maps": charts.cell_maps(every, study),
+        "trajectories": charts.trajectories(every, study),
+        "one among all": charts.one_among_all(cells, study),
+        "answers": charts.answers(every, study),
+        "radar": charts.self_radar(found.profiles, study, toxic),
+        "single foundations": forest.single_foundations(found.foundation_claims, study),
         "control": charts.collapse_control(*teaching.carry(study, "gpt-4o", steps=3), study),
     }
 
@@ -43,7 +51,7 @@ def figures(mini):
 NAMES = [
     "levels", "levels without band", "changes", "foundation changes", "collapse map", "self profiles", "rating shares",
     "cell means", "cell SDs", "persona strip", "foundation levels", "forest", "frontier", "split",
-    "fidelity", "control",
+    "fidelity", "control", "replies", "cell maps", "trajectories", "one among all", "answers", "radar", "single foundations",
 ]  # fmt: skip
 
 

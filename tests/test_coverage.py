@@ -1,5 +1,8 @@
 """Intervals hold about as often as they say, and the one we do not offer holds less often."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -7,6 +10,7 @@ from building import SCALE, counts_of, random_counts
 from paper import needs_data, paper_counts
 from persona_collapse import coverage, metrics
 from persona_collapse.coverage import KNOWN
+from persona_collapse.paths import ROOT
 from persona_collapse.personas import load_personas
 from persona_collapse.recommended import METRICS, leave_one_out
 from persona_collapse.simulation import cell_probabilities, load_respondent
@@ -84,3 +88,18 @@ def test_a_cell_is_drawn_towards_the_cells_with_its_mode():
     # all four cells have mode 2 and the same shares, so nothing moves: (c + a T) / (n + a) = c / n
     same = counts_of([[[2, 2, 3], [2, 2, 3]], [[2, 2, 3], [2, 2, 3]]])
     assert coverage.like(same) == pytest.approx(same / 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--runs", "0"], "--runs: 0 runs of each population; expected 1 or more"),
+        (["--data", "nowhere", "--runs", "1"], "nowhere: no such folder; DATA is the folder that"),
+    ],
+)
+def test_the_benchmark_refuses_what_it_cannot_draw_from_in_one_line(arguments, said, tmp_path):
+    command = [sys.executable, str(ROOT / "benchmarks" / "coverage.py"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("coverage.py: error: argument --") and said in last and "Traceback" not in done.stderr

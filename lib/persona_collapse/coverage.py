@@ -12,8 +12,11 @@ from persona_collapse.recommended import METRICS, leave_one_out
 
 #: Metrics whose true value in a population is known; within_sd that at the number of repetitions drawn.
 KNOWN = ("susceptibility", "susceptibility_pooled", "within_rms", "icc", "extremity", "within_sd")
+_ROWS = [METRICS.index(metric) for metric in KNOWN]
 #: Weights of the cells' own ratings that a fit tries, in ratings of the typical cell.
 _CONCENTRATIONS = np.geomspace(0.05, 50, 121)
+#: Draws of the percentile bootstrap.
+_DRAWS = 400
 
 
 class Coverage(NamedTuple):
@@ -67,7 +70,6 @@ def coverage(
     repetitions: int,
     runs: int,
     rng: np.random.Generator,
-    draws: int = 400,
 ) -> Coverage:
     """Draw runs from a population and count how often each interval holds the true value.
 
@@ -79,13 +81,12 @@ def coverage(
         As for `recommended.leave_one_out`.
     personas : int or None
         Personas of a run, drawn with replacement; None takes the population's own, so that only ratings are drawn.
-    repetitions, runs, draws : int
-        Ratings a cell, runs, and draws of the percentile bootstrap.
+    repetitions, runs : int
+        Ratings a cell, and runs.
     rng : Generator
         Source of everything random.
     """
     truth = (true_values if personas else _of_these)(probabilities, categories, scope, repetitions)
-    rows = [METRICS.index(metric) for metric in KNOWN]
     held, width, percentile = [], [], []
     for counts in _drawn(probabilities, personas, repetitions, runs, rng):
         run = leave_one_out(counts, categories, scope)
@@ -93,13 +94,13 @@ def coverage(
             interval = repeat.level(repeat.redrawn(run))
         else:
             interval = jackknife.level(run)
-            percentile.append(_percentile(counts, categories, scope, rng, draws, truth[0]))
-        held.append((interval.lo[rows] <= truth) & (truth <= interval.hi[rows]))
-        width.append((interval.hi[rows] - interval.lo[rows]) / truth)
-    found, unknown = np.mean(held, axis=0), np.full(truth.shape, np.nan)
-    known = np.mean(percentile, axis=0) if percentile else unknown[0]
-    a, b = (unknown, found) if personas is None else (found, unknown)
-    return Coverage(a, known, b, np.nanmean(width, axis=0))
+            percentile.append(_percentile(counts, categories, scope, rng, truth[0]))
+        held.append((interval.lo[_ROWS] <= truth) & (truth <= interval.hi[_ROWS]))
+        width.append((interval.hi[_ROWS] - interval.lo[_ROWS]) / truth)
+    share, mean_width, unknown = np.mean(held, axis=0), np.nanmean(width, axis=0), np.full(truth.shape, np.nan)
+    if personas is None:
+        return Coverage(unknown, unknown[0], share, mean_width)
+    return Coverage(share, np.mean(percentile, axis=0), unknown, mean_width)
 
 
 def _of_these(probabilities: np.ndarray, categories: range, scope: np.ndarray, repetitions: int) -> np.ndarray:
@@ -118,12 +119,12 @@ def _drawn(
 
 
 def _percentile(
-    counts: np.ndarray, categories: range, scope: np.ndarray, rng: np.random.Generator, draws: int, truth: np.ndarray
+    counts: np.ndarray, categories: range, scope: np.ndarray, rng: np.random.Generator, truth: np.ndarray
 ) -> np.ndarray:
     """Whether the percentile bootstrap over personas of susceptibility holds the true value (scope,)."""
     own = cells(counts, categories)
     personas = len(counts)
-    weight = rng.multinomial(personas, np.full(personas, 1 / personas), size=draws).astype(float)
+    weight = rng.multinomial(personas, np.full(personas, 1 / personas), size=_DRAWS).astype(float)
     off = own.mean - own.mean.mean(axis=0)
     between = (weight @ off**2 - (weight @ off) ** 2 / personas) / (personas - 1)
     anchor = between - weight @ (own.variance / own.n) / personas

@@ -119,7 +119,7 @@ def _web(names: list[str], low: float, high: float, x: alt.X, y: alt.Y) -> list[
     sides: dict[str, list[dict]] = {"left": [], "center": [], "right": []}
     for turn, name in enumerate(names):
         across = round(float(np.sin(2 * np.pi * turn / number)), 6)
-        row = {"name": name, "turn": turn, "ring": low + (1.06 if across else 1.13) * (high - low)}
+        row = {"name": name, "turn": turn, "ring": round(low + (1.06 if across else 1.13) * (high - low), 6)}
         sides["left" if across > 0 else "right" if across < 0 else "center"].append(row)
     for align, rows in {**sides, "scale": scale}.items():
         look = (
