@@ -204,10 +204,15 @@ def test_the_command_says_it_in_lines(capsys):
     assert "92 personas x 3 repetitions, 25,110 requests (about " in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("target", ["0", "-1", "x", "200", "nan", ""])
+@pytest.mark.parametrize("target", ["0", "-1", "x", "200", "nan", "", "1e-9", "inf"])
 def test_a_target_that_is_none_is_refused_in_one_line(capsys, target):
     assert main(["plan", f"--target={target}"]) == 1
     said = capsys.readouterr()
     assert said.out == "" and said.err == (
-        f"error: target: {target!r}; expected a standard error in percent between 0 and 100, such as TARGET=5\n"
+        f"error: target: {target!r}; expected a standard error in percent from 0.01 to below 100, such as TARGET=5\n"
     )
+
+
+def test_the_smallest_target_is_planned_for_more_personas_than_there_are(example):
+    # noise decides: (.10 + .26/2)/.0001^2 = 23,000,000 personas x 3
+    assert "out of reach of 100 personas; 23,000,000 personas x 3 repetitions would do." in designing.lines(example(), 0.0001)[2]

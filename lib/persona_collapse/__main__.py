@@ -92,8 +92,8 @@ def _percent(text: str) -> float:
         found = float(text)
     except ValueError:
         found = 0.0
-    if not 0 < found < 100:
-        raise ValueError(f"target: {text!r}; expected a standard error in percent between 0 and 100, such as TARGET=5")
+    if not 0.01 <= found < 100:
+        raise ValueError(f"target: {text!r}; expected a standard error in percent from 0.01 to below 100, such as TARGET=5")
     return found
 
 

@@ -208,7 +208,7 @@ def _words(study: Study, found: Designed, way: str) -> str:
 def _plan(study: Study, found: Designed, way: str, best: Design | None, target: float) -> str:
     """The cheapest design by one way, or what would have to be there."""
     if best is None:
-        more = planning.plan(found.spreads, target, found.asking[way], most_personas=10**9)
+        more = planning.plan(found.spreads, target, found.asking[way], most_personas=planning.NO_LIMIT)
         return f"out of reach of {found.personas} personas; {_shape(more)} would do."
     fewest = " (no plan has fewer personas)" if best.personas == planning.FEWEST_PERSONAS < found.personas else ""
     return f"{_shape(best)}{fewest}, {_asked(study, best, way)}; standard error {100 * best.se:.1f} %."

@@ -12,6 +12,8 @@ from typing import NamedTuple
 FEWEST, MOST = 2, 50
 #: Fewest personas a plan asks for: below, intervals hold less often than they say.
 FEWEST_PERSONAS = 25
+#: More personas than any design needs.
+NO_LIMIT = 10**18
 
 
 class Spread(NamedTuple):
