@@ -35,8 +35,7 @@ class TestNotebook:
         # plain literals, each with a comment; the defaults run without a key
         lines = load(path)[1][1].splitlines()
         assert all(re.fullmatch(r'\w+ = "[^"]*"  # .+', line) for line in lines)
-        # explore is about many personas, and its simulated study costs four seconds
-        assert f'study = "{"demo" if path.stem == "explore" else "mini"}"' in lines[0]
+        assert 'study = "mini"' in lines[0]
 
     def test_imports_third_and_says_what_it_is_about(self, path):
         _, text, cell = load(path)[2]

@@ -106,16 +106,19 @@ class Views:
         metric = _RAREFIED.get(claim.metric)
         if metric is None or self._analysis.study.by_logprobs:
             return
-        counts = [own.counts for own in self._parts.values()]
-        most = rarefaction.smallest_common(counts) if counts else 0
-        for n in dict.fromkeys([*(n for n in REPETITIONS if n < most), most]):
-            if n < 2:
-                continue
+        for n in self._fewer:
             if n not in self._rarefied:
                 found = {run: rarefaction.rarefied(own, self._scope[:, :1], n) for run, own in self._parts.items()}
                 ways = [("repetitions", f"published estimator at n = {n}")]
                 self._rarefied[n] = Choice(ways, lambda run, metric, found=found: getattr(found[run], metric), metric)
             yield self._rarefied[n]._replace(metric=metric)
+
+    @cached_property
+    def _fewer(self) -> list[int]:
+        """Repetitions to which all runs can be brought down, and those that they have in common."""
+        counts = [own.counts for own in self._parts.values()]
+        most = rarefaction.smallest_common(counts) if counts else 0
+        return [n for n in dict.fromkeys([*(n for n in REPETITIONS if n < most), most]) if n > 1]
 
     def _temperatures(self) -> Iterator[tuple[str, Values]]:
         study, common = self._analysis.study, self.together.common

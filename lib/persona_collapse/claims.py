@@ -129,7 +129,7 @@ def log_ratio(runs: Sequence[Run], metric: str, values: Values) -> np.ndarray:
 
 def interval(z: np.ndarray) -> Found:
     """Values and jackknife intervals (..., way) of statistics without each persona (..., 1 + persona, way)."""
-    found = jackknife.estimate(z)
+    found = jackknife.estimate(z, carried=False)
     return Found(found.value, *jackknife.limits(found))
 
 

@@ -168,8 +168,11 @@ def split(variant: LeaveOneOut, other: LeaveOneOut) -> Split:
     )
 
 
-def estimate(z: np.ndarray) -> Estimate:
-    """Jackknife of values (..., 1 + persona, scope) on any scale; NaN wherever one of them is not finite."""
+def estimate(z: np.ndarray, *, carried: bool = True) -> Estimate:
+    """Jackknife of values (..., 1 + persona, scope) on any scale; NaN wherever one of them is not finite.
+
+    Without `carried` nobody is looked for who carries the variance.
+    """
     full, without = z[..., 0, :], z[..., 1:, :]
     personas = without.shape[-2]
     if personas < 3:
@@ -183,10 +186,12 @@ def estimate(z: np.ndarray) -> Estimate:
         square = (off - mean[..., None, :]) ** 2
         total = ones @ square
         se = np.sqrt((personas - 1) / personas * total)
+        centre = full - (personas - 1) * mean
+        if not carried:
+            return Estimate(full, centre, se, personas - 1, np.full(se.shape, np.nan), np.full(se.shape, -1))
         row = square.argmax(axis=-2)
-        carried = np.take_along_axis(square, row[..., None, :], axis=-2)[..., 0, :] / total
-    row = np.where(np.isfinite(se), row, -1)
-    return Estimate(full, full - (personas - 1) * mean, se, personas - 1, carried, row)
+        share = np.take_along_axis(square, row[..., None, :], axis=-2)[..., 0, :] / total
+    return Estimate(full, centre, se, personas - 1, share, np.where(np.isfinite(se), row, -1))
 
 
 def transformed(run: LeaveOneOut) -> np.ndarray:
