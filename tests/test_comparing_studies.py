@@ -313,8 +313,8 @@ class TestMatching:
         found = matching.shared(one, two)
         assert [list(places) for places in found.deck] == [[0, 2], [2, 1]]
         assert found.note == (
-            "Of one, personas 1, 3-5 are left out: the other study lacks them. "
-            "Of two, personas 0, 3 are left out: the other study lacks them."
+            "Of one, personas 2, 4-6 are left out: the other study lacks them. "
+            "Of two, personas 1, 4 are left out: the other study lacks them."
         )
 
     def test_items_that_read_otherwise_are_left_out_and_named(self, tmp_path, outputs, mfq30):

@@ -235,3 +235,9 @@ def test_one_family_is_in_the_band_or_not(alone):
 def test_some_of_several_families_are_counted():
     assert findings.in_families("more", 3, 4) == "more in 3 of 4 families"
     assert (findings.in_families("more", 1, 1), findings.in_families("more", 0, 1)) == ("more", "not more")
+
+
+def test_a_limit_next_to_nothing_is_not_printed_as_nothing():
+    assert [comparing.whole(value) for value in (0.0036, -0.0036, 0.0, -1e-9, 0.25, 9.6)] == [
+        "0.004", "-0.004", "0.0", "0.0", "0.2", "10",
+    ]  # fmt: skip

@@ -189,7 +189,10 @@ WRONG = {
     "item without foundation": (own(items=[{"number": 1, "block": "trait", "text": "x"}]), [", items[0].foundation: is missing"]),
     "unknown key": (own(colour="red"), [", colour: unknown key 'colour'; remove it or correct its spelling"]),
     "unknown key of an item": (own(items=[ITEM | {"reverse": True}]), [", items[0].reverse: unknown key 'reverse'"]),
-    "two mistakes": (own(colour="red", title=None), [", title: is missing; add it (and 1 more)"]),
+    "two mistakes": (
+        own(colour="red", title=None),
+        [", colour: unknown key 'colour'; remove it or correct its spelling (and 1 more: title)"],
+    ),
     "YAML syntax": ("title: Own\nitems: [1, 2\n", [", line 3: not YAML (", "check indentation and quotes"]),
     "tab": ("title: Own\nscale:\n\tlow: 1\n", [", line 3: not YAML (", "check indentation"]),
     "doubled key": ("title: Own\nterms: free\ntitle: Other\n", [", line 3: key 'title' stands twice; keep one"]),

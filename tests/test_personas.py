@@ -99,7 +99,7 @@ WRONG = {
     "one persona": ("d.csv", "persona\nA\n", None, [": 1 personas; susceptibility needs at least two"]),
     "no persona": ("d.csv", "persona\n", None, [": 0 personas; susceptibility needs at least two"]),
     "empty list": ("d.json", "[]", None, [": 0 personas; susceptibility needs at least two"]),
-    "first too large": ("d.csv", "persona\nA\nB\n", 3, [": 2 personas, but the protocol asks for 3; lower it or add personas"]),
+    "first too large": ("d.csv", "persona\nA\nB\n", 3, [": 2 personas, but the protocol asks for 3; lower protocol.personas or add personas"]),
     "no column persona": ("d.csv", "text,age\nA,3\n", None, [": columns 'text', 'age'; expected one called 'persona'"]),
     "capital Persona": ("d.csv", "Persona\nA\nB\n", None, [": columns 'Persona'; expected one called 'persona'"]),
     "semicolons": ("d.csv", "persona;age\nA;3\n", None, [": columns 'persona;age'; expected one called 'persona'"]),
@@ -136,5 +136,5 @@ def test_unknown_deck_lists_what_there_is(name):
 
 
 def test_first_too_large_for_a_shipped_deck_names_it():
-    with pytest.raises(ValueError, match=r"^params/personas/toxic\.csv: 8 personas, but the protocol asks for 9; lower it"):
+    with pytest.raises(ValueError, match=r"^params/personas/toxic\.csv: 8 personas, but the protocol asks for 9; lower protocol"):
         load_personas("toxic", 9)

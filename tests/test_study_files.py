@@ -404,7 +404,10 @@ WRONG_SIMULATED = {
         [("published", "params/published/x.json")],
         [", published: params/published/x.json does not exist; expected a file in params/published"],
     ),
-    "two mistakes": ([("title", ...), ("familys", 3)], [", title: is missing; add it (and 1 more)"]),
+    "two mistakes": (
+        [("title", ...), ("familys", 3)],
+        [", familys: unknown key 'familys'; remove it or correct its spelling (and 1 more: title)"],
+    ),
     "deck unknown": ([("personas", "everyone")], ["params/personas/everyone.csv: no such personas; expected one of 'everyday'"]),
     "deck file missing": ([("personas", "mine.csv")], ["mine.csv: no such personas; expected one of 'everyday'"]),
     "instrument unknown": ([("instrument", "mfq")], ["params/instruments/mfq.yaml: no such instrument; expected one of 'mfq30'"]),

@@ -8,7 +8,7 @@ import pytest
 
 from building import SCALE, random_counts, write_study
 from paper import needs_data
-from persona_collapse import choices, claims, conclusions, frontier, published, tables
+from persona_collapse import choices, claims, conclusions, forest, frontier, published, tables
 from persona_collapse.analysis import Analysis
 from persona_collapse.claims import CONTRARY, HOLDS, OPPOSITE, SAME, UNKNOWN, Claim, Found
 from persona_collapse.collecting import collect
@@ -225,6 +225,29 @@ def test_survival_is_counted_by_kinds_of_choice(tmp_path):
     shown = conclusions.shown(table, study)["Choice"].tolist()
     assert shown[:3] == ["recommended estimator", "a alone", "b alone"]
     assert [words for words in shown if "item" in words] == ["item left out: without item 0 (lowest of 9)"]
+
+
+def test_the_overview_says_what_is_not_borne_out_and_what_contradicts(tmp_path):
+    study = write_study(tmp_path, {"a": [("base", "base", None)], "b": [("base", "base", None)]})
+    yes, cannot, against = (5.0, 1.0, 9.0, True, HOLDS), (5.0, -1.0, 9.0, False, SAME), (-5.0, -9.0, -1.0, False, CONTRARY)
+    first, other = (
+        ("recommended", "recommended estimator", "mean", "%"),
+        ("estimator or measure", "ICC instead of S", "mean", "%"),
+    )
+    assert conclusions.overview(validity_of((*first, *yes), (*other, *against)), study) == (
+        "- **Noise rises**: +5.0 % [1.0, 9.0] (holds); survives **only some**: 1 of 2 kinds of choice without exception, 1 of 2 "
+        "choices. Contradicted under: ICC instead of S (-5.0 % [-9.0, -1.0])."
+    )
+    assert conclusions.overview(validity_of((*first, *cannot), (*other, *yes)), study) == (
+        "- **Noise rises: not borne out**, +5.0 % [-1.0, 9.0] (same direction, cannot be told); 1 of 2 choices hold."
+    )
+
+
+def test_one_interval_without_end_does_not_flatten_the_others():
+    rows = pd.DataFrame({"value": [10.0, 12.0, 11.0, 20.0], "lo": [5, 6, 7, -90], "hi": [15, 16, 17, 9000]})
+    # 0 to 20 and what fits, 6 % of 20 to either side
+    assert forest._ends(rows) == [-1.2, 21.2]
+    assert forest._ends(rows[:3]) == []
 
 
 def test_a_claim_that_one_of_several_families_makes_names_it(tmp_path):

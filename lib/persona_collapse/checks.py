@@ -10,6 +10,9 @@ from pydantic import ValidationError
 
 from persona_collapse.paths import shown
 
+#: Places that a line names beside the first problem.
+_NAMED = 4
+
 
 def listing(names: Iterable[Any]) -> str:
     """Names as a person lists them: 'a', 'b'."""
@@ -65,10 +68,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def first_error(path: Path, error: ValidationError) -> str:
     """One line for what pydantic found wrong: file, place, what was found, what was expected."""
     problems = error.errors(include_url=False)
-    problem = problems[0]
-    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in problem["loc"]).lstrip(".")
-    found = problem["input"]
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    # A misspelt key first: what is missing is mostly the same key.
+    problem, *others = sorted(problems, key=lambda one: one["type"] != "extra_forbidden")
+    place, found = _place(problem), problem["input"]
+    named = ", ".join(_place(one) for one in others[:_NAMED] if one["loc"])
+    more = f" (and {len(others)} more{': ' * bool(named)}{named})" if others else ""
     if problem["type"] == "extra_forbidden":
         text = f"unknown key {problem['loc'][-1]!r}; remove it or correct its spelling"
     elif problem["type"] == "missing":
@@ -79,6 +83,10 @@ def first_error(path: Path, error: ValidationError) -> str:
         text = f"found {_brief(found)}; expected: {problem['msg'][0].lower()}{problem['msg'][1:]}"
     # What the whole file's checks find names its place itself.
     return f"{shown(path)}, {place}: {text}{more}" if place else f"{shown(path)}, {text}{more}"
+
+
+def _place(problem: Any) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in problem["loc"]).lstrip(".")
 
 
 def _brief(found: Any) -> str:

@@ -47,9 +47,11 @@ def moved(row: object, unit: str = " %") -> str:
 
 
 def whole(value: float, sign: str = "") -> str:
-    """A percentage as prose shows it: whole, but with a digit where it is small; never a negative zero."""
+    """A percentage as prose shows it: whole, but with a digit where it is small, and with one that is not 0 where it has one."""
     text = f"{value:{sign}.0f}" if abs(value) >= 9.5 else f"{value:{sign}.1f}"
-    return text.replace("-0.0", "0.0") if float(text) == 0 else text
+    if float(text) == 0:
+        return f"{value:{sign}.1g}" if abs(value) >= 1e-4 else text.replace("-0.0", "0.0")
+    return text
 
 
 def _printed_mean(printed: pd.DataFrame, variant: str) -> str:

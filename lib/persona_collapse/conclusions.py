@@ -25,7 +25,7 @@ _FRACTIONS = {
 
 def overview(validity: pd.DataFrame, study: Study) -> str:
     """Which headlines survive all choices, most, some or none."""
-    lines = [f"- {_survival(rows)}" for _, rows in _by_claim(validity)]
+    lines = [f"- {_survival(rows)}{_contradicted(rows)}" for _, rows in _by_claim(validity)]
     return "\n".join(lines) or "This study has no variant to make a claim about."
 
 
@@ -143,10 +143,24 @@ def _survival(rows: pd.DataFrame) -> str:
         return (
             f"**{claim[0].upper()}{claim[1:]}**: the recommended estimator has no value; {holds} of {number} other choices hold."
         )
+    if first["verdict"] != HOLDS:
+        said = f"{_number(first)} ({_plainly(first)}); {holds} of {number} choices hold."
+        return f"**{claim[0].upper()}{claim[1:]}: not borne out**, {said}"
     return (
         f"**{claim[0].upper()}{claim[1:]}**: {_number(first)} ({_plainly(first)}); survives **{how}**: "
         f"{whole_kinds} of {len(kinds)} kinds of choice without exception, {holds} of {number} choices."
     )
+
+
+def _contradicted(rows: pd.DataFrame) -> str:
+    """Choices whose interval lies wholly on the other side: a reader of the overview should not have to look for them."""
+    counted = _counted(rows)
+    against = counted[counted["verdict"] == CONTRARY]
+    if against.empty or _recommended(rows)["verdict"] == CONTRARY:
+        return ""
+    if len(against) > 2:
+        return f" Contradicted under {len(against)} of them."
+    return f" Contradicted under: {'; '.join(f'{safe(row.choice)} ({_number(row)})' for row in against.itertuples())}."
 
 
 def _failures(rows: pd.DataFrame) -> str:
@@ -229,7 +243,8 @@ def sample_of_families(validity: pd.DataFrame) -> str:
     if not lines:
         return "Fewer than two families make a claim, so nothing can be said about families in general."
     families = validity[(validity["group"] == "recommended") & (validity["family"] != "mean")]["family"].nunique()
-    how = f"Ratios of geometric means, beyond a control to the control; t with {max(families - 1, 1)} degrees of freedom."
+    free = "1 degree" if families < 3 else f"{families - 1} degrees"
+    how = f"Ratios of geometric means, beyond a control to the control; t with {free} of freedom."
     least = f" A sign test over {families} families cannot reach p < .05 whatever they show; 6 are needed."
     return "\n".join(lines) + f"\n\n{how}{least if families < 6 else ''}"
 

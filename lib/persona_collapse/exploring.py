@@ -25,6 +25,8 @@ from persona_collapse.study import Run, Study
 from persona_collapse.tables import Tables
 
 #: Repetitions that a smaller study might have had.
+#: Rank correlation from which noise is said to go with room.
+CLEARLY = 0.2
 FEWER = (2, 3, 5, 10)
 #: Share of the personas that question 3 leaves out, those that carry most.
 TAKEN_OUT = 0.1
@@ -280,8 +282,8 @@ def at_the_ends(found: Explored) -> str:
     if rank.empty:
         return "No run varies within its cells."
     lines = [
-        f"Noise goes with room in {int((rank > 0).sum())} of {len(rank)} runs (rank correlation {rank.min():.2f} to "
-        f"{rank.max():.2f}): a mean near an end of the scale leaves little to vary."
+        f"Noise goes with room, by a rank correlation above {CLEARLY:g}, in {int((rank > CLEARLY).sum())} of {len(rank)} runs "
+        f"({rank.min():.2f} to {rank.max():.2f}): a mean near an end of the scale leaves little to vary."
     ]
     for run in found.compared:
         own, base = (table.loc[one.name] for one in (run, found.analysis.base(run)))

@@ -19,6 +19,8 @@ _VERDICTS = {
     HOLDS: ("#0072B2", "circle"), SAME: ("#56B4E9", "diamond"), OPPOSITE: ("#E69F00", "square"),
     CONTRARY: ("#D55E00", "cross"), UNKNOWN: ("#8a8f98", "stroke"),
 }  # fmt: skip
+#: An interval so many times as wide as half of the others is cut at the frame.
+_WIDE = 8
 #: Metrics of which foundation_claims.csv speaks.
 _SHIFTS = ("susceptibility", "within_rms")
 _PARTS = {
@@ -35,19 +37,36 @@ def forest(validity: pd.DataFrame, study: Study, kind: str) -> Any:
     if own.empty:
         return None
     mean = "; the mean over these families unless a family is named" if (own["family"] == "mean").any() else ""
-    panels = [_panel(own[own["claim"] == claim], study, claim) for claim in dict.fromkeys(own["claim"])]
+    panels, cut = [], ""
+    for claim in dict.fromkeys(own["claim"]):
+        chosen = shown(own[own["claim"] == claim], study)
+        ends = _ends(chosen)
+        panels.append(_panel(chosen, claim, ends))
+        if ends:
+            cut = " An interval that reaches beyond the frame is cut there; the table has its numbers."
     return figure(
         alt.vconcat(*panels), study, title="; ".join(f"{claim[0].upper()}{claim[1:]}" for claim in dict.fromkeys(own["claim"])),
         caption=f"One line a choice: value and 95 % interval{mean}. The dotted line is the recommended estimate, the black one "
-        "no difference. Colour and shape: whether the claim holds beyond the interval, in its direction only, or not.",
+        "no difference. Colour and shape: whether the claim holds beyond the interval, in its direction only, or not." + cut,
         description=f"Forest plot of {own['claim'].iloc[0]} under every choice.",
     )  # fmt: skip
 
 
-def _panel(rows: pd.DataFrame, study: Study, claim: str) -> alt.LayerChart:
-    chosen = shown(rows, study)
+def _ends(chosen: pd.DataFrame) -> list[float]:
+    """Ends of an axis for all values and all intervals but those many times as wide as most; empty if none is."""
+    width = chosen["hi"] - chosen["lo"]
+    fits = ~(width > _WIDE * width.median())
+    if fits.all():
+        return []
+    values = pd.concat([chosen["value"], chosen.loc[fits, "lo"], chosen.loc[fits, "hi"], pd.Series([0.0])])
+    room = 0.06 * (values.max() - values.min())
+    return [float(f"{values.min() - room:.3g}"), float(f"{values.max() + room:.3g}")]
+
+
+def _panel(chosen: pd.DataFrame, claim: str, ends: list[float]) -> alt.LayerChart:
     data = rounded(chosen[["Choice", "value", "lo", "hi", "verdict"]].rename(columns={"lo": "from", "hi": "to"}))
-    unit = {"%": "percent of base", "pp": "points of base", "logit": "difference of logits"}[rows["quantity"].iloc[0]]
+    unit = {"%": "percent of base", "pp": "points of base", "logit": "difference of logits"}[chosen["quantity"].iloc[0]]
+    scale = alt.Scale(domain=ends, nice=False) if ends else alt.Scale()
     names = list(_VERDICTS)
     color = alt.Color("verdict:N", title=None, scale=alt.Scale(domain=names, range=[look[0] for look in _VERDICTS.values()]))
     shape = alt.Shape("verdict:N", title=None, scale=alt.Scale(domain=names, range=[look[1] for look in _VERDICTS.values()]))
@@ -61,7 +80,7 @@ def _panel(rows: pd.DataFrame, study: Study, claim: str) -> alt.LayerChart:
         lines.append(at.mark_rule(color=BAND, strokeDash=[2, 3]).encode(x="at:Q"))
     return alt.layer(
         *lines,
-        frame.mark_rule(strokeWidth=1.8).encode(x=alt.X("from:Q", title=f"{claim} ({unit})"), x2="to:Q"),
+        frame.mark_rule(strokeWidth=1.8, clip=True).encode(x=alt.X("from:Q", title=f"{claim} ({unit})", scale=scale), x2="to:Q"),
         frame.mark_point(filled=True, size=55, opacity=1).encode(x="value:Q", shape=shape, tooltip=tooltip),
     ).properties(width=430, height=alt.Step(15))
 

@@ -167,6 +167,8 @@ def _left_out(what: str, study: Study, numbers: list[int]) -> str:
     if not numbers:
         return ""
     which, them, verb = (f"{what}s", "them", "are") if len(numbers) > 1 else (what, "it", "is")
+    if what == "persona":  # as charts number them, from 1
+        numbers = [number + 1 for number in numbers]
     return f"Of {study.name}, {which} {_ranges(numbers)} {verb} left out: the other study lacks {them}."
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 #: A table with more rows than this scrolls in its frame on screen, one with more columns than that is set smaller.
-_LONG, _WIDE = 45, 8
+_LONG, _WIDE = 45, 6
 
 
 @dataclass

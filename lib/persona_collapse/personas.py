@@ -43,7 +43,9 @@ def load_personas(name: str | Path, first: int | None = None) -> tuple[Persona, 
     if len(deck) < 2:
         raise ValueError(f"{shown(path)}: {len(deck)} personas; susceptibility needs at least two")
     if first is not None and first > len(deck):
-        raise ValueError(f"{shown(path)}: {len(deck)} personas, but the protocol asks for {first}; lower it or add personas")
+        raise ValueError(
+            f"{shown(path)}: {len(deck)} personas, but the protocol asks for {first}; lower protocol.personas or add personas"
+        )
     return deck[:first]
 
 

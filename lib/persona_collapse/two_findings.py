@@ -158,6 +158,8 @@ def agreement(tables: StudyTables, pair: Pair) -> str:
     own = _where(tables.changes, scope=OVERALL, method=RECOMMENDED)
     own = own[(own["family"] != "mean") & own["metric"].isin(COUNTED)]
     own = own[np.isfinite(own[["value_a", "value_b"]].astype(float)).all(axis=1)]
+    if own.empty:
+        return "No change of S or noise has a value in both studies."
     lines = []
     for quantity, what, unlike in _CLAIMS:
         rows = own[(own["quantity"] == quantity) & ((own["lo_a"] > 0) | (own["hi_a"] < 0))]
