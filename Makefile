@@ -16,8 +16,10 @@ UNKNOWN := $(strip $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstwor
 ifneq ($(UNKNOWN),)
 $(error $(UNKNOWN) is not known here; expected STUDY=, DATA= or another name that `make help` shows; correct it and run again)
 endif
-PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
-	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && echo $$p && break; done)
+# 0 if an interpreter can be used, 1 if it is too old, 2 if it is too new for the pinned packages; else it is none.
+SUITS = import sys; v = sys.version_info[:2]; sys.exit(1 if v < (3, 11) else 2 if v > (3, 14) else 0)
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.14 python3 python; do \
+	$$p -c '$(SUITS)' >/dev/null 2>&1 && echo $$p && break; done)
 RUN = .venv/bin/python -m persona_collapse
 WITH = $(if $(STUDY),--study '$(STUDY)') $(if $(DATA),--data '$(DATA)')
 .DEFAULT_GOAL := help
@@ -43,7 +45,7 @@ elicit: .venv/ready ## ask or read what a study's store lacks [STUDY=demo]
 	@$(RUN) elicit $(WITH)
 
 batch: .venv/ready ## the same by OpenAI batches at half price, or by files [STUDY=study] [BY_HAND=1] [CANCEL=1]
-	@$(RUN) batch $(WITH) $(if $(BY_HAND),--by-hand) $(if $(CANCEL),--cancel)
+	@$(RUN) batch $(WITH) $(if $(BY_HAND),--by-hand '$(BY_HAND)') $(if $(CANCEL),--cancel '$(CANCEL)')
 
 estimate: .venv/ready ## requests, tokens, price and hours of every way to ask; sends nothing [STUDY=openai-example]
 	@$(RUN) estimate $(WITH)
@@ -52,7 +54,7 @@ plan: .venv/ready ## personas and repetitions for a precision, by each way of as
 	@$(RUN) plan $(WITH) --target '$(TARGET)'
 
 export: .venv/ready ## LaTeX, print figures, tidy data and one zip to deposit [STUDY=demo] [REPLIES=1] [RATINGS=1] [LICENCE=CC-BY-4.0]
-	@$(RUN) export $(WITH) $(if $(REPLIES),--replies) $(if $(RATINGS),--ratings) $(if $(LICENCE),--licence '$(LICENCE)')
+	@$(RUN) export $(WITH) $(if $(REPLIES),--replies '$(REPLIES)') $(if $(RATINGS),--ratings '$(RATINGS)') $(if $(LICENCE),--licence '$(LICENCE)')
 
 pdf: .venv/ready ## the appendix printed to outputs/<study>/report.pdf, where Chromium is installed [STUDY=demo] [DATA=folder]
 	@$(RUN) pdf $(WITH)
@@ -88,7 +90,9 @@ clean: ## remove what can be rebuilt, never ratings that were bought
 
 .venv/ready: requirements.txt requirements.lock pyproject.toml
 	@command -v git >/dev/null 2>&1 || { echo 'git is missing: install it, then run the same command again' >&2; exit 1; }
-	@[ -n "$(PYTHON)" ] || { echo 'Python 3.11 to 3.13 is missing: install it, or name it with make PYTHON=/path/to/python' >&2; exit 1; }
+	@found='$(or $(PYTHON),python3)'; $$found -c '$(SUITS)' 2>/dev/null; case $$? in 0) exit 0;; \
+		1) why="$$($$found --version) is too old";; 2) why="$$($$found --version) is newer than the pinned packages";; *) why="$$found is missing";; esac; \
+	echo "$$why: install Python 3.14 (3.11 to 3.14 will do), or name one with make PYTHON=/path/to/python" >&2; exit 1
 	@echo 'building .venv with $(PYTHON) (once, about a minute) ...'
 	@rm -rf .venv && $(PYTHON) -m venv .venv 2>/dev/null || { echo 'the venv module of $(PYTHON) is missing: install it (Debian: python3-venv)' >&2; exit 1; }
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c requirements.lock

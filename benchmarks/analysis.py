@@ -17,19 +17,20 @@ from pathlib import Path
 import numpy as np
 import yaml
 from coverage import counts_of_study
-from recommended import interval_a, interval_b, published
+from recommended import everything, of_runs
 
 from persona_collapse import collecting, tables
 from persona_collapse import study as studies
 from persona_collapse.instrument import load_instrument
-from persona_collapse.metrics import scope_matrix, scopes
+from persona_collapse.metrics import scopes
 from persona_collapse.store import open_store
 from persona_collapse.study import Study, load_study
 
-PERSONA_DRAWS, RESPONSE_DRAWS = 2000, 400
+#: Draws of personas and of responses that the plain implementation takes.
+PAPER_DRAWS, SMALL_DRAWS = (2000, 400), (20, 4)
 
 
-def plain(path: Path, *, whole_cells: bool) -> dict[tuple[str, str], tuple[float, float]]:
+def plain(path: Path, *, whole_cells: bool, draws: tuple[int, int] = PAPER_DRAWS) -> dict[tuple[str, str], tuple[float, float]]:
     """S and within_sd of one file with published standard errors, cell by cell and draw by draw.
 
     With `whole_cells` all draws of a cell are taken at once, as a careful author would; without, one after another.
@@ -46,7 +47,8 @@ def plain(path: Path, *, whole_cells: bool) -> dict[tuple[str, str], tuple[float
     found = {}
     mean = {key: statistics.fmean(ratings) for key, ratings in cells.items()}
     sd = {key: statistics.stdev(ratings) if len(ratings) > 1 else 0.0 for key, ratings in cells.items()}
-    again = _whole_cells(cells, rng) if whole_cells else _one_by_one(cells, rng)
+    persona_draws, response_draws = draws
+    again = (_whole_cells if whole_cells else _one_by_one)(cells, rng, response_draws)
     for scope in scopes(instrument):
         own = [i.number for i in instrument.items if scope in ("overall", i.foundation)]
         s = statistics.fmean(statistics.stdev(mean[p, q] for p in personas) for q in own)
@@ -54,21 +56,21 @@ def plain(path: Path, *, whole_cells: bool) -> dict[tuple[str, str], tuple[float
         means = np.array([[mean[p, q] for q in own] for p in personas])
         sds = np.array([[sd[p, q] for q in own] for p in personas])
         drawn = []
-        for _ in range(PERSONA_DRAWS):
+        for _ in range(persona_draws):
             pick = rng.integers(len(personas), size=len(personas))
             drawn.append((means[pick].std(axis=0, ddof=1).mean(), sds[pick].mean()))
         means = np.array([[again[0][p, q] for q in own] for p in personas])
         sds = np.array([[again[1][p, q] for q in own] for p in personas])
-        answered = [(means[:, :, d].std(axis=0, ddof=1).mean(), sds[:, :, d].mean()) for d in range(RESPONSE_DRAWS)]
+        answered = [(means[:, :, d].std(axis=0, ddof=1).mean(), sds[:, :, d].mean()) for d in range(response_draws)]
         se = np.hypot(np.std(drawn, axis=0, ddof=1), np.std(answered, axis=0, ddof=1))
         found[scope, "susceptibility"] = s, float(se[0])
         found[scope, "within_sd"] = within, float(se[1])
     return found
 
 
-def _one_by_one(cells: dict, rng: np.random.Generator) -> tuple[dict, dict]:
+def _one_by_one(cells: dict, rng: np.random.Generator, draws: int) -> tuple[dict, dict]:
     means, sds = defaultdict(list), defaultdict(list)
-    for _ in range(RESPONSE_DRAWS):
+    for _ in range(draws):
         for key, ratings in cells.items():
             drawn = [ratings[i] for i in rng.integers(len(ratings), size=len(ratings)).tolist()]
             centre = sum(drawn) / len(drawn)
@@ -78,12 +80,12 @@ def _one_by_one(cells: dict, rng: np.random.Generator) -> tuple[dict, dict]:
     return means, sds
 
 
-def _whole_cells(cells: dict, rng: np.random.Generator) -> tuple[dict, dict]:
+def _whole_cells(cells: dict, rng: np.random.Generator, draws: int) -> tuple[dict, dict]:
     means, sds = {}, {}
     for key, ratings in cells.items():
-        drawn = np.array(ratings)[rng.integers(len(ratings), size=(RESPONSE_DRAWS, len(ratings)))]
+        drawn = np.array(ratings)[rng.integers(len(ratings), size=(draws, len(ratings)))]
         means[key] = drawn.mean(axis=1)
-        sds[key] = drawn.std(axis=1, ddof=1) if len(ratings) > 1 else np.zeros(RESPONSE_DRAWS)
+        sds[key] = drawn.std(axis=1, ddof=1) if len(ratings) > 1 else np.zeros(draws)
     return means, sds
 
 
@@ -102,16 +104,14 @@ def ours(study: Study) -> tuple[float, dict[tuple[str, str, str], tuple[float, f
 def counting(study: Study, folder: Path) -> float:
     """Seconds from files to every published and recommended number without a store: what the statistics alone cost."""
     began = time.perf_counter()
-    scope, scale = scope_matrix(study.instrument), study.instrument.categories
     counts = counts_of_study(study, folder)
-    interval_b(counts, interval_a(counts, scope, scale), scope, scale)
-    published(counts, scope, scale)
+    everything(of_runs(counts), counts)
     return time.perf_counter() - began
 
 
-def simulated_files(folder: Path) -> Path:
-    """The demo study's ratings as CSV files, and a study file that imports them."""
-    demo = load_study("demo")
+def simulated_files(folder: Path, name: str) -> Path:
+    """A simulated study's ratings as CSV files, and a study file that imports them."""
+    demo = load_study(name)
     collecting.collect(demo)
     families = []
     with open_store(demo.store_path) as store:
@@ -135,15 +135,18 @@ def main() -> None:
     """Measure and print; exits with 1 if the numbers of the two do not agree."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, help="folder with the published ratings")
+    parser.add_argument("--small", action="store_true", help="the mini study and few draws, to see that it runs")
     options = parser.parse_args()
+    draws = SMALL_DRAWS if options.small else PAPER_DRAWS
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
+        studies.OUTPUTS = folder / "outputs"  # a store of its own, so that nothing is read twice
         if options.data:
             study, what = load_study("published", options.data), "published ratings"
         else:
-            study, what = load_study(simulated_files(folder)), "simulated ratings of the demo study"
+            name = "mini" if options.small else "demo"
+            study, what = load_study(simulated_files(folder, name)), f"simulated ratings of the {name} study"
         data = study.data or folder
-        studies.OUTPUTS = folder / "outputs"  # a store of its own, so that nothing is read twice
         runs = [run for run in study.runs if run.variant.role != "alternate"]
         print(f"{len(runs)} runs, {what}; files to every number, six scopes; the plain ones compute the published method alone")
         mine, numbers = ours(study)
@@ -154,7 +157,7 @@ def main() -> None:
         for name, whole in (("draws of a cell at once", True), ("loops over cells and draws", False)):
             began, worst = time.perf_counter(), 0.0
             for run in runs:
-                for (scope, metric), (value, se) in plain(data / str(run.variant.persona), whole_cells=whole).items():
+                for (scope, metric), (value, se) in plain(data / str(run.variant.persona), whole_cells=whole, draws=draws).items():
                     own, own_se = numbers[run.key, scope, metric]
                     agree &= abs(own - value) <= 1e-9 * max(1, abs(value))
                     worst = max(worst, abs(own_se / se - 1))

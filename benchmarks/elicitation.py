@@ -1,6 +1,7 @@
 """What the README claims about asking endpoints, measured against the simulated endpoint in a process of its own.
 
-Each client runs in a process of its own too; requests and rates are the server's count. `--quick` leaves out most kills.
+Each client runs in a process of its own too; requests and rates are the server's count. `--quick` leaves out most kills;
+`--small` asks few personas in every part, once, to see that it runs.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from persona_collapse import collecting
 from persona_collapse import study as studies
@@ -30,20 +31,34 @@ if "--child" not in sys.argv:  # a client's process loads what a client needs
     from persona_collapse.store import open_store
 
 MODEL, IN_FLIGHT, LATENCY = "gpt-4o/base", 64, 0.05
+ITEMS, REPETITIONS = 30, 10
 STORM = {"rate_limited": 0.3, "retry_after": (1.0, 3.0), "server_error": 0.05, "dropped": 0.02, "malformed": 0.01}
 os.environ.setdefault("BENCH_KEY", "none-needed")
+
+
+class Size(NamedTuple):
+    """How large the parts are."""
+
+    personas: int = 100
+    rounds: int = 3
+    kills: int = 100
+
+    @property
+    def cells(self) -> int:
+        """Of one run, answers without a persona included."""
+        return (self.personas + 1) * ITEMS
 
 
 # --- studies and clients ---------------------------------------------------------------------------------------------
 
 
-def write_study(folder: Path, server: "Apart", *, in_flight: int = IN_FLIGHT, **protocol: Any) -> Path:
+def write_study(folder: Path, server: "Apart", size: Size, *, in_flight: int = IN_FLIGHT, **protocol: Any) -> Path:
     """A live study of one run against a server; its outputs go into the same folder."""
     path = folder / "live.yaml"
     endpoint = {"base_url": server.base_url, "api_key_env": "BENCH_KEY", "max_in_flight": in_flight}
     variant = {"key": "base", "role": "base", "endpoint": "here", "model": MODEL}
     content = {
-        "title": "Benchmark", "kind": "live", "protocol": {"repetitions": 10, "personas": 100} | protocol,
+        "title": "Benchmark", "kind": "live", "protocol": {"repetitions": REPETITIONS, "personas": size.personas} | protocol,
         "endpoints": {"here": endpoint}, "families": [{"key": "gpt-4o", "variants": [variant]}],
     }  # fmt: skip
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
@@ -106,10 +121,10 @@ def start(mode: str, path: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
 
 
-def measured(mode: str, options: "Options", **protocol: Any) -> dict[str, float]:
+def measured(mode: str, options: "Options", size: Size, **protocol: Any) -> dict[str, float]:
     """One client against one server: its resources, and the server's figures."""
     with tempfile.TemporaryDirectory() as folder, apart(options) as server:
-        path = write_study(Path(folder), server, **protocol)
+        path = write_study(Path(folder), server, size, **protocol)
         began = time.perf_counter()
         said, _ = (process := start(mode, path)).communicate()
         seconds = time.perf_counter() - began
@@ -123,14 +138,14 @@ def measured(mode: str, options: "Options", **protocol: Any) -> dict[str, float]
 # --- what is shown ---------------------------------------------------------------------------------------------------
 
 
-def quiet(say: Any) -> None:
-    """Rates, CPU and memory at 64 in flight, 50 ms an answer, beside a bare loop; three rounds, the median of each."""
+def quiet(say: Any, size: Size) -> None:
+    """Rates, CPU and memory at 64 in flight, 50 ms an answer, beside a bare loop; the median of three rounds of each."""
     options = Options(latency=LATENCY)
     median: dict[tuple[str, int], float] = {}
     for choices in (10, 1):
         for mode in ("ours", "bare"):
-            runs = [measured(mode, options, repetitions=choices) for _ in range(3)]
-            middle = sorted(runs, key=lambda run: run["ratings"] / run["span"])[1]
+            runs = [measured(mode, options, size, repetitions=choices) for _ in range(size.rounds)]
+            middle = sorted(runs, key=lambda run: run["ratings"] / run["span"])[len(runs) // 2]
             rate = median[mode, choices] = middle["ratings"] / middle["span"]
             say(
                 f"{mode:5} {choices:2} ratings a request: {middle['requests']:,} requests, {rate:7,.0f} ratings/s, "
@@ -141,12 +156,12 @@ def quiet(say: Any) -> None:
     ratio = {choices: median["ours", choices] / median["bare", choices] for choices in (10, 1)}
     times = median["ours", 10] / median["ours", 1]
     say(f"ours over bare: {ratio[10]:.2f} with ten a request, {ratio[1]:.2f} with one; ten over one: {times:.1f}")
-    single = measured("ours", Options(latency=LATENCY, n="ignored"))
+    single = measured("ours", Options(latency=LATENCY, n="ignored"), size)
     rate = single["ratings"] / single["span"]
-    say(f"30,300 slots one by one: {single['requests']:,} requests, {rate:,.0f} ratings/s, {single['memory']:.0f} MB")
+    say(f"{size.cells * REPETITIONS:,} slots one by one: {single['requests']:,} requests, {rate:,.0f} ratings/s, {single['memory']:.0f} MB")
 
 
-def agreement(say: Any) -> None:
+def agreement(say: Any, size: Size) -> None:
     """One run of the full design by choices, one by one and by logprobs: requests, S and R."""
     for name, options, protocol in (
         ("ten a request", Options(seed=1), {}),
@@ -154,7 +169,7 @@ def agreement(say: Any) -> None:
         ("logprobs", Options(), {"method": "logprobs"}),
     ):
         with tempfile.TemporaryDirectory() as folder, apart(options) as server:
-            study = load(write_study(Path(folder), server, **protocol))
+            study = load(write_study(Path(folder), server, size, **protocol))
             collecting.collect(study)
             with open_store(study.store_path) as store:
                 rows = tables.run_metrics(study, store, study.runs[0]).query("scope == 'overall' and method == 'published'")
@@ -164,10 +179,10 @@ def agreement(say: Any) -> None:
                 f"R {r['value']:.3f} ± {r['se']:.3f}")  # fmt: skip
 
 
-def limiter(say: Any) -> None:
+def limiter(say: Any, size: Size) -> None:
     """A limiter of 100 requests a second, as windows and as a bucket."""
     for kind in ("window", "bucket"):
-        found = measured("ours", Options(latency=LATENCY, limit=100.0, limiter=kind), repetitions=1)
+        found = measured("ours", Options(latency=LATENCY, limit=100.0, limiter=kind), size, repetitions=1)
         say(
             f"limiter ({kind}) of 100 requests/s: {found['ratings'] / found['span']:.1f} answers/s, "
             f"{found['requests'] / found['ratings']:.3f} requests an answer, "
@@ -175,24 +190,24 @@ def limiter(say: Any) -> None:
         )
 
 
-def storm(say: Any) -> None:
+def storm(say: Any, size: Size) -> None:
     """30 % 429 with Retry-After of 1 to 3 s, 5 % 500, 2 % dropped, 1 % malformed."""
     for choices in (10, 1):
-        found = measured("ours", Options(latency=LATENCY, **STORM), repetitions=choices)
+        found = measured("ours", Options(latency=LATENCY, **STORM), size, repetitions=choices)
         say(
             f"storm, {choices} ratings a request: {found['slots_answered']:,} slots rated in {found['seconds']:.0f} s, "
-            f"{found['requests'] / 3030:.2f} requests an answer needed, "
+            f"{found['requests'] / size.cells:.2f} requests an answer needed, "
             f"{found['before_retry_after']} before their Retry-After"
         )
 
 
-def kills(say: Any, number: int) -> None:
-    """A study of 30,300 slots killed at random moments, then finished, beside one that was left alone."""
-    rng, options = random.Random(7), Options(latency=LATENCY, n="ignored")
+def kills(say: Any, size: Size) -> None:
+    """A study asked one by one, killed at random moments, then finished, beside one that was left alone."""
+    rng, options, slots = random.Random(7), Options(latency=LATENCY, n="ignored"), size.cells * REPETITIONS
     again, resumed = [0], []
     with tempfile.TemporaryDirectory() as folder, apart(options) as server:
-        path = write_study(Path(folder), server, in_flight=8)
-        for _ in range(number):
+        path = write_study(Path(folder), server, size, in_flight=8)
+        for _ in range(size.kills):
             before, began = server.stats()["requests"], time.perf_counter()
             process = start("ours", path)
             while server.stats()["requests"] == before and process.poll() is None:
@@ -207,17 +222,17 @@ def kills(say: Any, number: int) -> None:
         rows = _slots(path)
         again.append(server.stats()["slots_answered_again"])
     with tempfile.TemporaryDirectory() as folder, apart(options) as server:
-        path = write_study(Path(folder), server)
+        path = write_study(Path(folder), server, size)
         start("ours", path).communicate()
         whole = _tables(path)
         began = time.perf_counter()
         start("ours", path).communicate()
         finished = time.perf_counter() - began
         asked = server.stats()["requests"]
-    say(f"{number} kills: {rows[0]:,} slots stored, {rows[0] - rows[1]} twice, {30_300 - rows[1]} lost; at most "
+    say(f"{size.kills} kills: {rows[0]:,} slots stored, {rows[0] - rows[1]} twice, {slots - rows[1]} lost; at most "
         f"{max(np.diff(again))} answered again after a kill with 8 in flight, {again[-1]} in all; first request "
         f"{max(resumed):.1f} s after start at most; tables byte-equal: {killed == whole}")  # fmt: skip
-    say(f"a finished study: {finished:.1f} s, {asked - 30_300} requests beyond those needed")
+    say(f"a finished study: {finished:.1f} s, {asked - slots} requests beyond those needed")
 
 
 def _tables(path: Path) -> dict[str, str]:
@@ -241,17 +256,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--child", nargs=2, metavar=("MODE", "STUDY"), help=argparse.SUPPRESS)
     parser.add_argument("--quick", action="store_true", help="10 kills in place of 100")
+    parser.add_argument("--small", action="store_true", help="two personas, one round, one kill")
     parser.add_argument("--only", choices=("quiet", "agreement", "limiter", "storm", "kills"))
     args = parser.parse_args()
     if args.child:
         child(args.child[0], Path(args.child[1]))
         return
-    parts = {"quiet": quiet, "agreement": agreement, "limiter": limiter, "storm": storm}
-    for name, part in parts.items():
-        if args.only in (None, name):
-            part(lambda line: print(line, flush=True))
-    if args.only in (None, "kills"):
-        kills(lambda line: print(line, flush=True), 10 if args.quick else 100)
+    size = Size(personas=2, rounds=1, kills=1) if args.small else Size(kills=10 if args.quick else 100)
+    for part in (quiet, agreement, limiter, storm, kills):
+        if args.only in (None, part.__name__):
+            part(lambda line: print(line, flush=True), size)
 
 
 if __name__ == "__main__":

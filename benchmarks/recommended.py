@@ -7,6 +7,7 @@ conclusion hangs on. Without --data the counts are drawn from the simulated resp
 import argparse
 import resource
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from persona_collapse.simulation import cell_probabilities, known_figures, load_
 from persona_collapse.study import Run, Study, load_study
 from persona_collapse.uncertainty import published_se
 
+#: Numbers of personas and of runs between which time and memory grow.
+SIZES = ((100, 10), (100, 100), (1000, 10), (1000, 100))
 ROLES = ("harmful", "control", "base")
 Counts = dict[tuple[str, str], np.ndarray]
 
@@ -73,7 +76,8 @@ def of_runs(counts: Counts) -> Study:
         family.model_copy(update={"variants": [v for v in family.variants if (family.key, v.key) in counts]})
         for family in study.file.families
     ]
-    return replace(study, file=study.file.model_copy(update={"families": families}))
+    kept = [family for family in families if family.variants]
+    return replace(study, file=study.file.model_copy(update={"families": kept}))
 
 
 def interval_a(analysis: Given) -> None:
@@ -136,10 +140,10 @@ def everything(study: Study, counts: Counts) -> list[float]:
     return took
 
 
-def growth(instrument: Instrument, scope: np.ndarray) -> None:
-    """Time and memory for 100 and 1,000 personas and 10 and 100 runs of two ratings a cell."""
+def growth(instrument: Instrument, scope: np.ndarray, sizes: Sequence[tuple[int, int]] = SIZES) -> None:
+    """Time and memory for these numbers of personas and runs of two ratings a cell."""
     rng = np.random.default_rng(2)
-    for personas, runs in ((100, 10), (100, 100), (1000, 10), (1000, 100)):
+    for personas, runs in sizes:
         probabilities = rng.dirichlet(np.full(6, 0.3), size=(personas, len(instrument.items)))
         began, ratings = 0.0, 0
         for _ in range(runs):
@@ -159,18 +163,19 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, help="folder with the published ratings")
+    parser.add_argument("--small", action="store_true", help="one round and one size, to see that it runs")
     options = parser.parse_args()
     instrument = load_instrument("mfq30")
     scope = metrics.scope_matrix(instrument)
     counts = counts_of_files(options.data) if options.data else drawn(instrument)
     study = of_runs(counts)
-    rounds = np.array([everything(study, counts) for _ in range(15)]) * 1000
+    rounds = np.array([everything(study, counts) for _ in range(1 if options.small else 15)]) * 1000
     print(f"{len(counts)} runs from counts, 15 metrics, six scopes; levels, changes, excess, splits, means over families")
     for name, typical, first in zip(PARTS, np.median(rounds, axis=0), rounds[0], strict=True):
         print(f"  {name:<38} {typical:7.1f} ms (first time {first:.1f})")
     total = rounds.sum(axis=1)
     print(f"  {'all of it':<38} {np.median(total):7.1f} ms (first time {total[0]:.1f})")
-    growth(instrument, scope)
+    growth(instrument, scope, SIZES[:1] if options.small else SIZES)
 
 
 if __name__ == "__main__":

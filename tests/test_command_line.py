@@ -1,11 +1,15 @@
 """Commands: what goes wrong is one line on stderr and a non-zero status, with nothing half-written."""
 
 import os
+import shutil
+import subprocess
+import sys
 
 import pytest
 import yaml
 
 from persona_collapse import __main__ as commands
+from persona_collapse.paths import ROOT
 
 GOOD = "persona_id,question_id,run_index,rating\n" + "".join(
     f"{p},{q},{i},{(p + q + i) % 6}\n" for p in range(3) for q in range(1, 31) for i in (1, 2)
@@ -166,3 +170,59 @@ def test_an_interrupt_is_said_and_has_its_own_status(capsys, monkeypatch):
     monkeypatch.setattr(commands, "load_study", interrupted)
     assert commands.main(["report"]) == 130
     assert "the same command goes on from there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("word", ["0", "no", "false", "False", ""])
+def test_a_switch_that_says_no_is_off(word):
+    args = commands.parser().parse_args(["export", "--replies", word, "--ratings", word])
+    assert (args.replies, args.ratings) == (False, False)
+    assert not commands.parser().parse_args(["batch", "--cancel", word]).cancel
+
+
+@pytest.mark.parametrize("word", ["1", "yes", "true", "TRUE"])
+def test_a_switch_that_says_yes_is_on(word):
+    assert commands.parser().parse_args(["export", "--replies", word]).replies is True
+    assert commands.parser().parse_args(["batch", "--cancel"]).cancel is True
+
+
+def test_a_switch_that_says_something_else_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        commands.parser().parse_args(["export", "--ratings", "maybe"])
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "argument --ratings: 'maybe'; expected 1, yes or true for on, or 0, no or false for off" in line
+
+
+def test_make_passes_switches_on_as_they_are():
+    """REPLIES=0 once meant yes."""
+    made = subprocess.run(
+        ["make", "-n", "export", "STUDY=demo", "REPLIES=0", "RATINGS=no"], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert "--replies '0' --ratings 'no'" in made.stdout
+    made = subprocess.run(["make", "-n", "batch", "CANCEL=0"], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert "--cancel '0'" in made.stdout and "--by-hand" not in made.stdout
+
+
+@pytest.mark.parametrize(
+    ("version", "said"),
+    [
+        ("3.10.4", "Python 3.10.4 is too old: install Python 3.14 (3.11 to 3.14 will do)"),
+        ("3.15.0", "Python 3.15.0 is newer than the pinned packages: install Python 3.14 (3.11 to 3.14 will do)"),
+        ("", "is missing: install Python 3.14 (3.11 to 3.14 will do), or name one with make PYTHON=/path/to/python"),
+    ],
+)
+def test_make_says_which_python_to_install(tmp_path, version, said):
+    """A stand-in interpreter that answers as one of this version does; none at all where it is empty."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    for name in ("requirements.txt", "requirements.lock", "pyproject.toml"):
+        (tmp_path / name).touch()
+    python = tmp_path / "python3.x"
+    if version:
+        numbers = tuple(map(int, version.split(".")))
+        code = f"import sys; sys.version_info = {numbers}; sys.argv = sys.argv[1:]; exec(sys.argv.pop(0))"
+        python.write_text(
+            f'#!/bin/sh\n[ "$1" = --version ] && echo "Python {version}" && exit\n[ "$1" = -c ] && exec {sys.executable} -c "{code}" "$2"\n'
+        )
+        python.chmod(0o755)
+    made = subprocess.run(["make", ".venv/ready", f"PYTHON={python}"], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert made.returncode == 2 and said in made.stderr.splitlines()[0]
+    assert not (tmp_path / ".venv").exists()

@@ -15,6 +15,10 @@ from persona_collapse.paths import NOTEBOOKS, OUTPUTS, PUBLISHED, ROOT, shown
 from persona_collapse.study import Study, check_keys, load_study
 
 
+#: Words for on and off behind a flag.
+_ON, _OFF = {"1", "yes", "true"}, {"", "0", "no", "false"}
+
+
 def report(args: argparse.Namespace) -> None:
     """Ratings, tables, notebooks and the appendix of a study; what is up to date is not made again."""
     from persona_collapse import appendix
@@ -260,10 +264,10 @@ def _say(text: str) -> None:
     print(tamed(text), flush=True)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run one command; a wrong input is one line on stderr and exit status 1."""
-    parser = argparse.ArgumentParser(prog="persona_collapse", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
+def parser() -> argparse.ArgumentParser:
+    """Every command with its flags."""
+    found = argparse.ArgumentParser(prog="persona_collapse", description=__doc__)
+    commands = found.add_subparsers(dest="command", required=True)
     for command in (report, published, elicit, batch, estimate, plan, export, pdf, verify, fit, lab, notebooks, clean):
         sub = commands.add_parser(command.__name__, help=(command.__doc__ or "").splitlines()[0])
         sub.set_defaults(run=command)
@@ -274,15 +278,20 @@ def main(argv: list[str] | None = None) -> int:
         sub.add_argument("--only", default=None, help="one notebook, by name")
         sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
         if command is batch:
-            sub.add_argument("--by-hand", action="store_true", help="write files and take in results; send nothing")
-            sub.add_argument("--cancel", action="store_true", help="end what is under way, and keep what was answered")
+            _add_switch(sub, "--by-hand", "write files and take in results; send nothing")
+            _add_switch(sub, "--cancel", "end what is under way, and keep what was answered")
         if command is export:
-            sub.add_argument("--replies", action="store_true", help="put the texts of replies in")
-            sub.add_argument("--ratings", action="store_true", help="put the ratings of an imported study in, which are others'")
+            _add_switch(sub, "--replies", "put the texts of replies in")
+            _add_switch(sub, "--ratings", "put the ratings of an imported study in, which are others'")
             sub.add_argument("--licence", default=None, help="the licence you give it, such as CC-BY-4.0")
     _add_serve(commands)
     _add_compare(commands)
-    args = parser.parse_args(argv)
+    return found
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; a wrong input is one line on stderr and exit status 1."""
+    args = parser().parse_args(argv)
     args.study, args.data = args.study or None, args.data or None
     try:
         args.run(args)
@@ -296,6 +305,18 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {tamed(_one_line(error))}", file=sys.stderr)
         return 1
     return 0
+
+
+def _add_switch(sub: argparse.ArgumentParser, flag: str, about: str) -> None:
+    """A flag that is on by itself or with 1, yes or true, and off with 0, no, false or nothing, as make passes it on."""
+
+    def meant(text: str) -> bool:
+        word = text.strip().lower()
+        if word not in _ON | _OFF:
+            raise argparse.ArgumentTypeError(f"{text!r}; expected 1, yes or true for on, or 0, no or false for off")
+        return word in _ON
+
+    sub.add_argument(flag, nargs="?", const=True, default=False, type=meant, metavar="1|0", help=about)
 
 
 def _add_compare(commands: argparse._SubParsersAction) -> None:

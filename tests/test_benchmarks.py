@@ -1,0 +1,36 @@
+"""Every benchmark runs, small: `make bench` and `make coverage` do what the README says of them."""
+
+import subprocess
+import sys
+
+import pytest
+
+from persona_collapse.paths import ROOT
+
+SMALL = {
+    "analysis.py --small": "values agree to 1e-9",
+    "recommended.py --small": "100 personas x 30 items x  10 runs,    60,000 ratings",
+    "coverage.py --runs 1": "too few runs to say more",
+    "elicitation.py --small --only quiet": "900 slots one by one: 900 requests",
+    "elicitation.py --small --only agreement": "logprobs: 90 requests",
+    "elicitation.py --small --only limiter": "limiter (bucket) of 100 requests/s",
+    "elicitation.py --small --only storm": "storm, 1 ratings a request: 90 slots rated",
+    "elicitation.py --small --only kills": "1 kills: 900 slots stored, 0 twice, 0 lost",
+}
+
+
+@pytest.mark.parametrize(("command", "said"), SMALL.items(), ids=SMALL)
+def test_a_benchmark_runs_and_says_what_it_measured(command, said, tmp_path):
+    name, *arguments = command.split()
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / name), *arguments], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert said in done.stdout
+
+
+def test_every_benchmark_is_run_here_and_by_a_command():
+    files = {path.name for path in (ROOT / "benchmarks").glob("*.py") if "__main__" in path.read_text(encoding="utf-8")}
+    assert files == {command.split()[0] for command in SMALL}
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert all(f"benchmarks/{name}" in makefile for name in files)
