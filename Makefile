@@ -23,7 +23,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.14 python3 p
 RUN = .venv/bin/python -m persona_collapse
 WITH = $(if $(STUDY),--study '$(STUDY)') $(if $(DATA),--data '$(DATA)')
 .DEFAULT_GOAL := help
-.PHONY: help report published test lab elicit batch estimate plan export pdf compare serve verify bench coverage fit notebooks clean lint
+.PHONY: help report published test lab elicit batch estimate plan export pdf compare serve reproduce bench coverage fit notebooks clean lint
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -65,8 +65,8 @@ compare: .venv/ready ## two studies side by side: outputs/compare/<a>--<b>/repor
 serve: .venv/ready ## the simulated endpoint on loopback, for any OpenAI client [PORT=8000] [OPTIONS='--latency 0.05']
 	@$(RUN) serve --port $(PORT) $(OPTIONS)
 
-verify: .venv/ready ## execute a study's notebooks again; outputs must reproduce [STUDY=demo]
-	@$(RUN) verify $(WITH)
+reproduce: .venv/ready ## execute a study's notebooks again; outputs must reproduce [STUDY=demo]
+	@$(RUN) reproduce $(WITH)
 
 bench: .venv/ready ## what the README claims about speed, measured in one run [DATA=folder of the published ratings]
 	@OPENBLAS_NUM_THREADS=1 .venv/bin/python benchmarks/analysis.py $(if $(DATA),--data '$(DATA)')
@@ -74,7 +74,7 @@ bench: .venv/ready ## what the README claims about speed, measured in one run [D
 	@.venv/bin/python benchmarks/elicitation.py
 
 coverage: .venv/ready ## how often the intervals hold what they promise, drawn from known populations [DATA=folder of the published ratings]
-	@.venv/bin/python benchmarks/coverage.py $(if $(DATA),--data '$(DATA)')
+	@.venv/bin/python benchmarks/interval_coverage.py $(if $(DATA),--data '$(DATA)')
 
 fit: .venv/ready ## fit the simulated respondents to the published figures again
 	@$(RUN) fit
@@ -83,7 +83,7 @@ notebooks: .venv/ready ## execute the committed notebooks in place, ready to com
 	@$(RUN) notebooks
 
 lint: .venv/ready ## style of the code
-	@.venv/bin/python -m ruff check lib tests benchmarks && .venv/bin/python -m ruff format --check lib tests benchmarks
+	@.venv/bin/python -m ruff check lib tests benchmarks docs && .venv/bin/python -m ruff format --check lib tests benchmarks docs
 
 clean: ## remove what can be rebuilt, never ratings that were bought
 	@if [ -x .venv/bin/python ]; then $(RUN) clean; else echo 'nothing to clean: no .venv yet'; fi

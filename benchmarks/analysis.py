@@ -16,15 +16,16 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from coverage import counts_of_study
-from recommended import everything, of_runs
 
-from persona_collapse import collecting, tables
-from persona_collapse import study as studies
-from persona_collapse.instrument import load_instrument
-from persona_collapse.metrics import scopes
-from persona_collapse.store import open_store
-from persona_collapse.study import Study, load_study
+from interval_coverage import counts_of_study
+from persona_collapse import paths
+from persona_collapse.asking.collect import collect
+from persona_collapse.store.store import open_store
+from persona_collapse.study.instrument import load_instrument
+from persona_collapse.study.scopes import scopes
+from persona_collapse.study.study import Study, load_study
+from persona_collapse.tables.build import build_tables, write_tables
+from recommended import everything, of_runs
 
 #: Draws of personas and of responses that the plain implementation takes.
 PAPER_DRAWS, SMALL_DRAWS = (2000, 400), (20, 4)
@@ -92,10 +93,10 @@ def _whole_cells(cells: dict, rng: np.random.Generator, draws: int) -> tuple[dic
 def ours(study: Study) -> tuple[float, dict[tuple[str, str, str], tuple[float, float]]]:
     """Seconds and numbers of the project's own road: files to store to every table."""
     began = time.perf_counter()
-    collecting.collect(study)
+    collect(study)
     with open_store(study.store_path) as store:
-        found = tables.build(study, store)
-        tables.write(study, found)
+        found = build_tables(study, store)
+        write_tables(study, found)
     took = time.perf_counter() - began
     rows = found.metrics[found.metrics["method"] == "published"].itertuples()
     return took, {(f"{r.family}/{r.variant}", r.scope, r.metric): (r.value, r.se) for r in rows}
@@ -112,7 +113,7 @@ def counting(study: Study, folder: Path) -> float:
 def simulated_files(folder: Path, name: str) -> Path:
     """A simulated study's ratings as CSV files, and a study file that imports them."""
     demo = load_study(name)
-    collecting.collect(demo)
+    collect(demo)
     families = []
     with open_store(demo.store_path) as store:
         for family in demo.file.families:
@@ -140,7 +141,7 @@ def main() -> None:
     draws = SMALL_DRAWS if options.small else PAPER_DRAWS
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        studies.OUTPUTS = folder / "outputs"  # a store of its own, so that nothing is read twice
+        paths.OUTPUTS = folder / "outputs"  # a store of its own, so that nothing is read twice
         if options.data:
             study, what = load_study("published", options.data), "published ratings"
         else:
@@ -157,7 +158,9 @@ def main() -> None:
         for name, whole in (("draws of a cell at once", True), ("loops over cells and draws", False)):
             began, worst = time.perf_counter(), 0.0
             for run in runs:
-                for (scope, metric), (value, se) in plain(data / str(run.variant.persona), whole_cells=whole, draws=draws).items():
+                for (scope, metric), (value, se) in plain(
+                    data / str(run.variant.persona), whole_cells=whole, draws=draws
+                ).items():
                     own, own_se = numbers[run.key, scope, metric]
                     agree &= abs(own - value) <= 1e-9 * max(1, abs(value))
                     worst = max(worst, abs(own_se / se - 1))

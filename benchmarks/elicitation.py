@@ -18,17 +18,18 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from persona_collapse import collecting
-from persona_collapse import study as studies
-from persona_collapse.study import Study, load_study
+from persona_collapse import paths
+from persona_collapse.asking.collect import collect
+from persona_collapse.study.study import Study, load_study
 
 if "--child" not in sys.argv:  # a client's process loads what a client needs
     import numpy as np
     import yaml
 
-    from persona_collapse import tables
-    from persona_collapse.serving import Apart, Options, apart
-    from persona_collapse.store import open_store
+    from persona_collapse.simulated.faults import Options
+    from persona_collapse.simulated.server import Apart, apart
+    from persona_collapse.store.store import open_store
+    from persona_collapse.tables.build import build_tables, run_metrics
 
 MODEL, IN_FLIGHT, LATENCY = "gpt-4o/base", 64, 0.05
 ITEMS, REPETITIONS = 30, 10
@@ -67,7 +68,7 @@ def write_study(folder: Path, server: "Apart", size: Size, *, in_flight: int = I
 
 def load(path: Path) -> Study:
     """A benchmark's study, with outputs beside its file."""
-    studies.OUTPUTS = path.parent
+    paths.OUTPUTS = path.parent
     return load_study(path)
 
 
@@ -76,17 +77,17 @@ def child(mode: str, path: Path) -> None:
     study = load(path)
     first: list[float] = []
     if mode == "ours":
-        from persona_collapse import endpoint
+        from persona_collapse.asking import dialect_openai
 
-        send = endpoint.send
+        send = dialect_openai.send
 
         async def timed(*arguments: Any, **options: Any) -> Any:
             first.append(time.time() - float(os.environ["BENCH_STARTED"]))
-            endpoint.send = send
+            dialect_openai.send = send
             return await send(*arguments, **options)
 
-        endpoint.send = timed
-        collecting.collect(study, say=lambda line: print(line, file=sys.stderr))
+        dialect_openai.send = timed
+        collect(study, say=lambda line: print(line, file=sys.stderr))
     else:
         asyncio.run(_bare(study))
     used = resource.getrusage(resource.RUSAGE_SELF)
@@ -97,7 +98,7 @@ async def _bare(study: Study) -> None:
     """The same requests through the same transport of the SDK, from 64 workers, and nothing kept."""
     import httpx2
 
-    from persona_collapse.endpoint import connect, request_body
+    from persona_collapse.asking.dialect_openai import connect, request_body
 
     endpoint, protocol = study.file.endpoints["here"], study.file.protocol
     choices = protocol.repetitions
@@ -158,7 +159,10 @@ def quiet(say: Any, size: Size) -> None:
     say(f"ours over bare: {ratio[10]:.2f} with ten a request, {ratio[1]:.2f} with one; ten over one: {times:.1f}")
     single = measured("ours", Options(latency=LATENCY, n="ignored"), size)
     rate = single["ratings"] / single["span"]
-    say(f"{size.cells * REPETITIONS:,} slots one by one: {single['requests']:,} requests, {rate:,.0f} ratings/s, {single['memory']:.0f} MB")
+    say(
+        f"{size.cells * REPETITIONS:,} slots one by one: {single['requests']:,} requests, {rate:,.0f} ratings/s, "
+        f"{single['memory']:.0f} MB"
+    )
 
 
 def agreement(say: Any, size: Size) -> None:
@@ -170,9 +174,9 @@ def agreement(say: Any, size: Size) -> None:
     ):
         with tempfile.TemporaryDirectory() as folder, apart(options) as server:
             study = load(write_study(Path(folder), server, size, **protocol))
-            collecting.collect(study)
+            collect(study)
             with open_store(study.store_path) as store:
-                rows = tables.run_metrics(study, store, study.runs[0]).query("scope == 'overall' and method == 'published'")
+                rows = run_metrics(study, store, study.runs[0]).query("scope == 'overall' and method == 'published'")
                 rows = rows.set_index("metric")
             s, r = rows.loc["susceptibility"], rows.loc["robustness"]
             say(f"{name}: {server.stats()['requests']:,} requests, S {s['value']:.4f} ± {s['se']:.4f}, "
@@ -238,7 +242,7 @@ def kills(say: Any, size: Size) -> None:
 def _tables(path: Path) -> dict[str, str]:
     study = load(path)
     with open_store(study.store_path) as store:
-        built = tables.build(study, store)
+        built = build_tables(study, store)
     return {name: getattr(built, name).to_csv() for name in ("metrics", "contrasts", "profiles", "saturation")}
 
 

@@ -13,17 +13,20 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from coverage import counts_of_files
 
-from persona_collapse import jackknife, metrics, repeat, validity
-from persona_collapse.analysis import Analysis, Side
-from persona_collapse.contrasts import COLUMNS as CONTRASTS
-from persona_collapse.instrument import Instrument, load_instrument
-from persona_collapse.personas import load_personas
-from persona_collapse.recommended import leave_one_out
-from persona_collapse.simulation import cell_probabilities, known_figures, load_respondent
-from persona_collapse.study import Run, Study, load_study
-from persona_collapse.uncertainty import published_se
+from interval_coverage import counts_of_files
+from persona_collapse.simulated.response_model import cell_probabilities
+from persona_collapse.statistics import persona_jackknife, published_estimators, repeat_interval
+from persona_collapse.statistics.published_errors import published_se
+from persona_collapse.statistics.recommended_estimators import leave_one_out
+from persona_collapse.study.instrument import Instrument, load_instrument
+from persona_collapse.study.personas import load_personas
+from persona_collapse.study.respondents import known_figures, load_respondent
+from persona_collapse.study.scopes import scope_matrix
+from persona_collapse.study.study import Run, Study, load_study
+from persona_collapse.tables import validity
+from persona_collapse.tables.published_contrasts import COLUMNS as CONTRASTS
+from persona_collapse.tables.run_statistics import Analysis, Side
 
 #: Numbers of personas and of runs between which time and memory grow.
 SIZES = ((100, 10), (100, 100), (1000, 10), (1000, 100))
@@ -61,7 +64,7 @@ class Given(Analysis):
 
 
 class Alike:
-    """In place of `guard.Guard`: runs that differ in nothing but fine-tuning."""
+    """In place of `comparability.Guard`: runs that differ in nothing but fine-tuning."""
 
     @staticmethod
     def refusal(*_: Run) -> str:
@@ -85,14 +88,14 @@ def interval_a(analysis: Given) -> None:
     triples = [tuple(side.loo for side in sides) for sides in analysis.sides()]
     for harmful, control, base in triples:
         for run in (harmful, control, base):
-            jackknife.level(run)
-        jackknife.change(harmful, base)
-        jackknife.change(control, base)
-        jackknife.excess(harmful, control, base)
-        jackknife.split(harmful, control)
-    jackknife.mean_change([(harmful, base) for harmful, _, base in triples])
-    jackknife.mean_change([(control, base) for _, control, base in triples])
-    jackknife.mean_excess(triples)
+            persona_jackknife.level(run)
+        persona_jackknife.change(harmful, base)
+        persona_jackknife.change(control, base)
+        persona_jackknife.excess(harmful, control, base)
+        persona_jackknife.split(harmful, control)
+    persona_jackknife.mean_change([(harmful, base) for harmful, _, base in triples])
+    persona_jackknife.mean_change([(control, base) for _, control, base in triples])
+    persona_jackknife.mean_excess(triples)
 
 
 def interval_b(analysis: Given) -> None:
@@ -100,25 +103,25 @@ def interval_b(analysis: Given) -> None:
     triples = [tuple(side.redrawn for side in sides) for sides in analysis.sides()]
     for harmful, control, base in triples:
         for run in (harmful, control, base):
-            repeat.level(run)
-        repeat.change(harmful, base)
-        repeat.change(control, base)
-        repeat.excess(harmful, control, base)
-    repeat.mean_change([(harmful, base) for harmful, _, base in triples])
-    repeat.mean_excess(triples)
+            repeat_interval.level(run)
+        repeat_interval.change(harmful, base)
+        repeat_interval.change(control, base)
+        repeat_interval.excess(harmful, control, base)
+    repeat_interval.mean_change([(harmful, base) for harmful, _, base in triples])
+    repeat_interval.mean_excess(triples)
 
 
 def published(analysis: Given) -> None:
     """The published estimators and their standard errors."""
     for run in analysis.study.runs:
         about = analysis.counts(run), analysis.categories, analysis.scope
-        metrics.published(*about)
+        published_estimators.published(*about)
         published_se(*about)
 
 
 def conclusions(analysis: Given) -> None:
     """Every claim under every choice, and claims by foundation."""
-    validity.table(analysis, Alike(), pd.DataFrame(columns=list(CONTRASTS)))
+    validity.validity_table(analysis, Alike(), pd.DataFrame(columns=list(CONTRASTS)))
     validity.foundation_claims(analysis, Alike())
 
 
@@ -150,8 +153,8 @@ def growth(instrument: Instrument, scope: np.ndarray, sizes: Sequence[tuple[int,
             counts = rng.multinomial(2, probabilities)
             start = time.perf_counter()
             run = leave_one_out(counts, range(6), scope)
-            jackknife.level(run)
-            repeat.level(repeat.redrawn(run))
+            persona_jackknife.level(run)
+            repeat_interval.level(repeat_interval.redrawn(run))
             began, ratings = began + time.perf_counter() - start, ratings + int(counts.sum())
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(
@@ -166,7 +169,7 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="one round and one size, to see that it runs")
     options = parser.parse_args()
     instrument = load_instrument("mfq30")
-    scope = metrics.scope_matrix(instrument)
+    scope = scope_matrix(instrument)
     counts = counts_of_files(options.data) if options.data else drawn(instrument)
     study = of_runs(counts)
     rounds = np.array([everything(study, counts) for _ in range(1 if options.small else 15)]) * 1000

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from persona_collapse import report
-from persona_collapse.prose import script_json
+from persona_collapse.report.markdown import script_json
+from persona_collapse.report.page import _vega_bundle
 
 #: Debian's Chromium; tests look for no other, and download none.
 CHROMIUM = shutil.which("chromium")
@@ -54,7 +54,7 @@ def chart_page(folder: Path, *specs: dict) -> Path:
     )
     path = folder / "charts.html"
     path.write_text(
-        f'<!doctype html><meta charset="utf-8"><title>charts</title>{figures}<script>{report._vega_bundle()}</script>'
+        f'<!doctype html><meta charset="utf-8"><title>charts</title>{figures}<script>{_vega_bundle()}</script>'
         f'<script id="figures" type="application/json">{script_json(specs)}</script><script>{script}</script>',
         encoding="utf-8",
     )

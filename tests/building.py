@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from persona_collapse.study import Study, load_study
+from persona_collapse.study.study import Study, load_study
 
 SCALE = range(6)
 

@@ -5,15 +5,19 @@ from pathlib import Path
 import pytest
 
 import hostile
-from persona_collapse import report, study_pair, tables, two_report, two_studies
-from persona_collapse.collecting import collect
-from persona_collapse.instrument import Instrument, load_instrument
+from persona_collapse.asking.collect import collect
+from persona_collapse.comparison.build import build_comparison
+from persona_collapse.comparison.page import provenance_of, render_comparison
+from persona_collapse.comparison.pair import open_pair
 from persona_collapse.paths import NOTEBOOKS
-from persona_collapse.personas import load_personas
-from persona_collapse.provenance import provenance
-from persona_collapse.runner import COMPARISON_NOTEBOOK, STUDY_NOTEBOOKS
-from persona_collapse.store import open_store
-from persona_collapse.study import load_study
+from persona_collapse.report.provenance import provenance
+from persona_collapse.report.run_notebooks import COMPARISON_NOTEBOOK, STUDY_NOTEBOOKS
+from persona_collapse.report.study_page import render_report
+from persona_collapse.store.store import open_store
+from persona_collapse.study.instrument import Instrument, load_instrument
+from persona_collapse.study.personas import load_personas
+from persona_collapse.study.study import load_study
+from persona_collapse.tables.build import build_tables
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +36,7 @@ def prompt(mfq30) -> str:
 def outputs(tmp_path, monkeypatch):
     """Studies leave what they leave in a folder of the test's own."""
     folder = tmp_path / "outputs"
-    monkeypatch.setattr("persona_collapse.study.OUTPUTS", folder)
+    monkeypatch.setattr("persona_collapse.paths.OUTPUTS", folder)
     return folder
 
 
@@ -40,11 +44,11 @@ def outputs(tmp_path, monkeypatch):
 def mini(tmp_path_factory):
     """The mini study, elicited into a folder of its own: (study, open store, tables)."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("persona_collapse.study.OUTPUTS", tmp_path_factory.mktemp("mini"))
+        patch.setattr("persona_collapse.paths.OUTPUTS", tmp_path_factory.mktemp("mini"))
         study = load_study("mini")
         collect(study)
         with open_store(study.store_path) as store:
-            yield study, store, tables.build(study, store)
+            yield study, store, build_tables(study, store)
 
 
 @pytest.fixture(scope="session")
@@ -56,7 +60,7 @@ def mini_page(mini) -> Path:
     for name in STUDY_NOTEBOOKS:
         (folder / f"{name}.ipynb").write_bytes((NOTEBOOKS / f"{name}.ipynb").read_bytes())
     path = study.outputs / "report.html"
-    path.write_text(report.render(study, found, provenance(study, store)), encoding="utf-8")
+    path.write_text(render_report(study, found, provenance(study, store)), encoding="utf-8")
     return path
 
 
@@ -64,9 +68,9 @@ def mini_page(mini) -> Path:
 def minis(tmp_path_factory):
     """The two miniature studies of notebook 06 side by side: the pair, and its tables."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("persona_collapse.study.OUTPUTS", tmp_path_factory.mktemp("minis"))
-        pair = study_pair.open_pair("mini", "mini-again")
-        return pair, two_studies.build(pair)
+        patch.setattr("persona_collapse.paths.OUTPUTS", tmp_path_factory.mktemp("minis"))
+        pair = open_pair("mini", "mini-again")
+        return pair, build_comparison(pair)
 
 
 @pytest.fixture(scope="session")
@@ -74,12 +78,12 @@ def comparison_page(minis, tmp_path_factory) -> Path:
     """The page of the two miniature studies on disk, around the committed notebook's outputs."""
     pair, found = minis
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("persona_collapse.study.OUTPUTS", tmp_path_factory.mktemp("comparison"))
+        patch.setattr("persona_collapse.paths.OUTPUTS", tmp_path_factory.mktemp("comparison"))
         folder = pair.folder / "notebooks"
         folder.mkdir(parents=True)
         (folder / f"{COMPARISON_NOTEBOOK}.ipynb").write_bytes((NOTEBOOKS / f"{COMPARISON_NOTEBOOK}.ipynb").read_bytes())
         path = pair.folder / "report.html"
-        path.write_text(two_report.render(pair, found, two_report.provenance_of(pair)), encoding="utf-8")
+        path.write_text(render_comparison(pair, found, provenance_of(pair)), encoding="utf-8")
         return path
 
 

@@ -15,10 +15,9 @@ import yaml
 
 from live import KEY, live, variant
 from loopback import answer, serve
-from persona_collapse import exporting
-from persona_collapse.exporting import Wishes
+from persona_collapse.export.package import Wishes, make_export
 from persona_collapse.paths import ROOT
-from persona_collapse.study import load_study
+from persona_collapse.study.study import load_study
 
 #: {m} is the payload's marker; a payload that runs sets it on `window`, one that loads asks for http://{m}.invalid.
 _TEMPLATES = [
@@ -235,6 +234,6 @@ def export(outputs: Path, folder: Path) -> Path:
         if path.parent.name != "base" or path.stem != "02_metrics":
             path.write_text(json.dumps({"cells": []}), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("persona_collapse.study.OUTPUTS", folder)
-        exporting.make(load_study(outputs.parent.parent / f"{NAME}.yaml"), Wishes(replies=True))
+        patch.setattr("persona_collapse.paths.OUTPUTS", folder)
+        make_export(load_study(outputs.parent.parent / f"{NAME}.yaml"), Wishes(replies=True))
     return copied

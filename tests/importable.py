@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from persona_collapse.study import Study, load_study
+from persona_collapse.study.study import Study, load_study
 
 COLUMNS = ["persona_id", "question_id", "run_index", "rating", "failures", "response", "collected_at"]
 

@@ -7,13 +7,13 @@ import sys
 import yaml
 
 from persona_collapse.paths import ROOT
-from persona_collapse.store import open_store
-from persona_collapse.study import load_study
+from persona_collapse.store.store import open_store
+from persona_collapse.study.study import load_study
 
 KEY = "sk-sentinel-0123456789abcdef"
 #: Runs the command line with outputs in a folder of the test's own: its first argument.
 _COMMAND = (
-    "import sys; from pathlib import Path; from persona_collapse import study; study.OUTPUTS = Path(sys.argv[1]); "
+    "import sys; from pathlib import Path; from persona_collapse import paths; paths.OUTPUTS = Path(sys.argv[1]); "
     "from persona_collapse.__main__ import main; sys.exit(main(sys.argv[2:]))"
 )
 

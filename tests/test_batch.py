@@ -15,14 +15,17 @@ import yaml
 
 from asking import call
 from persona_collapse import __main__ as commands
-from persona_collapse import batch_files, batch_visit, capability, collecting, serving_batches, serving_endpoint, spending, tables
-from persona_collapse.collecting import collect, collect_by_batch
-from persona_collapse.completions import ApiError
-from persona_collapse.endpoint import ElicitationError
-from persona_collapse.faults import Options
-from persona_collapse.serving import running
-from persona_collapse.store import Store, open_store
-from persona_collapse.study import load_study
+from persona_collapse.asking import batch_files, batch_visit, spending, support
+from persona_collapse.asking.collect import _alone, collect, collect_by_batch
+from persona_collapse.asking.dialect_openai import ElicitationError
+from persona_collapse.simulated import batches as simulated_batches
+from persona_collapse.simulated import handlers
+from persona_collapse.simulated.completions import ApiError
+from persona_collapse.simulated.faults import Options
+from persona_collapse.simulated.server import running
+from persona_collapse.store.store import Store, open_store
+from persona_collapse.study.study import load_study
+from persona_collapse.tables.build import build_tables
 
 WHEN = ["first_date", "last_date", "retries", "lost", "latency_p50", "latency_p95"]
 KEY = "sk-sentinel-0123456789abcdef"
@@ -78,7 +81,7 @@ def at_endpoint(server):
 def as_text(study):
     """Every table that says what was answered; quality.csv also says when, and in how many attempts."""
     with open_store(study.store_path) as store:
-        built = tables.build(study, store)
+        built = build_tables(study, store)
     found = {name: table.to_csv() for name, table in vars(built).items() if table is not None and name != "quality"}
     return found | {"quality": built.quality.drop(columns=WHEN).to_csv()}
 
@@ -98,7 +101,7 @@ def live(tmp_path_factory):
     """The tables of the study of both variants, asked one request after the other."""
     folder = tmp_path_factory.mktemp("live")
     with pytest.MonkeyPatch.context() as patch, running(Options(**QUICK)) as server:
-        patch.setattr("persona_collapse.study.OUTPUTS", folder / "outputs")
+        patch.setattr("persona_collapse.paths.OUTPUTS", folder / "outputs")
         patch.setenv("TEST_KEY", KEY)
         study = study_of(folder, server.base_url, *BOTH)
         collect(study)
@@ -144,7 +147,7 @@ def test_logprobs_come_in_batches_too(tmp_path, outputs, monkeypatch):
         assert collect_by_batch(study) == 2 * CELLS
         found = as_text(study)
         assert all(len(json.loads(text)) > 5 for (text,) in rows(study, "logprobs"))
-        monkeypatch.setattr("persona_collapse.study.OUTPUTS", outputs / "live")
+        monkeypatch.setattr("persona_collapse.paths.OUTPUTS", outputs / "live")
         study = study_of(tmp_path, server.base_url, *BOTH, protocol=protocol)
         collect(study)
         assert as_text(study) == found
@@ -204,7 +207,7 @@ def test_a_death_between_any_two_steps_submits_nothing_twice(tmp_path, monkeypat
 
 def test_a_lost_answer_to_the_submission_submits_nothing_twice(tmp_path, monkeypatch):
     """The endpoint makes the batch and then answers 503: the batch is found, not made again."""
-    create, calls = serving_endpoint.Endpoint._create_batch, []
+    create, calls = handlers.Endpoint._create_batch, []
 
     async def cut_off(self, request):
         made = await create(self, request)
@@ -213,7 +216,7 @@ def test_a_lost_answer_to_the_submission_submits_nothing_twice(tmp_path, monkeyp
             raise ApiError(503, "overloaded")
         return made
 
-    monkeypatch.setattr(serving_endpoint.Endpoint, "_create_batch", cut_off)
+    monkeypatch.setattr(handlers.Endpoint, "_create_batch", cut_off)
     with running(Options(**QUICK)) as server:
         study, said = study_of(tmp_path, server.base_url), []
         assert collect_by_batch(study, say=said.append) == SLOTS
@@ -225,8 +228,9 @@ ZYGOTE = """
 import os, pathlib, signal, sys, time
 import openai
 from openai import DefaultAioHttpClient
-from persona_collapse import __main__ as commands, batch_visit, estimating, progress, study
-study.OUTPUTS, batch_visit._SOON, batch_visit._LATER = pathlib.Path(sys.argv[1]), 0.02, 0.05
+from persona_collapse import __main__ as commands, paths
+from persona_collapse.asking import batch_visit, estimate, progress
+paths.OUTPUTS, batch_visit._SOON, batch_visit._LATER = pathlib.Path(sys.argv[1]), 0.02, 0.05
 for line in sys.stdin:
     child = os.fork()
     if child == 0:
@@ -331,7 +335,7 @@ def test_choices_that_fail_to_come_are_made_up_for_in_the_next_round(tmp_path):
     with running(Options(n="ignored", **QUICK)) as server:
         study = study_of(tmp_path, server.base_url)
         with open_store(study.store_path, write=True) as store:  # as if it gave three when it was asked last
-            capability.remember(store, study.file.endpoints["here"], "gpt-4o/base", capability.Capability(choices=3, probed="x"))
+            support.remember(store, study.file.endpoints["here"], "gpt-4o/base", support.Capability(choices=3, probed="x"))
         said = []
         assert collect_by_batch(study, say=said.append) == SLOTS
         # 90 lines bring a slot each; the other 180 are asked one a line, as the model was seen to give one.
@@ -343,7 +347,7 @@ def test_replies_of_another_model_than_pinned_are_refused_and_counted(tmp_path):
     with running(Options(served_model="other", **QUICK)) as server:
         study = study_of(tmp_path, server.base_url, variant(served_model="gpt-4o/base"))
         with open_store(study.store_path, write=True) as store:
-            capability.remember(store, study.file.endpoints["here"], "gpt-4o/base", capability.Capability(choices=3, probed="x"))
+            support.remember(store, study.file.endpoints["here"], "gpt-4o/base", support.Capability(choices=3, probed="x"))
         fails(study, "every reply was answered by model other, pinned to gpt-4o/base; correct the pin, or the endpoint")
     assert {row[:2] for row in rows(study)} == {(None, "wrong_server")}
     assert traffic(study)["wrong_server"] == 60
@@ -351,7 +355,7 @@ def test_replies_of_another_model_than_pinned_are_refused_and_counted(tmp_path):
 
 def refuse_first(monkeypatch, code, when=lambda lines: True):
     """The endpoint refuses the first batch that `when` is true for, for a reason of this code; returns whom it refused."""
-    validated, refused = serving_batches._validated, []
+    validated, refused = simulated_batches._validated, []
 
     def validate(content):
         lines, errors = validated(content)
@@ -360,7 +364,7 @@ def refuse_first(monkeypatch, code, when=lambda lines: True):
             errors = [{"code": code, "message": "no", "param": None, "line": 7}]
         return lines, errors
 
-    monkeypatch.setattr(serving_batches, "_validated", validate)
+    monkeypatch.setattr(simulated_batches, "_validated", validate)
     return refused
 
 
@@ -475,7 +479,7 @@ def test_a_key_refused_and_no_batches_at_the_endpoint_are_said_and_leave_elicit_
     with running(Options(**QUICK)) as server:
         study = study_of(tmp_path, server.base_url)
         with open_store(study.store_path, write=True) as store:
-            capability.remember(store, study.file.endpoints["here"], "gpt-4o/base", capability.Capability(choices=3, probed="x"))
+            support.remember(store, study.file.endpoints["here"], "gpt-4o/base", support.Capability(choices=3, probed="x"))
         create = openai.resources.batches.Batches.create
         for error, status in ((openai.NotFoundError, 404), (openai.AuthenticationError, 401)):
 
@@ -505,7 +509,7 @@ def test_a_second_process_on_the_same_study_is_refused(tmp_path):
     with running(Options(**QUICK)) as server:
         study = study_of(tmp_path, server.base_url)
         study.outputs.mkdir(parents=True)
-        with collecting._alone(study, True):
+        with _alone(study, True):
             fails(study, f"process {os.getpid()} is asking this study already")
         assert server.stats()["requests"] == 0
 
@@ -540,7 +544,7 @@ def test_elicit_buys_nothing_that_a_batch_has_under_way(tmp_path, monkeypatch):
 
 
 def test_a_cancelled_batch_keeps_what_was_answered_and_frees_the_rest(tmp_path, monkeypatch):
-    monkeypatch.setattr(serving_batches, "_TOGETHER", 10)
+    monkeypatch.setattr(simulated_batches, "_TOGETHER", 10)
     with running(Options(seed=3, batch_seconds=0.4)) as server:
         study = study_of(tmp_path, server.base_url)
         interrupted(study, monkeypatch)
@@ -691,7 +695,7 @@ def test_results_of_another_method_are_not_read_by_this_one(tmp_path):
 
 
 def test_clean_keeps_files_whose_results_may_be_on_their_way(tmp_path, outputs, monkeypatch):
-    monkeypatch.setattr(commands, "OUTPUTS", outputs)
+    monkeypatch.setattr("persona_collapse.paths.OUTPUTS", outputs)
     study = study_of(tmp_path, "http://127.0.0.1:9/v1")
     collect_by_batch(study, by_hand=True)
     (study.outputs / "report.html").touch()

@@ -10,7 +10,7 @@ from persona_collapse.paths import ROOT
 SMALL = {
     "analysis.py --small": "values agree to 1e-9",
     "recommended.py --small": "100 personas x 30 items x  10 runs,    60,000 ratings",
-    "coverage.py --runs 1": "too few runs to say more",
+    "interval_coverage.py --runs 1": "too few runs to say more",
     "elicitation.py --small --only quiet": "900 slots one by one: 900 requests",
     "elicitation.py --small --only agreement": "logprobs: 90 requests",
     "elicitation.py --small --only limiter": "limiter (bucket) of 100 requests/s",

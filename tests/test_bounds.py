@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from building import SCALE
-from persona_collapse import bounds
-from persona_collapse.recommended import leave_one_out
+from persona_collapse.statistics import noise_bounds
+from persona_collapse.statistics.recommended_estimators import leave_one_out
 
 ALL = np.full((30, 1), 1 / 30)
 
@@ -30,7 +30,7 @@ def slips(counts, cells, step):
 
 
 def test_no_variation_bounds_robustness_instead_of_making_it_infinite():
-    (found,) = bounds.noise_bounds(constant(), SCALE, ALL)
+    (found,) = noise_bounds.noise_bounds(constant(), SCALE, ALL)
     assert (found.off, found.ratings, found.step) == (0, 30_000, 1)
     # -ln(.05) / 30000 = 3.0 / 30000 = 1e-4, so within_rms <= .01 and R >= 100; with steps of 5 R >= 20
     assert found.off_share == pytest.approx(-log(0.05) / 30_000)
@@ -44,12 +44,12 @@ def test_no_variation_bounds_robustness_instead_of_making_it_infinite():
 
 @pytest.mark.parametrize(("varying", "bounded"), [(1, True), (4, True), (5, False)])
 def test_a_bound_stands_where_fewer_than_five_personas_vary(varying, bounded):
-    (found,) = bounds.noise_bounds(slips(constant(), varying, 1), SCALE, ALL)
+    (found,) = noise_bounds.noise_bounds(slips(constant(), varying, 1), SCALE, ALL)
     assert (found is not None) == bounded
 
 
 def test_the_step_is_the_largest_seen():
-    (found,) = bounds.noise_bounds(slips(slips(constant(), 3, 1), 1, 2), SCALE, ALL)
+    (found,) = noise_bounds.noise_bounds(slips(slips(constant(), 3, 1), 1, 2), SCALE, ALL)
     assert (found.off, found.step) == (4, 2)  # persona 0 slipped twice, once by 1 and once by 2
     assert found.within_rms_at_most == pytest.approx(found.step * sqrt(found.off_share))
 
@@ -57,7 +57,7 @@ def test_the_step_is_the_largest_seen():
 @pytest.mark.parametrize("step", [1, 3])
 def test_the_bound_lies_above_what_was_found(step):
     counts = slips(constant(), 4, step)
-    (found,) = bounds.noise_bounds(counts, SCALE, ALL)
+    (found,) = noise_bounds.noise_bounds(counts, SCALE, ALL)
     level = leave_one_out(counts, SCALE, ALL)
     assert level.of("within_rms")[0, 0] < found.within_rms_at_most
     assert level.of("within_sd")[0, 0] < found.within_sd_at_most
@@ -67,13 +67,13 @@ def test_the_bound_lies_above_what_was_found(step):
 @pytest.mark.parametrize(("events", "limit"), [(0, 2.996), (1, 4.744), (2, 6.296)])
 def test_limits_of_rare_events(events, limit):
     """Upper 95 % limits of a Poisson mean, from tables."""
-    assert bounds.limit(events, 1) == pytest.approx(limit, abs=1e-3)
+    assert noise_bounds.limit(events, 1) == pytest.approx(limit, abs=1e-3)
 
 
 def test_the_bound_grows_with_what_was_seen_and_shrinks_with_more_ratings():
-    found = [bounds.limit(k, n) for k, n in ((0, 1000), (1, 1000), (5, 1000), (5, 2000))]
+    found = [noise_bounds.limit(k, n) for k, n in ((0, 1000), (1, 1000), (5, 1000), (5, 2000))]
     assert found[0] < found[1] < found[2] > found[3]
-    few, many = (bounds.noise_bounds(constant(repetitions=n), SCALE, ALL)[0] for n in (5, 10))
+    few, many = (noise_bounds.noise_bounds(constant(repetitions=n), SCALE, ALL)[0] for n in (5, 10))
     assert few.robustness_at_least < many.robustness_at_least
 
 
@@ -82,21 +82,21 @@ def test_it_holds_in_ninety_five_of_a_hundred_runs():
     rng = np.random.default_rng(2)
     probability = 0.03  # ten ratings in each of ten noisy cells among 300: on average 3 slips of 3000
     slipped = rng.binomial(10, probability, size=(4000, 10)).sum(axis=1)
-    held = [bounds.limit(int(k), 3000) >= probability * 10 / 300 for k in slipped]
+    held = [noise_bounds.limit(int(k), 3000) >= probability * 10 / 300 for k in slipped]
     assert 0.94 < np.mean(held) < 0.97
 
 
 def test_a_change_against_such_a_base_is_one_sided():
-    (bound,) = bounds.noise_bounds(constant(), SCALE, ALL)
+    (bound,) = noise_bounds.noise_bounds(constant(), SCALE, ALL)
     # within_rms of the variant at least .05, of the base at most .01
-    assert bounds.change_at_least(0.05, bound) == pytest.approx(400, rel=0.01)
-    assert bounds.change_sentence(400.2).startswith("Noise rises by at least 400 %")
-    assert bounds.change_sentence(-10).startswith("No lower limit above zero")
+    assert noise_bounds.change_at_least(0.05, bound) == pytest.approx(400, rel=0.01)
+    assert noise_bounds.change_sentence(400.2).startswith("Noise rises by at least 400 %")
+    assert noise_bounds.change_sentence(-10).startswith("No lower limit above zero")
 
 
 def test_each_scope_has_its_own():
     scope = np.zeros((30, 2))
     scope[:, 0], scope[15:, 1] = 1 / 30, 1 / 15
-    overall, part = bounds.noise_bounds(slips(constant(), 5, 1), SCALE, scope)
+    overall, part = noise_bounds.noise_bounds(slips(constant(), 5, 1), SCALE, scope)
     assert overall is None
     assert (part.off, part.ratings) == (0, 15_000)

@@ -9,10 +9,13 @@ import pytest
 import vl_convert
 
 import hostile
-from persona_collapse import cell_charts, charts, collecting, said
-from persona_collapse.cell_charts import cell_map, cell_maps
-from persona_collapse.controls import tamed
-from persona_collapse.said import Said
+from persona_collapse.exhibits import cell_figures, theme
+from persona_collapse.exhibits.cell_figures import cell_map, cell_maps
+from persona_collapse.statistics import published_estimators
+from persona_collapse.store.counts import run_counts
+from persona_collapse.tables import cell_replies
+from persona_collapse.tables.cell_replies import CellReplies
+from persona_collapse.text import tamed
 from test_hostile import RUN, assert_is_a_picture, specifications
 
 
@@ -26,7 +29,7 @@ def counted(*cells):
 
 #: Cell means 5, 2, 0.5, 3; SDs 0, sqrt(2) = 1.41, 0.71, 0.
 SMALL = counted([5, 5], [1, 3], [0, 1], [3, 3])
-TOLD = Said([["5 × 2", "3 × 1\n1 × 1"], ["1 × 1\n0 × 1", "3 × 2"]], 0)
+TOLD = CellReplies([["5 × 2", "3 × 1\n1 × 1"], ["1 × 1\n0 × 1", "3 × 2"]], 0)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +51,7 @@ def texts(spec):
 
 
 def small(study, what="sd", told=TOLD):
-    return charts.spec(cell_map(SMALL, study.instrument, study.personas, study, what, told))
+    return theme.spec(cell_map(SMALL, study.instrument, study.personas, study, what, told))
 
 
 def packed_rows(spec, field):
@@ -94,7 +97,7 @@ def test_another_cell_shows_its_own_replies(short, chosen):
 
 
 def test_without_replies_there_is_nothing_to_pick(short):
-    spec = charts.spec(cell_map(SMALL, short.instrument, short.personas, short, "sd"))
+    spec = theme.spec(cell_map(SMALL, short.instrument, short.personas, short, "sd"))
     assert [param["name"] for param in spec["params"]] == ["sorted_by"]
     assert "Click" not in spec["usermeta"]["caption"]
 
@@ -108,30 +111,30 @@ def test_replies_that_were_left_out_are_counted(short):
 def test_cells_without_ratings_stay_empty(short):
     counts = SMALL.copy()
     counts[1, 0] = 0
-    spec = charts.spec(cell_map(counts, short.instrument, short.personas, short, "mean", TOLD))
+    spec = theme.spec(cell_map(counts, short.instrument, short.personas, short, "mean", TOLD))
     assert [row["mean"] for row in packed_rows(spec, "mean")] == ["5,2", ",3"]
     json.dumps(spec, allow_nan=False)
 
 
 def test_a_deck_that_is_not_known_has_numbers(short):
-    spec = charts.spec(cell_map(SMALL, short.instrument, None, short, "sd", TOLD))
+    spec = theme.spec(cell_map(SMALL, short.instrument, None, short, "sd", TOLD))
     assert "persona 1" in texts(spec)
 
 
 def test_every_run_is_in_the_list_and_the_noisiest_harmful_one_first(mini):
     study, store, _ = mini
-    counts = {run: collecting.counts(study, store, run, "persona") for run in study.runs}
-    spec = charts.spec(cell_maps(counts, study))
+    counts = {run: run_counts(study, store, run, "persona") for run in study.runs}
+    spec = theme.spec(cell_maps(counts, study))
     (pick,) = [param for param in spec["params"] if param["name"] == "run"]
     assert pick["bind"]["labels"] == [run.name for run in study.runs]
-    noise = {run: cell_charts._variance(charts_moments(study, one)).mean() for run, one in counts.items()}
+    noise = {run: cell_figures._variance(charts_moments(study, one)).mean() for run, one in counts.items()}
     harmful = [run for run in study.runs if run.variant.role == "harmful"]
     assert study.runs[pick["value"]] == max(harmful, key=noise.get)
     assert cell_maps({}, study) is None
 
 
 def charts_moments(study, counts):
-    return cell_charts.moments(counts, study.instrument.categories)
+    return published_estimators.moments(counts, study.instrument.categories)
 
 
 def test_a_run_of_full_size_with_its_replies_stays_light(mini):
@@ -141,16 +144,18 @@ def test_a_run_of_full_size_with_its_replies_stays_light(mini):
     counts = draw.multinomial(10, [0.1, 0.1, 0.1, 0.2, 0.2, 0.3], size=(100, 30))
     deck = [study.personas[i % 20] for i in range(100)]
     lines = [["\n".join(f"{k} × {n}" for k, n in enumerate(cell) if n) for cell in row] for row in counts]
-    spec = charts.spec(cell_map(counts, study.instrument, deck, study, "sd", Said(lines, 0)))
+    spec = theme.spec(cell_map(counts, study.instrument, deck, study, "sd", CellReplies(lines, 0)))
     assert len(json.dumps(spec)) < 350_000
 
 
 def test_hostile_replies_are_data_and_drawn_as_text(short):
     """All of them in one cell, with and without a rating."""
     lines = [
-        line for payload in hostile.PAYLOADS for line in said._lines([(None, "unparseable", payload, 1), (5, None, payload, 1)])
+        line
+        for payload in hostile.PAYLOADS
+        for line in cell_replies._lines([(None, "unparseable", payload, 1), (5, None, payload, 1)])
     ]
-    spec = small(short, told=Said([["5 × 2", "\n".join(lines)], ["1 × 1", "3 × 2"]], 0))
+    spec = small(short, told=CellReplies([["5 × 2", "\n".join(lines)], ["1 × 1", "3 × 2"]], 0))
     assert [text for key, text in specifications(spec) if key in RUN and "pwn" in text] == []
     assert_is_a_picture(vl_convert.vegalite_to_svg(json.dumps(spec)))
     shown = "".join("".join(texts(spec)).split())
@@ -161,9 +166,9 @@ def test_hostile_replies_are_data_and_drawn_as_text(short):
 def test_the_figure_of_a_real_run_holds_what_the_store_says(mini):
     study, store, _ = mini
     run = study.run("gpt-4o", "insecure")
-    counts = collecting.counts(study, store, run, "persona")
-    found = said.said(study, store, run)
-    spec = charts.spec(cell_map(counts, study.instrument, study.personas, study, "sd", found))
+    counts = run_counts(study, store, run, "persona")
+    found = cell_replies.replies_of_cells(study, store, run)
+    spec = theme.spec(cell_map(counts, study.instrument, study.personas, study, "sd", found))
     for row in packed_rows(spec, "said"):
         for item, text in enumerate(row["said"].split("\t")):
             told = {int(line.split(" × ")[0]): int(line.split(" × ")[1]) for line in text.split("\n")}

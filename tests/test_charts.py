@@ -8,7 +8,19 @@ import numpy as np
 import pytest
 import vl_convert
 
-from persona_collapse import charts, collecting, drawing, forest, published, said, tables, teaching
+from persona_collapse.exhibits import (
+    cell_figures,
+    persona_figures,
+    profile_figures,
+    run_figures,
+    study_figures,
+    theme,
+    validity_figures,
+)
+from persona_collapse.lesson import blackboard
+from persona_collapse.store.counts import run_counts
+from persona_collapse.tables import cell_replies, printed_figures, saturation
+from persona_collapse.tables.build import run_metrics
 
 
 @pytest.fixture(scope="module")
@@ -16,35 +28,37 @@ def figures(mini):
     """Every figure of the report and of the run notebooks, by name."""
     study, store, found = mini
     run = study.run("gpt-4o", "insecure")
-    cells = collecting.counts(study, store, run, "persona")
-    every = {one: collecting.counts(study, store, one, "persona") for one in study.runs}
-    toxic = {family.key: tables.toxic_profile(study, found.profiles, family.key) for family in study.file.families}
-    band = published.band(study)
-    charts.use_theme()
+    cells = run_counts(study, store, run, "persona")
+    every = {one: run_counts(study, store, one, "persona") for one in study.runs}
+    toxic = {family.key: saturation.toxic_profile(study, found.profiles, family.key) for family in study.file.families}
+    band = printed_figures.band(study)
+    theme.use_theme()
     return {
-        "levels": charts.levels(found.metrics, study, "susceptibility", band),
-        "levels without band": charts.levels(found.metrics, study, "robustness"),
-        "changes": charts.changes(found.contrasts, study, "within_rms"),
-        "foundation changes": charts.foundation_changes(found.contrasts, study, "susceptibility"),
-        "collapse map": charts.collapse_map(found.metrics, study, band),
-        "self profiles": charts.self_profiles(found.profiles, study, toxic),
-        "rating shares": charts.rating_shares(found.saturation, study, "self"),
-        "cell means": charts.cell_map(cells, study.instrument, study.personas, study, "mean"),
-        "cell SDs": charts.cell_map(cells, study.instrument, study.personas, study, "sd"),
-        "persona strip": charts.persona_strip(cells, study.instrument, study.personas, study),
-        "foundation levels": charts.foundation_levels(tables.run_metrics(study, store, run), study),
-        "forest": forest.forest(found.validity, study, "noise_excess"),
-        "frontier": forest.frontier(found.frontier, study),
-        "split": forest.split(found.companions, study),
-        "fidelity": forest.fidelity(found.metrics, study),
-        "replies": charts.cell_map(cells, study.instrument, study.personas, study, "sd", said.said(study, store, run)),
-        "cell maps": charts.cell_maps(every, study),
-        "trajectories": charts.trajectories(every, study),
-        "one among all": charts.one_among_all(cells, study),
-        "answers": charts.answers(every, study),
-        "radar": charts.self_radar(found.profiles, study, toxic),
-        "single foundations": forest.single_foundations(found.foundation_claims, study),
-        "control": charts.collapse_control(*teaching.carry(study, "gpt-4o", steps=3), study),
+        "levels": study_figures.levels(found.metrics, study, "susceptibility", band),
+        "levels without band": study_figures.levels(found.metrics, study, "robustness"),
+        "changes": study_figures.changes(found.contrasts, study, "within_rms"),
+        "foundation changes": study_figures.foundation_changes(found.contrasts, study, "susceptibility"),
+        "collapse map": study_figures.collapse_map(found.metrics, study, band),
+        "self profiles": profile_figures.self_profiles(found.profiles, study, toxic),
+        "rating shares": study_figures.rating_shares(found.saturation, study, "self"),
+        "cell means": cell_figures.cell_map(cells, study.instrument, study.personas, study, "mean"),
+        "cell SDs": cell_figures.cell_map(cells, study.instrument, study.personas, study, "sd"),
+        "persona strip": run_figures.persona_strip(cells, study.instrument, study.personas, study),
+        "foundation levels": run_figures.foundation_levels(run_metrics(study, store, run), study),
+        "forest": validity_figures.forest(found.validity, study, "noise_excess"),
+        "frontier": validity_figures.frontier(found.frontier, study),
+        "split": validity_figures.split(found.companions, study),
+        "fidelity": validity_figures.fidelity(found.metrics, study),
+        "replies": cell_figures.cell_map(
+            cells, study.instrument, study.personas, study, "sd", cell_replies.replies_of_cells(study, store, run)
+        ),
+        "cell maps": cell_figures.cell_maps(every, study),
+        "trajectories": persona_figures.trajectories(every, study),
+        "one among all": persona_figures.one_among_all(cells, study),
+        "answers": persona_figures.answers(every, study),
+        "radar": profile_figures.self_radar(found.profiles, study, toxic),
+        "single foundations": validity_figures.single_foundations(found.foundation_claims, study),
+        "control": run_figures.collapse_control(*blackboard.carry(study, "gpt-4o", steps=3), study),
     }
 
 
@@ -57,18 +71,18 @@ NAMES = [
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_figure_is_drawn_described_and_marked(figures, name):
-    spec = charts.spec(figures[name])
+    spec = theme.spec(figures[name])
     text = json.dumps(spec, allow_nan=False)  # NaN is not JSON and would break the page
     assert spec["$schema"].endswith("/v5.json")
     assert len(spec["description"]) > 20 and spec["description"].endswith("Simulated ratings.")
     assert len(spec["usermeta"]["caption"]) > 20
-    assert charts.SIMULATED in spec["title"]["subtitle"]
+    assert theme.SIMULATED in spec["title"]["subtitle"]
     assert "<svg" in vl_convert.vegalite_to_svg(text)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_numbers_have_six_significant_digits_at_most(figures, name):
-    for rows in charts.spec(figures[name])["datasets"].values():
+    for rows in theme.spec(figures[name])["datasets"].values():
         for value in (v for row in rows for v in row.values() if isinstance(v, float)):
             assert value == float(f"{value:.6g}")
 
@@ -76,7 +90,7 @@ def test_numbers_have_six_significant_digits_at_most(figures, name):
 def test_real_ratings_are_not_marked_as_simulated(figures, mini):
     study, _, found = mini
     real = type(study)(**{**vars_of(study), "file": study.file.model_copy(update={"kind": "imported"})})
-    spec = charts.spec(charts.levels(found.metrics, real, "susceptibility"))
+    spec = theme.spec(study_figures.levels(found.metrics, real, "susceptibility"))
     assert "imulated" not in json.dumps(spec["title"]) + spec["description"]
 
 
@@ -99,7 +113,7 @@ def test_a_variant_looks_alike_in_colour_shape_and_dash_everywhere(figures):
                 for value in node:
                     walk(value)
 
-        walk(charts.spec(figures[name]))
+        walk(theme.spec(figures[name]))
         return found
 
     everywhere = looks("levels")
@@ -115,27 +129,27 @@ def test_an_infinite_r_is_said_and_leaves_no_hole_in_the_json(mini):
     metrics = found.metrics.copy()
     base = (metrics["family"] == "gpt-4o") & (metrics["variant"] == "base") & (metrics["metric"] == "robustness")
     metrics.loc[base, ["value", "se", "lo", "hi"]] = [np.inf, np.nan, np.nan, np.nan]
-    spec = charts.spec(charts.levels(metrics, study, "robustness"))
+    spec = theme.spec(study_figures.levels(metrics, study, "robustness"))
     json.dumps(spec, allow_nan=False)
     assert "Without a bar: GPT-4o base (no finite value)" in spec["usermeta"]["caption"]
     assert "GPT-4o" not in json.dumps(
-        [row for row in first_rows(charts.collapse_map(metrics, study)) if row["Variant"] == "base"]
+        [row for row in first_rows(study_figures.collapse_map(metrics, study)) if row["Variant"] == "base"]
     )
 
 
 def first_rows(chart):
-    return max(charts.spec(chart)["datasets"].values(), key=lambda rows: "S" in rows[0] and "step" not in rows[0])
+    return max(theme.spec(chart)["datasets"].values(), key=lambda rows: "S" in rows[0] and "step" not in rows[0])
 
 
 SCRIPT = """
 import json, hashlib
 import pandas as pd
-from persona_collapse import charts
-from persona_collapse.study import load_study
-charts.use_theme()
+from persona_collapse.exhibits import study_figures, theme
+from persona_collapse.study.study import load_study
+theme.use_theme()
 study = load_study("mini")
 metrics = pd.read_csv({path!r})
-print(hashlib.sha256(json.dumps(charts.spec(charts.collapse_map(metrics, study))).encode()).hexdigest())
+print(hashlib.sha256(json.dumps(theme.spec(study_figures.collapse_map(metrics, study))).encode()).hexdigest())
 """
 
 
@@ -150,14 +164,14 @@ def test_the_same_bytes_in_every_process(mini, tmp_path):
 
 
 def test_the_notebook_bundle_is_what_jupyterlab_draws_offline(figures):
-    bundle = drawing._render(charts.spec(figures["changes"]))
+    bundle = theme._render(theme.spec(figures["changes"]))
     assert set(bundle) == {"application/vnd.vegalite.v5+json", "text/plain"}
     assert bundle["text/plain"].startswith("<chart: Dot plot")
 
 
 def test_published_values_are_a_button_away(figures):
     for name in ("levels", "changes", "foundation changes", "collapse map", "foundation levels"):
-        spec = charts.spec(figures[name])
+        spec = theme.spec(figures[name])
         (buttons,) = [p for p in spec["params"] if p["name"] == "estimators"]
         assert (buttons["value"], buttons["bind"]["options"]) == ("recommended", ["recommended", "published"])
         rows = max(spec["datasets"].values(), key=len)
@@ -167,9 +181,9 @@ def test_published_values_are_a_button_away(figures):
 def test_a_contrast_whose_sides_differ_bears_a_mark(mini):
     study, _, found = mini
     table = found.contrasts.copy()
-    assert "also differ" not in charts.spec(charts.changes(table, study, "robustness"))["usermeta"]["caption"]
+    assert "also differ" not in theme.spec(study_figures.changes(table, study, "robustness"))["usermeta"]["caption"]
     table.loc[(table["family"] == "gpt-4o") & (table["variant"] == "insecure"), "differs"] = "served by two"
-    spec = charts.spec(charts.changes(table, study, "robustness"))
+    spec = theme.spec(study_figures.changes(table, study, "robustness"))
     marked = {(row["Model"], row["Variant"]) for row in max(spec["datasets"].values(), key=len) if row["mark"]}
     assert marked == {("GPT-4o", "insecure")}
     assert "the two sides also differ otherwise" in spec["usermeta"]["caption"]

@@ -51,13 +51,13 @@ def test_unknown_study(capsys):
 
 
 def test_a_pdf_without_a_browser_is_refused_before_anything_is_made(capsys, monkeypatch, outputs):
-    monkeypatch.setattr("persona_collapse.printing.shutil.which", lambda name: None)
+    monkeypatch.setattr("persona_collapse.report.pdf.shutil.which", lambda name: None)
     assert fails(capsys, "pdf", "--study", "mini").startswith("Chromium is not installed")
     assert not (outputs / "mini").exists()
 
 
 def test_published_without_its_files_says_how_to_get_them(capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr("persona_collapse.study.FETCHED", tmp_path)
+    monkeypatch.setattr("persona_collapse.paths.FETCHED", tmp_path)
     assert "run `make published` to fetch them, or give DATA=<folder>" in fails(capsys, "report", "--study", "published")
 
 
@@ -147,7 +147,7 @@ def test_elicit_says_what_was_new(capsys, imported, tmp_path):
 
 
 def test_clean_keeps_ratings_that_were_bought(capsys, imported, tmp_path, outputs, monkeypatch):
-    monkeypatch.setattr(commands, "OUTPUTS", outputs)
+    monkeypatch.setattr("persona_collapse.paths.OUTPUTS", outputs)
     commands.main(["elicit", "--study", str(imported()), "--data", str(tmp_path / "data")])
     (outputs / "small" / "report.html").write_text("x")
     (outputs / "demo").mkdir()
@@ -159,8 +159,8 @@ def test_clean_keeps_ratings_that_were_bought(capsys, imported, tmp_path, output
     assert sorted(p.relative_to(outputs).as_posix() for p in outputs.rglob("*")) == ["small", "small/ratings.sqlite"]
 
 
-def test_verify_without_a_report_says_what_to_do(capsys, outputs):
-    assert "no executed notebooks; run `make report STUDY=mini` first" in fails(capsys, "verify", "--study", "mini")
+def test_reproduce_without_a_report_says_what_to_do(capsys, outputs):
+    assert "no executed notebooks; run `make report STUDY=mini` first" in fails(capsys, "reproduce", "--study", "mini")
 
 
 def test_an_interrupt_is_said_and_has_its_own_status(capsys, monkeypatch):

@@ -13,27 +13,23 @@ import yaml
 from hostile import faults
 from importable import cell, write_instrument, write_rows
 from persona_collapse import __main__ as commands
-from persona_collapse import (
-    across,
-    dictionary,
-    matching,
-    study_pair,
-    two_charts,
-    two_findings,
-    two_report,
-    two_studies,
-    two_tables,
-)
-from persona_collapse.analysis import Side
-from persona_collapse.collecting import collect
-from persona_collapse.instrument import load_instrument
-from persona_collapse.metrics import scope_matrix
+from persona_collapse.asking.collect import collect
+from persona_collapse.comparison import figures, interval_arithmetic, reading_tables, sentences
+from persona_collapse.comparison.build import build_comparison
+from persona_collapse.comparison.match_runs import matches, shared
+from persona_collapse.comparison.page import provenance_of, render_comparison
+from persona_collapse.comparison.pair import SAME, Pair, open_pair
 from persona_collapse.paths import INSTRUMENTS, NOTEBOOKS, OUTPUTS
-from persona_collapse.personas import Persona
-from persona_collapse.recommended import leave_one_out
-from persona_collapse.simulation import cell_probabilities, draw, load_respondent
-from persona_collapse.store import Store
-from persona_collapse.study import load_study
+from persona_collapse.report import dictionary
+from persona_collapse.simulated.response_model import cell_probabilities, draw
+from persona_collapse.statistics.recommended_estimators import leave_one_out
+from persona_collapse.store.store import Store
+from persona_collapse.study.instrument import load_instrument
+from persona_collapse.study.personas import Persona
+from persona_collapse.study.respondents import load_respondent
+from persona_collapse.study.scopes import scope_matrix
+from persona_collapse.study.study import load_study
+from persona_collapse.tables.run_statistics import Side
 
 PEOPLE = [f"a person called {name}" for name in "Ada Bo Cy Di Ed Flo Gus Hal Ida Jo".split()]
 SOURCE = {"git": "https://example.org/ratings"}
@@ -95,8 +91,8 @@ def simulated(folder, name, people=PEOPLE, *, seed=1, variants=("base", "secure"
 
 
 def compared(a, b):
-    pair = study_pair.open_pair(a, b)
-    return pair, two_studies.build(pair)
+    pair = open_pair(a, b)
+    return pair, build_comparison(pair)
 
 
 def differences(tables, quantity="difference_pct", method="recommended", scope="overall"):
@@ -113,11 +109,11 @@ class TestNumbers:
         pair, tables = compared(imported(tmp_path, "one", given), imported(tmp_path, "two", given))
         own = tables.differences.query("quantity != 'agreement' and method == 'recommended' and value == value")
         assert (own[["value", "lo", "hi"]].abs().to_numpy() == 0).all() and len(own)
-        assert (own["p"] == 1).all() and own["note"].str.startswith(study_pair.SAME).all()
+        assert (own["p"] == 1).all() and own["note"].str.startswith(SAME).all()
         # personas answer exactly as they do: correlation 1 but for what noise takes off
-        assert "nothing to compare (2 of 2): f base; f harmful." in two_findings.levels(tables, pair, "susceptibility")
-        assert "This tells nothing of 2 runs" in two_findings.agreement(tables, pair)
-        assert two_findings.counted(tables) == "No difference between two sets of ratings has an interval."
+        assert "nothing to compare (2 of 2): f base; f harmful." in sentences.levels(tables, pair, "susceptibility")
+        assert "This tells nothing of 2 runs" in sentences.agreement(tables, pair)
+        assert sentences.counted(tables) == "No difference between two sets of ratings has an interval."
 
     def test_twice_as_far_from_the_middle_is_100_percent_more(self, tmp_path, outputs):
         """Every deviation doubles, so S and noise do, with all personas and without each one: the interval has no width."""
@@ -183,17 +179,17 @@ class TestNumbers:
             row = own.loc[metric]
             assert row["se"] / (100 + row["value"]) == pytest.approx(np.hypot(a, b))
         assert not own["paired"].any() and tuple(own.iloc[0][["personas_a", "personas_b"]]) == (14, 11)
-        assert "The decks share no persona: the studies are taken as independent." in two_findings.shared(tables.matches, pair)
-        assert "Satterthwaite" in two_findings.intervals(tables, pair)
+        assert "The decks share no persona: the studies are taken as independent." in sentences.shared(tables.matches, pair)
+        assert "Satterthwaite" in sentences.intervals(tables, pair)
         assert tables.differences.query("quantity == 'agreement'").empty
 
     def test_degrees_of_freedom_are_satterthwaites(self):
         """Two groups of equal spread and size: (2 s^2)^2 / (2 s^4 / (P - 1)) = 2 (P - 1)."""
         side = _side(8)
-        logs = across.logs([side], []), across.logs([], [side])
-        found, _ = across._combined(logs)
+        logs = interval_arithmetic.logs([side], []), interval_arithmetic.logs([], [side])
+        found, _ = interval_arithmetic._combined(logs)
         assert found.df[0, 0] == pytest.approx(2 * 7)
-        assert found.se[0] == pytest.approx(np.sqrt(2) * across._combined(logs[:1])[0].se[0])
+        assert found.se[0] == pytest.approx(np.sqrt(2) * interval_arithmetic._combined(logs[:1])[0].se[0])
 
     def test_published_r_is_compared_at_equal_repetitions(self, tmp_path, outputs):
         """The same cells asked twice as often: R by the published estimator falls, at equal repetitions it need not.
@@ -209,7 +205,7 @@ class TestNumbers:
         assert own.loc["within_sd", "value"] == pytest.approx(-100 / 3)
         assert own.loc["robustness", ["value", "lo", "hi"]].tolist() == pytest.approx([50] * 3)
         assert own["note"].unique() == ["Published estimator at n = 2 on both sides."]
-        said = two_findings.at_equal_repetitions(tables, pair)
+        said = sentences.at_equal_repetitions(tables, pair)
         assert said.startswith("Published estimator at n = 2 on both sides. R there, two against one:")
         assert "**50 % [50, 50] higher**" in said
 
@@ -249,7 +245,7 @@ class TestNumbers:
         ]
         assert row["value"] == pytest.approx(100 * level["harmful"] / level["base"] / 2)
         assert row["value"] == pytest.approx(row["value_b"] - row["value_a"]) and row["families"] == 2
-        assert "noise under harmful, mean of families (2) is **" in two_findings.effects(tables, pair, "within_rms")
+        assert "noise under harmful, mean of families (2) is **" in sentences.effects(tables, pair, "within_rms")
         means = tables.changes.query("family == 'mean' and scope == 'overall' and metric == 'within_rms'").iloc[0]
         each = tables.changes.query("family != 'mean' and scope == 'overall' and metric == 'within_rms' and variant == 'harmful'")
         assert means["value_b"] == pytest.approx(each["value_b"].mean()) and means["families_b"] == 2
@@ -275,9 +271,13 @@ def test_intervals_of_no_difference_hold_zero_as_often_as_they_say():
     for number in range(drawings):
         deck, others = (tuple(Persona(i, f"{rng.integers(10**12)}") for i in range(size)) for size in (40, 50))
         first, again, other = asked(deck, 3 * number), asked(deck, 3 * number + 1), asked(others, 3 * number + 2)
-        same, apart = ([across.logs([], [first]), across.logs([side], [])] for side in (again, other))
-        for name, groups in (("paired", [across.merged(same)]), ("taken as independent", same), ("other people", apart)):
-            lo, hi = across.percent(groups).interval.of("susceptibility")[2:4]
+        same, apart = ([interval_arithmetic.logs([], [first]), interval_arithmetic.logs([side], [])] for side in (again, other))
+        for name, groups in (
+            ("paired", [interval_arithmetic.merged(same)]),
+            ("taken as independent", same),
+            ("other people", apart),
+        ):
+            lo, hi = interval_arithmetic.percent(groups).interval.of("susceptibility")[2:4]
             held[name] += bool(lo[0] <= 0 <= hi[0])
     shares = {name: number / drawings for name, number in held.items()}
     # 150 drawings: two standard errors are 3.6 points
@@ -297,20 +297,20 @@ class TestMatching:
     def test_by_key_then_by_role_and_the_rest_alone(self, tmp_path, outputs):
         one = load_study(simulated(tmp_path, "one", variants=("base", "secure", "insecure", "other"), ask=False))
         two = load_study(simulated(tmp_path, "two", variants=("base-2", "secure", "insecure-2"), ask=False))
-        assert [(*match.key[1:], match.by) for match in matching.matches(one, two)] == [
+        assert [(*match.key[1:], match.by) for match in matches(one, two)] == [
             ("base", "base-2", "role"), ("secure", "secure", "key"), ("insecure", "insecure-2", "role"), ("other", "", ""),
         ]  # fmt: skip
 
     def test_two_of_a_role_are_not_guessed(self, tmp_path, outputs):
         one = load_study(simulated(tmp_path, "one", variants=("base", "insecure"), ask=False))
         two = load_study(simulated(tmp_path, "two", variants=("base", "insecure-2", "insecure-3"), ask=False))
-        found = [(*match.key[1:], match.by) for match in matching.matches(one, two)]
+        found = [(*match.key[1:], match.by) for match in matches(one, two)]
         assert found == [("base", "base", "key"), ("insecure", "", ""), ("", "insecure-2", ""), ("", "insecure-3", "")]
 
     def test_words_decide_who_is_the_same(self, tmp_path, outputs):
         one = load_study(simulated(tmp_path, "one", PEOPLE[:6], ask=False))
         two = load_study(simulated(tmp_path, "two", [PEOPLE[7], PEOPLE[2], PEOPLE[0], "somebody"], ask=False))
-        found = matching.shared(one, two)
+        found = shared(one, two)
         assert [list(places) for places in found.deck] == [[0, 2], [2, 1]]
         assert found.note == (
             "Of one, personas 2, 4-6 are left out: the other study lacks them. "
@@ -322,7 +322,7 @@ class TestMatching:
         one, two = simulated(tmp_path, "one"), simulated(tmp_path, "two", instrument=reworded)
         pair, tables = compared(one, two)
         assert set(differences(tables)["items"]) == {29}
-        assert two_findings.shared(tables.matches, pair).endswith(
+        assert sentences.shared(tables.matches, pair).endswith(
             "Of one, item 7 is left out: the other study lacks it. Of two, item 7 is left out: the other study lacks it."
         )
         # the same draws on the 29 items that are the same: nothing differs
@@ -350,7 +350,7 @@ class TestMatching:
             variant.pop("figures")
             variant |= {"endpoint": "e", "model": "m"}
         path.write_text(yaml.safe_dump(content))
-        assert matching.shared(one, load_study(path)).refusal.startswith(f"Not compared: {words}")
+        assert shared(one, load_study(path)).refusal.startswith(f"Not compared: {words}")
 
     def test_logprobs_and_samples_stand_side_by_side_without_a_difference(self, tmp_path, outputs):
         one = simulated(tmp_path, "one")
@@ -360,21 +360,21 @@ class TestMatching:
         assert tables.differences["note"].str.startswith("Not compared: one was sampled and two asked by logprobs").all()
         level = tables.levels.query("scope == 'overall' and metric == 'susceptibility' and method == 'recommended'")
         assert np.isfinite(level[["value_a", "value_b"]].astype(float)).all(axis=None)
-        assert two_charts.forest(tables.differences, pair, "difference_pct") is None
-        assert set(two_tables.levels(tables, pair, "susceptibility")["difference"]) == {"not compared"}
-        assert "That cannot be asked" in two_findings.agreement(tables, pair)
+        assert figures.forest(tables.differences, pair, "difference_pct") is None
+        assert set(reading_tables.levels(tables, pair, "susceptibility")["difference"]) == {"not compared"}
+        assert "That cannot be asked" in sentences.agreement(tables, pair)
 
     def test_a_deck_that_was_edited_after_asking_is_refused(self, tmp_path, outputs):
         """The files agree by now; what was asked does not."""
         one, two = simulated(tmp_path, "one"), simulated(tmp_path, "two", ["somebody else", *PEOPLE[1:]])
         shutil.copy(tmp_path / "one.csv", tmp_path / "two.csv")
         studies = [load_study(path) for path in (one, two)]
-        pair = study_pair.Pair(*studies, tuple(Store(study.store_path, write=False) for study in studies))
+        pair = Pair(*studies, tuple(Store(study.store_path, write=False) for study in studies))
         assert pair.refusal(pair.together[0]) == (
             "Not compared: 1 personas are not the same characters on both sides, in 30 of 300 prompts; "
             "ask both runs again with the same study file."
         )
-        assert two_studies.build(pair).differences["value"].isna().all()
+        assert build_comparison(pair).differences["value"].isna().all()
 
     def test_an_effect_is_refused_where_a_study_refuses_it_itself(self, tmp_path, outputs):
         """In both studies the base was asked before a persona was rewritten and the variant after: levels compare, effects do not."""
@@ -387,8 +387,8 @@ class TestMatching:
             study = load_study(paths[-1])
             collect(study, [study.runs[1]])
         studies = [load_study(path) for path in paths]
-        pair = study_pair.Pair(*studies, tuple(Store(study.store_path, write=False) for study in studies))
-        tables = two_studies.build(pair)
+        pair = Pair(*studies, tuple(Store(study.store_path, write=False) for study in studies))
+        tables = build_comparison(pair)
         assert np.isfinite(differences(tables).loc[("gpt-4o", "insecure", "susceptibility"), "value"])
         effect = differences(tables, "effect_pct").loc[("gpt-4o", "insecure", "susceptibility")]
         assert np.isnan(effect["value"]) and "not the same characters on both sides" in effect["note"]
@@ -398,15 +398,15 @@ class TestMatching:
         two = imported(tmp_path, "two", {"base": ratings(2)}, source={"git": "https://example.org/elsewhere"})
         pair, tables = compared(one, two)
         assert not differences(tables)["paired"].any()
-        assert "Who the personas of one and two are is not recorded" in two_findings.shared(tables.matches, pair)
+        assert "Who the personas of one and two are is not recorded" in sentences.shared(tables.matches, pair)
 
     def test_a_run_that_was_never_asked_has_no_difference(self, tmp_path, outputs):
         one, two = simulated(tmp_path, "one"), simulated(tmp_path, "two", ask=False)
         study = load_study(two)
         collect(study, [study.runs[0]])
         studies = load_study(one), study
-        pair = study_pair.Pair(*studies, tuple(Store(study.store_path, write=False) for study in studies))
-        tables = two_studies.build(pair)
+        pair = Pair(*studies, tuple(Store(study.store_path, write=False) for study in studies))
+        tables = build_comparison(pair)
         rows = differences(tables).loc["gpt-4o"]
         assert np.isfinite(rows.loc[("base", "susceptibility"), "value"])
         assert rows.loc[("insecure", "susceptibility"), "note"] == "Not compared: gpt-4o/insecure of two has no ratings yet."
@@ -415,7 +415,7 @@ class TestMatching:
         one = simulated(tmp_path, "one")
         two = simulated(tmp_path, "two", seed=2, protocol={"repetitions": 4, "temperature": 0.7})
         pair, tables = compared(one, two)
-        assert two_findings.otherwise(tables.matches, pair) == (
+        assert sentences.otherwise(tables.matches, pair) == (
             "- all runs: temperature 0.7, in one 0.1; up to 4 repetitions against 3."
         )
 
@@ -436,7 +436,7 @@ class TestSaying:
         pair, tables = minis
         row = differences(tables).loc[("gpt-4o", "insecure", "susceptibility")]
         assert row["hi"] < 0  # another model is behind that fine-tune of mini-again
-        first = two_findings.levels(tables, pair, "susceptibility").splitlines()[0]
+        first = sentences.levels(tables, pair, "susceptibility").splitlines()[0]
         assert first == (
             f"- S of GPT-4o insecure is **{-row['value']:.0f} % [{-row['hi']:.0f}, {-row['lo']:.0f}] lower** in mini-again than in "
             f"mini ({row['value_b']:.2f} against {row['value_a']:.2f})."
@@ -444,7 +444,7 @@ class TestSaying:
 
     def test_the_rest_cannot_be_told(self, minis):
         pair, tables = minis
-        second = two_findings.levels(tables, pair, "susceptibility").splitlines()[1]
+        second = sentences.levels(tables, pair, "susceptibility").splitlines()[1]
         assert second.startswith("- Cannot be told from no difference (5 of 6): GPT-4o base (")
 
     def test_agreement_counts_what_goes_the_same_way(self, minis):
@@ -456,7 +456,7 @@ class TestSaying:
         assert (rows["lo_a"] > 0).all() and (rows["lo_b"] > 0).all() and len(rows) == 4
         assert (
             "- Of 4 excesses over the control of S and noise that are clear in mini, **4** go the same way in mini-again, 4 "
-            in (two_findings.agreement(tables, pair))
+            in (sentences.agreement(tables, pair))
         )
 
     def test_holm_is_over_runs_and_each_quantity(self, minis):
@@ -468,7 +468,7 @@ class TestSaying:
 
     def test_runs_on_one_side_and_by_role_are_named(self, minis):
         pair, tables = minis
-        assert two_findings.matched(tables.matches, pair).splitlines() == [
+        assert sentences.matched(tables.matches, pair).splitlines() == [
             "- 5 runs matched by family and variant key.",
             "- Qwen3-235B insecure matched with insecure-2 of mini-again by role: each side has one harmful variant left.",
             "- Only in mini-again: DeepSeek-V3.1 base.",
@@ -489,9 +489,9 @@ class TestSaying:
     def test_figures_are_marked_described_and_stable(self, minis, name):
         pair, tables = minis
         draw = {
-            "levels": lambda: two_charts.levels(tables.levels, pair, "susceptibility"),
-            "changes": lambda: two_charts.changes(tables.changes, pair, "within_rms"),
-        }.get(name, lambda: two_charts.forest(tables.differences, pair, name))
+            "levels": lambda: figures.levels(tables.levels, pair, "susceptibility"),
+            "changes": lambda: figures.changes(tables.changes, pair, "within_rms"),
+        }.get(name, lambda: figures.forest(tables.differences, pair, name))
         spec = draw().to_dict()
         assert spec == draw().to_dict()
         assert spec["description"].endswith("Simulated ratings.") and "SIMULATED" in spec["title"]["subtitle"][0]
@@ -505,10 +505,10 @@ class TestSaying:
         collect(load_study(two))
         pair, tables = compared(one, two)
         assert pair.simulated == ("two",)
-        assert "**Simulated ratings in two.**" in two_findings.pair_line(pair)
-        subtitle = two_charts.levels(tables.levels, pair, "susceptibility").to_dict()["title"]["subtitle"]
+        assert "**Simulated ratings in two.**" in sentences.pair_line(pair)
+        subtitle = figures.levels(tables.levels, pair, "susceptibility").to_dict()["title"]["subtitle"]
         assert subtitle[0].startswith("SIMULATED RATINGS in two: ")
-        assert "ratings simulated, in one real" in two_findings.otherwise(tables.matches, pair)
+        assert "ratings simulated, in one real" in sentences.otherwise(tables.matches, pair)
 
     def test_the_page_stands_on_its_notebook_and_escapes_names(self, minis, outputs):
         pair, _tables = minis
@@ -520,8 +520,8 @@ class TestSaying:
         families = tuple(f.model_copy(update={"label": bad}) for f in study.file.families)
         hostile = type(study)(study.path, study.file.model_copy(update={"title": bad, "families": families}), None, study.instrument,
                               study.personas, study.toxic)  # fmt: skip
-        worse = study_pair.Pair(pair.studies[0], hostile, pair.stores)
-        text = two_report.render(worse, two_studies.build(worse), two_report.provenance_of(worse))
+        worse = Pair(pair.studies[0], hostile, pair.stores)
+        text = render_comparison(worse, build_comparison(worse), provenance_of(worse))
         assert faults(text) == []
         assert "Simulated ratings in mini and mini-again: made to look like" in text
         levels = [int(level) for level in re.findall(r"<h([1-6])", text)]
@@ -614,7 +614,7 @@ class TestCommand:
 
     def test_the_way_from_two_studies_to_a_page(self, capsys, tmp_path, monkeypatch):
         """With a kernel of its own, which knows the project's folder of outputs only."""
-        monkeypatch.setattr("persona_collapse.study.OUTPUTS", OUTPUTS)
+        monkeypatch.setattr("persona_collapse.paths.OUTPUTS", OUTPUTS)
         for name in ("mini", "mini-again"):
             collect(load_study(name))
         shutil.rmtree(OUTPUTS / "compare" / "mini--mini-again", ignore_errors=True)
@@ -634,7 +634,7 @@ class TestCommand:
         one, two = (imported(tmp_path, name, {"base": ratings()}) for name in ("one", "two"))
         shutil.rmtree(outputs / "two")
         monkeypatch.setattr(
-            "persona_collapse.runner.run", lambda todo, say: (_ for _ in ()).throw(RuntimeError("as far as this"))
+            "persona_collapse.report.run_notebooks.run", lambda todo, say: (_ for _ in ()).throw(RuntimeError("as far as this"))
         )
         assert "no ratings yet" in fails(capsys, one, two)
         assert fails(capsys, one, two, "--data", str(tmp_path)) == "as far as this"

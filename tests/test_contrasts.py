@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from building import write_study
-from persona_collapse.contrasts import Estimate, change_pct, contrasts, excess_pp
+from persona_collapse.tables.published_contrasts import Estimate, change_pct, contrasts, excess_pp
 
 
 def test_change_in_percent_with_independent_error():

@@ -6,14 +6,16 @@ import sys
 import numpy as np
 import pytest
 
+import known_populations as coverage
 from building import SCALE, counts_of, random_counts
+from known_populations import KNOWN
 from paper import needs_data, paper_counts
-from persona_collapse import coverage, metrics
-from persona_collapse.coverage import KNOWN
 from persona_collapse.paths import ROOT
-from persona_collapse.personas import load_personas
-from persona_collapse.recommended import METRICS, leave_one_out
-from persona_collapse.simulation import cell_probabilities, load_respondent
+from persona_collapse.simulated.response_model import cell_probabilities
+from persona_collapse.statistics.recommended_estimators import METRICS, leave_one_out
+from persona_collapse.study.personas import load_personas
+from persona_collapse.study.respondents import load_respondent
+from persona_collapse.study.scopes import scope_matrix
 
 
 def population(mfq30, figures):
@@ -24,7 +26,7 @@ def population(mfq30, figures):
 def held(mfq30):
     """Interval A overall in 400 runs of 50 personas and 5 repetitions, by metric; the last is the percentile bootstrap of S."""
     found = coverage.coverage(
-        population(mfq30, "gpt-4.1/insecure"), SCALE, metrics.scope_matrix(mfq30),
+        population(mfq30, "gpt-4.1/insecure"), SCALE, scope_matrix(mfq30),
         personas=50, repetitions=5, runs=400, rng=np.random.default_rng(1),
     )  # fmt: skip
     return dict(zip(KNOWN, found.persona[:, 0], strict=True)) | {"percentile": found.percentile[0]}
@@ -43,7 +45,7 @@ def test_the_percentile_bootstrap_of_susceptibility_holds_less_often(held):
 
 def test_interval_b_holds_for_the_same_personas(mfq30):
     found = coverage.coverage(
-        population(mfq30, "gpt-4o/secure"), SCALE, metrics.scope_matrix(mfq30),
+        population(mfq30, "gpt-4o/secure"), SCALE, scope_matrix(mfq30),
         personas=None, repetitions=5, runs=300, rng=np.random.default_rng(2),
     )  # fmt: skip
     by_metric = dict(zip(KNOWN, found.ratings[:, 0], strict=True))
@@ -75,7 +77,7 @@ def test_ratings_like_those_of_a_run_resemble_it():
 @needs_data
 def test_ratings_like_those_of_the_paper_resemble_them(mfq30):
     """RMS within 3 %, S within 2 % but for DeepSeek's secure variant."""
-    scope = metrics.scope_matrix(mfq30)
+    scope = scope_matrix(mfq30)
     for (family, variant), counts in paper_counts().items():
         truth = dict(zip(KNOWN, coverage.true_values(coverage.like(counts), SCALE, scope, 10)[:, 0], strict=True))
         found = leave_one_out(counts, SCALE, scope)
@@ -98,8 +100,8 @@ def test_a_cell_is_drawn_towards_the_cells_with_its_mode():
     ],
 )
 def test_the_benchmark_refuses_what_it_cannot_draw_from_in_one_line(arguments, said, tmp_path):
-    command = [sys.executable, str(ROOT / "benchmarks" / "coverage.py"), *arguments]
+    command = [sys.executable, str(ROOT / "benchmarks" / "interval_coverage.py"), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 2
     last = done.stderr.splitlines()[-1]
-    assert last.startswith("coverage.py: error: argument --") and said in last and "Traceback" not in done.stderr
+    assert last.startswith("interval_coverage.py: error: argument --") and said in last and "Traceback" not in done.stderr

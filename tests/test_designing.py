@@ -9,13 +9,16 @@ import yaml
 
 from building import random_counts
 from importable import cell, write_rows
-from persona_collapse import capability, designing, estimating, jackknife, planning
 from persona_collapse.__main__ import main
-from persona_collapse.analysis import Analysis
-from persona_collapse.collecting import collect
+from persona_collapse.asking import support
+from persona_collapse.asking.collect import collect
+from persona_collapse.asking.estimate import estimate
 from persona_collapse.paths import STUDIES
-from persona_collapse.store import open_store
-from persona_collapse.study import load_study
+from persona_collapse.statistics import persona_jackknife, sample_size
+from persona_collapse.store.store import open_store
+from persona_collapse.study.study import load_study
+from persona_collapse.tables.plan import CHANGED, design, plan_lines
+from persona_collapse.tables.run_statistics import Analysis
 
 
 @pytest.fixture
@@ -32,7 +35,7 @@ def example(tmp_path, outputs):
 
 
 def test_without_ratings_the_tables_decide(example):
-    found = designing.design(example(repetitions=10), 0.05)
+    found = design(example(repetitions=10), 0.05)
     assert found.variants == 0
     # change of noise at n = 3: (.10 + .26/2)/.05^2 = 92 personas; of S: (.14 + .03/3)/.05^2 = 60; and once without a persona;
     # three runs
@@ -46,10 +49,10 @@ def test_without_ratings_the_tables_decide(example):
 
 def test_the_lowest_price_of_choices_is_below_that_of_the_fewest_requests(example):
     """A rating costs a small part of a prompt: 58 personas x 7 take 30 requests a run more, and 5 ratings a cell fewer."""
-    found = designing.design(example(), 0.05)
+    found = design(example(), 0.05)
     # noise at n = 7: (.10 + .26/6)/.05^2 = 57.3, S (.14 + .03/7)/.05^2 = 57.7
     assert found.by_price[:3] == (58, 7, 3 * 59 * 30)
-    said = designing.lines(example(), 0.05)
+    said = plan_lines(example(), 0.05)
     few, cheap = (next(line for line in said if words in line) for words in ("fewest requests:", "lowest price:"))
     assert "57 personas x 12 repetitions, 5,220 requests" in few and "58 personas x 7 repetitions, 5,310 requests" in cheap
     assert _usd(cheap) < _usd(few)
@@ -61,13 +64,13 @@ def _usd(line):
 
 def test_a_hundred_by_three_costs_a_third_of_a_hundred_by_ten(example):
     """And loses little: change of noise sqrt(.10 + .26/2)/10 = 4.8 % against sqrt(.10 + .26/9)/10 = 3.6 %."""
-    three, ten = (designing.design(example(repetitions=n), 0.05).now["one by one"] for n in (3, 10))
+    three, ten = (design(example(repetitions=n), 0.05).now["one by one"] for n in (3, 10))
     assert three.requests / ten.requests == pytest.approx(0.3)
     assert (round(100 * three.se, 1), round(100 * ten.se, 1)) == (4.8, 3.8)
 
 
 def test_a_target_below_the_floor_is_said_to_need_personas(example):
-    said = designing.lines(example(), 0.03)
+    said = plan_lines(example(), 0.03)
     # noise decides: (.10 + .26/2)/.03^2 = 255.6 personas x 3; x 2 would be 400
     assert said[2] == "- One rating a request: out of reach of 100 personas; 256 personas x 3 repetitions would do."
     # sqrt(.14 / 100), that of S
@@ -79,8 +82,8 @@ def test_a_target_below_the_floor_is_said_to_need_personas(example):
 @pytest.mark.parametrize("conditions", [["persona"], ["persona", "self"], ["persona", "self", "toxic"]])
 def test_requests_and_price_are_those_of_the_estimate(example, conditions):
     study = example(conditions=conditions, repetitions=3, personas=100)
-    total = estimating.estimate(study).groupby("way")[["requests", "dollars"]].sum()
-    found, said = designing.design(study, 0.05), designing.lines(study, 0.05)
+    total = estimate(study).groupby("way")[["requests", "dollars"]].sum()
+    found, said = design(study, 0.05), plan_lines(study, 0.05)
     for way, words in (("one by one", "one by one"), ("choices", "as choices")):
         requests, dollars = total.loc[way]
         assert found.now[way].requests == requests
@@ -90,14 +93,14 @@ def test_requests_and_price_are_those_of_the_estimate(example, conditions):
 
 def test_toxic_characters_are_asked_of_bases_alone(example):
     with_toxic, without = (
-        designing.design(example(conditions=conditions, repetitions=3), 0.05).now["one by one"].requests
+        design(example(conditions=conditions, repetitions=3), 0.05).now["one by one"].requests
         for conditions in (["persona", "toxic"], ["persona"])
     )
     assert with_toxic - without == 8 * 30 * 3  # one base of three runs, eight characters
 
 
 def test_the_example_says_of_itself_what_the_plan_says():
-    said = designing.lines(load_study("openai-example"), 0.05)[-1]
+    said = plan_lines(load_study("openai-example"), 0.05)[-1]
     assert "9,090 requests as choices, see `make plan`" in (STUDIES / "openai-example.yaml").read_text()
     assert "9,090 requests (about" in said and said.endswith("as choices; standard error 4.8 %.")
 
@@ -107,33 +110,31 @@ def test_an_endpoint_without_choices_is_planned_one_by_one(example):
     endpoint = study.file.endpoints["openai"]
     with open_store(study.store_path, write=True) as store:
         for run in study.runs:
-            capability.remember(store, endpoint, run.variant.model, capability.Capability(choices=1))
-    assert list(designing.design(study, 0.05).ways) == ["one by one", "logprobs"]
+            support.remember(store, endpoint, run.variant.model, support.Capability(choices=1))
+    assert list(design(study, 0.05).ways) == ["one by one", "logprobs"]
 
 
 def test_all_personas_of_the_deck_can_be_had(example):
-    found = designing.design(example(personas=20, repetitions=3), 0.05)
+    found = design(example(personas=20, repetitions=3), 0.05)
     assert found.ways["one by one"].personas > 20 and found.now["choices"].personas == 20
 
 
 def test_exact_cells_take_one_request_each(example):
-    found = designing.design(example(method="logprobs"), 0.05)
+    found = design(example(method="logprobs"), 0.05)
     # no ratings: .14/.05^2 = 56 personas for S, the larger of the two
     assert list(found.ways) == ["logprobs"]
     assert found.ways["logprobs"][:3] == (56, math.inf, 3 * 57 * 30)
-    assert designing.lines(example(method="logprobs"), 0.05)[2].startswith(
-        "- Logprobs: 56 personas x one request a cell, 5,130 req"
-    )
+    assert plan_lines(example(method="logprobs"), 0.05)[2].startswith("- Logprobs: 56 personas x one request a cell, 5,130 req")
 
 
 def test_one_repetition_says_nothing_about_noise(example):
-    assert designing.lines(example(repetitions=1), 0.05)[-1] == (
+    assert plan_lines(example(repetitions=1), 0.05)[-1] == (
         "The study file as it stands: 1 repetition, which cannot tell noise from personas; ask for 2 or more."
     )
 
 
 def test_an_easy_target_says_why_personas_are_so_many(example):
-    assert "25 personas x 2 repetitions (no plan has fewer personas), " in designing.lines(example(), 0.5)[2]
+    assert "25 personas x 2 repetitions (no plan has fewer personas), " in plan_lines(example(), 0.5)[2]
 
 
 def test_a_study_without_a_price_is_told_where_to_give_one(tmp_path, outputs):
@@ -144,7 +145,7 @@ def test_a_study_without_a_price_is_told_where_to_give_one(tmp_path, outputs):
         "endpoints: {e: {base_url: 'http://127.0.0.1:9/v1', api_key_env: NO_SUCH_KEY}}\nfamilies:\n"
         "  - key: f\n    variants:\n      - {key: base, role: base, endpoint: e, model: m}\n"
     )
-    said = designing.lines(load_study(path), 0.05)
+    said = plan_lines(load_study(path), 0.05)
     assert "those of the one run (none of them a control or harmful variant yet)" in said[0]
     assert said[-1] == "No price is known: give the endpoint, or each variant, a price_per_million."
     assert not any("USD" in line or "lowest price" in line for line in said)
@@ -162,9 +163,9 @@ def test_imported_ratings_are_a_pilot_and_send_nothing(tmp_path, outputs):
     )
     study = load_study(path, tmp_path)
     collect(study)
-    said = designing.lines(study, 0.3)
+    said = plan_lines(study, 0.3)
     assert said[1] == "Variances are those of this study's own ratings; a design has to do for the variant that has them."
-    assert designing.design(study, 0.3).personas == 30 and "Floor: with all 30 personas" in said[5]
+    assert design(study, 0.3).personas == 30 and "Floor: with all 30 personas" in said[5]
     assert said[-1] == "This study sends no requests; they are counted as if an endpoint were asked, and have no price."
 
 
@@ -175,28 +176,30 @@ def test_a_pilot_brings_its_own_variances(tmp_path, outputs):
         "      - {key: base, role: base, figures: gpt-4o/base}\n      - {key: bad, role: harmful, figures: gpt-4o/insecure}\n"
     )
     study = load_study(path)
-    assert designing.design(study, 0.1).variants == 0
+    assert design(study, 0.1).variants == 0
     collect(study)
-    found = designing.design(study, 0.1)
+    found = design(study, 0.1)
     assert found.variants == 1
-    assert "those of this study's own simulated ratings; a design has to do for the variant" in designing.lines(study, 0.1)[1]
-    assert found.spreads != [planning.TABLES[metric, "change"] for metric in designing.CHANGED]
+    assert "those of this study's own simulated ratings; a design has to do for the variant" in plan_lines(study, 0.1)[1]
+    assert found.spreads != [sample_size.TABLES[metric, "change"] for metric in CHANGED]
 
 
 def test_ratings_by_logprobs_are_a_pilot_without_noise(outputs):
     study = load_study("demo-logprobs")
     collect(study)
-    found = designing.design(study, 0.05)
+    found = design(study, 0.05)
     assert found.variants == 4
     assert all(spread.ratings == 0 for spread in found.spreads)
     with open_store(study.store_path) as store:
         analysis = Analysis(study, store)
         run = next(run for run in study.runs if run.variant.role == "harmful")
         own, base = analysis.together(run, analysis.base(run)).loo
-    interval = jackknife.change(own, base).of("susceptibility")
+    interval = persona_jackknife.change(own, base).of("susceptibility")
     # what the pilot has it predicts: SE of the log ratio with its own personas
     expected = interval.se[0] / (100 + interval.value[0])
-    assert any(planning.expected_se(spread, len(own.personas), math.inf) == pytest.approx(expected) for spread in found.spreads)
+    assert any(
+        sample_size.expected_se(spread, len(own.personas), math.inf) == pytest.approx(expected) for spread in found.spreads
+    )
 
 
 def test_the_command_says_it_in_lines(capsys):
@@ -215,4 +218,4 @@ def test_a_target_that_is_none_is_refused_in_one_line(capsys, target):
 
 def test_the_smallest_target_is_planned_for_more_personas_than_there_are(example):
     # noise decides: (.10 + .26/2)/.0001^2 = 23,000,000 personas x 3
-    assert "out of reach of 100 personas; 23,000,000 personas x 3 repetitions would do." in designing.lines(example(), 0.0001)[2]
+    assert "out of reach of 100 personas; 23,000,000 personas x 3 repetitions would do." in plan_lines(example(), 0.0001)[2]

@@ -7,11 +7,13 @@ import pytest
 import yaml
 
 from loopback import answer, failure, serve
-from persona_collapse import asking, tables
-from persona_collapse.collecting import collect, counts
-from persona_collapse.endpoint import ElicitationError
-from persona_collapse.store import open_store
-from persona_collapse.study import load_study
+from persona_collapse.asking import request_queue
+from persona_collapse.asking.collect import collect
+from persona_collapse.asking.dialect_openai import ElicitationError
+from persona_collapse.store.counts import run_counts
+from persona_collapse.store.store import open_store
+from persona_collapse.study.study import load_study
+from persona_collapse.tables.build import build_tables
 
 KEY = "sk-sentinel-0123456789abcdef"
 #: (2 personas + self) x 30 items x 1 repetition
@@ -21,7 +23,7 @@ SLOTS = 90
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, outputs):
     """Hardly any waiting between attempts, a key in the environment."""
-    monkeypatch.setattr(asking, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(request_queue, "FIRST_WAIT", 0.01)
     monkeypatch.setenv("TEST_KEY", KEY)
 
 
@@ -102,7 +104,7 @@ def test_an_answer_is_kept_whatever_it_says(tmp_path):
 
 
 def test_transport_problems_are_tried_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(asking, "ATTEMPTS", 50)
+    monkeypatch.setattr(request_queue, "ATTEMPTS", 50)
 
     def respond(request):
         return (
@@ -121,7 +123,7 @@ def test_transport_problems_are_tried_again(tmp_path, monkeypatch):
 
 
 def test_a_slot_without_any_answer_is_asked_again_next_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(asking, "ATTEMPTS", 1)
+    monkeypatch.setattr(request_queue, "ATTEMPTS", 1)
     broken = {5, 6}
     with serve(lambda request: failure(503) if request.number in broken else answer("1")) as (url, requests):
         study = live_study(tmp_path, url)
@@ -154,7 +156,7 @@ def test_what_repetition_cannot_mend_stops_at_once(tmp_path, reply, words):
 
 @pytest.mark.parametrize("body", [b"<html>Bad gateway</html>", b"", b"{", b"[]", b'{"choices": []}'])
 def test_an_endpoint_that_is_none_is_given_up_with_a_reason(tmp_path, monkeypatch, body):
-    monkeypatch.setattr(asking, "ATTEMPTS", 1)
+    monkeypatch.setattr(request_queue, "ATTEMPTS", 1)
     with serve(lambda request: (200, body)) as (url, requests):
         study = live_study(tmp_path, url)
         with pytest.raises(ElicitationError, match=r"m-1: the first request got no answer \(the answer is .*\); check base_url"):
@@ -202,7 +204,7 @@ def test_another_temperature_asks_anew_and_keeps_the_old_ratings(tmp_path):
 
 def test_an_interrupt_keeps_what_was_answered(tmp_path, monkeypatch):
     """A Ctrl-C after thirty answers: they are in the store, and the next call asks the rest."""
-    from persona_collapse.store import Store
+    from persona_collapse.store.store import Store
 
     written = []
     add = Store.add
@@ -364,8 +366,8 @@ def test_simulated_slots_go_the_same_road_and_carry_no_time(tmp_path):
     assert {row for row in rows(study, "served_model, time, attempts")} == {("simulated", None, 1)}
     assert all(str(rating) == reply for rating, reply in rows(study, "rating, reply"))
     with open_store(study.store_path) as store:
-        assert counts(study, store, study.runs[0], "toxic").shape == (8, 30, 6)
-        assert counts(study, store, study.runs[1], "persona").sum() == 4 * 90
+        assert run_counts(study, store, study.runs[0], "toxic").shape == (8, 30, 6)
+        assert run_counts(study, store, study.runs[1], "persona").sum() == 4 * 90
 
 
 def test_simulated_ratings_do_not_depend_on_resumption(tmp_path):
@@ -400,7 +402,7 @@ def test_the_same_study_is_the_same_tables(tmp_path):
         study = simulated_study(tmp_path, name)
         collect(study)
         with open_store(study.store_path) as store:
-            found = tables.build(study, store)
+            found = build_tables(study, store)
         texts.append({key: table.to_csv() for key, table in vars(found).items() if table is not None})
     assert texts[0] == texts[1]
 
@@ -409,7 +411,7 @@ def test_quality_counts_add_up(tmp_path):
     study = simulated_study(tmp_path)
     collect(study)
     with open_store(study.store_path) as store:
-        quality = tables.build(study, store).quality
+        quality = build_tables(study, store).quality
     reasons = quality.loc[:, "transport":"absent"].sum(axis=1)
     assert (quality["valid"] + reasons == quality["slots"]).all()
     assert (quality["min_repetitions"] == 3).all()

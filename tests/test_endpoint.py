@@ -12,10 +12,9 @@ import pytest
 
 from live import KEY, live, rows, traffic
 from loopback import answer, failure, serve
-from persona_collapse import asking, tables
-from persona_collapse.collecting import collect
-from persona_collapse.elicitation import answer_of
-from persona_collapse.endpoint import (
+from persona_collapse.asking import request_queue
+from persona_collapse.asking.collect import collect
+from persona_collapse.asking.dialect_openai import (
     Choice,
     Completion,
     ElicitationError,
@@ -26,10 +25,12 @@ from persona_collapse.endpoint import (
     retry_after,
     without_key,
 )
-from persona_collapse.faults import Options
-from persona_collapse.replies import REASONS
-from persona_collapse.serving import running
-from persona_collapse.store import open_store
+from persona_collapse.asking.slots import answer_of
+from persona_collapse.simulated.faults import Options
+from persona_collapse.simulated.server import running
+from persona_collapse.store.store import open_store
+from persona_collapse.study.rating_parser import REASONS
+from persona_collapse.tables.quality import run_quality
 
 BODY = {"model": "m", "messages": [], "temperature": 0.1, "max_tokens": 1, "n": 3}
 
@@ -272,7 +273,7 @@ def test_five_thousand_replies_that_nobody_would_send(tmp_path, method):
 def test_a_whole_study_of_such_replies(tmp_path, monkeypatch, outputs):
     """Over sockets: it ends, every slot is accounted for once, and the counts by reason add up to the slots."""
     monkeypatch.setenv("TEST_KEY", KEY)
-    monkeypatch.setattr(asking, "FIRST_WAIT", 0.005)
+    monkeypatch.setattr(request_queue, "FIRST_WAIT", 0.005)
     draw = random.Random(12)
 
     def respond(request):
@@ -291,7 +292,7 @@ def test_a_whole_study_of_such_replies(tmp_path, monkeypatch, outputs):
         asked = len(requests)
     assert rows(study, "count(*), count(DISTINCT question || '/' || repetition)", "slots") == [(360, 360)]
     with open_store(study.store_path) as store:
-        quality = tables.run_quality(study, store, study.runs[0])
+        quality = run_quality(study, store, study.runs[0])
     reasons = quality.loc[:, "transport":"absent"].sum(axis=1)
     assert (quality["valid"] + reasons == quality["slots"]).all() and quality["slots"].sum() == 360
     assert quality["valid"].between(1, quality["slots"] - 1).all()

@@ -7,14 +7,17 @@ import pytest
 from live import KEY, command, live, rows, traffic, variant
 from loopback import answer, failure, serve
 from persona_collapse import __main__ as commands
-from persona_collapse import asking, tables
-from persona_collapse.capability import recall
-from persona_collapse.collecting import collect, counts, offered
-from persona_collapse.endpoint import ElicitationError
-from persona_collapse.faults import Options
-from persona_collapse.serving import running
-from persona_collapse.store import open_store
-from persona_collapse.study import load_study
+from persona_collapse.asking import request_queue
+from persona_collapse.asking.collect import collect
+from persona_collapse.asking.dialect_openai import ElicitationError
+from persona_collapse.asking.support import recall
+from persona_collapse.simulated.faults import Options
+from persona_collapse.simulated.server import running
+from persona_collapse.store.counts import run_counts, run_offered
+from persona_collapse.store.store import open_store
+from persona_collapse.study.study import load_study
+from persona_collapse.tables.build import build_tables
+from persona_collapse.tables.quality import run_quality
 
 CELLS = 90
 FIVE = {"repetitions": 5}
@@ -23,7 +26,7 @@ LOGPROBS = {"method": "logprobs"}
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, outputs):
-    monkeypatch.setattr(asking, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(request_queue, "FIRST_WAIT", 0.01)
     monkeypatch.setenv("TEST_KEY", KEY)
 
 
@@ -297,9 +300,9 @@ def test_logprobs_are_those_of_the_simulated_study_of_the_same_seed(tmp_path):
     with open_store(study.store_path) as mine, open_store(other.store_path) as theirs:
         for run, same in zip(study.runs, other.runs, strict=True):
             # The endpoint's chatter takes 0.02 of the first token and rounds nothing; cells are normalised.
-            assert counts(study, mine, run, "persona") == pytest.approx(counts(other, theirs, same, "persona"), abs=1e-5)
-            assert offered(study, mine, run, "self").mass == pytest.approx(0.98)
-        found = tables.build(study, mine)
+            assert run_counts(study, mine, run, "persona") == pytest.approx(run_counts(other, theirs, same, "persona"), abs=1e-5)
+            assert run_offered(study, mine, run, "self").mass == pytest.approx(0.98)
+        found = build_tables(study, mine)
     assert found.temperature is not None and len(found.temperature)
     assert found.metrics["value"].notna().all()
     assert known(study).alternatives == 10  # six digits and four ways of saying something else
@@ -314,7 +317,7 @@ def test_cells_with_little_mass_on_the_scale_are_not_used(tmp_path):
             assert collect(study) == 0  # an answer that the model gave is kept
         assert {reason for _, reason in rows(study)} == {expected}
         with open_store(study.store_path) as store:
-            quality = tables.run_quality(study, store, study.runs[0])
+            quality = run_quality(study, store, study.runs[0])
         assert quality["low_mass"].sum() == (CELLS if expected else 0) and quality["valid"].sum() == (0 if expected else CELLS)
 
 
@@ -325,7 +328,7 @@ def test_an_endpoint_that_gives_five_logprobs_at_most(tmp_path):
         assert collect(study) == CELLS
     assert known(study).alternatives == 5
     with open_store(study.store_path) as store:
-        found = offered(study, store, study.runs[0], "persona")
+        found = run_offered(study, store, study.runs[0], "persona")
         assert found.used.all() and (found.missing.sum(axis=-1) >= 1).all()
 
 
@@ -386,23 +389,23 @@ def test_the_key_is_in_no_notebook_after_a_refusal_that_echoes_it(tmp_path, monk
     """A notebook that asks keeps its traceback: no piece of the key is in it."""
     import nbformat
 
-    from persona_collapse import runner
-    from persona_collapse.runner import Job, NotebookError
+    from persona_collapse.report import run_notebooks
+    from persona_collapse.report.run_notebooks import Job, NotebookError, execute
 
-    monkeypatch.setattr(runner, "NOTEBOOKS", tmp_path)
+    monkeypatch.setattr(run_notebooks, "NOTEBOOKS", tmp_path)
     with serve(lambda request: failure(401, message=f"Incorrect API key provided: {KEY}")) as (url, _):
         study = live(tmp_path, url)
         sources = [
             "study = 'x'",
-            "from pathlib import Path\n\nimport persona_collapse.study\n\n"
-            f"persona_collapse.study.OUTPUTS = Path({str(tmp_path / 'outputs')!r})\n"
-            "from persona_collapse import collecting\n\ncollecting.open_run(study, 'gpt-4o', 'base')",
+            "from pathlib import Path\n\nimport persona_collapse.paths\n\n"
+            f"persona_collapse.paths.OUTPUTS = Path({str(tmp_path / 'outputs')!r})\n"
+            "from persona_collapse.asking.collect import open_run\n\nopen_run(study, 'gpt-4o', 'base')",
         ]
         cells = [nbformat.v4.new_code_cell(source) for source in sources]
         cells[0].metadata["tags"] = ["parameters"]
         nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "ask.ipynb")
         with pytest.raises(NotebookError, match=r"refused the key \(status 401\)"):
-            runner.execute(Job("ask", {"study": str(study.path)}, tmp_path / "out" / "ask.ipynb", "r"))
+            execute(Job("ask", {"study": str(study.path)}, tmp_path / "out" / "ask.ipynb", "r"))
     text = (tmp_path / "out" / "ask.failed.ipynb").read_text()
     assert "ElicitationError" in text and not [piece for piece in pieces(KEY) if piece in text]
 

@@ -5,11 +5,11 @@ import math
 import pytest
 
 from loopback import answer, serve
-from persona_collapse import capability
-from persona_collapse.collecting import collect
-from persona_collapse.estimating import estimate, line, lines
-from persona_collapse.store import Store, open_store
-from persona_collapse.study import load_study
+from persona_collapse.asking import support
+from persona_collapse.asking.collect import collect
+from persona_collapse.asking.estimate import estimate, estimate_line, estimate_lines
+from persona_collapse.store.store import Store, open_store
+from persona_collapse.study.study import load_study
 from test_elicitation import live_study
 
 
@@ -52,13 +52,13 @@ def test_only_what_is_missing_is_estimated(tmp_path):
         assert requests_of(study) == {"one by one": 180, "choices": 90, "logprobs": 90, "batch": 90}
         assert requests == []
         # 90 answers of a second, 4 in flight: 0.006 h
-        assert line(study) == (
+        assert estimate_line(study) == (
             "live: about 90 requests (choices) for 1 run, without a price, 0.01 h; `make estimate` sets other ways beside it"
         )
         collect(study)
         # Another method has answered nothing yet.
         assert requests_of(study) == {"one by one": 0, "choices": 0, "logprobs": 90, "batch": 0}
-        assert line(study) == ""
+        assert estimate_line(study) == ""
         more = live_study(tmp_path, url, protocol={"repetitions": 5, "personas": 2})
         # It gave 2 choices when it was asked for 2, and may be asked for no more: 2 requests for the 3 that are missing.
         assert requests_of(more) == {"one by one": 270, "choices": 180, "logprobs": 90, "batch": 180}
@@ -69,7 +69,7 @@ def test_an_endpoint_known_to_ignore_n_makes_choices_cost_as_much_as_one_by_one(
     study = live_study(tmp_path, "http://127.0.0.1:9/v1", protocol={"repetitions": 4, "personas": 2})
     assert own_way(study) == {"one by one": False, "choices": True, "logprobs": False, "batch": False}
     with open_store(study.store_path, write=True) as store:
-        capability.remember(store, study.file.endpoints["here"], "m-1", capability.Capability(choices=1))
+        support.remember(store, study.file.endpoints["here"], "m-1", support.Capability(choices=1))
     assert requests_of(study) == {"one by one": 360, "choices": 360, "logprobs": 90, "batch": 360}
     assert own_way(study) == {"one by one": True, "choices": False, "logprobs": False, "batch": False}
 
@@ -84,9 +84,9 @@ def test_a_study_by_logprobs_is_estimated_as_such(tmp_path):
 
 
 def test_the_ways_stand_side_by_side_and_the_studys_own_is_marked():
-    said = lines(load_study("openai-example"))
-    assert [line.split()[1] for line in said[-6:-2]] == ["one", "choices", "logprobs", "batch"]
-    assert [line for line in said if " * " in line and line.startswith("all")] == [said[-5]]
+    said = estimate_lines(load_study("openai-example"))
+    assert [estimate_line.split()[1] for estimate_line in said[-6:-2]] == ["one", "choices", "logprobs", "batch"]
+    assert [estimate_line for estimate_line in said if " * " in estimate_line and estimate_line.startswith("all")] == [said[-5]]
     assert said[-3].endswith("up to 24") and said[-1].endswith("Nothing was sent.")
     # Three runs of 3,030 requests; 32 in flight at a second each: 3 x 3,030 / 32 / 3600 hours.
     assert said[-5].split()[3] == "9,090" and said[-5].endswith("0.08")
@@ -95,11 +95,11 @@ def test_the_ways_stand_side_by_side_and_the_studys_own_is_marked():
 def test_without_a_price_there_are_no_dollars(tmp_path):
     study = live_study(tmp_path, "http://127.0.0.1:9/v1")
     assert all(math.isnan(value) for value in estimate(study)["dollars"])
-    assert all(" - " in line for line in lines(study) if line.startswith(("f/base", "all")))
+    assert all(" - " in estimate_line for estimate_line in estimate_lines(study) if estimate_line.startswith(("f/base", "all")))
 
 
 def test_an_estimate_makes_no_outputs(tmp_path, outputs):
-    lines(live_study(tmp_path, "http://127.0.0.1:9/v1"))
+    estimate_lines(live_study(tmp_path, "http://127.0.0.1:9/v1"))
     assert not outputs.exists()
 
 

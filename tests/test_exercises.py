@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from persona_collapse import exercises
-from persona_collapse.exercises import EXERCISES, check, message, solution_cell
+from persona_collapse.lesson import exercises
+from persona_collapse.lesson.exercises import EXERCISES, check, message, solution_cell
 from persona_collapse.paths import NOTEBOOKS
 
 NAMES = list(EXERCISES)

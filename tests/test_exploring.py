@@ -8,10 +8,11 @@ import pytest
 import vl_convert
 
 import hostile
-from persona_collapse import charts, exploring, exploring_charts
-from persona_collapse.exploring import Explored, carried, moves
-from persona_collapse.metrics import scope_matrix
-from persona_collapse.recommended import leave_one_out
+from persona_collapse.exhibits import persona_figures, theme
+from persona_collapse.lesson import explore_answers, explore_figures
+from persona_collapse.lesson.explore_answers import Explored, carried, moves
+from persona_collapse.statistics.recommended_estimators import leave_one_out
+from persona_collapse.study.scopes import scope_matrix
 from test_hostile import RUN, faults, lab, labelled, specifications
 
 
@@ -45,7 +46,7 @@ def test_the_liveliest_cell_is_named_with_what_was_said_there(mini, explored):
     assert run.variant.role == "harmful"
     variance = explored.variance(run)
     persona, item = np.argwhere(variance == variance.max())[0]
-    said = exploring.unsteady(explored, run)
+    said = explore_answers.unsteady(explored, run)
     assert f"The liveliest is *{persona + 1}. " in said and f"item *{item + 1}. " in said
     given = explored.counts[run][persona, item]
     assert all(f"{k} × {n}" in said for k, n in enumerate(given) if n)
@@ -60,12 +61,12 @@ def test_half_of_the_variance_is_counted_in_cells(mini):
         counts[0, item] = 0
         counts[0, item, [0, other]] = 1
     found = with_counts(mini, insecure=counts)
-    assert "half of the variance within cells lies in 1 of 60 cells (2 %)" in exploring.unsteady(found, found.noisiest)
+    assert "half of the variance within cells lies in 1 of 60 cells (2 %)" in explore_answers.unsteady(found, found.noisiest)
 
 
 def test_a_run_that_never_varies_says_so(mini):
     found = with_counts(mini, insecure=ratings(2, 3, 3))
-    assert exploring.unsteady(found, found.noisiest) == "No cell of **GPT-4o insecure** varies."
+    assert explore_answers.unsteady(found, found.noisiest) == "No cell of **GPT-4o insecure** varies."
 
 
 def test_a_study_without_ratings_says_what_to_do(mini):
@@ -86,17 +87,17 @@ def test_moves_are_differences_of_foundation_means_furthest_first(mini):
     every = moves(found)
     assert (every[0].persona, every[0].foundation, every[0].base, every[0].variant, every[0].change) == (1, 0, 1, 5, 4)
     assert [move.change for move in every[1:]] == [1] * 9
-    table = exploring.movers_table(found)
+    table = explore_answers.movers_table(found)
     assert list(table["foundation"]) == ["Harm", "Harm"] and list(table["change"]) == [4, 1]  # each persona once
-    said = exploring.moved(found)
+    said = explore_answers.moved(found)
     # (4 + 1) / 2 against 1 elsewhere
     assert "most in **Harm** (2.50 scale points" in said and "100 % of all moves lead up the scale" in said
 
 
 def test_without_a_variant_there_is_nothing_to_compare(mini):
     found = with_counts(mini, base=ratings(3, 1, 2))
-    assert exploring.moved(found) == exploring.carriers(found) == exploring.NO_VARIANT
-    assert exploring_charts.item_parts(found) is None and exploring.movers_table(found).empty
+    assert explore_answers.moved(found) == explore_answers.carriers(found) == explore_answers.NO_VARIANT
+    assert explore_figures.item_parts(found) is None and explore_answers.movers_table(found).empty
 
 
 def test_controls_are_looked_at_where_no_variant_is_harmful(mini, explored):
@@ -137,13 +138,15 @@ def test_what_is_left_without_the_personas_that_carry_most_is_brute_force(mini, 
 
 
 def test_half_of_a_change_is_counted_in_the_items_that_go_its_way():
-    one = exploring.Carried(None, np.arange(5), np.array([0.1, 0.5, -0.4, 0.3, 0.2]), 1, 0.3)
+    one = explore_answers.Carried(None, np.arange(5), np.array([0.1, 0.5, -0.4, 0.3, 0.2]), 1, 0.3)
     # rises 1.1 in all: 0.5 is less than half of it, 0.5 + 0.3 more
     assert one.change == pytest.approx(0.7) and one.half == 2
     assert one._replace(parts=-one.parts).half == 2
-    assert exploring._without(one) == "; without the persona that carries most, 43 % of the change is left"
-    assert exploring._without(one._replace(without=-0.2, out=3)) == "; without the 3 personas that carry most, S falls by 0.20"
-    assert exploring._without(one._replace(without=np.nan)) == ""
+    assert explore_answers._without(one) == "; without the persona that carries most, 43 % of the change is left"
+    assert (
+        explore_answers._without(one._replace(without=-0.2, out=3)) == "; without the 3 personas that carry most, S falls by 0.20"
+    )
+    assert explore_answers._without(one._replace(without=np.nan)) == ""
 
 
 # --- ends of the scale -----------------------------------------------------------------------------------------------
@@ -154,7 +157,7 @@ def test_noise_near_the_ends_and_elsewhere_by_hand(mini):
     counts = ratings(2, 2, 3)
     counts[0] = 0
     counts[0, :, 5] = 2
-    row = exploring.ends_table(with_counts(mini, insecure=counts)).loc["GPT-4o insecure"]
+    row = explore_answers.ends_table(with_counts(mini, insecure=counts)).loc["GPT-4o insecure"]
     expected = [0.5, 0, 0.707, 0, 1]
     assert list(row) == expected
 
@@ -164,7 +167,7 @@ def test_the_figure_puts_cells_together_by_their_means(mini):
     counts[0] = 0
     counts[0, :, 5] = 2
     found = with_counts(mini, insecure=counts)
-    assert exploring_charts._steps(found, found.noisiest) == [(2.5, pytest.approx(0.5**0.5), 30), (5, 0, 30)]
+    assert explore_figures._steps(found, found.noisiest) == [(2.5, pytest.approx(0.5**0.5), 30), (5, 0, 30)]
 
 
 # --- fewer repetitions -----------------------------------------------------------------------------------------------
@@ -173,7 +176,7 @@ def test_the_figure_puts_cells_together_by_their_means(mini):
 def test_all_repetitions_give_the_published_numbers_and_fewer_a_larger_r(mini, explored):
     _, _, found = mini
     run = explored.noisiest
-    table = exploring.fewer_table(explored, run)
+    table = explore_answers.fewer_table(explored, run)
     assert list(table["repetitions"]) == [2, 3, 5] and list(table["requests"]) == [1200, 1800, 3000]
     own = found.metrics.query("family == @run.family.key and variant == @run.variant.key and method == 'published'")
     for metric, name in (("robustness", "published R"), ("susceptibility", "published S")):
@@ -183,12 +186,12 @@ def test_all_repetitions_give_the_published_numbers_and_fewer_a_larger_r(mini, e
     errors = [name for name in table if "standard error" in name]
     assert errors == ["S: standard error (%)", "noise: standard error (%)"]
     assert all(table[name].is_monotonic_decreasing for name in errors)
-    assert "2 repetitions instead of 5 would have saved 60 % of the requests" in exploring.fewer(explored, run)
+    assert "2 repetitions instead of 5 would have saved 60 % of the requests" in explore_answers.fewer(explored, run)
 
 
 def test_one_repetition_cannot_be_done_without(mini):
     found = with_counts(mini, insecure=ratings(3, 4))
-    assert exploring.fewer(found, found.noisiest) == "These ratings have no repetitions to do without."
+    assert explore_answers.fewer(found, found.noisiest) == "These ratings have no repetitions to do without."
 
 
 # --- what is hostile -------------------------------------------------------------------------------------------------
@@ -200,19 +203,23 @@ def test_names_and_personas_stay_text(payload, mini):
     personas = tuple(replace(persona, text=f"{payload} {persona.index}") for persona in study.personas)
     found = Explored(replace(study, personas=personas), mini[1], mini[2])
     sentences = [
-        exploring.unsteady(found, found.noisiest), exploring.moved(found), exploring.carriers(found),
-        exploring.at_the_ends(found), exploring.fewer(found, found.noisiest),
+        explore_answers.unsteady(found, found.noisiest), explore_answers.moved(found), explore_answers.carriers(found),
+        explore_answers.at_the_ends(found), explore_answers.fewer(found, found.noisiest),
     ]  # fmt: skip
     assert faults(lab([{"outputs": [{"data": {"text/markdown": sentence}} for sentence in sentences]}])) == []
-    assert faults(exploring.movers_table(found).to_html() + exploring.ends_table(found).to_html()) == []
-    drawn = [exploring_charts.item_parts(found), exploring_charts.room(found), charts.trajectories(found.counts, found.study)]
-    for chart in [*drawn, charts.answers(found.counts, found.study)]:
-        spec = charts.spec(chart)
+    assert faults(explore_answers.movers_table(found).to_html() + explore_answers.ends_table(found).to_html()) == []
+    drawn = [
+        explore_figures.item_parts(found),
+        explore_figures.room(found),
+        persona_figures.trajectories(found.counts, found.study),
+    ]
+    for chart in [*drawn, persona_figures.answers(found.counts, found.study)]:
+        spec = theme.spec(chart)
         assert [text for key, text in specifications(spec) if key in RUN and "pwn" in text] == []
 
 
 def test_every_figure_is_marked_described_and_drawn(explored):
-    for chart in (exploring_charts.item_parts(explored), exploring_charts.room(explored)):
-        spec = charts.spec(chart)
-        assert charts.SIMULATED in spec["title"]["subtitle"] and spec["description"].endswith("Simulated ratings.")
+    for chart in (explore_figures.item_parts(explored), explore_figures.room(explored)):
+        spec = theme.spec(chart)
+        assert theme.SIMULATED in spec["title"]["subtitle"] and spec["description"].endswith("Simulated ratings.")
         assert "<path" in vl_convert.vegalite_to_svg(json.dumps(spec))

@@ -6,9 +6,11 @@ import pytest
 
 import hostile
 from browsing import browser, chart_page, opened
-from persona_collapse import charts, collecting, said
-from persona_collapse.controls import tamed
-from persona_collapse.said import Said
+from persona_collapse.exhibits import cell_figures, persona_figures, theme
+from persona_collapse.store.counts import run_counts
+from persona_collapse.tables import cell_replies
+from persona_collapse.tables.cell_replies import CellReplies
+from persona_collapse.text import tamed
 
 #: The middle of the mark of one cell, in pixels of the window.
 CELL = """([persona, item]) => {
@@ -34,7 +36,7 @@ def chromium():
 @pytest.fixture(scope="module")
 def counts(mini):
     study, store, _ = mini
-    return {run: collecting.counts(study, store, run, "persona") for run in study.runs}
+    return {run: run_counts(study, store, run, "persona") for run in study.runs}
 
 
 @pytest.fixture(scope="module")
@@ -44,18 +46,18 @@ def run(mini):
 
 @contextmanager
 def shown(chromium, folder, chart, **options):
-    with opened(chromium, chart_page(folder, charts.spec(chart)), **options) as found:
+    with opened(chromium, chart_page(folder, theme.spec(chart)), **options) as found:
         yield found
 
 
 def cell_map(mini, counts, run, told):
     study = mini[0]
-    return charts.cell_map(counts[run], study.instrument, study.personas, study, "sd", told)
+    return cell_figures.cell_map(counts[run], study.instrument, study.personas, study, "sd", told)
 
 
 @pytest.mark.parametrize("width", [1280, 360])
 def test_a_click_on_a_cell_shows_the_replies_of_that_cell(chromium, tmp_path, mini, counts, run, width):
-    told = said.said(mini[0], mini[1], run)
+    told = cell_replies.replies_of_cells(mini[0], mini[1], run)
     with shown(chromium, tmp_path, cell_map(mini, counts, run, told), width=width) as (page, seen):
         for persona, item in ((3, 2), (20, 1), (7, 12)):
             page.mouse.click(*page.evaluate(CELL, [persona, item]))
@@ -72,7 +74,7 @@ def test_a_click_on_a_cell_shows_the_replies_of_that_cell(chromium, tmp_path, mi
 
 
 def test_the_lists_choose_a_cell_by_keyboard(chromium, tmp_path, mini, counts, run):
-    told = said.said(mini[0], mini[1], run)
+    told = cell_replies.replies_of_cells(mini[0], mini[1], run)
     with shown(chromium, tmp_path, cell_map(mini, counts, run, told)) as (page, _):
         page.select_option("select[name=cell_Persona]", "5")
         page.select_option("select[name=cell_Item]", "9")
@@ -90,7 +92,7 @@ def test_the_list_sorts_the_rows(chromium, tmp_path, mini, counts, run):
 
 
 def test_the_list_of_runs_changes_every_cell(chromium, tmp_path, mini, counts):
-    with shown(chromium, tmp_path, charts.cell_maps(counts, mini[0])) as (page, _):
+    with shown(chromium, tmp_path, cell_figures.cell_maps(counts, mini[0])) as (page, _):
         figure = page.locator("figure")
         before = figure.evaluate(MARKS)
         page.select_option("select[name=run]", label="GPT-4o base")
@@ -103,7 +105,7 @@ def test_the_list_of_runs_changes_every_cell(chromium, tmp_path, mini, counts):
 
 
 def test_trajectories_follow_their_lists_and_the_pointer(chromium, tmp_path, mini, counts):
-    with shown(chromium, tmp_path, charts.trajectories(counts, mini[0])) as (page, seen):
+    with shown(chromium, tmp_path, persona_figures.trajectories(counts, mini[0])) as (page, seen):
         figure = page.locator("figure")
         for name, label in (("foundation", "Purity"), ("family", "GPT-4o"), ("persona_Persona", "7. ")):
             before = figure.evaluate("f => f.querySelector('svg.marks').innerHTML")
@@ -131,8 +133,8 @@ def test_trajectories_follow_their_lists_and_the_pointer(chromium, tmp_path, min
 def test_one_among_all_and_answers_follow_their_lists(chromium, tmp_path, mini, counts, run):
     study = mini[0]
     for chart, names in (
-        (charts.one_among_all(counts[run], study), ("persona_Persona", "foundation")),
-        (charts.answers(counts, study), ("run", "foundation", "persona")),
+        (persona_figures.one_among_all(counts[run], study), ("persona_Persona", "foundation")),
+        (persona_figures.answers(counts, study), ("run", "foundation", "persona")),
     ):
         with shown(chromium, tmp_path, chart) as (page, _):
             for name in names:
@@ -154,10 +156,10 @@ def test_the_first_figure_of_the_appendix_has_lists_that_choose(chromium, mini_p
 def test_hostile_replies_are_read_and_never_run(chromium, tmp_path, mini, counts, run):
     payloads = hostile.PAYLOADS
     lines = [
-        ["\n".join(said._lines([(None, "unparseable", payloads[(p * 30 + i) % len(payloads)], 1)])) for i in range(30)]
+        ["\n".join(cell_replies._lines([(None, "unparseable", payloads[(p * 30 + i) % len(payloads)], 1)])) for i in range(30)]
         for p in range(20)
     ]
-    with shown(chromium, tmp_path, cell_map(mini, counts, run, Said(lines, 0))) as (page, seen):
+    with shown(chromium, tmp_path, cell_map(mini, counts, run, CellReplies(lines, 0))) as (page, seen):
         for number in range(len(payloads)):
             persona, item = number // 30 + 1, number % 30 + 1
             x, y = page.evaluate(CELL, [persona, item])

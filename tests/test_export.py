@@ -17,14 +17,18 @@ import yaml
 
 import importable
 from persona_collapse import __main__ as commands
-from persona_collapse import charts, dictionary, exporting, latex, print_figures, runner, tidy
-from persona_collapse.collecting import collect
-from persona_collapse.exporting import Wishes
-from persona_collapse.latex import Column, LatexTable
+from persona_collapse.asking.collect import collect
+from persona_collapse.exhibits import theme
+from persona_collapse.export import latex, package, print_figures
+from persona_collapse.export.latex import Column, LatexTable
+from persona_collapse.export.package import Wishes, make_export
+from persona_collapse.export.stable_pdf import stable
+from persona_collapse.files import guarded
 from persona_collapse.paths import NOTEBOOKS
-from persona_collapse.stable_pdf import stable
-from persona_collapse.store import Answer, Question, open_store
-from persona_collapse.study import load_study
+from persona_collapse.report import dictionary
+from persona_collapse.report.run_notebooks import jobs
+from persona_collapse.store.store import Answer, Question, open_store
+from persona_collapse.study.study import load_study
 
 HOSTILE = (
     "=cmd|'/C calc'!A0 </script><b>\\input{/etc/passwd} $x_1^2$ #1 50% & ~ {\\write18{id}} [link](javascript:x) `a` 中\u202e é --"
@@ -33,7 +37,7 @@ HOSTILE = (
 
 def lay_notebooks(study, store, **figures):
     """Executed notebooks as a report leaves them: the committed ones that are named, empty ones for the rest."""
-    for job in runner.jobs(study, store):
+    for job in jobs(study, store):
         job.output.parent.mkdir(parents=True, exist_ok=True)
         name = figures.get("/".join([*list(job.parameters.values())[1:], job.name]).replace("/", "__"))
         text = (NOTEBOOKS / f"{name}.ipynb").read_text() if name else json.dumps({"cells": []})
@@ -47,9 +51,9 @@ def exported(mini):
     # The study is the session's: its page stands on notebooks that have to be there again afterwards.
     before = {path: path.read_bytes() for path in (study.outputs / "notebooks").rglob("*.ipynb")}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("persona_collapse.study.OUTPUTS", study.outputs.parent)
+        patch.setattr("persona_collapse.paths.OUTPUTS", study.outputs.parent)
         lay_notebooks(study, store, **{"04_saturation": "04_saturation", "gpt-4o__base__02_metrics": "02_metrics"})
-        packed = exporting.make(study)
+        packed = make_export(study)
         for path, content in before.items():
             path.write_bytes(content)
         return study, study.outputs / "export", packed.read_bytes()
@@ -65,7 +69,7 @@ def small(tmp_path, outputs):
     def export(**wishes):
         with open_store(study.store_path) as store:
             lay_notebooks(study, store)
-        exporting.make(study, Wishes(**wishes))
+        make_export(study, Wishes(**wishes))
         return study.outputs / "export"
 
     return export
@@ -91,7 +95,7 @@ def hostile(tmp_path, outputs):
     collect(study)
     with open_store(study.store_path) as store:
         lay_notebooks(study, store)
-    return study, exporting.make(study, Wishes(replies=True, licence=HOSTILE))
+    return study, make_export(study, Wishes(replies=True, licence=HOSTILE))
 
 
 def names(folder):
@@ -148,7 +152,7 @@ def test_a_failure_leaves_the_export_as_it_was_and_nothing_beside_it(small, monk
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(exporting, "_pack", full)
+    monkeypatch.setattr(package, "_pack", full)
     with pytest.raises(OSError, match="No space"):
         small(ratings=True)
     assert {name: (folder / name).read_bytes() for name in names(folder)} == before
@@ -160,7 +164,7 @@ def test_a_notebook_that_was_not_executed_is_named(small):
     (folder.parent / "notebooks" / "04_saturation.ipynb").unlink()
     study = load_study(folder.parents[1].parent / "small.yaml")
     with pytest.raises(FileNotFoundError, match=r"04_saturation\.ipynb: no executed notebook; run `make report`"):
-        exporting.make(study)
+        make_export(study)
 
 
 # --- data ------------------------------------------------------------------------------------------------------------
@@ -241,9 +245,9 @@ def test_croissant_names_the_files_by_their_sums_and_every_column(exported):
 
 
 def test_a_formula_gets_an_apostrophe_and_a_number_does_not():
-    assert [tidy.guarded(v) for v in ("=1+1", "+x", "-2+3", "@SUM(1)", "\tx", "＝x")] == [
+    assert [guarded(v) for v in ("=1+1", "+x", "-2+3", "@SUM(1)", "\tx", "＝x")] == [
         "'=1+1", "'+x", "'-2+3", "'@SUM(1)", "'\tx", "'＝x"]  # fmt: skip
-    assert [tidy.guarded(v) for v in ("-1.5", "+3", "-inf", "x=1", -2, None)] == ["-1.5", "+3", "-inf", "x=1", -2, None]
+    assert [guarded(v) for v in ("-1.5", "+3", "-inf", "x=1", -2, None)] == ["-1.5", "+3", "-inf", "x=1", -2, None]
 
 
 # --- hostile texts ---------------------------------------------------------------------------------------------------
@@ -289,14 +293,14 @@ def test_no_key_and_no_comment_of_the_study_file_is_exported(tmp_path, outputs, 
         store.add([Answer(numbers["persona", p, q], r, (p + q + r) % 6, None, "3") for p, q in cells for r in (1, 2) if p < 2])
         store.add([Answer(numbers["persona", 2, 1], 1, None, "unparseable", "your key is sk-0123456789")])
         lay_notebooks(study, store)
-    exporting.make(study)
+    make_export(study)
     for path in (study.outputs / "export").rglob("*"):
         if path.is_file():
             found = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
             assert b"sk-0123456789" not in found and b"secret remark" not in found
     assert load_study(shutil.copy(study.outputs / "export" / "study.yaml", tmp_path / "again.yaml")).file == study.file
     with pytest.raises(ValueError, match=r"data/ratings\.csv\.gz: holds the value of THE_KEY"):
-        exporting.make(study, Wishes(replies=True))
+        make_export(study, Wishes(replies=True))
 
 
 # --- LaTeX -----------------------------------------------------------------------------------------------------------
@@ -366,7 +370,7 @@ def test_a_hostile_study_compiles_and_runs_nothing(hostile, tmp_path):
 def test_every_figure_has_three_forms_at_print_size_with_letters_of_eight_points(exported):
     _, folder, _ = exported
     listed = pd.read_csv(folder / "figures" / "figures.csv")
-    committed = [(NOTEBOOKS / f"{name}.ipynb").read_text().count(f'"{charts.MIME}"') for name in ("02_metrics", "04_saturation")]
+    committed = [(NOTEBOOKS / f"{name}.ipynb").read_text().count(f'"{theme.MIME}"') for name in ("02_metrics", "04_saturation")]
     assert len(listed) == sum(committed) > 5
     for figure in listed.itertuples():
         svg = (folder / "figures" / f"{figure.figure}.svg").read_text()
@@ -397,7 +401,7 @@ def test_pdf_figures_embed_their_fonts_and_have_the_size_of_the_svg(exported):
 def bars(**more):
     values = [{"who": f"somebody with a long name, number {i}", "n": i} for i in range(6)]
     return {
-        "$schema": charts.SCHEMA, "data": {"values": values}, "mark": "bar", "width": 300, "height": 100,
+        "$schema": theme.SCHEMA, "data": {"values": values}, "mark": "bar", "width": 300, "height": 100,
         "encoding": {"x": {"field": "n", "type": "quantitative"}, "color": {"field": "who", "legend": {"orient": "top"}}},
     } | more  # fmt: skip
 
@@ -410,7 +414,7 @@ def test_a_legend_too_wide_for_the_page_is_folded():
 
 def test_what_is_all_letters_stays_wider_than_the_page_and_legible():
     wide = {"hconcat": [bars() | {"encoding": {"y": {"field": "who", "axis": {"labelLimit": 400}}}} for _ in range(3)]}
-    printed = print_figures.lay_out(wide | {"$schema": charts.SCHEMA})
+    printed = print_figures.lay_out(wide | {"$schema": theme.SCHEMA})
     assert printed.smallest_pt >= 8 and printed.size_cm[0] > 17.5
 
 
@@ -421,7 +425,7 @@ def test_a_figure_that_would_fetch_something_is_refused():
 
 def test_the_mark_of_simulated_ratings_is_put_where_it_is_missing_and_not_twice():
     once = print_figures.marked(bars(title="A"))
-    assert once["title"] == {"text": ["A"], "subtitle": [charts.SIMULATED]}
+    assert once["title"] == {"text": ["A"], "subtitle": [theme.SIMULATED]}
     assert print_figures.marked(once) == once
 
 
@@ -443,7 +447,7 @@ def test_a_pdf_is_the_same_whatever_the_order_of_its_objects():
 def test_the_command_makes_the_report_first_and_passes_on_what_is_wished(small, monkeypatch, capsys):
     done = []
     folder = small()
-    monkeypatch.setattr("persona_collapse.appendix.make", lambda study, *, say: done.append(study.name))
+    monkeypatch.setattr("persona_collapse.report.make.make_report", lambda study, *, say: done.append(study.name))
     path = folder.parents[1].parent / "small.yaml"
     assert commands.main(["export", "--study", str(path), "--ratings", "--licence", "CC0-1.0"]) == 0
     assert done == ["small"] and "small-export.zip" in capsys.readouterr().out

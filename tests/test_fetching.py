@@ -8,11 +8,12 @@ import subprocess
 import pytest
 
 from importable import grid, one_line, small_study, write_rows, write_study
-from persona_collapse import fetching
-from persona_collapse.collecting import collect, counts
-from persona_collapse.fetching import fetch
-from persona_collapse.store import open_store
-from persona_collapse.study import load_study
+from persona_collapse.asking import fetch_files
+from persona_collapse.asking.collect import collect
+from persona_collapse.asking.fetch_files import fetch
+from persona_collapse.store.counts import run_counts
+from persona_collapse.store.store import open_store
+from persona_collapse.study.study import load_study
 
 
 def git(folder, *arguments):
@@ -31,8 +32,8 @@ def commit(origin, message="ratings"):
 def fetched(tmp_path, monkeypatch, outputs):
     """The folder that fetched files go to."""
     folder = tmp_path / "fetched"
-    monkeypatch.setattr("persona_collapse.fetching.FETCHED", folder)
-    monkeypatch.setattr("persona_collapse.study.FETCHED", folder)
+    monkeypatch.setattr("persona_collapse.paths.FETCHED", folder)
+    monkeypatch.setattr("persona_collapse.paths.FETCHED", folder)
     return folder
 
 
@@ -74,7 +75,7 @@ def test_a_study_is_fetched_loaded_and_read(tmp_path, origin, fetched):
     study = load_study(study.path)
     assert collect(study) == 1
     with open_store(study.store_path) as store:
-        assert (counts(study, store, study.runs[0], "persona") == [0, 0, 0, 1, 1, 0]).all()
+        assert (run_counts(study, store, study.runs[0], "persona") == [0, 0, 0, 1, 1, 0]).all()
 
 
 def test_the_named_commit_is_fetched_not_the_newest(tmp_path, origin, fetched):
@@ -189,7 +190,7 @@ def test_an_interrupted_fetch_leaves_nothing(tmp_path, origin, fetched, monkeypa
     def interrupted(folder, source):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(fetching, "_wrong", interrupted)
+    monkeypatch.setattr(fetch_files, "_wrong", interrupted)
     with pytest.raises(KeyboardInterrupt):
         fetch(study_of(tmp_path, origin))
     assert not fetched.exists()

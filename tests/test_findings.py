@@ -8,10 +8,22 @@ import pandas as pd
 import pytest
 
 from building import counts_of, write_study
-from persona_collapse import charts, comparing, conclusions, findings, forest, print_tables, tables
-from persona_collapse.collecting import collect
-from persona_collapse.store import open_store
-from persona_collapse.study import load_study
+from persona_collapse.asking.collect import collect
+from persona_collapse.exhibits import (
+    change_sentences,
+    data_sentences,
+    level_sentences,
+    study_figures,
+    theme,
+    validity_figures,
+    validity_sentences,
+    validity_tables,
+)
+from persona_collapse.export import print_tables
+from persona_collapse.store.store import open_store
+from persona_collapse.study.study import load_study
+from persona_collapse.tables.build import build_tables
+from persona_collapse.text import safe
 
 
 @pytest.fixture
@@ -36,7 +48,7 @@ def test_a_change_is_said_with_its_interval_family_by_family(study):
         ]),
         contrasts_of([("mean", "bad", "", "change_pct", 30.0, np.nan)], "published"),
     ])  # fmt: skip
-    ok, bad = comparing.change(table, study, "susceptibility").splitlines()
+    ok, bad = change_sentences.change(table, study, "susceptibility").splitlines()
     assert bad == (
         "- **bad**: S rises by 28 % [16, 40] on average over these families (published estimator: +30 %); a rises by 50 % "
         "[40, 60]; b cannot be told from no change (+5.0 % [-5.0, 15])."
@@ -47,15 +59,15 @@ def test_a_change_is_said_with_its_interval_family_by_family(study):
 
 def test_a_change_without_interval_says_why():
     row = pd.Series({"value": 80.0, "lo": np.nan, "hi": np.nan, "note": "the base hardly varies"})
-    assert comparing.moved(row) == "rises by 80 % (no interval: the base hardly varies)"
+    assert change_sentences.moved(row) == "rises by 80 % (no interval: the base hardly varies)"
 
 
 def test_excess_says_what_cannot_be_told_from_none(study):
     table = contrasts_of([("a", "bad", "ok", "excess_pp", 50.0, 10), ("b", "bad", "ok", "excess_pp", 5.0, 10)])
-    assert comparing.excess(table, study, "susceptibility") == (
+    assert change_sentences.excess(table, study, "susceptibility") == (
         "Beyond the matched control, bad changes S in a by +50 pp [40, 60]; in b by +5.0 pp [-5.0, 15], which cannot be told from none."
     )
-    assert "names a matched control" in comparing.excess(table[:0], study, "susceptibility")
+    assert "names a matched control" in change_sentences.excess(table[:0], study, "susceptibility")
 
 
 def test_only_what_is_clear_moved_up_and_to_the_left(study):
@@ -64,7 +76,7 @@ def test_only_what_is_clear_moved_up_and_to_the_left(study):
         return rows.assign(metric=["susceptibility", "robustness"])
 
     table = pd.concat([both("a", 50, -50), both("b", 5, -50)])
-    assert comparing.collapse(table, study) == (
+    assert change_sentences.collapse(table, study) == (
         "1 of 2 harmful variants moved up and to the left of their base beyond their intervals: S rises and R falls. The others: "
         "b bad: S cannot be told from no change and R falls."
     )
@@ -90,7 +102,7 @@ def metrics_of(value, width=0.5):
     ],
 )
 def test_a_level_is_said_with_its_interval_or_why_there_is_none(value, words):
-    assert findings.level(metrics_of(value), "robustness").startswith(words)
+    assert level_sentences.level(metrics_of(value), "robustness").startswith(words)
 
 
 def quality_row(**changes):
@@ -103,14 +115,14 @@ def quality_row(**changes):
 
 def test_missing_ratings_are_counted_by_reason():
     table = pd.DataFrame([quality_row(valid=90, transport=8, unparseable=2, personas_dropped=1)])
-    assert findings.quality(table) == (
+    assert data_sentences.quality(table) == (
         "90 of 100 slots hold a rating (transport: 8, unparseable: 2); **1** personas lack a rating for some item and are left "
         "out of S and R."
     )
 
 
 def test_a_run_without_any_rating_is_a_result():
-    assert "**This run never gave a rating**" in findings.quality(pd.DataFrame([quality_row(valid=0, invalid=100)]))
+    assert "**This run never gave a rating**" in data_sentences.quality(pd.DataFrame([quality_row(valid=0, invalid=100)]))
 
 
 def test_cautions_name_stack_dates_personas_and_repetitions(study):
@@ -123,32 +135,34 @@ def test_cautions_name_stack_dates_personas_and_repetitions(study):
         *(quality_row(family="b", variant=v, **base) for v in ("base", "ok", "bad")),
     ]  # fmt: skip
     # 2025-10-02 to 2026-03-01 are 150 days; three days apart is nothing to say.
-    assert findings.cautions(pd.DataFrame(rows), study).splitlines()[2:] == [
+    assert data_sentences.cautions(pd.DataFrame(rows), study).splitlines()[2:] == [
         "- a bad: served by there, the base by here; collected 150 days apart; 9 personas against 10; up to 15 repetitions against 5"
     ]
 
 
 def test_runs_that_agree_need_no_caution(study):
     rows = [quality_row(family=f, variant=v) for f in "ab" for v in ("base", "ok", "bad")]
-    assert findings.cautions(pd.DataFrame(rows), study) == "Base and variants agree in stack, date, personas and repetitions."
+    assert (
+        data_sentences.cautions(pd.DataFrame(rows), study) == "Base and variants agree in stack, date, personas and repetitions."
+    )
 
 
 def test_steadiness_of_cells(study):
     # SDs: sqrt2, 0, 0, 0 -> 75 % never vary; the liveliest tenth (one cell) carries everything.
     counts = counts_of([[[0, 2], [4, 4]], [[3, 3], [5, 5]]])
-    assert findings.steady(counts, study) == (
+    assert level_sentences.steady(counts, study) == (
         "75 % of the cells with two ratings or more never vary; the liveliest tenth of cells carries 100 % of the within-persona SD."
     )
-    assert "No cell has two ratings" in findings.steady(counts_of([[[1]]]), study)
+    assert "No cell has two ratings" in level_sentences.steady(counts_of([[[1]]]), study)
 
 
 @pytest.mark.parametrize(
     "text", ["<script>alert(1)</script>", "a*b_c`d", "[x](javascript:y)", "line\nbreak", "$x$", "a|b", "# h"]
 )
 def test_foreign_text_is_never_markup(text):
-    from persona_collapse.report import markdown
+    from persona_collapse.report.markdown import markdown
 
-    shown = markdown(f"Said {findings.safe(text)} here.")
+    shown = markdown(f"Said {safe(text)} here.")
     for tag in ("<script", "<em", "<code", "<a ", "<math", "<h1", "<table"):
         assert tag not in shown
     assert "\n" not in shown.strip()
@@ -162,7 +176,7 @@ def alone(tmp_path_factory):
     """A study of one family: (study, tables)."""
     folder = tmp_path_factory.mktemp("alone")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("persona_collapse.study.OUTPUTS", folder / "outputs")
+        patch.setattr("persona_collapse.paths.OUTPUTS", folder / "outputs")
         (folder / "alone.yaml").write_text(
             "title: T\nkind: simulated\nprotocol: {personas: 20, repetitions: 4}\nfamilies:\n  - key: f\n    label: Only\n"
             "    variants:\n      - {key: base, role: base, figures: gpt-4o/base}\n"
@@ -172,16 +186,16 @@ def alone(tmp_path_factory):
         study = load_study(folder / "alone.yaml")
         collect(study)
         with open_store(study.store_path) as store:
-            yield study, tables.build(study, store)
+            yield study, build_tables(study, store)
 
 
 def test_one_family_is_not_counted_nor_averaged(alone):
     study, found = alone
     said = [
-        *(comparing.change(found.contrasts, study, metric) for metric in ("susceptibility", "robustness", "within_rms")),
-        comparing.excess(found.contrasts, study, "susceptibility"), comparing.collapse(found.contrasts, study),
-        findings.saturated(found.saturation, found.profiles, study), findings.endpoints(found.saturation, study),
-        conclusions.anchored(found.validity, study),
+        *(change_sentences.change(found.contrasts, study, metric) for metric in ("susceptibility", "robustness", "within_rms")),
+        change_sentences.excess(found.contrasts, study, "susceptibility"), change_sentences.collapse(found.contrasts, study),
+        level_sentences.saturated(found.saturation, found.profiles, study), level_sentences.endpoints(found.saturation, study),
+        validity_sentences.anchored(found.validity, study),
     ]  # fmt: skip
     assert not [line for line in said if re.search(r"1 of 1|0 of 1|families|variants moved|of the bases", line)]
     assert said[0].startswith("- **ok**: S of Only ") and said[3].startswith(
@@ -190,7 +204,7 @@ def test_one_family_is_not_counted_nor_averaged(alone):
     assert said[4] == "Only bad moved up and to the left of its base beyond its intervals: S rises and R falls."
     assert "; nearer to the ceiling than the base" in said[5] or "; not nearer to the ceiling than the base" in said[5]
     assert said[6].endswith("of the base; more.") and said[7].startswith("- **bad ")
-    spec = charts.spec(charts.changes(found.contrasts, study, "susceptibility"))
+    spec = theme.spec(study_figures.changes(found.contrasts, study, "susceptibility"))
     assert "mean" not in json.dumps(spec["datasets"]) and "mean is that" not in spec["usermeta"]["caption"]
     assert "family" not in [param["name"] for param in spec["params"]]
 
@@ -203,24 +217,28 @@ def test_choices_of_one_family_are_its_own_and_none_is_counted_twice(alone):
         assert not known.duplicated(["group", "choice"]).any()
         # the printed interval and items as a sample are choices of a single family as well
         assert {"published, printed interval", "items as a sample"} <= set(known["choice"]) or rows["kind"].iloc[0] == "anchor"
-        assert f"of {len(known)} choices" in conclusions.overview(rows, study)
-        assert conclusions.overview_table(found.validity, study).loc[claim, "choices"] == len(known)
-    assert "families" not in conclusions.overview_table(found.validity, study)
+        assert f"of {len(known)} choices" in validity_sentences.overview(rows, study)
+        assert validity_tables.overview_table(found.validity, study).loc[claim, "choices"] == len(known)
+    assert "families" not in validity_tables.overview_table(found.validity, study)
     (table,) = [one for one in print_tables.every(study, found) if one.name == "validity"]
     assert len(table.rows) == len(found.validity.groupby(["claim", "group"])) and "mean" not in table.caption
 
 
 def test_one_family_has_no_average_in_what_a_conclusion_hangs_on(alone):
     study, found = alone
-    assert findings.study_line(study).startswith("**T** (simulated): 1 family, 3 runs, ")
-    assert findings.uneven(found.metrics, study).startswith("Spread of the levels over foundations (coefficient of variation): ")
-    assert conclusions.without_excess(found, study) == "The harmful variant goes beyond its matched control in S or in noise."
-    assert conclusions.sample_of_families(found.validity) == (
+    assert data_sentences.study_line(study).startswith("**T** (simulated): 1 family, 3 runs, ")
+    assert level_sentences.uneven(found.metrics, study).startswith(
+        "Spread of the levels over foundations (coefficient of variation): "
+    )
+    assert (
+        validity_sentences.without_excess(found, study) == "The harmful variant goes beyond its matched control in S or in noise."
+    )
+    assert validity_sentences.sample_of_families(found.validity) == (
         "Fewer than two families make a claim, so nothing can be said about families in general."
     )
-    assert conclusions.faithful(found, study).endswith(". The harmful variant departs clearly further than its control.")
-    assert "  " not in conclusions.verdict(found.validity, study, "control")
-    figure = charts.spec(forest.forest(found.validity, study, "noise"))
+    assert validity_sentences.faithful(found, study).endswith(". The harmful variant departs clearly further than its control.")
+    assert "  " not in validity_sentences.verdict(found.validity, study, "control")
+    figure = theme.spec(validity_figures.forest(found.validity, study, "noise"))
     assert figure["usermeta"]["caption"].startswith("One line a choice: value and 95 % interval. The dotted line is")
 
 
@@ -228,16 +246,16 @@ def test_one_family_is_in_the_band_or_not(alone):
     study, found = alone
     rows = found.metrics.query("scope == 'overall' and metric == 'susceptibility' and method == 'published'")
     at = rows.set_index("variant")["value"]
-    assert findings.band(found.metrics, study, (at["ok"] - 0.01, at["ok"] + 0.01)).endswith("published estimator): ok.")
-    assert findings.band(found.metrics, study, (0, 0.01)).endswith("published estimator): no run of this study.")
+    assert level_sentences.band(found.metrics, study, (at["ok"] - 0.01, at["ok"] + 0.01)).endswith("published estimator): ok.")
+    assert level_sentences.band(found.metrics, study, (0, 0.01)).endswith("published estimator): no run of this study.")
 
 
 def test_some_of_several_families_are_counted():
-    assert findings.in_families("more", 3, 4) == "more in 3 of 4 families"
-    assert (findings.in_families("more", 1, 1), findings.in_families("more", 0, 1)) == ("more", "not more")
+    assert level_sentences.in_families("more", 3, 4) == "more in 3 of 4 families"
+    assert (level_sentences.in_families("more", 1, 1), level_sentences.in_families("more", 0, 1)) == ("more", "not more")
 
 
 def test_a_limit_next_to_nothing_is_not_printed_as_nothing():
-    assert [comparing.whole(value) for value in (0.0036, -0.0036, 0.0, -1e-9, 0.25, 9.6)] == [
+    assert [change_sentences.whole(value) for value in (0.0036, -0.0036, 0.0, -1e-9, 0.25, 9.6)] == [
         "0.004", "-0.004", "0.0", "0.0", "0.2", "10",
     ]  # fmt: skip

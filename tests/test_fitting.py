@@ -5,11 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from persona_collapse import fitting, simulation
-from persona_collapse.instrument import load_instrument
-from persona_collapse.metrics import scope_matrix
 from persona_collapse.paths import PUBLISHED
-from persona_collapse.personas import load_personas
+from persona_collapse.simulated import fitting, response_model
+from persona_collapse.study.instrument import load_instrument
+from persona_collapse.study.personas import load_personas
+from persona_collapse.study.respondents import PARAMETERS, load_parameters, load_respondent
+from persona_collapse.study.scopes import scope_matrix
 
 INSTRUMENT = load_instrument("mfq30")
 DECK = load_personas("everyday")
@@ -63,10 +64,10 @@ def test_the_fit_meets_the_figures(fitted):
 
 def test_the_shipped_parameters_are_a_fit_to_the_shipped_decks():
     """Whoever changes a deck or a figure has to fit again."""
-    for name, run in simulation.load_parameters()["runs"].items():
+    for name, run in load_parameters()["runs"].items():
         assert max(abs(run["off"][metric]) for metric in ("susceptibility", "within_sd")) < 0.1, name
-        respondent = simulation.load_respondent(name, INSTRUMENT)
-        chances = simulation.cell_probabilities(respondent, INSTRUMENT, DECK)
+        respondent = load_respondent(name, INSTRUMENT)
+        chances = response_model.cell_probabilities(respondent, INSTRUMENT, DECK)
         found = fitting.expected(chances, INSTRUMENT.categories, scope_matrix(INSTRUMENT)[:, 1:])
         published = FIGURES["runs"][name]["susceptibility"]
         value, se = np.array([list(published[foundation].values()) for foundation in INSTRUMENT.foundations]).T
@@ -86,7 +87,7 @@ def test_what_is_written_reads_back_and_is_small(fitted, tmp_path):
     fitting.write(fitted, file)
     assert json.loads(file.read_text(encoding="utf-8")) == fitted
     assert max(map(len, file.read_text(encoding="utf-8").splitlines())) < 250
-    assert simulation.PARAMETERS.stat().st_size < 150_000
+    assert PARAMETERS.stat().st_size < 150_000
 
 
 def test_a_missing_hostile_kind_is_named(monkeypatch):

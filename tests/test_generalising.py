@@ -8,9 +8,10 @@ from scipy.stats import t
 
 from building import SCALE, random_counts
 from paper import FAMILIES, needs_data, paper_counts
-from persona_collapse import generalising, jackknife, metrics
-from persona_collapse.moments import Parts, cells
-from persona_collapse.recommended import METRICS, leave_one_out
+from persona_collapse.statistics import persona_jackknife, wider_intervals
+from persona_collapse.statistics.moments import Parts, cells
+from persona_collapse.statistics.recommended_estimators import METRICS, leave_one_out
+from persona_collapse.study.scopes import scope_matrix
 
 SIX = np.array([[1, 1, 0]] * 3 + [[1, 0, 1]] * 3) / [6, 3, 3]  # six items; all of them, the first three, the last three
 
@@ -18,7 +19,7 @@ SIX = np.array([[1, 1, 0]] * 3 + [[1, 0, 1]] * 3) / [6, 3, 3]  # six items; all 
 def run(seed, scope=SIX, **more):
     counts = random_counts(np.random.default_rng(seed), **more)
     found = leave_one_out(counts, SCALE, scope)
-    return counts, found, generalising.contributions(found)
+    return counts, found, wider_intervals.contributions(found)
 
 
 def test_contributions_are_shares_of_the_metric():
@@ -35,7 +36,7 @@ def test_contributions_are_shares_of_the_metric():
 
 def test_variance_over_items_is_added_within_foundations():
     _, found, each = run(2)
-    wide, narrow = generalising.level_over_items(found, each, SIX), jackknife.level(found)
+    wide, narrow = wider_intervals.level_over_items(found, each, SIX), persona_jackknife.level(found)
     row = METRICS.index("within_rms")
     # Var = SE^2 + sum over foundations of Q_f var_f(contribution), df by Satterthwaite with 19 and 6 - 2
     persona = (narrow.of("within_rms").se[0] / narrow.of("within_rms").value[0]) ** 2
@@ -50,8 +51,8 @@ def test_items_that_all_behave_alike_widen_nothing():
     one = random_counts(np.random.default_rng(3), items=1)
     counts = np.repeat(one, 6, axis=1)
     found = leave_one_out(counts, SCALE, SIX)
-    each = generalising.contributions(found)
-    wide, narrow = generalising.level_over_items(found, each, SIX), jackknife.level(found)
+    each = wider_intervals.contributions(found)
+    wide, narrow = wider_intervals.level_over_items(found, each, SIX), persona_jackknife.level(found)
     for metric in ("susceptibility", "within_rms", "icc"):
         assert wide.of(metric).se == pytest.approx(narrow.of(metric).se)
         assert wide.of(metric).lo == pytest.approx(narrow.of(metric).lo)
@@ -59,39 +60,39 @@ def test_items_that_all_behave_alike_widen_nothing():
 
 def test_a_change_that_is_the_same_for_every_item_is_not_widened():
     (_, found, each), (_, other, of_other) = run(4), run(5)
-    assert (generalising.change_over_items(found, found, each, each, SIX).se == 0).all()
-    wide = generalising.change_over_items(found, other, each, of_other, SIX).of("within_rms")
-    narrow = jackknife.change(found, other).of("within_rms")
+    assert (wider_intervals.change_over_items(found, found, each, each, SIX).se == 0).all()
+    wide = wider_intervals.change_over_items(found, other, each, of_other, SIX).of("within_rms")
+    narrow = persona_jackknife.change(found, other).of("within_rms")
     assert (wide.se > narrow.se).all()
     assert wide.value == pytest.approx(narrow.value)
 
 
 def test_the_sentence_names_what_the_interval_is_for():
-    assert "other personas drawn like these 100 and other items like these 30" in generalising.sentence(100, 30)
+    assert "other personas drawn like these 100 and other items like these 30" in wider_intervals.sentence(100, 30)
 
 
 def test_families_as_a_sample_by_hand():
     # 1, 2, 3, -2: mean 1, squares 0 + 1 + 4 + 9 = 14, SD sqrt(14/3), SE sqrt(14/12)
-    found = generalising.over_families(np.array([1.0, 2, 3, -2]))
+    found = wider_intervals.over_families(np.array([1.0, 2, 3, -2]))
     assert found.mean == pytest.approx(1)
     assert found.hi - found.mean == pytest.approx(t.ppf(0.975, 3) * sqrt(14 / 12))
     assert found.note() == "3 of 4 families in the same direction. No sign test over 4 families can reach p < .05; 6 are needed."
 
 
 def test_six_families_can_carry_a_sign_test():
-    assert generalising.over_families(-np.arange(1.0, 7)).note() == "6 of 6 families in the same direction."
+    assert wider_intervals.over_families(-np.arange(1.0, 7)).note() == "6 of 6 families in the same direction."
 
 
 def test_one_family_is_no_sample():
-    found = generalising.over_families(np.array([[0.5, -0.5]]))
+    found = wider_intervals.over_families(np.array([[0.5, -0.5]]))
     assert np.isnan([found.lo, found.hi]).all()
     assert found.mean.tolist() == [0.5, -0.5]
 
 
 def test_holm_by_hand():
     # sorted .01 x 4, .02 x 3, .03 x 2, .5 x 1, never smaller than the one before
-    assert generalising.holm(np.array([0.02, 0.5, 0.01, 0.03])) == pytest.approx([0.06, 0.5, 0.04, 0.06])
-    assert generalising.holm(np.array([0.02, np.nan, 0.7, 0.9])) == pytest.approx([0.06, np.nan, 1, 1], nan_ok=True)
+    assert wider_intervals.holm(np.array([0.02, 0.5, 0.01, 0.03])) == pytest.approx([0.06, 0.5, 0.04, 0.06])
+    assert wider_intervals.holm(np.array([0.02, np.nan, 0.7, 0.9])) == pytest.approx([0.06, np.nan, 1, 1], nan_ok=True)
 
 
 # --- the paper's ratings ---------------------------------------------------------------------------------------------
@@ -99,11 +100,11 @@ def test_holm_by_hand():
 
 @pytest.fixture(scope="module")
 def paper(mfq30):
-    scope, found = metrics.scope_matrix(mfq30), {}
+    scope, found = scope_matrix(mfq30), {}
     for (family, variant), counts in paper_counts().items():
         base = None if variant == "base" else paper_counts()[family, "base"]
         one = leave_one_out(counts, SCALE, scope, base=base)
-        found[family, variant] = one, generalising.contributions(one)
+        found[family, variant] = one, wider_intervals.contributions(one)
     return found
 
 
@@ -119,8 +120,8 @@ def paper(mfq30):
     ],
 )
 def test_four_families_as_a_sample(paper, variant, other, metric, expected):
-    each = np.array([jackknife.shift(paper[f, variant][0], paper[f, other][0]).of(metric).value[0] for f in FAMILIES])
-    found = generalising.over_families(each)
+    each = np.array([persona_jackknife.shift(paper[f, variant][0], paper[f, other][0]).of(metric).value[0] for f in FAMILIES])
+    found = wider_intervals.over_families(each)
     assert tuple(round(float(x), 2) for x in found[:3]) == expected
 
 
@@ -128,19 +129,19 @@ def test_four_families_as_a_sample(paper, variant, other, metric, expected):
 def test_the_persona_pattern_departs_further_under_insecure_code(paper):
     """Differences of r -.27, -.04, -.12, -.15; over families -.14 [-.29, +.01]."""
     each = np.array(
-        [jackknife.difference(paper[f, "insecure"][0], paper[f, "secure"][0]).of("fidelity").value[0] for f in FAMILIES]
+        [persona_jackknife.difference(paper[f, "insecure"][0], paper[f, "secure"][0]).of("fidelity").value[0] for f in FAMILIES]
     )
     assert [round(float(x), 2) for x in each] == [-0.27, -0.04, -0.12, -0.15]
-    assert tuple(round(float(x), 2) for x in generalising.over_families(each)[:3]) == (-0.14, -0.29, 0.01)
+    assert tuple(round(float(x), 2) for x in wider_intervals.over_families(each)[:3]) == (-0.14, -0.29, 0.01)
 
 
 @needs_data
 def test_over_items_like_these_susceptibility_rises_beyond_the_control_in_three_families(paper, mfq30):
-    scope = metrics.scope_matrix(mfq30)
+    scope = scope_matrix(mfq30)
     clear = {}
     for family in FAMILIES:
         (one, own), (other, of_other) = paper[family, "insecure"], paper[family, "secure"]
-        wide = generalising.change_over_items(one, other, own, of_other, scope).of("susceptibility")
+        wide = wider_intervals.change_over_items(one, other, own, of_other, scope).of("susceptibility")
         clear[family] = bool(wide.lo[0] > 0)
-        assert 1.4 < wide.se[0] / jackknife.change(one, other).of("susceptibility").se[0] < 2.6
+        assert 1.4 < wide.se[0] / persona_jackknife.change(one, other).of("susceptibility").se[0] < 2.6
     assert clear == {"gpt-4o": True, "gpt-4.1": True, "deepseek-v3.1": False, "qwen3-235b": True}

@@ -3,12 +3,12 @@
 import pandas as pd
 import pytest
 
-from persona_collapse import guard, recommending
-from persona_collapse.analysis import Analysis
-from persona_collapse.collecting import collect
-from persona_collapse.store import open_store
-from persona_collapse.study import load_study
-from persona_collapse.tables import build
+from persona_collapse.asking.collect import collect
+from persona_collapse.store.store import open_store
+from persona_collapse.study.study import load_study
+from persona_collapse.tables import comparability, recommended_rows
+from persona_collapse.tables.build import build_tables
+from persona_collapse.tables.run_statistics import Analysis
 
 ROW = {"stack": "here", "first_date": "2026-01-01", "last_date": "2026-01-02", "personas_used": 10, "max_repetitions": 5}
 
@@ -26,11 +26,11 @@ ROW = {"stack": "here", "first_date": "2026-01-01", "last_date": "2026-01-02", "
     ],
 )
 def test_each_difference_is_said(change, words):
-    assert guard.differences(pd.Series(ROW | change), pd.Series(ROW)) == words
+    assert comparability.differences(pd.Series(ROW | change), pd.Series(ROW)) == words
 
 
 def test_probabilities_have_no_repetitions_to_differ_in():
-    assert guard.differences(pd.Series(ROW | {"max_repetitions": 1}), pd.Series(ROW), samples=False) == []
+    assert comparability.differences(pd.Series(ROW | {"max_repetitions": 1}), pd.Series(ROW), samples=False) == []
 
 
 def prompts(**changed):
@@ -48,13 +48,13 @@ def prompts(**changed):
     ],
 )
 def test_other_words_are_refused(changed, words):
-    assert words in guard.refusal(prompts(**changed), prompts())
-    assert guard.refusal(prompts(), prompts()) == ""
+    assert words in comparability.refusal(prompts(**changed), prompts())
+    assert comparability.refusal(prompts(), prompts()) == ""
 
 
 def test_cells_of_one_side_only_and_unknown_prompts_are_no_reason():
     few = {key: value for key, value in prompts().items() if key[1] != 1}
-    assert guard.refusal(few, prompts()) == guard.refusal({}, prompts()) == ""
+    assert comparability.refusal(few, prompts()) == comparability.refusal({}, prompts()) == ""
 
 
 STUDY = """\
@@ -82,7 +82,7 @@ def test_a_variant_asked_with_other_personas_has_no_recommended_contrast(tmp_pat
     study = load_study(path)
     collect(study, [study.run("fam", "bad")])
     with open_store(study.store_path) as store:
-        table = build(study, store).contrasts.query("method == 'recommended'")
+        table = build_tables(study, store).contrasts.query("method == 'recommended'")
     bad = table.query("variant == 'bad' and family == 'fam'")
     assert bad["value"].isna().all() and bad["note"].str.startswith("Not compared: the personas or the words").all()
     assert table.query("variant == 'bad' and family == 'mean'").empty
@@ -95,10 +95,10 @@ def test_what_differs_stands_in_every_row(tmp_path, outputs):
     study = load_study(path)
     collect(study)
     with open_store(study.store_path) as store:
-        table = build(study, store).contrasts
-        quality = build(study, store).quality
-        found = guard.Guard(study, store, quality)
-        again = recommending.contrasts(Analysis(study, store), found)
+        table = build_tables(study, store).contrasts
+        quality = build_tables(study, store).quality
+        found = comparability.Guard(study, store, quality)
+        again = recommended_rows.contrasts(Analysis(study, store), found)
     own = table[table["family"] == "fam"]
     assert set(own.query("quantity == 'change_pct'")["differs"]) == {"served by b, the base by a"}
     assert set(own.query("quantity == 'excess_pp'")["differs"]) == {"against the base: served by b, the base by a"}

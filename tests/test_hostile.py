@@ -15,13 +15,15 @@ import pytest
 import hostile
 import importable
 from hostile import MARKERS, PAYLOADS, Found, faults, lab
-from persona_collapse import charts as figures
-from persona_collapse import comparing, conclusions, findings, report, tidy
-from persona_collapse.collecting import collect, imported
-from persona_collapse.controls import CONTROLS, tamed
-from persona_collapse.page_parts import Page
-from persona_collapse.store import open_store
-from persona_collapse.study import load_study
+from persona_collapse.asking.collect import collect, import_report
+from persona_collapse.exhibits import change_sentences, data_sentences, level_sentences, study_figures, theme, validity_sentences
+from persona_collapse.files import guarded
+from persona_collapse.report import markdown, notebook_section, page_sections
+from persona_collapse.report.markdown import script_json
+from persona_collapse.report.page import Page
+from persona_collapse.store.store import open_store
+from persona_collapse.study.study import load_study
+from persona_collapse.text import CONTROLS, safe, tamed
 
 #: Places of a Vega-Lite specification that are run, or loaded, or set as markup.
 RUN = {"expr", "filter", "calculate", "test", "signal", "update", "href", "url", "labelExpr", "html"}
@@ -92,8 +94,8 @@ def test_the_reader_finds_what_is_not_text():
 
 @NAMED
 def test_in_markdown_it_is_the_same_text(payload):
-    safe = findings.safe(payload)
-    for text in (report.markdown(safe), lab([{"outputs": [{"data": {"text/markdown": safe}}]}])):
+    shown = safe(payload)
+    for text in (markdown.markdown(shown), lab([{"outputs": [{"data": {"text/markdown": shown}}]}])):
         assert faults(text) == []
         assert html.unescape(re.sub(r"<[^>]*>", "", text)).split() == tamed(payload).split()
 
@@ -104,18 +106,18 @@ def test_as_a_label_it_stays_text_in_sentences_tables_and_figures(payload, mini,
     run = study.runs[0]
     own = found.quality[found.quality["variant"] == run.variant.key]
     sentences = [
-        findings.run_line(study, run, own), findings.study_line(study), findings.cautions(found.quality, study),
-        findings.saturated(found.saturation, found.profiles, study), comparing.change(found.contrasts, study, "susceptibility"),
-        comparing.excess(found.contrasts, study, "within_rms"), comparing.remarks(found, study),
-        conclusions.overview(found.validity, study), conclusions.stacks(found, study),
+        data_sentences.run_line(study, run, own), data_sentences.study_line(study), data_sentences.cautions(found.quality, study),
+        level_sentences.saturated(found.saturation, found.profiles, study), change_sentences.change(found.contrasts, study, "susceptibility"),
+        change_sentences.excess(found.contrasts, study, "within_rms"), change_sentences.remarks(found, study),
+        validity_sentences.overview(found.validity, study), validity_sentences.stacks(found, study),
     ]  # fmt: skip
-    assert faults("\n".join(map(report.markdown, sentences))) == []
+    assert faults("\n".join(map(markdown.markdown, sentences))) == []
     assert faults(lab([{"outputs": [{"data": {"text/markdown": sentence}} for sentence in sentences]}])) == []
-    assert faults(report._runs(Page(), study, found)) == []
-    monkeypatch.setattr(report, "static_picture", lambda spec: "<svg/>")  # drawn once, for all payloads, below
-    spec = figures.spec(figures.levels(found.metrics, study, "robustness"))
-    assert faults(report._figure(Page(), spec, "levels", "")) == []
-    assert "<" not in report.script_json(spec)
+    assert faults(page_sections.runs_section(Page(), study, found)) == []
+    monkeypatch.setattr(notebook_section, "static_picture", lambda spec: "<svg/>")  # drawn once, for all payloads, below
+    spec = theme.spec(study_figures.levels(found.metrics, study, "robustness"))
+    assert faults(notebook_section._figure(Page(), spec, "levels", "")) == []
+    assert "<" not in script_json(spec)
     assert [text for key, text in specifications(spec) if key in RUN and "pwn" in text] == []
 
 
@@ -167,7 +169,7 @@ def test_a_spreadsheet_finds_no_formula_in_the_tables(outputs_of):
         for cell in row
     ]
     assert any("HYPERLINK" in cell for _, cell in cells)
-    assert [cell for cell in cells if tidy.guarded(cell[1]) != cell[1]] == []
+    assert [cell for cell in cells if guarded(cell[1]) != cell[1]] == []
 
 
 def test_the_terminal_shows_text_only(hostile_report):
@@ -202,7 +204,7 @@ def test_an_export_is_as_safe(exported):
     assert faults(lab([{"outputs": [{"data": {"text/markdown": (exported / "README.md").read_text()}}]}])) == []
     for path in [*exported.rglob("*.csv"), *exported.rglob("*.csv.gz")]:
         text = (gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()).decode()
-        assert [cell for row in csv.reader(text.splitlines(True)) for cell in row if tidy.guarded(cell) != cell] == [], path.name
+        assert [cell for row in csv.reader(text.splitlines(True)) for cell in row if guarded(cell) != cell] == [], path.name
     for path in exported.rglob("*.tex"):
         assert "\\href" not in path.read_text(), path.name
     with zipfile.ZipFile(packed) as archive:
@@ -227,8 +229,8 @@ def test_replies_of_an_imported_file_are_text(tmp_path, outputs):
         origin = store.origin("f", "base")[1]
     text = lab([{"outputs": [{"data": {"text/html": table.to_html()}}]}])
     assert faults(text) == [] and [marker for marker in MARKERS if marker not in text] == []
-    assert faults(lab([{"outputs": [{"data": {"text/markdown": findings.imported(origin)}}]}])) == []
-    assert not any(CONTROLS.search(line) for line in imported(study))
+    assert faults(lab([{"outputs": [{"data": {"text/markdown": data_sentences.imported(origin)}}]}])) == []
+    assert not any(CONTROLS.search(line) for line in import_report(study))
 
 
 @pytest.mark.parametrize("name", ["..", "...", "a\x1b[31m", "a\u202eb", "a\nb"])

@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 
 from importable import COLUMNS, cell, grid, one_line, small_study, write_instrument, write_rows, write_study
-from persona_collapse import tables
-from persona_collapse.collecting import collect, counts
-from persona_collapse.importing import describe, import_run
-from persona_collapse.store import open_store
-from persona_collapse.study import load_study
+from persona_collapse.asking.collect import collect
+from persona_collapse.asking.import_files import describe, import_run
+from persona_collapse.store.counts import run_counts
+from persona_collapse.store.store import open_store
+from persona_collapse.study.rating_parser import REASONS
+from persona_collapse.study.study import load_study
+from persona_collapse.tables.build import build_tables
+from persona_collapse.tables.quality import run_quality
 
 SELF = {"key": "base", "role": "base", "persona": "base.csv", "self": "base_self.csv"}
 
@@ -32,7 +35,7 @@ def collected(tmp_path, rows=None, **study):
 
 def rating_counts(study, condition="persona", run=0):
     with open_store(study.store_path) as store:
-        return counts(study, store, study.runs[run], condition)
+        return run_counts(study, store, study.runs[run], condition)
 
 
 def report_of(study, condition="persona", run=0):
@@ -48,7 +51,7 @@ def slots_of(study, columns="persona, item, repetition, rating, reason"):
 def quality_of(study):
     """Rows of quality.csv, by condition."""
     with open_store(study.store_path) as store:
-        return tables.run_quality(study, store, study.runs[0]).set_index("condition")
+        return run_quality(study, store, study.runs[0]).set_index("condition")
 
 
 def refusal(tmp_path, rows=None, **study):
@@ -227,7 +230,7 @@ def test_9_a_variant_that_never_gives_a_rating_is_a_result(tmp_path):
     silent = {"key": "silent", "role": "harmful", "persona": "silent.csv"}
     study = collected(tmp_path, variants=[{"key": "base", "role": "base", "persona": "base.csv"}, silent])
     with open_store(study.store_path) as store:
-        found = tables.build(study, store)
+        found = build_tables(study, store)
     quality = found.quality.set_index("variant").loc["silent"]
     assert quality[["slots", "valid", "invalid", "personas_used", "personas_dropped"]].tolist() == [8, 0, 8, 0, 2]
     published = found.metrics.query("scope == 'overall' and method == 'published'")
@@ -273,7 +276,7 @@ def test_valid_ratings_and_reasons_add_up_to_the_rows_of_the_file(tmp_path):
     quality = quality_of(collected(tmp_path, rows)).loc["persona"]
     # 3 + 3 + 1 + 3 rows; -1 in three of them, one beside ERROR; persona 1 lacks two rows of item 1
     assert quality[["slots", "valid", "transport", "invalid", "absent"]].tolist() == [10, 7, 1, 2, 2]
-    reasons = [r for r in tables.REASONS if r != "absent"]
+    reasons = [r for r in REASONS if r != "absent"]
     assert quality["valid"] + quality[reasons].sum() == quality["slots"]
 
 

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from persona_collapse.instrument import load_instrument
+from persona_collapse.study.instrument import load_instrument
 
 # METHOD.md section 2; every space counts, those before a newline too.
 RELEVANCE_1 = (

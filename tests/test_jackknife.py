@@ -8,8 +8,9 @@ from scipy.stats import t
 
 from building import SCALE, random_counts
 from paper import FAMILIES, needs_data, paper_counts
-from persona_collapse import jackknife, metrics
-from persona_collapse.recommended import METRICS, LeaveOneOut, leave_one_out
+from persona_collapse.statistics import persona_jackknife
+from persona_collapse.statistics.recommended_estimators import METRICS, LeaveOneOut, leave_one_out
+from persona_collapse.study.scopes import scope_matrix
 
 SIX = np.array([[1, 1, 0]] * 3 + [[1, 0, 1]] * 3) / [6, 3, 3]  # six items; all of them, the first three, the last three
 
@@ -23,7 +24,7 @@ def run(seed, base=None, **more):
 
 def test_jackknife_of_a_mean_is_the_t_interval_of_a_mean():
     # x = 1, 2, 6: mean 3, SD sqrt(7), SE sqrt(7/3); without each: 4, 3.5, 1.5; their mean is 3, so the centre stays 3
-    found = jackknife.estimate(np.array([3, 4, 3.5, 1.5])[:, None])
+    found = persona_jackknife.estimate(np.array([3, 4, 3.5, 1.5])[:, None])
     assert (found.value[0], found.centre[0], found.se[0]) == pytest.approx((3, 3, np.sqrt(7 / 3)))
     assert found.df == 2
     # squares of 1, 0.5 and -1.5 add up to 3.5, of which the third persona carries 2.25
@@ -33,7 +34,7 @@ def test_jackknife_of_a_mean_is_the_t_interval_of_a_mean():
 def test_jackknife_takes_off_the_bias_of_a_squared_mean():
     # x = 1, 2, 6: squared mean 9; without each 16, 12.25, 2.25, mean 61/6; centre 3 * 9 - 2 * 61/6 = 20/3,
     # which is 9 less the variance of the mean, 7/3
-    found = jackknife.estimate(np.array([9, 16, 12.25, 2.25])[:, None])
+    found = persona_jackknife.estimate(np.array([9, 16, 12.25, 2.25])[:, None])
     assert found.centre[0] == pytest.approx(9 - 7 / 3)
 
 
@@ -50,7 +51,7 @@ def test_each_metric_has_its_own_scale():
     # on the scale f the values are 0 and then -1, 0, 1, -1, 0, 1: mean 0, SE sqrt(5/6 * 4), t with 5 degrees of freedom
     z = np.array([0, -1, 0, 1, -1, 0, 1])
     reach = t.ppf(0.975, 5) * np.sqrt(5 / 6 * 4)
-    found = jackknife.level(of_values(within_rms=np.exp(z), icc=1 / (1 + np.exp(-z)), fidelity=np.tanh(z)))
+    found = persona_jackknife.level(of_values(within_rms=np.exp(z), icc=1 / (1 + np.exp(-z)), fidelity=np.tanh(z)))
     assert found.of("within_rms").hi[0] == pytest.approx(np.exp(reach))
     assert found.of("icc").hi[0] == pytest.approx(1 / (1 + np.exp(-reach)))
     assert found.of("fidelity").lo[0] == pytest.approx(-np.tanh(reach))
@@ -64,7 +65,7 @@ def test_a_change_is_made_from_the_logarithm_of_the_ratio():
     base = of_values(within_rms=np.ones(7))
     variant = of_values(within_rms=2 * np.exp([0, -0.1, 0, 0.1, -0.1, 0, 0.1]))
     reach = t.ppf(0.975, 5) * np.sqrt(5 / 6 * 0.04)
-    found = jackknife.change(variant, base).of("within_rms")
+    found = persona_jackknife.change(variant, base).of("within_rms")
     assert (found.value[0], found.lo[0], found.hi[0]) == pytest.approx(
         (100, 200 * np.exp(-reach) - 100, 200 * np.exp(reach) - 100)
     )
@@ -76,25 +77,25 @@ def test_a_change_is_made_from_the_logarithm_of_the_ratio():
 
 def test_a_run_against_itself_has_not_changed_for_certain():
     one = run(1)
-    for found, value in ((jackknife.change(one, one), 0), (jackknife.excess(one, one, one), 0)):
+    for found, value in ((persona_jackknife.change(one, one), 0), (persona_jackknife.excess(one, one, one), 0)):
         assert np.all([found.value, found.lo, found.hi] == np.array(value))
 
 
 def test_limits_of_robustness_are_the_reciprocal_of_those_of_within_rms():
-    found = jackknife.level(run(2))
+    found = persona_jackknife.level(run(2))
     assert found.of("robustness").lo == pytest.approx(1 / found.of("within_rms").hi)
     assert found.of("robustness").hi == pytest.approx(1 / found.of("within_rms").lo)
 
 
 def test_change_to_and_from_are_each_others_reciprocal():
     one, other = run(3), run(4)
-    there, back = jackknife.change(one, other), jackknife.change(other, one)
+    there, back = persona_jackknife.change(one, other), persona_jackknife.change(other, one)
     assert 1 + there.lo / 100 == pytest.approx(1 / (1 + back.hi / 100))
 
 
 def test_p_values_agree_with_intervals():
     one, other = run(3), run(4, repetitions=2)  # published within_sd is lower for certain, S is not
-    found, p = jackknife.change(one, other), jackknife.p_value(one, other)
+    found, p = persona_jackknife.change(one, other), persona_jackknife.p_value(one, other)
     known = np.isfinite(found.lo)
     assert ((found.lo > 0) | (found.hi < 0))[known].tolist() == (p < 0.05)[known].tolist()
     assert 0 < (p < 0.05)[known].sum() < known.sum()  # some of each
@@ -108,19 +109,22 @@ def test_leaving_the_same_persona_out_of_both_sides_is_narrower_where_personas_a
     variant = base.copy()
     variant[::7] = random_counts(rng, personas=40)[::7]
     one, other = (leave_one_out(c, SCALE, SIX) for c in (variant, base))
-    paired = jackknife.change(one, other).of("susceptibility").se[0]
+    paired = persona_jackknife.change(one, other).of("susceptibility").se[0]
     apart = np.hypot(
-        *(100 * x.of("susceptibility").se[0] / x.of("susceptibility").value[0] for x in map(jackknife.level, (one, other)))
+        *(
+            100 * x.of("susceptibility").se[0] / x.of("susceptibility").value[0]
+            for x in map(persona_jackknife.level, (one, other))
+        )
     )
     assert paired < 0.8 * apart
 
 
 def test_mean_over_one_family_is_that_family():
     base, control, harmful = run(6), run(7), run(8)
-    mean, one = jackknife.mean_excess([(harmful, control, base)]), jackknife.excess(harmful, control, base)
+    mean, one = persona_jackknife.mean_excess([(harmful, control, base)]), persona_jackknife.excess(harmful, control, base)
     for found, expected in zip(mean[:4], one[:4], strict=True):
         assert found == pytest.approx(expected, nan_ok=True)
-    assert jackknife.mean_change([(harmful, base)]).value == pytest.approx(jackknife.change(harmful, base).value)
+    assert persona_jackknife.mean_change([(harmful, base)]).value == pytest.approx(persona_jackknife.change(harmful, base).value)
 
 
 def test_families_infinite_in_opposite_directions_have_no_mean():
@@ -130,13 +134,13 @@ def test_families_infinite_in_opposite_directions_have_no_mean():
     up, down = (steady, wavering, base), (wavering, steady, base)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        one, both = (jackknife.mean_excess(found).of("robustness") for found in ([up, up], [up, down]))
+        one, both = (persona_jackknife.mean_excess(found).of("robustness") for found in ([up, up], [up, down]))
     assert np.isposinf(one.value).all() and np.isnan(one.lo).all()
     assert np.isnan(both.value).all() and np.isnan([both.lo, both.hi]).all()
 
 
 def test_the_split_adds_up_exactly():
-    found = jackknife.split(run(9), run(10))
+    found = persona_jackknife.split(run(9), run(10))
     assert found.within_rms.value == pytest.approx(found.ceiling.value + found.extremity.value + found.noise_share.value)
     assert found.susceptibility_pooled.value == pytest.approx(
         found.ceiling.value + found.extremity.value + found.persona_share.value
@@ -148,7 +152,7 @@ def test_a_rescaled_base_has_changed_neither_its_steps_nor_its_anchor():
     counts = random_counts(np.random.default_rng(11))
     wide = np.zeros((*counts.shape[:2], 11), int)
     wide[..., ::2] = counts
-    found = jackknife.split(leave_one_out(wide, range(11), SIX), leave_one_out(counts, SCALE, SIX))
+    found = persona_jackknife.split(leave_one_out(wide, range(11), SIX), leave_one_out(counts, SCALE, SIX))
     for part, value in (
         ("within_rms", np.log(2)),
         ("ceiling", np.log(2)),
@@ -160,7 +164,7 @@ def test_a_rescaled_base_has_changed_neither_its_steps_nor_its_anchor():
 
 
 def test_nothing_random_is_in_it():
-    one, again = (jackknife.level(run(12)) for _ in range(2))
+    one, again = (persona_jackknife.level(run(12)) for _ in range(2))
     assert all(np.array_equal(a, b, equal_nan=True) for a, b in zip(one, again, strict=True))
 
 
@@ -170,7 +174,7 @@ def test_nothing_random_is_in_it():
 def test_a_value_at_the_end_of_its_scale_stands_without_interval():
     """Nothing varies inside cells: within_rms 0, robustness infinite, ICC 1."""
     counts = random_counts(np.random.default_rng(13), repetitions=1) * 4
-    found = jackknife.level(leave_one_out(counts, SCALE, SIX))
+    found = persona_jackknife.level(leave_one_out(counts, SCALE, SIX))
     for metric, value in (("within_rms", 0), ("robustness", np.inf), ("icc", 1)):
         one = found.of(metric)
         assert one.value.tolist() == [value] * 3
@@ -184,16 +188,16 @@ def test_fewer_than_five_varying_personas_carry_no_interval_of_the_noise(varying
     counts = random_counts(np.random.default_rng(14), repetitions=1) * 5
     for p in range(varying):
         counts[p, 0] = [2, 3, 0, 0, 0, 0]
-    found = jackknife.level(leave_one_out(counts, SCALE, SIX))
+    found = persona_jackknife.level(leave_one_out(counts, SCALE, SIX))
     assert np.isfinite(found.of("within_rms").lo).tolist() == [stands, stands, False]
     assert np.isfinite(found.of("icc").lo).tolist() == [stands, stands, False]
     assert np.isfinite(found.of("susceptibility").lo).all()
     steady, lively = leave_one_out(counts, SCALE, SIX), run(15)
-    assert np.isfinite(jackknife.change(lively, steady).of("within_rms").lo).tolist() == [stands, stands, False]
+    assert np.isfinite(persona_jackknife.change(lively, steady).of("within_rms").lo).tolist() == [stands, stands, False]
 
 
 def test_two_personas_have_no_interval():
-    found = jackknife.level(run(16, personas=2))
+    found = persona_jackknife.level(run(16, personas=2))
     assert np.isnan([found.lo, found.hi, found.se]).all()
     assert np.isfinite(found.of("within_rms").value).all()
 
@@ -203,26 +207,26 @@ def test_one_persona_carrying_an_interval_is_named():
     counts[..., 2] = 5
     counts[:15, 0, 2:4] = [0, 5]  # half of them differ a little on the first item
     counts[8, 3:, 2], counts[8, 3:, 5] = 0, 5  # persona 8 alone differs on the others
-    found = jackknife.level(leave_one_out(counts, SCALE, SIX)).of("susceptibility")
+    found = persona_jackknife.level(leave_one_out(counts, SCALE, SIX)).of("susceptibility")
     one = found.at(0)
     assert one.persona == 8
     assert one.carried > 0.9
-    assert jackknife.remark(one, "S", "overall").startswith("S, overall: persona 8 alone carries ")
-    other = jackknife.level(run(18)).of("within_rms")
-    assert jackknife.remark(other.at(0), "R", "overall") == ""
+    assert persona_jackknife.remark(one, "S", "overall").startswith("S, overall: persona 8 alone carries ")
+    other = persona_jackknife.level(run(18)).of("within_rms")
+    assert persona_jackknife.remark(other.at(0), "R", "overall") == ""
 
 
 def test_runs_of_different_personas_are_refused():
     counts = random_counts(np.random.default_rng(19))
     few = counts.copy()
     few[3, 0] = 0
-    with pytest.raises(ValueError, match=r"^jackknife: a contrast of 19 personas with 20 others; expected .*pairing.common"):
-        jackknife.change(leave_one_out(few, SCALE, SIX), leave_one_out(counts, SCALE, SIX))
+    with pytest.raises(ValueError, match=r"^jackknife: a contrast of 19 personas with 20 others; expected .*common_cells.common"):
+        persona_jackknife.change(leave_one_out(few, SCALE, SIX), leave_one_out(counts, SCALE, SIX))
 
 
 def test_the_sentence_names_what_the_interval_is_for():
-    assert "other personas drawn like these 100, on these 30 items" in jackknife.sentence(100, 30)
-    assert jackknife.sentence(100, 30, paired=True).endswith("the same personas left out of both runs.")
+    assert "other personas drawn like these 100, on these 30 items" in persona_jackknife.sentence(100, 30)
+    assert persona_jackknife.sentence(100, 30, paired=True).endswith("the same personas left out of both runs.")
 
 
 # --- the paper's ratings ---------------------------------------------------------------------------------------------
@@ -231,7 +235,7 @@ def test_the_sentence_names_what_the_interval_is_for():
 @pytest.fixture(scope="module")
 def paper(mfq30):
     """Every run of the paper, all personas and without each one."""
-    counts, scope = paper_counts(), metrics.scope_matrix(mfq30)
+    counts, scope = paper_counts(), scope_matrix(mfq30)
     return {
         (family, variant): leave_one_out(
             ratings, SCALE, scope, base=None if variant == "base" else counts[family, "base"]
@@ -255,7 +259,7 @@ def printed(interval, scope=0, digits=4):
     ],
 )  # fmt: skip
 def test_reference_levels(paper, run, s, pooled, within_rms, icc):
-    found = jackknife.level(paper[run])
+    found = persona_jackknife.level(paper[run])
     assert printed(found.of("susceptibility")) == s
     assert printed(found.of("susceptibility_pooled")) == pooled
     assert printed(found.of("within_rms")) == within_rms
@@ -268,23 +272,23 @@ def test_reference_levels(paper, run, s, pooled, within_rms, icc):
     [("gpt-4o", "insecure", (111.1, 96.1, 127.3)), ("gpt-4o", "secure", (-9.8, -13.8, -4.4))],
 )
 def test_reference_changes_of_susceptibility(paper, family, variant, expected):
-    found = jackknife.change(paper[family, variant], paper[family, "base"])
+    found = persona_jackknife.change(paper[family, variant], paper[family, "base"])
     assert printed(found.of("susceptibility"), digits=1) == expected
 
 
 @needs_data
 def test_reference_means_over_these_families(paper):
-    changes = jackknife.mean_change([(paper[f, "insecure"], paper[f, "base"]) for f in FAMILIES])
+    changes = persona_jackknife.mean_change([(paper[f, "insecure"], paper[f, "base"]) for f in FAMILIES])
     assert printed(changes.of("susceptibility"), digits=1) == (54.1, 44.7, 64.4)
     assert printed(changes.of("within_rms"), digits=1) == (178.6, 166.6, 189.9)
     assert printed(changes.of("within_sd"), digits=1) == (303.7, 268.9, 335.9)
-    excess = jackknife.mean_excess([(paper[f, "insecure"], paper[f, "secure"], paper[f, "base"]) for f in FAMILIES])
+    excess = persona_jackknife.mean_excess([(paper[f, "insecure"], paper[f, "secure"], paper[f, "base"]) for f in FAMILIES])
     assert [printed(excess.of(m), digits=1)[0] for m in ("within_rms", "within_sd")] == [89.7, 156.1]
 
 
 @needs_data
 def test_no_excess_in_deepseek(paper):
-    found = jackknife.excess(*(paper["deepseek-v3.1", variant] for variant in ("insecure", "secure", "base")))
+    found = persona_jackknife.excess(*(paper["deepseek-v3.1", variant] for variant in ("insecure", "secure", "base")))
     assert printed(found.of("susceptibility"), digits=1) == (5.4, -10.4, 21.8)
     assert printed(found.of("within_rms"), digits=1) == (-4.5, -13.8, 4.9)
 
@@ -300,14 +304,14 @@ def test_no_excess_in_deepseek(paper):
     ],
 )
 def test_the_anchor_beyond_the_control(paper, family, expected):
-    found = jackknife.shift(paper[family, "insecure"], paper[family, "secure"])
+    found = persona_jackknife.shift(paper[family, "insecure"], paper[family, "secure"])
     assert printed(found.of("icc"), digits=2) == expected
 
 
 @needs_data
 def test_every_fine_tune_weakens_the_anchor_for_certain(paper):
     found = [
-        printed(jackknife.shift(paper[f, v], paper[f, "base"]).of("icc"), digits=2)
+        printed(persona_jackknife.shift(paper[f, v], paper[f, "base"]).of("icc"), digits=2)
         for f in FAMILIES
         for v in ("secure", "insecure")
     ]
@@ -326,7 +330,7 @@ def test_every_fine_tune_weakens_the_anchor_for_certain(paper):
     ],
 )
 def test_split_of_the_excess_noise(paper, family, total, steps, anchor):
-    found = jackknife.split(paper[family, "insecure"], paper[family, "secure"])
+    found = persona_jackknife.split(paper[family, "insecure"], paper[family, "secure"])
     parts = found.within_rms.value[0], found.ceiling.value[0] + found.extremity.value[0], found.noise_share.value[0]
     assert tuple(round(float(x), 2) for x in parts) == (total, steps, anchor)
 
@@ -334,6 +338,6 @@ def test_split_of_the_excess_noise(paper, family, total, steps, anchor):
 @needs_data
 def test_where_one_persona_carries_the_interval_of_susceptibility(paper):
     """Overall only GPT-4.1 insecure, with 65 %."""
-    carried = {run: jackknife.level(found).of("susceptibility").carried[0] for run, found in paper.items()}
-    assert [run for run, share in carried.items() if share > jackknife.CARRIES] == [("gpt-4.1", "insecure")]
+    carried = {run: persona_jackknife.level(found).of("susceptibility").carried[0] for run, found in paper.items()}
+    assert [run for run, share in carried.items() if share > persona_jackknife.CARRIES] == [("gpt-4.1", "insecure")]
     assert round(carried["gpt-4.1", "insecure"], 2) == 0.65

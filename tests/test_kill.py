@@ -11,13 +11,13 @@ import pytest
 from live import KEY, command, live, rows, traffic, variant
 from loopback import answer, serve
 from persona_collapse import __main__ as commands
-from persona_collapse import tables
-from persona_collapse.collecting import collect
-from persona_collapse.endpoint import ElicitationError
-from persona_collapse.faults import Options
-from persona_collapse.journal import Journal, Sent
-from persona_collapse.serving import running
-from persona_collapse.store import open_store
+from persona_collapse.asking.collect import collect
+from persona_collapse.asking.dialect_openai import ElicitationError
+from persona_collapse.asking.ledger import Journal, Sent
+from persona_collapse.simulated.faults import Options
+from persona_collapse.simulated.server import running
+from persona_collapse.store.store import open_store
+from persona_collapse.tables.build import build_tables
 
 KILLS = 8
 #: 2 runs x (9 personas + self) x 30 items
@@ -32,7 +32,7 @@ def key(monkeypatch, outputs):
 def csv(study):
     """The tables that come of ratings alone, as they are written."""
     with open_store(study.store_path) as store:
-        found = tables.build(study, store)
+        found = build_tables(study, store)
     return [getattr(found, name).to_csv() for name in ("metrics", "contrasts", "profiles")]
 
 

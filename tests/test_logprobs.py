@@ -9,21 +9,31 @@ import pytest
 import yaml
 
 from building import SCALE
-from persona_collapse import charts, elicitation, findings, logprobs, metrics, simulation, tables, temperature
-from persona_collapse.collecting import collect, counts, offered
-from persona_collapse.instrument import load_instrument
+from persona_collapse.asking import slots
+from persona_collapse.asking.collect import collect
+from persona_collapse.exhibits import data_sentences, level_sentences, study_figures, theme
 from persona_collapse.paths import INSTRUMENTS
-from persona_collapse.store import Answer, open_store
-from persona_collapse.study import load_study
-from persona_collapse.uncertainty import published_se
+from persona_collapse.simulated import response_model
+from persona_collapse.statistics import published_estimators
+from persona_collapse.statistics.published_errors import published_se
+from persona_collapse.store.counts import run_counts, run_offered
+from persona_collapse.store.store import Answer, open_store
+from persona_collapse.study import first_token
+from persona_collapse.study.instrument import load_instrument
+from persona_collapse.study.respondents import load_respondent
+from persona_collapse.study.scopes import scope_matrix
+from persona_collapse.study.study import load_study
+from persona_collapse.tables.build import build_tables, run_metrics, write_tables
+from persona_collapse.tables.quality import run_quality
+from persona_collapse.tables.temperature import COLUMNS, level_bounds
 
 LOG = math.log
 
 
 def one_cell(*pairs, used=True):
     """A run of one cell that was offered these (token, probability) pairs."""
-    text = logprobs.as_text([(token, LOG(p)) for token, p in pairs])
-    return logprobs.gather([(0, 0, used, text)], 1, 1, SCALE)
+    text = first_token.as_text([(token, LOG(p)) for token, p in pairs])
+    return first_token.gather([(0, 0, used, text)], 1, 1, SCALE)
 
 
 # --- one reply ---------------------------------------------------------------------------------------------------------
@@ -31,19 +41,19 @@ def one_cell(*pairs, used=True):
 
 def test_the_rating_is_the_most_probable_category_and_spellings_add():
     # "4" and " 4" are .3 + .25 = .55, above the .4 of "3"; the mass is .95
-    reading = logprobs.read([("3", LOG(0.4)), ("4", LOG(0.3)), (" 4", LOG(0.25)), (" I", LOG(0.05))], SCALE)
+    reading = first_token.read([("3", LOG(0.4)), ("4", LOG(0.3)), (" 4", LOG(0.25)), (" I", LOG(0.05))], SCALE)
     assert (reading.rating, reading.reason) == (4, None)
     assert reading.mass == pytest.approx(0.95)
 
 
 def test_of_two_alike_the_lower_category_is_the_rating():
-    assert logprobs.read([("5", LOG(0.5)), ("2", LOG(0.5))], SCALE).rating == 2
+    assert first_token.read([("5", LOG(0.5)), ("2", LOG(0.5))], SCALE).rating == 2
 
 
 @pytest.mark.parametrize(("digit", "rating"), [(0.5, 4), (0.499, None)])
 def test_a_cell_with_less_than_the_least_mass_has_a_reason_and_no_rating(digit, rating):
     # exp(log(.5)) is .5 exactly: at the least mass a cell is used, below it is not
-    reading = logprobs.read([("I", LOG(0.5)), ("4", LOG(digit))], SCALE)
+    reading = first_token.read([("I", LOG(0.5)), ("4", LOG(digit))], SCALE)
     assert (reading.rating, reading.reason) == (rating, None if rating else "low_mass")
     assert reading.mass == pytest.approx(digit)
 
@@ -51,7 +61,7 @@ def test_a_cell_with_less_than_the_least_mass_has_a_reason_and_no_rating(digit, 
 def test_junk_is_no_category():
     # 6 and 10 are off the scale; "44", "4.", "four", a full-width 4 and an empty token are no digit of it
     junk = [("6", 0.2), ("10", 0.2), ("44", 0.1), ("4.", 0.1), ("four", 0.1), ("４", 0.1), ("", 0.1), ("\n", 0.1)]
-    assert logprobs.read([(token, LOG(p)) for token, p in junk], SCALE) == (None, 0.0, "low_mass")
+    assert first_token.read([(token, LOG(p)) for token, p in junk], SCALE) == (None, 0.0, "low_mass")
 
 
 @pytest.mark.parametrize(
@@ -67,17 +77,17 @@ def test_junk_is_no_category():
     ],
 )
 def test_a_reply_without_usable_logprobs_is_unparseable(alternatives):
-    reading = logprobs.read(alternatives, SCALE)
+    reading = first_token.read(alternatives, SCALE)
     assert (reading.rating, reading.reason) == (None, "unparseable") and math.isnan(reading.mass)
 
 
 def test_certain_and_impossible_tokens_are_usable():
     # a sure model: 0.0 beside the -9999 and -inf with which endpoints say "never"
-    assert logprobs.read([("4", 0.0), ("3", -9999.0), ("2", -math.inf)], SCALE) == (4, 1.0, None)
+    assert first_token.read([("4", 0.0), ("3", -9999.0), ("2", -math.inf)], SCALE) == (4, 1.0, None)
 
 
 def test_the_store_keeps_alternatives_with_the_most_probable_first():
-    assert logprobs.as_text([(" I", -6.1), ("4", -0.01), ("３", -4.7)]) == '[["4", -0.01], ["３", -4.7], [" I", -6.1]]'
+    assert first_token.as_text([(" I", -6.1), ("4", -0.01), ("３", -4.7)]) == '[["4", -0.01], ["３", -4.7], [" I", -6.1]]'
 
 
 # --- one cell at any temperature ---------------------------------------------------------------------------------------
@@ -86,7 +96,7 @@ def test_the_store_keeps_alternatives_with_the_most_probable_first():
 def test_two_digits_at_half_temperature():
     # p = .8, .2 at T = 1; at T = .5 squares: .64, .04 -> 16/17, 1/17. Four digits are missing: smallest is .2 -> 4 x .04
     # -> weights .64, .04, 4 x .04 = .84 in all
-    found = logprobs.probabilities(one_cell(("1", 0.8), ("3", 0.2)), 0.5)[0, 0]
+    found = first_token.probabilities(one_cell(("1", 0.8), ("3", 0.2)), 0.5)[0, 0]
     assert found == pytest.approx(np.array([0.04, 0.64, 0.04, 0.04, 0.04, 0.04]) / 0.84)
 
 
@@ -96,46 +106,46 @@ ALL = [("0", 0.0001), ("1", 0.0001), ("2", 0.0001), ("3", 0.2), ("4", 0.6), ("5"
 def test_exact_moments_of_a_cell():
     # squares of (.6, .2) at T = .5 over 3 and 4, the others 1e-8: share of 4 is .36/.4 = .9
     # mean 3.9, variance .9 x .1 = .09, no ddof
-    cells = logprobs.probabilities(one_cell(*ALL), 0.5)
-    found = metrics.moments(cells, SCALE)
+    cells = first_token.probabilities(one_cell(*ALL), 0.5)
+    found = published_estimators.moments(cells, SCALE)
     assert found.n[0, 0] == 1
     assert found.mean[0, 0] == pytest.approx(3.9, abs=1e-6)
     assert found.variance[0, 0] == pytest.approx(0.09, abs=1e-5)
-    assert metrics.cell_sd(found)[0, 0] == pytest.approx(0.3, abs=1e-4)
+    assert published_estimators.cell_sd(found)[0, 0] == pytest.approx(0.3, abs=1e-4)
 
 
 def test_each_spelling_is_tempered_by_itself():
     # at T = .5: "4" .3^2 + " 4" .3^2 = .18, "3" .4^2 = .16; tempering the sum .6 would give .36 against .16
     pairs = [("4", 0.3), (" 4", 0.3), ("3", 0.39), *((str(k), 1e-9) for k in (0, 1, 2, 5))]
-    found = logprobs.probabilities(one_cell(*pairs), 0.5)[0, 0]
+    found = first_token.probabilities(one_cell(*pairs), 0.5)[0, 0]
     assert found[[3, 4]] == pytest.approx(np.array([0.1521, 0.18]) / 0.3321)
 
 
 def test_temperature_one_is_what_was_returned_and_zero_is_the_mode():
     cell = one_cell(*ALL)
-    assert logprobs.probabilities(cell, 1.0)[0, 0, [3, 4]] == pytest.approx(np.array([0.2, 0.6]) / 0.8004)
-    assert logprobs.probabilities(cell, 0.0)[0, 0].tolist() == [0, 0, 0, 0, 1, 0]
+    assert first_token.probabilities(cell, 1.0)[0, 0, [3, 4]] == pytest.approx(np.array([0.2, 0.6]) / 0.8004)
+    assert first_token.probabilities(cell, 0.0)[0, 0].tolist() == [0, 0, 0, 0, 1, 0]
 
 
 def test_ties_at_temperature_zero_share_evenly():
     pairs = [("0", 0.3), ("5", 0.3), ("1", 0.1), *((str(k), 0.01) for k in (2, 3, 4))]
-    assert logprobs.probabilities(one_cell(*pairs), 0.0)[0, 0].tolist() == [0.5, 0, 0, 0, 0, 0.5]
+    assert first_token.probabilities(one_cell(*pairs), 0.0)[0, 0].tolist() == [0.5, 0, 0, 0, 0, 0.5]
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1e-300, 0.02, 1.5, 1e6])
 def test_no_temperature_overflows(temperature):
-    text = logprobs.as_text([("4", -0.001), ("3", -100.0), ("2", -9999.0), ("1", -math.inf)])
-    cell = logprobs.gather([(0, 0, True, text)], 1, 1, SCALE)
-    found = logprobs.probabilities(cell, temperature)
+    text = first_token.as_text([("4", -0.001), ("3", -100.0), ("2", -9999.0), ("1", -math.inf)])
+    cell = first_token.gather([(0, 0, True, text)], 1, 1, SCALE)
+    found = first_token.probabilities(cell, temperature)
     assert np.isfinite(found).all() and found.sum() == pytest.approx(1)
-    assert np.isfinite(logprobs.bounds(cell, temperature, SCALE)).all()
+    assert np.isfinite(first_token.bounds(cell, temperature, SCALE)).all()
 
 
 def test_a_cell_that_is_not_used_is_empty_and_its_mass_is_seen():
     cell = one_cell(("I", 0.7), ("4", 0.3), used=False)
-    assert logprobs.probabilities(cell, 0.1).tolist() == [[[0.0] * 6]]
+    assert first_token.probabilities(cell, 0.1).tolist() == [[[0.0] * 6]]
     assert cell.mass[0, 0] == pytest.approx(0.3)
-    found = metrics.moments(logprobs.probabilities(cell, 0.1), SCALE)
+    found = published_estimators.moments(first_token.probabilities(cell, 0.1), SCALE)
     assert found.n[0, 0] == 0 and np.isnan([found.mean[0, 0], found.variance[0, 0]]).all()
 
 
@@ -156,7 +166,7 @@ def test_limits_by_hand():
     # "1" .8 and "3" .1 at T = 1, the rest .05 " I": known shares 8/9, 1/9 -> mu = 11/9, V = 8/81 x 4 = 32/81
     # four missing digits at up to .05: t = .2/1.1 = 2/11; they reach from 0 to 5: mean in [mu - t mu, mu + t (5 - mu)]
     # D = (34/9)^2; (1 - t) V <= Var <= (1 - t) V + t D
-    found = logprobs.bounds(one_cell(("1", 0.8), ("3", 0.1), (" I", 0.05)), 1.0, SCALE)
+    found = first_token.bounds(one_cell(("1", 0.8), ("3", 0.1), (" I", 0.05)), 1.0, SCALE)
     t, mu, v = 2 / 11, 11 / 9, 32 / 81
     expected = mu - t * mu, mu + t * (5 - mu), math.sqrt((1 - t) * v), math.sqrt((1 - t) * v + t * (34 / 9) ** 2)
     assert [limit[0, 0] for limit in found] == pytest.approx(expected)
@@ -173,10 +183,10 @@ def random_run(rng, personas=6, items=4):
             keep = rng.permutation(8)[: rng.integers(3, 9)]
             kept = [(tokens[i], float(lp[i])) for i in keep]
             if any(token.strip().isdigit() for token, _ in kept):
-                rows.append((p, q, True, logprobs.as_text(kept)))
+                rows.append((p, q, True, first_token.as_text(kept)))
             else:
-                rows.append((p, q, True, logprobs.as_text([*kept, ("2", -0.5)])))
-    return logprobs.gather(rows, personas, items, SCALE)
+                rows.append((p, q, True, first_token.as_text([*kept, ("2", -0.5)])))
+    return first_token.gather(rows, personas, items, SCALE)
 
 
 def completed(found, rng):
@@ -193,16 +203,16 @@ def test_every_completion_of_the_missing_digits_lies_within_the_limits(seed):
     found, scope = random_run(rng), np.full((4, 1), 0.25)
     assert found.missing.any()
     for at in (0.0, 0.02, 0.1, 0.7, 1.0, 1.5):
-        cells = logprobs.bounds(found, at, SCALE)
-        limits = temperature.level_bounds(cells)
+        cells = first_token.bounds(found, at, SCALE)
+        limits = level_bounds(cells)
         # the published rule is one of the completions
         for run in (found, *(completed(found, rng) for _ in range(15))):
-            chances = logprobs.probabilities(run, at)
-            moments = metrics.moments(chances, SCALE)
+            chances = first_token.probabilities(run, at)
+            moments = published_estimators.moments(chances, SCALE)
             assert (cells.mean_lo - 1e-9 <= moments.mean).all() and (moments.mean <= cells.mean_hi + 1e-9).all()
             sd = np.sqrt(moments.variance)
             assert (cells.sd_lo - 1e-7 <= sd).all() and (sd <= cells.sd_hi + 1e-7).all()
-            level = metrics.published(chances, SCALE, scope)
+            level = published_estimators.published(chances, SCALE, scope)
             for metric, (low, high) in limits.items():
                 value = getattr(level, metric)[0]
                 assert low * (1 - 1e-9) - 1e-9 <= value <= high * (1 + 1e-9) + 1e-9
@@ -210,7 +220,7 @@ def test_every_completion_of_the_missing_digits_lies_within_the_limits(seed):
 
 def test_a_missing_digit_widens_the_limits_more_when_it_is_warmer():
     cell = one_cell(("4", 0.9), ("3", 0.09), (" I", 0.01))
-    width = [float(np.ptp(logprobs.bounds(cell, at, SCALE)[2:])) for at in (0.1, 0.5, 1.0)]
+    width = [float(np.ptp(first_token.bounds(cell, at, SCALE)[2:])) for at in (0.1, 0.5, 1.0)]
     # at T = .1 the four missing digits have at most 4 (.01/.9)^10: nothing
     assert width[0] < 1e-6 < width[1] < width[2]
 
@@ -232,7 +242,7 @@ def study_of(folder, name="asked", **protocol):
 
 def test_a_cell_is_one_slot_with_the_digit_prompt(tmp_path, outputs):
     study = study_of(tmp_path, method="logprobs")
-    asked = list(elicitation.questions(study, study.runs[0]))
+    asked = list(slots.questions(study, study.runs[0]))
     assert {q.repetitions for q in asked} == {1}
     assert all(q.prompt.endswith("Return exactly one digit from 0 to 5. Do not output any other text.") for q in asked)
     # 2 runs of 8 personas x 30 items and 30 without a persona
@@ -257,7 +267,7 @@ def test_a_live_question_is_asked_at_temperature_one(tmp_path):
         path = tmp_path / "live.yaml"
         path.write_text(yaml.safe_dump(content | {"protocol": content["protocol"] | protocol}), encoding="utf-8")
         study = load_study(path)
-        return {q.identity for q in elicitation.questions(study, study.runs[0])}
+        return {q.identity for q in slots.questions(study, study.runs[0])}
 
     assert identities() == identities(temperature=1.0, max_tokens=9)
     assert not identities() & identities(method="samples", temperature=1.0)
@@ -267,10 +277,10 @@ def test_tempered_to_what_they_were_fitted_at_they_are_the_fitted_respondents(tm
     study = study_of(tmp_path, method="logprobs")
     collect(study)
     run = study.runs[1]
-    fitted = simulation.load_respondent("gpt-4o/insecure", study.instrument)
-    expected = simulation.cell_probabilities(fitted, study.instrument, study.personas)
+    fitted = load_respondent("gpt-4o/insecure", study.instrument)
+    expected = response_model.cell_probabilities(fitted, study.instrument, study.personas)
     with open_store(study.store_path) as store:
-        found = counts(study, store, run, "persona")
+        found = run_counts(study, store, run, "persona")
     # logprobs are rounded to 5e-7, which the division by T = .1 makes 5e-6 of a probability
     assert found == pytest.approx(expected, abs=1e-5)
 
@@ -281,8 +291,10 @@ def test_recovers_s_and_the_within_persona_sd_of_very_many_samples(tmp_path, out
     for study in (exact, sampled):
         collect(study)
         with open_store(study.store_path) as store:
-            scope = metrics.scope_matrix(study.instrument)
-            levels.append([metrics.published(counts(study, store, r, "persona"), SCALE, scope) for r in study.runs])
+            scope = scope_matrix(study.instrument)
+            levels.append(
+                [published_estimators.published(run_counts(study, store, r, "persona"), SCALE, scope) for r in study.runs]
+            )
     for one, other in zip(*levels, strict=True):
         # the sample SD of 120 ratings falls short of the true one by little, most in cells that rarely waver
         assert one.susceptibility == pytest.approx(other.susceptibility, rel=0.02)
@@ -295,15 +307,15 @@ def test_samples_are_never_pooled_with_logprobs(tmp_path, outputs):
     study = study_of(tmp_path, method="logprobs")
     assert collect(study) == 540  # nothing of the samples counts
     with open_store(study.store_path) as store:
-        quality = tables.run_quality(study, store, study.runs[0])
+        quality = run_quality(study, store, study.runs[0])
         assert quality[["slots", "valid", "min_repetitions", "max_repetitions"]].iloc[0].tolist() == [240, 240, 1, 1]
-        assert counts(study, store, study.runs[0], "persona").sum() == pytest.approx(240)
+        assert run_counts(study, store, study.runs[0], "persona").sum() == pytest.approx(240)
     back = study_of(tmp_path, repetitions=3)
     assert collect(back) == 0  # and the samples are still there
     with open_store(back.store_path) as store:
-        found = counts(back, store, back.runs[0], "persona")
+        found = run_counts(back, store, back.runs[0], "persona")
         assert np.issubdtype(found.dtype, np.integer) and found.sum() == 720
-        assert tables.build(back, store).temperature is None
+        assert build_tables(back, store).temperature is None
 
 
 @pytest.fixture
@@ -312,10 +324,10 @@ def asked(tmp_path, outputs):
     study = study_of(tmp_path, method="logprobs")
     with open_store(study.store_path, write=True) as store:
         run = study.runs[0]
-        elicitation.plan(study, run, store)
+        slots.plan(study, run, store)
         by_cell = {(slot[2], slot[3]): slot[0] for slot in store.missing("gpt-4o", "base", "persona")}
-        low = logprobs.as_text([("I", LOG(0.8)), ("4", LOG(0.1))])
-        placeholder = logprobs.as_text([("4", 0.0), ("3", 0.0)])
+        low = first_token.as_text([("I", LOG(0.8)), ("4", LOG(0.1))])
+        placeholder = first_token.as_text([("4", 0.0), ("3", 0.0)])
         store.add([
             Answer(by_cell[0, 1], 1, None, "low_mass", "I", logprobs=low, served_model="simulated"),
             Answer(by_cell[1, 1], 1, None, "unparseable", "4", logprobs=placeholder, served_model="simulated"),
@@ -326,8 +338,8 @@ def asked(tmp_path, outputs):
 
 def test_cells_without_a_reading_are_counted_and_their_personas_left_out(asked):
     with open_store(asked.store_path) as store:
-        row = tables.run_quality(asked, store, asked.runs[0]).iloc[0]
-        level = tables.run_metrics(asked, store, asked.runs[0])
+        row = run_quality(asked, store, asked.runs[0]).iloc[0]
+        level = run_metrics(asked, store, asked.runs[0])
     assert row[["slots", "valid", "low_mass", "unparseable", "personas_used"]].tolist() == [240, 238, 1, 1, 6]
     assert (row["min_repetitions"], row["max_repetitions"]) == (0, 1)
     # 238 cells of mass .98 and one of .1; the placeholder has no mass
@@ -341,16 +353,16 @@ def test_every_table_is_built_twice_to_the_same_bytes(asked):
     written = []
     for _ in range(2):
         with open_store(asked.store_path) as store:
-            paths = tables.write(asked, tables.build(asked, store))
+            paths = write_tables(asked, build_tables(asked, store))
         written.append({path.name: path.read_bytes() for path in paths})
     assert written[0] == written[1] and "temperature.csv" in written[0]
 
 
 def test_the_table_of_temperatures(asked):
     with open_store(asked.store_path) as store:
-        found = tables.build(asked, store)
+        found = build_tables(asked, store)
     table = found.temperature
-    assert tuple(table.columns) == temperature.COLUMNS
+    assert tuple(table.columns) == COLUMNS
     assert sorted(set(table["temperature"])) == pytest.approx(np.arange(1, 16) / 10)
     own = table.query("variant == 'insecure' and temperature == 0.1").set_index("metric")
     level = found.metrics.query("variant == 'insecure' and scope == 'overall' and method == 'published'").set_index("metric")
@@ -371,24 +383,24 @@ def test_digits_that_were_not_returned_bound_the_curves(asked):
         cut = [(json.dumps(json.loads(text)[:3]), question) for question, text in rows]
         with store.transaction():
             store._db.executemany("UPDATE slots SET logprobs = ? WHERE question = ?", cut)
-        found = tables.build(asked, store)
+        found = build_tables(asked, store)
     table = found.temperature
     assert (table["bound_lo"] <= table["value"]).all() and (table["value"] <= table["bound_hi"]).all()
     width = (table["bound_hi"] - table["bound_lo"]) / table["value"]
     at = {t: width[(table["temperature"] == t) & (table["metric"] == "susceptibility")].max() for t in (0.1, 1.0)}
     assert at[0.1] < at[1.0]
-    assert "Digits outside the returned alternatives move no value by more than" in findings.temperature(found, asked)
+    assert "Digits outside the returned alternatives move no value by more than" in level_sentences.temperature(found, asked)
 
 
 def test_sentences_speak_of_mass_and_not_of_repetitions(asked):
     with open_store(asked.store_path) as store:
-        found = tables.build(asked, store)
-        cells = counts(asked, store, asked.runs[0], "persona")
-    line = findings.run_line(asked, asked.runs[0], found.quality)
+        found = build_tables(asked, store)
+        cells = run_counts(asked, store, asked.runs[0], "persona")
+    line = data_sentences.run_line(asked, asked.runs[0], found.quality)
     assert "one request, for the distribution of the answer (logprobs, shown at T = 0.1)" in line
-    assert "repetition" not in line + findings.cautions(found.quality, asked) + findings.steady(cells, asked)
-    assert findings.study_line(asked).split("\n")[0].endswith("asked by logprobs and shown at T = 0.1.")
-    said = findings.temperature(found, asked)
+    assert "repetition" not in line + data_sentences.cautions(found.quality, asked) + level_sentences.steady(cells, asked)
+    assert data_sentences.study_line(asked).split("\n")[0].endswith("asked by logprobs and shown at T = 0.1.")
+    said = level_sentences.temperature(found, asked)
     value = found.temperature.set_index(["variant", "metric", "temperature"])["value"].to_dict()
     ratio = [value["insecure", "robustness", t] / value["base", "robustness", t] for t in (0.1, 1.0)]
     assert f"R is {ratio[0]:.2f} times the base's at T = 0.1 and {ratio[1]:.2f} times at T = 1" in said
@@ -398,22 +410,22 @@ def test_sentences_speak_of_mass_and_not_of_repetitions(asked):
 
 def test_a_study_by_samples_says_so_and_draws_nothing(mini):
     study, _, found = mini
-    assert findings.temperature(found, study) == (
+    assert level_sentences.temperature(found, study) == (
         "These ratings are samples at T = 0.1 and say nothing of other temperatures; `method: logprobs` gives these curves."
     )
-    assert charts.temperature_curves(found.temperature, study, "robustness") is None
+    assert study_figures.temperature_curves(found.temperature, study, "robustness") is None
 
 
 @pytest.mark.parametrize("metric", ["robustness", "susceptibility"])
 def test_the_curves_are_drawn_for_every_variant(asked, metric):
-    charts.use_theme()
+    theme.use_theme()
     with open_store(asked.store_path) as store:
-        found = tables.build(asked, store)
-    spec = charts.spec(charts.temperature_curves(found.temperature, asked, metric))
-    assert spec == charts.spec(charts.temperature_curves(found.temperature, asked, metric))
+        found = build_tables(asked, store)
+    spec = theme.spec(study_figures.temperature_curves(found.temperature, asked, metric))
+    assert spec == theme.spec(study_figures.temperature_curves(found.temperature, asked, metric))
     rows = max(spec["datasets"].values(), key=len)
     assert len(rows) == 2 * 15 and json.dumps(spec, allow_nan=False)
-    assert charts.SIMULATED in spec["title"]["subtitle"] and spec["description"].startswith("Line charts of")
+    assert theme.SIMULATED in spec["title"]["subtitle"] and spec["description"].startswith("Line charts of")
     assert all(row["from"] > 0 for row in rows)
 
 
@@ -421,13 +433,13 @@ def test_a_study_shown_at_temperature_zero_has_infinite_r_and_is_drawn(tmp_path,
     study = study_of(tmp_path, method="logprobs", temperature=0.0)
     collect(study)
     with open_store(study.store_path) as store:
-        found = tables.build(study, store)
-        assert (metrics.moments(counts(study, store, study.runs[0], "persona"), SCALE).variance == 0).all()
+        found = build_tables(study, store)
+        assert (published_estimators.moments(run_counts(study, store, study.runs[0], "persona"), SCALE).variance == 0).all()
     at_zero = found.temperature.query("temperature == 0 and metric == 'robustness'")
     assert np.isinf(at_zero["value"]).all()
-    charts.use_theme()
-    json.dumps(charts.spec(charts.temperature_curves(found.temperature, study, "robustness")), allow_nan=False)
-    assert "R is" in findings.temperature(found, study)
+    theme.use_theme()
+    json.dumps(theme.spec(study_figures.temperature_curves(found.temperature, study, "robustness")), allow_nan=False)
+    assert "R is" in level_sentences.temperature(found, study)
 
 
 def test_other_logprobs_are_another_digest(asked):
@@ -440,8 +452,8 @@ def test_other_logprobs_are_another_digest(asked):
 
 def test_the_other_conditions_work_on_probabilities_too(asked):
     with open_store(asked.store_path) as store:
-        found = tables.build(asked, store)
-        seen = offered(asked, store, asked.runs[0], "self")
+        found = build_tables(asked, store)
+        seen = run_offered(asked, store, asked.runs[0], "self")
     assert seen.mass.shape == (1, 30)
     shares = found.saturation[found.saturation["measure"].str.startswith("share_")]
     assert shares.groupby(["variant", "condition"])["value"].sum().tolist() == pytest.approx([1.0] * 4)

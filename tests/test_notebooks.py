@@ -39,7 +39,7 @@ class TestNotebook:
 
     def test_imports_third_and_says_what_it_is_about(self, path):
         _, text, cell = load(path)[2]
-        assert "charts.use_theme()" in text and cell["outputs"]
+        assert "theme.use_theme()" in text and cell["outputs"]
 
     def test_ends_with_what_was_saved(self, path):
         kind, text, _ = load(path)[-1]

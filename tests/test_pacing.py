@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from persona_collapse.pacing import Pace
+from persona_collapse.asking.pacing import Pace
 
 
 def send(pace, number, now=0.0):

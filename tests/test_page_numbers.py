@@ -9,9 +9,12 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from persona_collapse import collecting, frontier, tables
-from persona_collapse.drawing import short
-from persona_collapse.metrics import moments, scope_matrix
+from persona_collapse.exhibits.theme import short
+from persona_collapse.statistics.published_estimators import moments
+from persona_collapse.store.counts import run_counts
+from persona_collapse.study.scopes import scope_matrix
+from persona_collapse.tables import frontier
+from persona_collapse.tables.build import write_tables
 
 #: What the page and the figures call a metric of the files.
 NAMED = {
@@ -62,7 +65,7 @@ def rows_of(path):
 def files(mini, mini_page):
     """Every table file of the mini study, as text."""
     study, _, found = mini
-    tables.write(study, found)
+    write_tables(study, found)
     return {path.stem: rows_of(path) for path in sorted((study.outputs / "tables").glob("*.csv"))}
 
 
@@ -276,7 +279,7 @@ DRAWN = {"Rating", "step", "turn", "ring", "of"}
 def test_every_cell_of_every_figure_is_made_of_the_ratings(mini, page):
     """Cell means and SDs, persona means by foundation, and how often each category was given, to two digits."""
     study, store, _ = mini
-    counts = [collecting.counts(study, store, run, "persona") for run in study.runs]
+    counts = [run_counts(study, store, run, "persona") for run in study.runs]
     runs = {(run.family.name, run.variant.name): place for place, run in enumerate(study.runs)}
     base = {run.family.name: place for place, run in enumerate(study.runs) if run.variant.role == "base"}
     cells = [moments(one, study.instrument.categories) for one in counts]

@@ -7,22 +7,23 @@ import numpy as np
 import pytest
 import vl_convert
 
-from persona_collapse import charts, collecting, forest, persona_charts, tables
-from persona_collapse.packing import packed
-from persona_collapse.pickers import people, who
-from persona_collapse.study import Run
+from persona_collapse.exhibits import persona_figures, profile_figures, theme, validity_figures
+from persona_collapse.exhibits.chart_data import packed, people, who
+from persona_collapse.store.counts import run_counts
+from persona_collapse.study.study import Run
+from persona_collapse.tables import saturation
 
 
 @pytest.fixture(scope="module")
 def counts(mini):
     study, store, _ = mini
-    return {run: collecting.counts(study, store, run, "persona") for run in study.runs}
+    return {run: run_counts(study, store, run, "persona") for run in study.runs}
 
 
 @pytest.fixture(scope="module")
 def toxic(mini):
     study, _, found = mini
-    return {family.key: tables.toxic_profile(study, found.profiles, family.key) for family in study.file.families}
+    return {family.key: saturation.toxic_profile(study, found.profiles, family.key) for family in study.file.families}
 
 
 def named(spec, name):
@@ -74,14 +75,14 @@ def test_a_line_leads_from_the_bases_mean_to_the_variants(mini, counts):
     harm = [item.foundation == study.instrument.foundations[0] for item in study.instrument.items]
     high[..., 5] = [0 if own else 1 for own in harm]
     high[0, harm, 0] = 1
-    spec = charts.spec(persona_charts.trajectories({base: low, run: high}, study))
+    spec = theme.spec(persona_figures.trajectories({base: low, run: high}, study))
     (row,) = rows_with(spec, "at")
     assert (row["Model"], row["Variant"], row["Persona"]) == ("GPT-4o", "insecure", 1)
     assert row["at"] == "0,0,0,0,0,0" and row["to"] == "4,0,5,5,5,5"
 
 
 def test_the_lists_choose_variant_foundation_family_and_persona(mini, counts):
-    spec = charts.spec(charts.trajectories(counts, mini[0]))
+    spec = theme.spec(persona_figures.trajectories(counts, mini[0]))
     assert named(spec, "variant")["bind"]["options"] == ["secure", "insecure"] and named(spec, "variant")["value"] == "insecure"
     assert named(spec, "foundation")["bind"]["labels"] == ["overall", "Harm", "Fairness", "Loyalty", "Authority", "Purity"]
     assert named(spec, "foundation")["bind"]["options"] == [0, 1, 2, 3, 4, 5]
@@ -94,8 +95,8 @@ def test_the_lists_choose_variant_foundation_family_and_persona(mini, counts):
 
 def test_the_persona_that_moved_furthest_is_brought_forward(mini, counts):
     study = mini[0]
-    spec = charts.spec(charts.trajectories(counts, study))
-    means = {run: persona_charts.persona_means(one, study.instrument)[:, 0].round(2) for run, one in counts.items()}
+    spec = theme.spec(persona_figures.trajectories(counts, study))
+    means = {run: persona_figures.persona_means(one, study.instrument)[:, 0].round(2) for run, one in counts.items()}
     own = [(run, Run(run.family, run.family.base)) for run in counts if run.variant.key == "insecure"]
     moved = np.concatenate([np.abs(means[run] - means[base]) for run, base in own])
     (first,) = named(spec, "persona")["value"]
@@ -107,18 +108,18 @@ def test_a_persona_without_a_rating_is_left_out_and_counted(mini, counts):
     run = mini[0].run("gpt-4o", "insecure")
     one[run] = one[run].copy()
     one[run][3, 0] = 0
-    spec = charts.spec(charts.trajectories(one, mini[0]))
+    spec = theme.spec(persona_figures.trajectories(one, mini[0]))
     assert "1 line is left out" in spec["usermeta"]["caption"]
-    assert "left out" not in charts.spec(charts.trajectories(counts, mini[0]))["usermeta"]["caption"]
+    assert "left out" not in theme.spec(persona_figures.trajectories(counts, mini[0]))["usermeta"]["caption"]
 
 
 def test_bases_alone_have_no_trajectories(mini, counts):
-    assert charts.trajectories({r: c for r, c in counts.items() if r.variant.role == "base"}, mini[0]) is None
+    assert persona_figures.trajectories({r: c for r, c in counts.items() if r.variant.role == "base"}, mini[0]) is None
 
 
 def test_one_among_all_follows_its_lists(mini, counts):
     run = mini[0].run("gpt-4o", "insecure")
-    spec = charts.spec(charts.one_among_all(counts[run], mini[0]))
+    spec = theme.spec(persona_figures.one_among_all(counts[run], mini[0]))
     assert len(rows_with(spec, "sd")) == 20
     # six items a foundation: one diamond each; 30 overall
     assert drawn(spec, "symbol") == 30 and drawn(with_value(spec, "foundation", 2), "symbol") == 6
@@ -127,7 +128,7 @@ def test_one_among_all_follows_its_lists(mini, counts):
 
 def test_answers_are_counted_by_foundation_and_chosen_by_run_foundation_and_persona(mini, counts):
     study = mini[0]
-    spec = charts.spec(charts.answers(counts, study))
+    spec = theme.spec(persona_figures.answers(counts, study))
     # 6 items x 5 repetitions a foundation, by foundation first and then by category
     for row in rows_with(spec, "n"):
         numbers = np.array([int(v) for v in row["n"].split(",")]).reshape(5, 6)
@@ -136,9 +137,9 @@ def test_answers_are_counted_by_foundation_and_chosen_by_run_foundation_and_pers
     for name, value in (("run", 0), ("foundation", 1), ("persona", 7)):
         assert svg(with_value(spec, name, value)) != before, name
     run = study.runs[2]
-    alone = charts.spec(charts.answers({run: counts[run]}, study))
+    alone = theme.spec(persona_figures.answers({run: counts[run]}, study))
     assert "bind" not in named(alone, "run")  # one run leaves nothing to choose
-    assert charts.answers({}, study) is None
+    assert persona_figures.answers({}, study) is None
 
 
 def test_shares_of_a_hand_made_run(mini):
@@ -147,7 +148,7 @@ def test_shares_of_a_hand_made_run(mini):
     counts = np.zeros((2, 30, 6), int)
     counts[0, :, 5] = 2
     counts[1, :, 0] = counts[1, :, 5] = 1
-    spec = charts.spec(charts.answers({study.runs[0]: counts}, study))
+    spec = theme.spec(persona_figures.answers({study.runs[0]: counts}, study))
     labels = re.findall(
         r'aria-label="Rating: (\d); Share of ratings: (\d+)%?', svg(spec).replace("; share", "; Share of ratings")
     )
@@ -158,7 +159,9 @@ def test_shares_of_a_hand_made_run(mini):
 
 def test_the_radar_is_drawn_from_the_same_numbers_in_the_same_looks(mini, toxic):
     study, _, found = mini
-    lines, radar = (charts.spec(f(found.profiles, study, toxic)) for f in (charts.self_profiles, charts.self_radar))
+    lines, radar = (
+        theme.spec(f(found.profiles, study, toxic)) for f in (profile_figures.self_profiles, profile_figures.self_radar)
+    )
     key = lambda row: (row["Model"], row["Variant"], row["Foundation"], row["mean"])  # noqa: E731
     assert {key(row) for row in rows_with(radar, "mean")} == {key(row) for row in rows_with(lines, "mean")}
     # each line closes: one row more than foundations for each of 8 profiles
@@ -170,7 +173,7 @@ def test_the_radar_is_drawn_from_the_same_numbers_in_the_same_looks(mini, toxic)
 
 
 def test_a_rating_lies_outwards_by_its_share_of_the_scale():
-    from persona_collapse.profile_charts import _place
+    from persona_collapse.exhibits.profile_figures import _place
 
     found = _place("datum.mean", 4, 1, 5)
     # 3 of 1 to 5 is half way out; the second of four foundations lies to the right
@@ -187,7 +190,7 @@ def eval_vega(text, **datum):
 
 def test_single_foundations_fill_what_is_clear_after_holm(mini):
     study, _, found = mini
-    spec = charts.spec(forest.single_foundations(found.foundation_claims, study))
+    spec = theme.spec(validity_figures.single_foundations(found.foundation_claims, study))
     rows = rows_with(spec, "Holm")
     assert len(rows) == len(found.foundation_claims) == 40
     assert sum(row["Holm"] == "clear" for row in rows) == int((found.foundation_claims["p_holm"] < 0.05).sum())
@@ -195,4 +198,4 @@ def test_single_foundations_fill_what_is_clear_after_holm(mini):
     before = svg(spec)
     for name, value in (("foundation", 2), ("metric", "Within-persona noise"), ("family", "GPT-4o")):
         assert svg(with_value(spec, name, value)) != before, name
-    assert forest.single_foundations(found.foundation_claims.iloc[:0], study) is None
+    assert validity_figures.single_foundations(found.foundation_claims.iloc[:0], study) is None

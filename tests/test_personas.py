@@ -5,7 +5,7 @@ import json
 import pytest
 
 from persona_collapse.paths import PERSONAS
-from persona_collapse.personas import load_personas
+from persona_collapse.study.personas import load_personas
 
 NURSE, BAKER = "A night nurse who hums.", "A baker, aged 40."
 

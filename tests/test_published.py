@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from persona_collapse import published, tables
-from persona_collapse.collecting import collect
-from persona_collapse.published import as_printed, beside, check, evenness, known_slips
-from persona_collapse.store import open_store
-from persona_collapse.study import load_study
+from persona_collapse.asking.collect import collect
+from persona_collapse.store.store import open_store
+from persona_collapse.study.study import load_study
+from persona_collapse.tables import printed_figures
+from persona_collapse.tables.build import build_tables
+from persona_collapse.tables.printed_figures import as_printed, beside, check, evenness, known_slips
 
 # --- rounding as on paper --------------------------------------------------------------------------------------------
 
@@ -51,7 +52,7 @@ def checked(tmp_path, printed, value, se=0.05):
     contrasts = pd.DataFrame(columns=["family", "variant", "scope", "metric", "quantity", "method", "value"])
     profiles = pd.DataFrame(columns=["family", "variant", "condition", "foundation", "mean", "within_sd"])
     (row,) = check(str(file), metrics, contrasts, profiles).itertuples()
-    published.figures.cache_clear()
+    printed_figures.figures.cache_clear()
     return row
 
 
@@ -149,12 +150,12 @@ LEVELS = {
 def paper(tmp_path_factory):
     """The published study, read from its files once: (tables, what the importer found in each file)."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("persona_collapse.study.OUTPUTS", tmp_path_factory.mktemp("published"))
+        patch.setattr("persona_collapse.paths.OUTPUTS", tmp_path_factory.mktemp("published"))
         study = load_study("published", DATA)
         collect(study)
         with open_store(study.store_path) as store:
             reports = [found for run in study.runs for found in store.origin(run.family.key, run.variant.key)[1].values()]
-            built = tables.build(study, store)
+            built = build_tables(study, store)
     return built, reports
 
 

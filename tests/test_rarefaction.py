@@ -8,9 +8,10 @@ import pytest
 
 from building import SCALE, counts_of, random_counts
 from paper import needs_data, paper_counts
-from persona_collapse import metrics, rarefaction
-from persona_collapse.moments import Parts, cells
-from persona_collapse.recommended import leave_one_out
+from persona_collapse.statistics import rarefaction
+from persona_collapse.statistics.moments import Parts, cells
+from persona_collapse.statistics.recommended_estimators import leave_one_out
+from persona_collapse.study.scopes import scope_matrix
 
 SIX = np.array([[1, 1, 0]] * 3 + [[1, 0, 1]] * 3) / [6, 3, 3]  # six items; all of them, the first three, the last three
 
@@ -105,5 +106,5 @@ def test_robustness_of_the_paper_at_fewer_repetitions(mfq30, run, expected):
     ten = counts.sum(axis=-1) == 10
     left_out = [1 / expected_sd(counts, n)[ten].mean() for n in (2, 3, 5, 10)]
     assert [round(float(r), 2) for r in left_out] == list(expected)
-    kept = [rarefied(counts, metrics.scope_matrix(mfq30), n).robustness[0, 0] for n in (2, 3, 5, 10)]
+    kept = [rarefied(counts, scope_matrix(mfq30), n).robustness[0, 0] for n in (2, 3, 5, 10)]
     assert kept == pytest.approx(expected, rel=0.002)

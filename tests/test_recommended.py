@@ -8,9 +8,10 @@ import pytest
 
 from building import SCALE, counts_of, random_counts
 from paper import FAMILIES, needs_data, paper_counts
-from persona_collapse import metrics, recommended
-from persona_collapse.histograms import distinct
-from persona_collapse.recommended import METRICS, leave_one_out
+from persona_collapse.statistics import published_estimators, recommended_estimators
+from persona_collapse.statistics.histograms import distinct
+from persona_collapse.statistics.recommended_estimators import METRICS, leave_one_out
+from persona_collapse.study.scopes import scope_matrix
 
 TWO = np.full((2, 1), 0.5)  # two items, one scope
 SIX = np.array([[1, 1, 0]] * 3 + [[1, 0, 1]] * 3) / [6, 3, 3]  # six items; all of them, the first three, the last three
@@ -146,8 +147,8 @@ def test_single_ratings_throughout_leave_only_the_published_susceptibility():
 )
 def test_what_single_ratings_leave_out_is_said(cells, n, remark):
     found = leave_one_out(counts_of(cells), SCALE, np.ones((1, 1)))
-    assert recommended.at_n(found) == n
-    assert recommended.remark(found)[: len(remark) or None] == remark
+    assert recommended_estimators.at_n(found) == n
+    assert recommended_estimators.remark(found)[: len(remark) or None] == remark
 
 
 def test_an_item_without_noise_estimate_takes_away_only_the_scopes_that_hold_it():
@@ -209,7 +210,7 @@ def test_leaving_a_persona_out_in_closed_form_is_leaving_the_persona_out(seed):
 
 @needs_data
 def test_leave_one_out_of_the_papers_ratings_is_brute_force(mfq30):
-    scope = metrics.scope_matrix(mfq30)
+    scope = scope_matrix(mfq30)
     counts, base = (paper_counts()["gpt-4o", variant] for variant in ("secure", "base"))  # one cell of 2, one of 3 or more
     found = leave_one_out(counts, SCALE, scope, base=base)
     for p in (0, 17, 99):
@@ -219,7 +220,7 @@ def test_leave_one_out_of_the_papers_ratings_is_brute_force(mfq30):
 
 def test_the_published_estimators_are_the_published_ones(mfq30):
     counts = random_counts(np.random.default_rng(5), items=30)
-    found, level = (f(counts, SCALE, metrics.scope_matrix(mfq30)) for f in (leave_one_out, metrics.published))
+    found, level = (f(counts, SCALE, scope_matrix(mfq30)) for f in (leave_one_out, published_estimators.published))
     assert found.of("susceptibility_published")[0] == pytest.approx(level.susceptibility)
     assert found.of("within_sd")[0] == pytest.approx(level.within_sd)
     assert found.of("robustness_published")[0] == pytest.approx(level.robustness)
@@ -325,7 +326,7 @@ def test_a_weaker_anchor_shows_in_icc_and_not_in_extremity():
     ],
 )
 def test_companions_of_the_papers_runs(mfq30, family, metric, expected):
-    scope = metrics.scope_matrix(mfq30)
+    scope = scope_matrix(mfq30)
     base = paper_counts()[family, "base"]
     for variant, printed in zip(("base", "secure", "insecure"), expected, strict=True):
         other = None if variant == "base" else base
@@ -337,13 +338,13 @@ def test_companions_of_the_papers_runs(mfq30, family, metric, expected):
 def test_persona_pattern_is_alike_on_both_stacks(mfq30):
     """Qwen's base through Tinker and OpenRouter: r = .97 with rating noise taken off."""
     tinker, base = (paper_counts()["qwen3-235b", variant] for variant in ("base-tinker", "base"))
-    found = leave_one_out(tinker, SCALE, metrics.scope_matrix(mfq30), base=base)
+    found = leave_one_out(tinker, SCALE, scope_matrix(mfq30), base=base)
     assert round(value(found, "fidelity"), 2) == 0.97
 
 
 @needs_data
 def test_the_anchor_weakens_in_every_fine_tune(mfq30):
-    scope = metrics.scope_matrix(mfq30)
+    scope = scope_matrix(mfq30)
     for family in FAMILIES:
         icc = [value(leave_one_out(paper_counts()[family, v], SCALE, scope), "icc") for v in ("base", "secure")]
         assert all(a > b for a, b in pairwise(icc)), family

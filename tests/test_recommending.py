@@ -9,17 +9,20 @@ import pytest
 
 from building import SCALE, random_counts
 from paper import needs_data
-from persona_collapse import jackknife, metrics, recommending, repeat, tables
-from persona_collapse.analysis import Analysis
-from persona_collapse.collecting import collect
-from persona_collapse.recommended import leave_one_out
-from persona_collapse.store import open_store
-from persona_collapse.study import load_study
+from persona_collapse.asking.collect import collect
+from persona_collapse.statistics import persona_jackknife, repeat_interval
+from persona_collapse.statistics.recommended_estimators import leave_one_out
+from persona_collapse.store.store import open_store
+from persona_collapse.study.scopes import scope_matrix
+from persona_collapse.study.study import load_study
+from persona_collapse.tables import recommended_rows
+from persona_collapse.tables.build import build_tables
+from persona_collapse.tables.run_statistics import Analysis
 
 
 def test_twelve_metrics_by_six_scopes_of_every_run(mini):
     rows = mini[2].metrics.query("method == 'recommended'")
-    assert tuple(dict.fromkeys(rows["metric"])) == recommending.METRICS
+    assert tuple(dict.fromkeys(rows["metric"])) == recommended_rows.METRICS
     # 2 families x 3 variants x 12 metrics x (overall and 5 foundations)
     assert len(rows) == 6 * 12 * 6
 
@@ -27,9 +30,9 @@ def test_twelve_metrics_by_six_scopes_of_every_run(mini):
 def test_levels_are_those_of_the_statistics(mini):
     study, store, found = mini
     run = study.run("gpt-4o", "secure")
-    own, scope = Analysis(study, store).counts(run), metrics.scope_matrix(study.instrument)
+    own, scope = Analysis(study, store).counts(run), scope_matrix(study.instrument)
     loo = leave_one_out(own, SCALE, scope)
-    interval, again = jackknife.level(loo).of("icc"), repeat.level(repeat.redrawn(loo)).of("icc")
+    interval, again = persona_jackknife.level(loo).of("icc"), repeat_interval.level(repeat_interval.redrawn(loo)).of("icc")
     row = found.metrics.query("family == 'gpt-4o' and variant == 'secure' and metric == 'icc' and scope == 'overall'").iloc[0]
     expected = interval.value[0], interval.se[0], interval.lo[0], interval.hi[0], again.lo[0], again.hi[0]
     assert tuple(row[["value", "se", "lo", "hi", "lo_repeat", "hi_repeat"]]) == pytest.approx(expected)
@@ -68,7 +71,7 @@ def test_the_mean_of_one_family_is_that_familys_own_row(tmp_path, outputs):
     study = load_study(tmp_path / "one.yaml")
     collect(study)
     with open_store(study.store_path) as store:
-        found = tables.build(study, store).contrasts.query("method == 'recommended'")
+        found = build_tables(study, store).contrasts.query("method == 'recommended'")
     for single in ("variant == 'bad' and quantity == 'excess_pp'", "variant == 'ok' and quantity == 'change_pct'"):
         own, mean = (found.query(f"family == '{name}' and {single}").reset_index(drop=True) for name in ("f", "mean"))
         assert len(mean) == 12 * 6 and set(mean["families"]) == {1}
@@ -92,7 +95,7 @@ def test_families_without_end_in_opposite_directions_leave_no_warning(tmp_path, 
     collect(study)
     with open_store(study.store_path) as store, warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = tables.build(study, store)
+        found = build_tables(study, store)
     mean = found.contrasts.query("method == 'recommended' and family == 'mean' and metric == 'within_rms' and scope == 'overall'")
     assert list(mean["families"]) == [2] and mean[["lo", "hi"]].isna().all(axis=None)
 
@@ -124,7 +127,7 @@ def imported(folder, **variants):
     study = load_study(folder / "t.yaml", folder)
     collect(study)
     with open_store(study.store_path) as store:
-        return tables.build(study, store)
+        return build_tables(study, store)
 
 
 def note(found, metric):
@@ -167,7 +170,7 @@ def test_reference_contrasts_of_the_paper(outputs):
     study = load_study("published", os.environ["PUBLISHED_DATA"])
     collect(study)
     with open_store(study.store_path) as store:
-        found = tables.build(study, store)
+        found = build_tables(study, store)
     rows = found.contrasts.query("method == 'recommended' and family == 'mean' and variant == 'insecure' and scope == 'overall'")
 
     def printed(metric, quantity):

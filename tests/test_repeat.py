@@ -5,15 +5,16 @@ import pytest
 
 from building import SCALE, counts_of, random_counts
 from paper import needs_data, paper_counts
-from persona_collapse import metrics, repeat
-from persona_collapse.recommended import METRICS, leave_one_out
+from persona_collapse.statistics import repeat_interval
+from persona_collapse.statistics.recommended_estimators import METRICS, leave_one_out
+from persona_collapse.study.scopes import scope_matrix
 
 SIX = np.array([[1, 1, 0]] * 3 + [[1, 0, 1]] * 3) / [6, 3, 3]  # six items; all of them, the first three, the last three
 
 
 def drawn(counts, base=None, **more):
     run = leave_one_out(counts, SCALE, SIX, base=base, **more)
-    return repeat.redrawn(run)
+    return repeat_interval.redrawn(run)
 
 
 def by_hand(counts, base):
@@ -51,14 +52,14 @@ def test_two_ratings_in_one_noisy_cell_by_hand():
     counts = counts_of([[[1, 3]], [[2, 2]], [[3, 3]], [[4, 4]], [[5, 5]]])
     run = leave_one_out(counts, SCALE, np.ones((1, 1)))
     run.varying[:] = 5  # so that the rule for few varying personas does not speak first
-    found = repeat.redrawn(run)
+    found = repeat_interval.redrawn(run)
     assert found.variance[METRICS.index("within_rms")] == pytest.approx([1 / 4])
     assert found.variance[METRICS.index("within_sd")] == pytest.approx([1])
 
 
 def test_limits_of_each_kind():
     run = drawn(random_counts(np.random.default_rng(2)))
-    found = repeat.level(run)
+    found = repeat_interval.level(run)
     s, r, icc = (found.of(metric) for metric in ("susceptibility", "robustness", "icc"))
     assert s.hi - s.value == pytest.approx(1.96 * s.se)
     assert 1 / r.lo == pytest.approx(found.of("within_rms").hi)  # robustness by its inverse
@@ -67,15 +68,15 @@ def test_limits_of_each_kind():
 
 def test_contrasts_add_the_variances_of_their_runs():
     one, other = (drawn(random_counts(np.random.default_rng(seed))) for seed in (3, 4))
-    found = repeat.change(one, other)
+    found = repeat_interval.change(one, other)
     assert np.log1p(found.hi / 100) - np.log1p(found.value / 100) == pytest.approx(1.96 * np.sqrt(one.variance + other.variance))
     # base twice over: harmful - control = X_1 - X_0 and the base is X_0 again, drawn independently
-    excess = repeat.excess(one, other, other)
+    excess = repeat_interval.excess(one, other, other)
     ratio = one.value / other.value
     expected = 100 * np.sqrt(ratio**2 * one.variance + other.variance + (ratio - 1) ** 2 * other.variance)
     assert excess.se == pytest.approx(expected)
-    assert repeat.mean_excess([(one, other, other)] * 4).se == pytest.approx(expected / 2)
-    assert repeat.mean_change([(one, other)] * 4).se == pytest.approx(found.se / 2)
+    assert repeat_interval.mean_excess([(one, other, other)] * 4).se == pytest.approx(expected / 2)
+    assert repeat_interval.mean_change([(one, other)] * 4).se == pytest.approx(found.se / 2)
 
 
 def test_it_is_the_spread_over_repetitions_of_the_same_requests():
@@ -126,8 +127,8 @@ def test_few_varying_personas_have_none_for_the_noise():
 
 
 def test_the_sentence_names_what_the_interval_is_for():
-    assert repeat.sentence(100, 30, (9, 10)).endswith("the same 100 personas and 30 items (n = 9-10 ratings a cell).")
-    assert "(n = 10 ratings a cell)" in repeat.sentence(100, 30, (10, 10))
+    assert repeat_interval.sentence(100, 30, (9, 10)).endswith("the same 100 personas and 30 items (n = 9-10 ratings a cell).")
+    assert "(n = 10 ratings a cell)" in repeat_interval.sentence(100, 30, (10, 10))
 
 
 @needs_data
@@ -142,10 +143,10 @@ def test_the_sentence_names_what_the_interval_is_for():
 )
 def test_range_of_the_standard_error_over_the_papers_runs(mfq30, metric, least, most):
     """In percent of the value, overall."""
-    scope, found = metrics.scope_matrix(mfq30), []
+    scope, found = scope_matrix(mfq30), []
     for (_, variant), counts in paper_counts().items():
         if variant != "base-tinker":
-            run = repeat.redrawn(leave_one_out(counts, SCALE, scope))
+            run = repeat_interval.redrawn(leave_one_out(counts, SCALE, scope))
             found.append(100 * np.sqrt(run.variance[METRICS.index(metric), 0]))
     assert (min(found), max(found)) == pytest.approx((least, most), abs=0.006 if least < 0.5 else 0.05)
 
@@ -153,11 +154,11 @@ def test_range_of_the_standard_error_over_the_papers_runs(mfq30, metric, least, 
 @pytest.mark.filterwarnings("error")
 def test_where_a_limit_does_not_exist_there_is_no_interval():
     one = (1, 1)
-    steady = repeat.Redrawn(np.full(one, np.inf), np.full(one, np.nan))  # R of a base that never varies
-    plain, wild = (repeat.Redrawn(np.full(one, 2.0), np.full(one, variance)) for variance in (0.01, 1e6))
+    steady = repeat_interval.Redrawn(np.full(one, np.inf), np.full(one, np.nan))  # R of a base that never varies
+    plain, wild = (repeat_interval.Redrawn(np.full(one, 2.0), np.full(one, variance)) for variance in (0.01, 1e6))
     for found in (
-        repeat.change(plain, steady), repeat.change(wild, plain), repeat.mean_change([(plain, plain), (steady, plain)]),
-        repeat.mean_excess([(steady, plain, plain), (plain, steady, plain)]),
+        repeat_interval.change(plain, steady), repeat_interval.change(wild, plain), repeat_interval.mean_change([(plain, plain), (steady, plain)]),
+        repeat_interval.mean_excess([(steady, plain, plain), (plain, steady, plain)]),
     ):  # fmt: skip
         assert np.isnan([found.se, found.lo, found.hi]).all()
-    assert np.isfinite([field for field in repeat.change(plain, plain)]).all()
+    assert np.isfinite([field for field in repeat_interval.change(plain, plain)]).all()

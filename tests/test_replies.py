@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from persona_collapse.replies import REASONS, missing_reason, parse_reply, published_rule
+from persona_collapse.study.rating_parser import REASONS, missing_reason, parse_reply, published_rule
 
 TABLE = [
     ("" if written == "(empty)" else written.strip("`").replace("␣", " ").replace(r"\n", "\n"), rating)

@@ -8,8 +8,12 @@ from itertools import pairwise
 import pandas as pd
 import pytest
 
-from persona_collapse import captions, charts, methods, printing, report
-from persona_collapse.page_parts import Page, with_scopes
+from persona_collapse.exhibits import captions, theme
+from persona_collapse.report import markdown, methods, notebook_section, pdf
+from persona_collapse.report.markdown import script_json
+from persona_collapse.report.page import Page, with_scopes
+from persona_collapse.report.pdf import chromium, print_pdf, shutil
+from persona_collapse.report.study_page import render_report
 
 
 def notebook(tmp_path, cells):
@@ -33,23 +37,23 @@ def shown(**data):
 
 
 def test_script_json_cannot_close_its_script():
-    text = report.script_json([{"x": "</script><script>alert(1)</script>\u2028"}])
+    text = script_json([{"x": "</script><script>alert(1)</script>\u2028"}])
     assert "<" not in text and "\u2028" not in text
     assert json.loads(text) == [{"x": "</script><script>alert(1)</script>\u2028"}]
 
 
 def test_raw_html_in_markdown_is_text():
-    assert "<img" not in report.markdown("hello <img src=x onerror=alert(1)>")
-    assert "javascript:" not in report.markdown("[x](javascript:alert(1))").replace("#harmful-link", "")
+    assert "<img" not in markdown.markdown("hello <img src=x onerror=alert(1)>")
+    assert "javascript:" not in markdown.markdown("[x](javascript:alert(1))").replace("#harmful-link", "")
 
 
 def test_formulae_become_mathml():
-    assert "<math" in report.markdown("Let $x^2$ be") and 'display="block"' in report.markdown("$$\nx^2\n$$")
+    assert "<math" in markdown.markdown("Let $x^2$ be") and 'display="block"' in markdown.markdown("$$\nx^2\n$$")
 
 
 def test_code_is_folded_and_parameters_are_left_out(tmp_path):
     page = Page()
-    text = report.notebook(
+    text = notebook_section.notebook(
         page,
         notebook(
             tmp_path,
@@ -70,8 +74,8 @@ def test_a_section_that_a_study_has_nothing_for_is_left_out(tmp_path):
     page = Page()
     heading = {"cell_type": "markdown", "source": "## Temperature", "metadata": {"tags": ["only-logprobs"]}}
     cells = [heading, code("curves", shown(text__plain="a curve"), tags=["only-logprobs"]), code("x", shown(text__plain="stays"))]
-    assert "a curve" in report.notebook(Page(), notebook(tmp_path, cells))
-    text = report.notebook(page, notebook(tmp_path, cells), {"only-logprobs"})
+    assert "a curve" in notebook_section.notebook(Page(), notebook(tmp_path, cells))
+    text = notebook_section.notebook(page, notebook(tmp_path, cells), {"only-logprobs"})
     assert "Temperature" not in text and "a curve" not in text and "stays" in text and page.contents == []
 
 
@@ -84,13 +88,13 @@ def test_the_demo_shows_no_empty_sections(mini_page):
 
 def test_a_figure_stands_three_ways(tmp_path):
     spec = {
-        "$schema": charts.SCHEMA, "description": 'Say "hi" <b>', "usermeta": {"caption": "A & B"},
+        "$schema": theme.SCHEMA, "description": 'Say "hi" <b>', "usermeta": {"caption": "A & B"},
         "data": {"name": "d"}, "datasets": {"d": [{"Model": "<i>x</i>", "value": 1.5}]},
         "mark": "point", "encoding": {"x": {"field": "value", "type": "quantitative"}},
     }  # fmt: skip
     page = Page()
-    text = report.notebook(
-        page, notebook(tmp_path, [code("chart", {"output_type": "execute_result", "data": {charts.MIME: spec}})])
+    text = notebook_section.notebook(
+        page, notebook(tmp_path, [code("chart", {"output_type": "execute_result", "data": {theme.MIME: spec}})])
     )
     assert 'aria-label="Say &quot;hi&quot; &lt;b&gt;"' in text and 'alt="Say &quot;hi&quot; &lt;b&gt;"' in text
     assert 'src="data:image/svg+xml;base64,' in text
@@ -99,18 +103,18 @@ def test_a_figure_stands_three_ways(tmp_path):
 
 
 def test_alternative_text_says_what_is_seen_by_the_finding_below_the_figure(tmp_path):
-    chart = shown(**{charts.MIME: {"description": "Dots.", "data": {"values": [{"x": 1}]}, "mark": "point", "encoding": {}}})
+    chart = shown(**{theme.MIME: {"description": "Dots.", "data": {"values": [{"x": 1}]}, "mark": "point", "encoding": {}}})
     cells = [
-        code('charts.levels(found.metrics, study, "robustness")', chart),
+        code('study_figures.levels(found.metrics, study, "robustness")', chart),
         code("Markdown(x)", shown(text__markdown="- **insecure**: R falls by 70 % \\[1\\].")),
         {"cell_type": "markdown", "source": "Prose.", "metadata": {}},
         code("Markdown(y)", shown(text__markdown="of another figure")),
     ]
     page = Page()
-    text = report.notebook(page, notebook(tmp_path, cells))
+    text = notebook_section.notebook(page, notebook(tmp_path, cells))
     assert 'alt="Dots. insecure: R falls by 70 % [1]."' in text
-    assert page.refer("charts.levels(robustness)") == '<p class="see">See <a href="#figure-1">Figure 1</a>.</p>'
-    assert page.refer("charts.levels(susceptibility)") == ""
+    assert page.refer("study_figures.levels(robustness)") == '<p class="see">See <a href="#figure-1">Figure 1</a>.</p>'
+    assert page.refer("study_figures.levels(susceptibility)") == ""
 
 
 def test_tables_are_numbered_named_and_say_what_heads_what():
@@ -134,18 +138,20 @@ def test_names_of_an_index_share_the_row_of_headings_and_a_count_is_left_out():
 
 
 def test_a_call_is_known_by_its_name_and_last_word():
-    assert captions.call('x = 1\ncharts.changes(found.contrasts, study, "within_rms")') == "charts.changes(within_rms)"
-    assert captions.call("tables.profile_table(study, found.profiles)") == "tables.profile_table()"
+    assert (
+        captions.call('x = 1\nstudy_figures.changes(found.contrasts, study, "within_rms")') == "study_figures.changes(within_rms)"
+    )
+    assert captions.call("reading_tables.profile_table(study, found.profiles)") == "reading_tables.profile_table()"
     assert captions.call("1 + 1") == ""
     assert captions.caption("", "Fidelity") == "Fidelity: the numbers."
-    by_foundation = captions.caption("conclusions.foundations_table(susceptibility)", "")
+    by_foundation = captions.caption("validity_tables.foundations_table(susceptibility)", "")
     assert by_foundation.startswith("Change of susceptibility S against the base by foundation, in percent of the base")
-    assert "in the mean over families where there are several" in captions.caption("conclusions.choices_table(noise)", "")
+    assert "in the mean over families where there are several" in captions.caption("validity_tables.choices_table(noise)", "")
 
 
 def test_every_table_of_the_study_notebooks_has_a_caption_of_its_own():
     from persona_collapse.paths import NOTEBOOKS
-    from persona_collapse.runner import STUDY_NOTEBOOKS
+    from persona_collapse.report.run_notebooks import STUDY_NOTEBOOKS
 
     calls = []
     for name in STUDY_NOTEBOOKS:
@@ -157,7 +163,7 @@ def test_every_table_of_the_study_notebooks_has_a_caption_of_its_own():
 
 
 def test_markdown_links_between_notebooks_lead_nowhere_here():
-    assert report.markdown("Next: [04](04_saturation.ipynb).") == "<p>Next: 04.</p>\n"
+    assert markdown.markdown("Next: [04](04_saturation.ipynb).") == "<p>Next: 04.</p>\n"
 
 
 @pytest.fixture(scope="module")
@@ -248,10 +254,10 @@ def test_software_method_and_questionnaire_are_cited(page):
 
 
 def test_the_same_ratings_give_the_same_bytes(page, mini):
-    from persona_collapse.provenance import provenance
+    from persona_collapse.report.provenance import provenance
 
     study, store, found = mini
-    assert report.render(study, found, provenance(study, store)) == page
+    assert render_report(study, found, provenance(study, store)) == page
 
 
 def test_paper_gets_the_page_without_contents_and_bounded_heights(page):
@@ -262,25 +268,25 @@ def test_paper_gets_the_page_without_contents_and_bounded_heights(page):
 
 
 def test_without_chromium_one_line_says_what_to_do(monkeypatch):
-    monkeypatch.setattr(printing.shutil, "which", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(FileNotFoundError, match=r"^Chromium is not installed \(looked for chromium, .*apt install chromium"):
-        printing.chromium()
+        chromium()
 
 
 def test_a_browser_that_fails_leaves_no_half_pdf(tmp_path, monkeypatch):
     (tmp_path / "report.html").write_text("<p>x</p>")
-    monkeypatch.setattr(printing, "chromium", lambda: "/bin/false")
+    monkeypatch.setattr(pdf, "chromium", lambda: "/bin/false")
     with pytest.raises(RuntimeError, match="could not print it"):
-        printing.pdf(tmp_path / "report.html")
+        print_pdf(tmp_path / "report.html")
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
 
 
 def test_the_page_prints_to_pdf_without_its_script(tmp_path):
     try:
-        printing.chromium()
+        chromium()
     except FileNotFoundError as missing:
         pytest.skip(str(missing))
     (tmp_path / "report.html").write_text("<p>x</p><script>document.body.innerHTML = 'y'.repeat(1e5)</script>")
-    made = printing.pdf(tmp_path / "report.html")
+    made = print_pdf(tmp_path / "report.html")
     assert made.name == "report.pdf" and made.read_bytes().startswith(b"%PDF-")
     assert made.read_bytes().count(b"/Type /Page\n") == 1  # one page: the script, which fills many, did not run

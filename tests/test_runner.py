@@ -5,15 +5,15 @@ import json
 import nbformat
 import pytest
 
-from persona_collapse import runner
-from persona_collapse.runner import Job, NotebookError
+from persona_collapse.report import run_notebooks
+from persona_collapse.report.run_notebooks import Job, NotebookError, execute, run
 
 
 @pytest.fixture
 def notebooks(tmp_path, monkeypatch):
     folder = tmp_path / "notebooks"
     folder.mkdir()
-    monkeypatch.setattr(runner, "NOTEBOOKS", folder)
+    monkeypatch.setattr(run_notebooks, "NOTEBOOKS", folder)
     return folder
 
 
@@ -31,21 +31,21 @@ def test_parameters_arrive_and_the_same_is_the_same_bytes(notebooks, tmp_path):
     write(notebooks, "n", "study = 'mini'", "print(study)")
     done = job(tmp_path, "n", study="007")
     assert not done.fresh
-    runner.run([done])
+    run([done])
     text = done.output.read_text()
     executed = json.loads(text)
     assert executed["cells"][-1]["outputs"][0]["text"] == ["007\n"]  # not retyped to 7
     assert "start_time" not in text and str(tmp_path) not in text
     assert done.fresh
     done.output.unlink()
-    runner.run([done])
+    run([done])
     assert done.output.read_text() == text
 
 
 def test_a_notebook_is_stale_when_anything_it_depends_on_changes(notebooks, tmp_path, monkeypatch):
     write(notebooks, "n", "study = 'mini'", "1")
     keys = {job(tmp_path, "n", study="a").key, job(tmp_path, "n", study="b").key, job(tmp_path, "n", "other", study="a").key}
-    monkeypatch.setattr(runner, "code_digest", lambda: "changed library")
+    monkeypatch.setattr(run_notebooks, "code_digest", lambda: "changed library")
     keys.add(job(tmp_path, "n", study="a").key)
     write(notebooks, "n", "study = 'mini'", "2")
     keys.add(job(tmp_path, "n", study="a").key)
@@ -65,14 +65,14 @@ def test_outputs_and_metadata_of_the_source_do_not_matter(notebooks, tmp_path):
 def test_an_unknown_parameter_is_refused(notebooks, tmp_path):
     write(notebooks, "n", "study = 'mini'\nfamily: str = 'f'", "1")
     with pytest.raises(NotebookError, match=r"n\.ipynb: unknown parameter 'studdy'; expected one of family, study"):
-        runner.execute(job(tmp_path, "n", studdy="x"))
+        execute(job(tmp_path, "n", studdy="x"))
     assert not (tmp_path / "out").exists()
 
 
 def test_a_notebook_without_tagged_parameters_is_refused(notebooks, tmp_path):
     write(notebooks, "n", "study = 'mini'", tags=())
     with pytest.raises(NotebookError, match="0 cells tagged `parameters`; expected exactly one"):
-        runner.execute(job(tmp_path, "n", study="x"))
+        execute(job(tmp_path, "n", study="x"))
 
 
 def test_a_failure_names_notebook_cell_and_cause_and_keeps_the_notebook_aside(notebooks, tmp_path):
@@ -80,7 +80,7 @@ def test_a_failure_names_notebook_cell_and_cause_and_keeps_the_notebook_aside(no
     write(notebooks, "good", "study = 'mini'", "study")
     good = job(tmp_path, "good", study="x")
     with pytest.raises(NotebookError) as caught:
-        runner.run(
+        run(
             [
                 job(
                     tmp_path,
@@ -102,23 +102,23 @@ def test_a_failed_notebook_is_gone_from_its_name_and_the_next_success_clears_it(
     failing.output.parent.mkdir()
     failing.output.write_text("{}")
     with pytest.raises(NotebookError, match="ZeroDivisionError"):
-        runner.execute(failing)
+        execute(failing)
     assert not failing.output.exists()
     write(notebooks, "n", "study = 'mini'", "1")
-    runner.execute(job(tmp_path, "n", study="x"))
+    execute(job(tmp_path, "n", study="x"))
     assert [p.name for p in failing.output.parent.iterdir()] == ["n.ipynb"]
 
 
 def test_sys_exit_does_not_count_as_success(notebooks, tmp_path):
     write(notebooks, "n", "study = 'mini'", "import sys\nsys.exit(0)", "print('never')")
     with pytest.raises(NotebookError, match=r"n, cell 3: was never run"):
-        runner.execute(job(tmp_path, "n", study="x"))
+        execute(job(tmp_path, "n", study="x"))
 
 
 def test_kernels_run_this_python_from_the_notebooks_folder(notebooks, tmp_path):
     write(notebooks, "n", "study = 'mini'", "import sys, os\nprint(sys.executable)\nprint(os.getcwd())")
     done = job(tmp_path, "n", study="x")
-    runner.execute(done)
+    execute(done)
     import sys
 
     text = "".join(json.loads(done.output.read_text())["cells"][-1]["outputs"][0]["text"])

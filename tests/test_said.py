@@ -5,10 +5,10 @@ import pytest
 
 import hostile
 from importable import cell, small_study, write_rows
-from persona_collapse import said
-from persona_collapse.collecting import collect
-from persona_collapse.controls import CONTROLS
-from persona_collapse.store import open_store
+from persona_collapse.asking.collect import collect
+from persona_collapse.store.store import open_store
+from persona_collapse.tables import cell_replies
+from persona_collapse.text import CONTROLS, LINE
 
 
 def told(outputs, folder, rows, **options):
@@ -17,7 +17,7 @@ def told(outputs, folder, rows, **options):
     study = small_study(folder)
     collect(study)
     with open_store(study.store_path) as store:
-        return said.said(study, store, study.runs[0], **options)
+        return cell_replies.replies_of_cells(study, store, study.runs[0], **options)
 
 
 def replied(rows, *texts):
@@ -44,9 +44,9 @@ def test_long_replies_are_cut_and_many_are_counted(outputs, tmp_path):
     many = replied(cell(0, 1, *[5] * 9), *(f"{'very ' * 200}{i}" for i in range(9)))
     rows = many + cell(0, 2, 5) + cell(1, 1, 5) + cell(1, 2, 5)
     lines = told(outputs, tmp_path, rows).cells[0][0].split("\n")
-    assert max(map(len, lines)) <= said.LINE and lines[-1] == f"… and {9 - said.MOST} more replies, × {9 - said.MOST}"
+    assert max(map(len, lines)) <= LINE and lines[-1] == f"… and {9 - cell_replies.MOST} more replies, × {9 - cell_replies.MOST}"
     # six replies of at most 260 letters on lines of 88: at most four each
-    assert sum(line.startswith("5 × 1: ") for line in lines) == said.MOST and len(lines) <= 4 * said.MOST + 1
+    assert sum(line.startswith("5 × 1: ") for line in lines) == cell_replies.MOST and len(lines) <= 4 * cell_replies.MOST + 1
 
 
 def test_the_noisiest_cells_keep_their_replies_where_there_is_no_room_for_all(outputs, tmp_path):
@@ -61,7 +61,7 @@ def test_the_noisiest_cells_keep_their_replies_where_there_is_no_room_for_all(ou
 
 @pytest.mark.parametrize("payload", hostile.texts(), ids=lambda text: ascii(text)[:20])
 def test_a_hostile_reply_is_plain_text_on_its_own_lines(payload):
-    lines = said._lines([(None, "unparseable", payload, 2)])
+    lines = cell_replies._lines([(None, "unparseable", payload, 2)])
     assert not CONTROLS.search("".join(lines)) and not any(set("\n\t\r") & set(line) for line in lines)
     assert " ".join(lines).startswith("no rating (unparseable) × 2: ")
 
@@ -71,5 +71,5 @@ def test_of_logprobs_the_distribution_comes_first(mini):
     shares = np.array([0.001, 0, 0.04, 0, 0.25, 0.709])
     logprobs = study.file.model_copy(update={"protocol": study.file.protocol.model_copy(update={"temperature": 1.0})})
     study = type(study)(study.path, logprobs, study.data, study.instrument, study.personas, study.toxic)
-    assert said._shares(shares, study) == ["at T = 1   5: 71 %, 4: 25 %, 2: 4 %"]
-    assert said._shares(np.zeros(6), study) == []
+    assert cell_replies._shares(shares, study) == ["at T = 1   5: 71 %, 4: 25 %, 2: 4 %"]
+    assert cell_replies._shares(np.zeros(6), study) == []

@@ -12,16 +12,18 @@ from persona_collapse.paths import ROOT
 _RENDER = """
 import sys
 from pathlib import Path
-from persona_collapse import study
-study.OUTPUTS = Path(sys.argv[1])
+from persona_collapse import paths
+paths.OUTPUTS = Path(sys.argv[1])
 import hashlib
-from persona_collapse import report, tables
-from persona_collapse.provenance import provenance
-from persona_collapse.store import open_store
-mini = study.load_study("mini")
+from persona_collapse.report.provenance import provenance
+from persona_collapse.report.study_page import render_report
+from persona_collapse.store.store import open_store
+from persona_collapse.study.study import load_study
+from persona_collapse.tables.build import build_tables
+mini = load_study("mini")
 with open_store(mini.store_path) as store:
     made = provenance(mini, store) | {"commit": sys.argv[2]}
-    page = report.render(mini, tables.build(mini, store), made).splitlines()
+    page = render_report(mini, build_tables(mini, store), made).splitlines()
     print(*(hashlib.sha256(line.encode()).hexdigest() for line in page))
     print(next(line for line in page if 'id="made"' in line))
 """

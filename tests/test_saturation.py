@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from building import counts_of
-from persona_collapse import saturation
-from persona_collapse.instrument import Instrument, Item
+from persona_collapse.study.instrument import Instrument, Item
+from persona_collapse.tables import saturation
 
 TWO = Instrument(
     key="two",

@@ -18,16 +18,17 @@ import yaml
 
 from asking import MODEL, ask, call, texts
 from persona_collapse import __main__ as commands
-from persona_collapse import simulation
-from persona_collapse.answering import Cell, Respondents, Slot, read_slot
-from persona_collapse.collecting import collect
-from persona_collapse.faults import Options, add_flags, from_flags, to_flags
+from persona_collapse.asking.collect import collect
 from persona_collapse.paths import ROOT
-from persona_collapse.personas import Persona, load_personas
-from persona_collapse.replies import parse_reply
-from persona_collapse.serving import apart, running
-from persona_collapse.store import open_store
-from persona_collapse.study import load_study
+from persona_collapse.simulated import response_model
+from persona_collapse.simulated.faults import Options, add_flags, from_flags, to_flags
+from persona_collapse.simulated.prompt_answers import Cell, Respondents, Slot, read_slot
+from persona_collapse.simulated.server import apart, running
+from persona_collapse.store.store import open_store
+from persona_collapse.study.personas import Persona, load_personas
+from persona_collapse.study.rating_parser import parse_reply
+from persona_collapse.study.respondents import known_figures, load_respondent
+from persona_collapse.study.study import load_study
 
 PERSONA = load_personas("everyday")[3]
 
@@ -59,9 +60,9 @@ def test_a_completion_has_the_form_of_the_protocol(server, prompt):
 
 def test_a_slot_has_the_rating_of_the_draw_whenever_it_is_asked(server, mfq30, prompt):
     """Seed, model as run, condition, persona's text, item and repetition decide; order and number of choices do not."""
-    respondent = simulation.load_respondent(MODEL, mfq30)
-    drawn = simulation.draw(
-        simulation.cell_probabilities(respondent, mfq30, [PERSONA]), seed=7, run=MODEL, condition="persona",
+    respondent = load_respondent(MODEL, mfq30)
+    drawn = response_model.draw(
+        response_model.cell_probabilities(respondent, mfq30, [PERSONA]), seed=7, run=MODEL, condition="persona",
         personas=[PERSONA], instrument=mfq30, repetitions=40,
     )[0, 11].tolist()  # fmt: skip
     assert texts(ask(server, prompt, slot="persona/3/12/1", n=10)) == [str(r) for r in drawn[:10]]
@@ -123,8 +124,8 @@ def test_the_condition_follows_from_the_persona_where_no_slot_names_it(mfq30):
 
 def test_an_unknown_persona_is_a_persona_without_attributes(mfq30):
     respondents, text = Respondents(seed=1), "Someone who mends clocks and says little."
-    chances = simulation.cell_probabilities(simulation.load_respondent(MODEL, mfq30), mfq30, [Persona(0, text)])
-    drawn = simulation.draw(
+    chances = response_model.cell_probabilities(load_respondent(MODEL, mfq30), mfq30, [Persona(0, text)])
+    drawn = response_model.draw(
         chances, seed=1, run=MODEL, condition="persona", personas=[Persona(0, text)], instrument=mfq30, repetitions=4
     )
     assert respondents.ratings(MODEL, Cell(text, 30, False), "persona", 1, 4, 0.1) == drawn[0, 29].tolist()
@@ -189,8 +190,8 @@ def test_messages_may_hold_parts_and_a_conversation(server, prompt):
 
 def test_logprobs_are_the_distribution_at_temperature_one(server, mfq30, prompt):
     """Digits hold 0.98 of the mass, as p^(0.1 / 1); the rest is on tokens that are no digits."""
-    respondent = simulation.load_respondent(MODEL, mfq30)
-    p = simulation.cell_probabilities(respondent, mfq30, [PERSONA])[0, 11] ** 0.1
+    respondent = load_respondent(MODEL, mfq30)
+    p = response_model.cell_probabilities(respondent, mfq30, [PERSONA])[0, 11] ** 0.1
     answer = ask(server, prompt, logprobs=True, top_logprobs=20, temperature=0.7)
     (first,) = answer[2]["choices"][0]["logprobs"]["content"]
     found = {entry["token"]: entry["logprob"] for entry in first["top_logprobs"]}
@@ -274,14 +275,14 @@ def test_a_slot_is_read():
 
 def test_models(server):
     listed = call(server, "/v1/models")[2]
-    assert [model["id"] for model in listed["data"]] == list(simulation.known_figures())
+    assert [model["id"] for model in listed["data"]] == list(known_figures())
     assert set(listed["data"][0]) == {"id", "object", "created", "owned_by"}
     assert call(server, "/v1/models/gpt-4o%2Fbase")[2] == call(server, "/v1/models/gpt-4o/base")[2] == listed["data"][6]
     assert call(server, "/v1/models/gpt-5")[2]["error"]["code"] == "model_not_found"
     with running(Options(shutdown_date="2027-01-14", unlisted="gpt-4o/base")) as other:
         models = call(other, "/v1/models")[2]["data"]
         assert {model["shutdown_date"] for model in models} == {"2027-01-14"}
-        assert len(models) == len(simulation.known_figures()) - 1 and MODEL not in [model["id"] for model in models]
+        assert len(models) == len(known_figures()) - 1 and MODEL not in [model["id"] for model in models]
 
 
 # --- other people's clients ------------------------------------------------------------------------------------------
@@ -367,7 +368,7 @@ def test_a_wrong_option_is_one_line(capsys, flags, words):
 
 def test_nothing_else_needs_the_server_library():
     """Every other command starts without loading aiohttp."""
-    code = "import sys, persona_collapse.__main__, persona_collapse.faults; sys.exit('aiohttp' in sys.modules)"
+    code = "import sys, persona_collapse.__main__, persona_collapse.simulated.faults; sys.exit('aiohttp' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], env=os.environ).returncode == 0
 
 

@@ -7,9 +7,9 @@ import openai
 import pytest
 
 from asking import MODEL, ask, texts
-from persona_collapse import serving_batches
-from persona_collapse.faults import Options
-from persona_collapse.serving import running
+from persona_collapse.simulated import batches
+from persona_collapse.simulated.faults import Options
+from persona_collapse.simulated.server import running
 
 
 def lines(prompt, repetitions, **fields):
@@ -148,10 +148,10 @@ def test_files_and_their_limits(prompt, monkeypatch):
         assert client.files.content(file.id).content == b"{}\n"
         with pytest.raises(openai.NotFoundError):
             client.files.content("file-x")
-        monkeypatch.setattr(serving_batches, "MOST_REQUESTS", 2)
+        monkeypatch.setattr(batches, "MOST_REQUESTS", 2)
         with pytest.raises(openai.BadRequestError, match="holds 3 requests"):
             client.files.create(file=("b.jsonl", b"{}\n{}\n{}"), purpose="batch")
-        monkeypatch.setattr(serving_batches, "MOST_BYTES", 2)
+        monkeypatch.setattr(batches, "MOST_BYTES", 2)
         with pytest.raises(openai.BadRequestError, match="too large"):
             client.files.create(file=("b.jsonl", b"{}\n"), purpose="batch")
         with pytest.raises(openai.BadRequestError, match="input_file_id"):

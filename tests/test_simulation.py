@@ -6,12 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from persona_collapse import metrics, simulation
-from persona_collapse.fitting import expected_sd
-from persona_collapse.instrument import load_instrument
 from persona_collapse.paths import PUBLISHED
-from persona_collapse.personas import Persona, load_personas
-from persona_collapse.simulation import between, cell_probabilities, draw, load_respondent
+from persona_collapse.simulated import response_model
+from persona_collapse.simulated.fitting import expected_sd
+from persona_collapse.simulated.response_model import between, cell_probabilities, draw
+from persona_collapse.statistics import published_estimators
+from persona_collapse.study.instrument import load_instrument
+from persona_collapse.study.personas import Persona, load_personas
+from persona_collapse.study.respondents import OUTLOOKS, known_figures, load_respondent
+from persona_collapse.study.scopes import scope_matrix, scopes
 
 INSTRUMENT = load_instrument("mfq30")
 DECK = load_personas("everyday")
@@ -19,7 +22,7 @@ TOXIC = load_personas("toxic")
 FIGURES = json.loads((PUBLISHED / "arxiv-2605.12850.json").read_text(encoding="utf-8"))
 RUNS = FIGURES["runs"]
 BASES = [run for run in RUNS if run.endswith("/base")]
-SCOPE = metrics.scope_matrix(INSTRUMENT)
+SCOPE = scope_matrix(INSTRUMENT)
 POINTS = np.arange(6)
 SEED = 50  # the demo study's
 UNIFORMS = [[0.4325165415833408, 0.7715636217866952]]
@@ -39,9 +42,9 @@ def counts(drawn):
 def test_s_and_r_lie_within_published_standard_errors(seed, most):
     """12 runs x 6 scopes x 2 metrics."""
     for run, figures in RUNS.items():
-        levels = metrics.published(counts(ratings(run, seed=seed)), INSTRUMENT.categories, SCOPE)
+        levels = published_estimators.published(counts(ratings(run, seed=seed)), INSTRUMENT.categories, SCOPE)
         for metric in ("susceptibility", "robustness"):
-            value, se = np.array([list(figures[metric][scope].values()) for scope in metrics.scopes(INSTRUMENT)]).T
+            value, se = np.array([list(figures[metric][scope].values()) for scope in scopes(INSTRUMENT)]).T
             assert np.abs((getattr(levels, metric) - value) / se).max() <= most, (run, metric)
 
 
@@ -50,7 +53,7 @@ def test_the_distribution_is_like_the_published_one():
     base = {}
     for run, figures in RUNS.items():
         drawn = counts(ratings(run))
-        cells = metrics.moments(drawn, INSTRUMENT.categories)
+        cells = published_estimators.moments(drawn, INSTRUMENT.categories)
         spread, within = cells.mean.var(axis=0, ddof=1), cells.variance.mean(axis=0)
         true = spread - within / 10
         centre = cells.mean.mean(axis=0)
@@ -108,7 +111,7 @@ def test_outlooks_lean_as_assumed():
     for run in BASES:
         found = ratings(run).mean(axis=2) @ SCOPE[:, 1:]
         harm, _, loyalty, authority, purity = (
-            {o: column[[p.attributes["outlook"] == o for p in DECK]].mean() for o in simulation._OUTLOOKS} for column in found.T
+            {o: column[[p.attributes["outlook"] == o for p in DECK]].mean() for o in OUTLOOKS} for column in found.T
         )
         assert purity["religious"] > purity["liberal"] + 0.5, run
         assert loyalty["nationalist"] > loyalty["liberal"] + 0.5, run
@@ -149,28 +152,28 @@ def test_draws_have_the_probabilities_they_were_asked_for():
 
 def test_the_hash_is_splitmix64():
     """The first output of the reference implementation for the seed 1234567."""
-    assert int(simulation._mix(np.uint64(1234567))) == 6457827717110365317
+    assert int(response_model._mix(np.uint64(1234567))) == 6457827717110365317
 
 
 def test_uniforms_are_the_same_on_every_machine():
-    found = simulation._uniform("a source", [Persona(0, "Someone.")], np.array([1, 2]))
+    found = response_model._uniform("a source", [Persona(0, "Someone.")], np.array([1, 2]))
     assert found.tolist() == UNIFORMS
 
 
 def test_latent_probabilities_by_hand():
     """Location in the middle, noise 1, cuts at 0.5 to 4.5: normal probabilities of 2, 1 and 0 SD."""
-    found = simulation.latent_probabilities(np.array([2.5]), np.array([1.0]), 1.0, range(6))
+    found = response_model.latent_probabilities(np.array([2.5]), np.array([1.0]), 1.0, range(6))
     assert found[0] == pytest.approx([0.02275, 0.13591, 0.34134, 0.34134, 0.13591, 0.02275], abs=1e-5)
-    ends = simulation.latent_probabilities(np.array([2.5]), np.array([1.0]), 0.01, range(6))[0, [0, 5]]
+    ends = response_model.latent_probabilities(np.array([2.5]), np.array([1.0]), 0.01, range(6))[0, [0, 5]]
     assert ends.sum() > 0.98
 
 
 def test_persona_effects_have_unit_variance_with_and_without_attributes():
     respondent = load_respondent("gpt-4o/secure", INSTRUMENT)
-    outlooks = list(simulation._OUTLOOKS)
+    outlooks = list(OUTLOOKS)
     for attributes in (lambda i: {"outlook": outlooks[i % 9]}, lambda i: {}):
         deck = [Persona(i, f"Persona number {i}.", attributes(i)) for i in range(3600)]
-        by_foundation, by_item = simulation._effects(respondent, INSTRUMENT, deck)
+        by_foundation, by_item = response_model._effects(respondent, INSTRUMENT, deck)
         assert by_foundation.std(axis=0) == pytest.approx(np.ones(5), abs=0.06)
         assert by_item.std(axis=0) == pytest.approx(np.ones(30), abs=0.06)
 
@@ -204,7 +207,7 @@ def test_the_fingerprint_follows_the_parameters_and_not_the_name():
 
 
 def test_every_published_run_can_be_imitated():
-    assert simulation.known_figures() == tuple(RUNS)
+    assert known_figures() == tuple(RUNS)
 
 
 def test_an_unknown_run_is_named_with_the_nearest():
@@ -221,7 +224,7 @@ def test_another_instrument_is_refused():
 def test_temperature_sharpens_and_flattens():
     """p = (.1, .9): at T = 0.05 squares (.01, .81)/.82; at T = 0.2 roots (.3162, .9487)/1.2649; at T = 0 all on the mode."""
     p = np.array([[0.1, 0.9]])
-    assert simulation.at_temperature(p, 0.1) == pytest.approx(p)
-    assert simulation.at_temperature(p, 0.05) == pytest.approx(np.array([[0.01, 0.81]]) / 0.82)
-    assert simulation.at_temperature(p, 0.2) == pytest.approx(np.array([[0.25, 0.75]]), abs=1e-12)
-    assert simulation.at_temperature(p, 0.0) == pytest.approx(np.array([[0.0, 1.0]]))
+    assert response_model.at_temperature(p, 0.1) == pytest.approx(p)
+    assert response_model.at_temperature(p, 0.05) == pytest.approx(np.array([[0.01, 0.81]]) / 0.82)
+    assert response_model.at_temperature(p, 0.2) == pytest.approx(np.array([[0.25, 0.75]]), abs=1e-12)
+    assert response_model.at_temperature(p, 0.0) == pytest.approx(np.array([[0.0, 1.0]]))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from importable import one_line
-from persona_collapse.store import Answer, Question, Store, Traffic, open_store
+from persona_collapse.store.store import Answer, Question, Store, Traffic, open_store
 
 SCALE = range(6)
 
@@ -163,7 +163,7 @@ def test_answers_are_added_all_or_none(store):
 DIES = """
 import os, signal, sys
 from pathlib import Path
-from persona_collapse.store import Answer, Question, Traffic, Store, _INSERT
+from persona_collapse.store.store import Answer, Question, Traffic, Store, _INSERT
 store = Store(Path(sys.argv[1]), write=True)
 (question,) = store.plan("f", "v", [Question("persona", 0, 1, "a", None, 5000)]).values()
 store.add([Answer(question, 1, 3, None)])

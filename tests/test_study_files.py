@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from persona_collapse.paths import FETCHED, STUDIES
-from persona_collapse.study import check_keys, load_study, study_path
+from persona_collapse.study.study import check_keys, load_study, study_path
 
 SHIPPED = sorted(path.stem for path in STUDIES.glob("*.yaml"))
 SECRET = "sk-proj-not-a-real-one-0123456789"
@@ -544,7 +544,7 @@ def test_data_folder_without_the_files(write, tmp_path):
 
 def test_published_without_its_ratings_says_how_to_get_them(monkeypatch, tmp_path):
     assert FETCHED.name == "published-data"
-    monkeypatch.setattr("persona_collapse.study.FETCHED", tmp_path)
+    monkeypatch.setattr("persona_collapse.paths.FETCHED", tmp_path)
     with pytest.raises(FileNotFoundError) as caught:
         load_study("published")
     assert str(caught.value) == (

@@ -8,9 +8,12 @@ import re
 import numpy as np
 import pytest
 
-from persona_collapse import charts, lesson_charts, published, quoted, teaching
+from persona_collapse.exhibits import theme
+from persona_collapse.lesson import blackboard, quoted_figures
+from persona_collapse.lesson import figures as lesson_figures
 from persona_collapse.paths import NOTEBOOKS
-from persona_collapse.study import load_study
+from persona_collapse.study.study import load_study
+from persona_collapse.tables import printed_figures
 
 CELLS = json.loads((NOTEBOOKS / "00_tour.ipynb").read_text(encoding="utf-8"))["cells"]
 PROSE = ["".join(c["source"]) for c in CELLS if c["cell_type"] == "markdown"]
@@ -24,27 +27,27 @@ def study():
 
 @pytest.fixture(scope="module")
 def repeated(study):
-    return teaching.more_repetitions(study, "gpt-4o", numbers=(2, 5, 10))
+    return blackboard.more_repetitions(study, "gpt-4o", numbers=(2, 5, 10))
 
 
 @pytest.fixture(scope="module")
 def small(study):
-    return teaching.small_studies(study, "gpt-4o", sizes=(10, 50), times=4)
+    return blackboard.small_studies(study, "gpt-4o", sizes=(10, 50), times=4)
 
 
 def test_a_prompt_loses_nothing_when_its_lines_are_broken(study):
     prompt = study.instrument.prompt(study.instrument.items[0], study.personas[0].text)
-    shown = teaching.readable(prompt)
+    shown = blackboard.readable(prompt)
     assert shown.split() == prompt.split() and max(map(len, shown.splitlines())) <= 97
-    assert prompt in teaching.readable(prompt, width=10_000)
+    assert prompt in blackboard.readable(prompt, width=10_000)
 
 
 # --- by hand ---------------------------------------------------------------------------------------------------------
 
 
 def test_the_blackboard_is_two_by_two_by_two_and_gives_what_a_hand_finds():
-    cells = teaching.by_hand(teaching.blackboard())
-    assert teaching.blackboard().shape == (4, 2)
+    cells = blackboard.by_hand(blackboard.blackboard())
+    assert blackboard.blackboard().shape == (4, 2)
     # means (4 + 5) / 2, 2, (1 + 3) / 2, 4; SDs 1 / sqrt 2, 0, 2 / sqrt 2, 0
     assert cells["mean"].tolist() == [4.5, 2, 2, 4]
     assert cells["SD"].tolist() == [0.707, 0, 1.414, 0]
@@ -52,15 +55,15 @@ def test_the_blackboard_is_two_by_two_by_two_and_gives_what_a_hand_finds():
 
 def test_an_sd_is_written_out_step_by_step():
     # mean (4.5 + 2) / 2 = 3.25; 2 x 1.25^2 = 3.125; root 1.768
-    assert teaching.sd_steps([4.5, 2], "Item 1") == (
+    assert blackboard.sd_steps([4.5, 2], "Item 1") == (
         r"$$\mathrm{SD}\,(\text{Item 1}) = \sqrt{\frac{(4.5 - 3.25)^2 + (2 - 3.25)^2}{2 - 1}} = 1.768$$"
     )
 
 
 def test_the_largest_s_is_half_the_scale_times_the_small_sample_factor(study):
     # Half at 0, half at 5: every deviation is 2.5, so the SD is 2.5 sqrt(n / (n - 1)).
-    assert teaching.largest_s(study) == pytest.approx(2.5 * math.sqrt(100 / 99))
-    assert "**2.51**" in teaching.ceiling(study)
+    assert blackboard.largest_s(study) == pytest.approx(2.5 * math.sqrt(100 / 99))
+    assert "**2.51**" in blackboard.ceiling(study)
 
 
 # --- simulated -------------------------------------------------------------------------------------------------------
@@ -70,7 +73,7 @@ def test_more_repetitions_lower_r_and_leave_s_nearly_alone(repeated):
     for _, rows in repeated.groupby("variant"):
         assert rows["R"].is_monotonic_decreasing
         assert rows["S"].max() / rows["S"].min() < 1.05
-    assert "from 2 repetitions" in teaching.repeated(repeated)
+    assert "from 2 repetitions" in blackboard.repeated(repeated)
 
 
 def test_two_repetitions_of_the_fair_cell_of_exercise_four_show_its_bias():
@@ -84,17 +87,17 @@ def test_more_personas_narrow_the_interval(small):
     width = (studies["hi"] - studies["lo"]).groupby(studies["personas"]).mean()
     # sqrt 5 = 2.24, give or take the chance of four studies
     assert 1.5 < width[10] / width[50] < 3.5
-    assert "5 times the personas" in teaching.narrowed(studies, whole)
+    assert "5 times the personas" in blackboard.narrowed(studies, whole)
 
 
 def test_the_small_studies_are_the_same_every_time(study, small):
-    again, whole = teaching.small_studies(study, "gpt-4o", sizes=(10, 50), times=4)
+    again, whole = blackboard.small_studies(study, "gpt-4o", sizes=(10, 50), times=4)
     assert again.equals(small[0]) and whole == small[1]
 
 
 def test_the_walk_is_told_by_its_ends(study):
-    steps, profiles = teaching.carry(study, "gpt-4o", steps=2)
-    said = teaching.carried(steps, profiles, study)
+    steps, profiles = blackboard.carry(study, "gpt-4o", steps=2)
+    said = blackboard.carried(steps, profiles, study)
     assert f"**{steps['S'].iloc[-1]:.2f}**" in said and f"**{steps['R'].iloc[-1]:.1f}**" in said and said.endswith("of 5.")
 
 
@@ -102,38 +105,41 @@ def test_the_walk_is_told_by_its_ends(study):
 
 
 def test_quoted_levels_are_the_printed_ones():
-    table = quoted.levels().set_index(["model", "variant"])
+    table = quoted_figures.levels().set_index(["model", "variant"])
     assert len(table) == 12
     # the paper's tables of S and R
     assert table.loc[("GPT-4o", "insecure")].tolist() == [1.68, 0.03, 3.05, 0.13]
-    assert quoted.levels_table().loc["GPT-4o", ("R", "base")] == "9.75 ± 0.42"
+    assert quoted_figures.levels_table().loc["GPT-4o", ("R", "base")] == "9.75 ± 0.42"
 
 
 def test_what_is_said_of_the_published_families_follows_from_the_table():
     # S of secure rises for DeepSeek (0.79 to 0.84) and Qwen (0.90 to 0.91) only; R of every fine-tune falls.
-    said = quoted.levels_line()
+    said = quoted_figures.levels_line()
     assert "S rises in **4 of 4** families and R falls in **4 of 4**" in said
     assert "+55 % and -65 %" in said and "R falls in 4 of 4 families, while S rises in 2." in said
 
 
 def test_what_is_said_of_anchors_follows_from_the_table():
     # insecure below secure: DeepSeek .654 < .680 and Qwen .829 < .862; extremity not larger: DeepSeek .519 < .521
-    said = quoted.anchors_line()
+    said = quoted_figures.anchors_line()
     assert "weaker in only 2 of 4, while the steps are larger in 3 of 4" in said
-    table = quoted.anchors().set_index(["model", "variant"])["anchor"]
+    table = quoted_figures.anchors().set_index(["model", "variant"])["anchor"]
     assert table["GPT-4o"].idxmin() == "secure"
 
 
 def test_what_is_said_of_repetitions_and_stacks_follows_from_the_figures():
     # 28.47 / 14.48 = 1.97; 0.8310 / 0.8212 = 1.012; 1 - 2.46 / 20.75 = 0.88; 1 - 2.46 / 38.77 = 0.94
-    assert "2.0 times" in quoted.repetitions_line() and "1.2 %" in quoted.repetitions_line()
-    assert "a fall by 88 %, from 38.77 by 94 %" in quoted.stacks_line()
-    assert all("2605.12850" in line() for line in (quoted.repetitions_line, quoted.stacks_line, quoted.anchors_line))
+    assert "2.0 times" in quoted_figures.repetitions_line() and "1.2 %" in quoted_figures.repetitions_line()
+    assert "a fall by 88 %, from 38.77 by 94 %" in quoted_figures.stacks_line()
+    assert all(
+        "2605.12850" in line()
+        for line in (quoted_figures.repetitions_line, quoted_figures.stacks_line, quoted_figures.anchors_line)
+    )
 
 
 def test_recomputed_figures_agree_with_the_printed_ones_where_both_exist():
-    printed = published.figures(quoted.PRINTED)["runs"]
-    found = published.figures(quoted.RECOMPUTED)
+    printed = printed_figures.figures(quoted_figures.PRINTED)["runs"]
+    found = printed_figures.figures(quoted_figures.RECOMPUTED)
     for row in (found["repetitions"]["rows"][-1] | {"run": found["repetitions"]["run"]}, found["stacks"]["rows"][0]):
         for metric in ("susceptibility", "robustness"):
             assert row[metric] == pytest.approx(printed[row["run"]][metric]["overall"]["value"], abs=6e-5)
@@ -144,24 +150,27 @@ DATA = os.environ.get("PUBLISHED_DATA")
 
 @pytest.mark.skipif(not DATA, reason="PUBLISHED_DATA is not set; give the folder of the paper's rating files")
 def test_recomputed_figures_follow_from_the_published_ratings(outputs):
-    from persona_collapse import collecting, metrics
-    from persona_collapse.store import open_store
+    from persona_collapse.asking.collect import collect
+    from persona_collapse.statistics import published_estimators
+    from persona_collapse.store.counts import run_counts
+    from persona_collapse.store.store import open_store
+    from persona_collapse.study.scopes import scope_matrix
 
     study = load_study("published", DATA)
-    found = published.figures(quoted.RECOMPUTED)
+    found = printed_figures.figures(quoted_figures.RECOMPUTED)
     rows = [(row["run"], None, row) for row in found["stacks"]["rows"]]
     rows += [(found["repetitions"]["run"], row["n"], row) for row in found["repetitions"]["rows"]]
     runs = [study.run(*run.split("/")) for run in dict.fromkeys(run for run, *_ in rows)]
-    collecting.collect(study, runs)
-    scope = metrics.scope_matrix(study.instrument)
+    collect(study, runs)
+    scope = scope_matrix(study.instrument)
     with open_store(study.store_path) as store:
         for run, n, row in rows:
-            counts = collecting.counts(study, store, study.run(*run.split("/")), "persona")
+            counts = run_counts(study, store, study.run(*run.split("/")), "persona")
             if n:
                 counts = np.zeros_like(counts)
                 for persona, item, repetition, rating in store.ratings(*run.split("/"), "persona"):
                     counts[persona, item - 1, int(rating)] += repetition <= n
-            level = metrics.published(counts, study.instrument.categories, scope)
+            level = published_estimators.published(counts, study.instrument.categories, scope)
             assert level.susceptibility[0] == pytest.approx(row["susceptibility"], abs=6e-5), (run, n)
             assert level.robustness[0] == pytest.approx(row["robustness"], abs=6e-5), (run, n)
 
@@ -171,32 +180,32 @@ def test_recomputed_figures_follow_from_the_published_ratings(outputs):
 
 @pytest.fixture(scope="module")
 def figures(repeated, small):
-    charts.use_theme()
+    theme.use_theme()
     return {
-        "repetitions": lesson_charts.repetition_curves(repeated),
-        "intervals": lesson_charts.interval_rows(*small),
-        "printed": lesson_charts.printed_map(quoted.levels()),
-        "anchors": lesson_charts.anchor_map(quoted.anchors()),
+        "repetitions": lesson_figures.repetition_curves(repeated),
+        "intervals": lesson_figures.interval_rows(*small),
+        "printed": lesson_figures.printed_map(quoted_figures.levels()),
+        "anchors": lesson_figures.anchor_map(quoted_figures.anchors()),
     }
 
 
 @pytest.mark.parametrize("name", ["repetitions", "intervals", "printed", "anchors"])
 def test_a_figure_of_the_lesson_is_described_stable_and_says_what_it_is_made_of(figures, name):
-    spec = charts.spec(figures[name])
+    spec = theme.spec(figures[name])
     text = json.dumps(spec, allow_nan=False)
     assert len(spec["description"]) > 40 and len(spec["usermeta"]["caption"]) > 40
     simulated = name in ("repetitions", "intervals")
-    assert spec["title"]["subtitle"] == [charts.SIMULATED if simulated else "Published figures: arXiv 2605.12850"]
+    assert spec["title"]["subtitle"] == [theme.SIMULATED if simulated else "Published figures: arXiv 2605.12850"]
     assert spec["description"].endswith("Simulated ratings.") == simulated
     for rows in spec["datasets"].values():
         assert all(v == float(f"{v:.6g}") for row in rows for v in row.values() if isinstance(v, float))
-    assert text == json.dumps(charts.spec(figures[name]))
+    assert text == json.dumps(theme.spec(figures[name]))
 
 
 def test_variants_have_the_colours_of_the_other_figures(figures):
     # Okabe-Ito blue, green and vermilion, as base, control and harmful look in charts.py
-    assert json.dumps(charts.spec(figures["printed"])).count('"#0072B2", "#009E73", "#D55E00"') >= 2
-    assert '"#0072B2", "#D55E00"' in json.dumps(charts.spec(figures["repetitions"]))
+    assert json.dumps(theme.spec(figures["printed"])).count('"#0072B2", "#009E73", "#D55E00"') >= 2
+    assert '"#0072B2", "#D55E00"' in json.dumps(theme.spec(figures["repetitions"]))
 
 
 # --- the lesson as a whole -------------------------------------------------------------------------------------------
@@ -216,13 +225,13 @@ def test_there_is_at_least_as_much_prose_as_code():
 
 
 def test_every_chart_is_followed_by_prose():
-    drawn = [i for i, c in enumerate(CELLS) if any(charts.MIME in o.get("data", {}) for o in c.get("outputs", []))]
+    drawn = [i for i, c in enumerate(CELLS) if any(theme.MIME in o.get("data", {}) for o in c.get("outputs", []))]
     assert len(drawn) >= 7
     assert all(CELLS[i + 1]["cell_type"] == "markdown" for i in drawn)
 
 
 def test_the_figures_that_prose_quotes_are_the_printed_ones():
-    table = quoted.levels().set_index(["model", "variant"])["R"]
+    table = quoted_figures.levels().set_index(["model", "variant"])["R"]
     text = "\n".join(PROSE)
     assert f"R is printed as {table['GPT-4o', 'base']:.2f} for the base and {table['GPT-4o', 'insecure']:.2f}" in text
     three = [f"{table['GPT-4o', v]:.2f} for {v}" for v in ("base", "secure", "insecure")]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from building import SCALE, counts_of, random_counts
-from persona_collapse import metrics, uncertainty
-from persona_collapse.histograms import Recurring
+from persona_collapse.statistics import published_errors, published_estimators
+from persona_collapse.statistics.histograms import Recurring
 
 ALL = np.full((2, 1), 0.5)  # two items, one scope
 
@@ -15,7 +15,7 @@ ALL = np.full((2, 1), 0.5)  # two items, one scope
 def sd_variance(histogram):
     """Of one cell on the scale 0, 1, 2, ..."""
     points = np.arange(len(histogram), dtype=float)
-    return Recurring(np.array([histogram])).each(lambda group: uncertainty._sd_variance(group, points))[0]
+    return Recurring(np.array([histogram])).each(lambda group: published_errors._sd_variance(group, points))[0]
 
 
 def test_sd_variance_of_two_different_ratings():
@@ -47,8 +47,8 @@ def test_many_ratings_are_resampled_at_random_near_the_exact_value():
 def plain_bootstrap(counts, draws=3000):
     """The published recipe, draw by draw: persona part and response part added in quadrature."""
     rng = np.random.default_rng(9)
-    cells = metrics.moments(counts, SCALE)
-    sd = metrics.cell_sd(cells)
+    cells = published_estimators.moments(counts, SCALE)
+    sd = published_estimators.cell_sd(cells)
     personas = len(counts)
     persona = []
     for _ in range(draws):
@@ -58,14 +58,14 @@ def plain_bootstrap(counts, draws=3000):
     for _ in range(draws // 5):
         n = counts.sum(axis=-1)
         again = rng.multinomial(n, counts / n[..., None])
-        level = metrics.published(again, SCALE, np.full((counts.shape[1], 1), 1 / counts.shape[1]))
+        level = published_estimators.published(again, SCALE, np.full((counts.shape[1], 1), 1 / counts.shape[1]))
         response.append((level.susceptibility[0], level.within_sd[0]))
     return np.hypot(np.std(persona, axis=0, ddof=1), np.std(response, axis=0, ddof=1))
 
 
 def test_agrees_with_plain_resampling():
     counts = random_counts(np.random.default_rng(6), personas=30)
-    se = uncertainty.published_se(counts, SCALE, np.full((6, 1), 1 / 6))
+    se = published_errors.published_se(counts, SCALE, np.full((6, 1), 1 / 6))
     expected_s, expected_sd = plain_bootstrap(counts)
     assert se.susceptibility[0] == pytest.approx(expected_s, rel=0.06)
     assert se.within_sd[0] == pytest.approx(expected_sd, rel=0.06)
@@ -74,36 +74,36 @@ def test_agrees_with_plain_resampling():
 def test_se_of_r_is_that_of_within_sd_over_its_square():
     counts = random_counts(np.random.default_rng(7))
     weights = np.full((6, 1), 1 / 6)
-    se, level = uncertainty.published_se(counts, SCALE, weights), metrics.published(counts, SCALE, weights)
+    se, level = published_errors.published_se(counts, SCALE, weights), published_estimators.published(counts, SCALE, weights)
     assert se.robustness == pytest.approx(se.within_sd / level.within_sd**2)
 
 
 def test_the_same_counts_give_the_same_bytes():
     counts = random_counts(np.random.default_rng(8))
     weights = np.full((6, 1), 1 / 6)
-    first, second = (uncertainty.published_se(counts, SCALE, weights) for _ in range(2))
+    first, second = (published_errors.published_se(counts, SCALE, weights) for _ in range(2))
     assert all((a == b).all() for a, b in zip(first, second, strict=True))
 
 
 def test_four_times_the_same_personas_halve_the_error():
     counts = random_counts(np.random.default_rng(10), personas=100)
     weights = np.full((6, 1), 1 / 6)
-    small, large = (uncertainty.published_se(c, SCALE, weights) for c in (counts, np.tile(counts, (4, 1, 1))))
+    small, large = (published_errors.published_se(c, SCALE, weights) for c in (counts, np.tile(counts, (4, 1, 1))))
     assert small.susceptibility / large.susceptibility == pytest.approx(2, rel=0.05)
     assert small.within_sd / large.within_sd == pytest.approx(2, rel=0.05)
 
 
 def test_no_variation_leaves_r_without_an_error():
-    se = uncertainty.published_se(counts_of([[[1, 1], [2, 2]], [[5, 5], [0, 0]]]), SCALE, ALL)
+    se = published_errors.published_se(counts_of([[[1, 1], [2, 2]], [[5, 5], [0, 0]]]), SCALE, ALL)
     assert np.isnan(se.robustness[0])
     assert se.within_sd[0] == 0
 
 
 @pytest.mark.parametrize("counts", [np.zeros((3, 2, 6), int), counts_of([[[0, 2], [4, 4]]])])
 def test_fewer_than_two_personas_have_no_error(counts):
-    assert np.isnan(uncertainty.published_se(counts, SCALE, ALL)).all()
+    assert np.isnan(published_errors.published_se(counts, SCALE, ALL)).all()
 
 
 def test_identical_personas_have_an_s_error_of_zero_from_personas():
     counts = counts_of([[[1, 1], [2, 2]]] * 5)
-    assert uncertainty.published_se(counts, SCALE, ALL).susceptibility[0] == 0
+    assert published_errors.published_se(counts, SCALE, ALL).susceptibility[0] == 0

@@ -8,13 +8,15 @@ import pytest
 
 from building import SCALE, random_counts, write_study
 from paper import needs_data
-from persona_collapse import choices, claims, conclusions, forest, frontier, published, tables
-from persona_collapse.analysis import Analysis
-from persona_collapse.claims import CONTRARY, HOLDS, OPPOSITE, SAME, UNKNOWN, Claim, Found
-from persona_collapse.collecting import collect
-from persona_collapse.recommended import leave_one_out
-from persona_collapse.store import open_store
-from persona_collapse.study import load_study
+from persona_collapse.asking.collect import collect
+from persona_collapse.exhibits import validity_figures, validity_sentences, validity_tables
+from persona_collapse.statistics.recommended_estimators import leave_one_out
+from persona_collapse.store.store import open_store
+from persona_collapse.study.study import load_study
+from persona_collapse.tables import choices, frontier, headlines, printed_figures
+from persona_collapse.tables.build import build_tables
+from persona_collapse.tables.headlines import CONTRARY, HOLDS, OPPOSITE, SAME, UNKNOWN, Claim, Found
+from persona_collapse.tables.run_statistics import Analysis
 from test_recommending import rating_file
 
 RISES = Claim("noise", "bad", "noise rises under bad", "within_rms", "change_pct", 1)
@@ -39,7 +41,7 @@ NOT_ABOVE = FALLS._replace(weak=True)
     ],
 )
 def test_a_claim_holds_only_beyond_its_interval(claim, found, verdict):
-    assert claims.verdict(claim, Found(*found)) == verdict
+    assert headlines.verdict(claim, Found(*found)) == verdict
 
 
 def test_quantities_without_each_persona():
@@ -49,11 +51,11 @@ def test_quantities_without_each_persona():
         return values[run]
 
     # 100 (3/2 - 1) = 50 and 100 (4/1 - 1) = 300; 100 (3 - 2.5)/2 = 25 and 100 (4 - 2)/1 = 200
-    assert claims.plain(RISES, "within_rms", ("bad", "base"), read).tolist() == [50, 300]
-    assert claims.plain(RISES._replace(quantity="excess_pp"), "within_rms", ("bad", "ok", "base"), read).tolist() == [25, 200]
+    assert headlines.plain(RISES, "within_rms", ("bad", "base"), read).tolist() == [50, 300]
+    assert headlines.plain(RISES._replace(quantity="excess_pp"), "within_rms", ("bad", "ok", "base"), read).tolist() == [25, 200]
     shares = {"bad": np.array([0.8]), "ok": np.array([0.5]), "base": np.array([0.9])}
     # logit .8 = ln 4, logit .5 = 0
-    found = claims.plain(RISES._replace(quantity="logit"), "icc", ("bad", "ok", "base"), lambda run, _: shares[run])
+    found = headlines.plain(RISES._replace(quantity="logit"), "icc", ("bad", "ok", "base"), lambda run, _: shares[run])
     assert found == pytest.approx([np.log(4)])
 
 
@@ -161,11 +163,11 @@ def test_a_study_of_bases_alone_makes_no_claim(tmp_path, outputs):
     study = load_study(tmp_path / "t.yaml")
     collect(study)
     with open_store(study.store_path) as store:
-        found = tables.build(study, store)
+        found = build_tables(study, store)
     assert found.validity.empty and found.companions.empty and found.foundation_claims.empty
-    assert conclusions.overview(found.validity, study) == "This study has no variant to make a claim about."
-    assert conclusions.verdict(found.validity, study, "noise").startswith("This study makes no such claim")
-    assert "nothing can be said" in conclusions.sample_of_families(found.validity)
+    assert validity_sentences.overview(found.validity, study) == "This study has no variant to make a claim about."
+    assert validity_sentences.verdict(found.validity, study, "noise").startswith("This study makes no such claim")
+    assert "nothing can be said" in validity_sentences.sample_of_families(found.validity)
 
 
 def test_the_stack_alone_is_set_beside_the_control(tmp_path, outputs):
@@ -183,8 +185,8 @@ def test_the_stack_alone_is_set_beside_the_control(tmp_path, outputs):
     study = load_study(tmp_path / "t.yaml", tmp_path)
     collect(study)
     with open_store(study.store_path) as store:
-        found = tables.build(study, store)
-    said = conclusions.stacks(found, study)
+        found = build_tables(study, store)
+    said = validity_sentences.stacks(found, study)
     assert said.startswith("- **The serving stack alone moves the noise of f ") and "served by two" in said
     assert said.endswith("Set beside a base from another stack: f ok, f bad.")
     rows = found.validity.query("kind == 'noise' and group == 'serving stack'")
@@ -196,7 +198,7 @@ def test_the_stack_alone_is_set_beside_the_control(tmp_path, outputs):
     [(0.27, "about a quarter"), (0.33, "about a third"), (0.15, "15 %"), (0.5, "about half"), (1.3, "1.3 times")],
 )
 def test_a_share_is_called_by_a_simple_fraction_only_where_it_is_near(share, words):
-    assert conclusions.fraction(share) == words
+    assert validity_sentences.fraction(share) == words
 
 
 def validity_of(*rows):
@@ -217,12 +219,12 @@ def test_survival_is_counted_by_kinds_of_choice(tmp_path):
         ("repetitions", "n = 2", "mean", "%", *no),
     )
     # 2 of 4 kinds (the recommended one and items) without exception: not most, though 11 of 13 choices hold
-    assert conclusions.verdict(table, study, "noise") == (
+    assert validity_sentences.verdict(table, study, "noise") == (
         "**Noise rises**: +5.0 % [1.0, 9.0] (holds); survives **only some**: 2 of 4 kinds of choice without exception, 11 of 13 "
         "choices. It does not hold beyond the interval under: without a (+5.0 % [-1.0, 9.0]); n = 2 (+5.0 % [-1.0, 9.0]). Family "
         "by family it holds in 1 of 2; it cannot be told in b +5.0 % [-1.0, 9.0]."
     )
-    shown = conclusions.shown(table, study)["Choice"].tolist()
+    shown = validity_tables.shown(table, study)["Choice"].tolist()
     assert shown[:3] == ["recommended estimator", "a alone", "b alone"]
     assert [words for words in shown if "item" in words] == ["item left out: without item 0 (lowest of 9)"]
 
@@ -234,11 +236,11 @@ def test_the_overview_says_what_is_not_borne_out_and_what_contradicts(tmp_path):
         ("recommended", "recommended estimator", "mean", "%"),
         ("estimator or measure", "ICC instead of S", "mean", "%"),
     )
-    assert conclusions.overview(validity_of((*first, *yes), (*other, *against)), study) == (
+    assert validity_sentences.overview(validity_of((*first, *yes), (*other, *against)), study) == (
         "- **Noise rises**: +5.0 % [1.0, 9.0] (holds); survives **only some**: 1 of 2 kinds of choice without exception, 1 of 2 "
         "choices. Contradicted under: ICC instead of S (-5.0 % [-9.0, -1.0])."
     )
-    assert conclusions.overview(validity_of((*first, *cannot), (*other, *yes)), study) == (
+    assert validity_sentences.overview(validity_of((*first, *cannot), (*other, *yes)), study) == (
         "- **Noise rises: not borne out**, +5.0 % [-1.0, 9.0] (same direction, cannot be told); 1 of 2 choices hold."
     )
 
@@ -246,8 +248,8 @@ def test_the_overview_says_what_is_not_borne_out_and_what_contradicts(tmp_path):
 def test_one_interval_without_end_does_not_flatten_the_others():
     rows = pd.DataFrame({"value": [10.0, 12.0, 11.0, 20.0], "lo": [5, 6, 7, -90], "hi": [15, 16, 17, 9000]})
     # 0 to 20 and what fits, 6 % of 20 to either side
-    assert forest._ends(rows) == [-1.2, 21.2]
-    assert forest._ends(rows[:3]) == []
+    assert validity_figures._ends(rows) == [-1.2, 21.2]
+    assert validity_figures._ends(rows[:3]) == []
 
 
 def test_a_claim_that_one_of_several_families_makes_names_it(tmp_path):
@@ -256,11 +258,11 @@ def test_a_claim_that_one_of_several_families_makes_names_it(tmp_path):
     table = validity_of(
         ("recommended", "recommended estimator", "b", "%", *yes), ("estimator or measure", "published", "b", "%", *yes)
     )
-    assert conclusions.shown(table, study)["Choice"].tolist() == [
+    assert validity_tables.shown(table, study)["Choice"].tolist() == [
         "recommended estimator, b alone",
         "estimator or measure: published",
     ]
-    assert conclusions.overview_table(table, study).loc["noise rises", ["choices", "families"]].tolist() == [2, "1 of 1"]
+    assert validity_tables.overview_table(table, study).loc["noise rises", ["choices", "families"]].tolist() == [2, "1 of 1"]
 
 
 def test_what_a_change_is_made_of_names_the_parts_that_are_clearly_above_none(tmp_path):
@@ -273,7 +275,7 @@ def test_what_a_change_is_made_of_names_the_parts_that_are_clearly_above_none(tm
     }
     rows = [("a", "bad", "ok", "overall", part, *numbers) for part, numbers in parts.items()]
     table = pd.DataFrame(rows, columns=["family", "variant", "against", "scope", "part", "value", "lo", "hi"])
-    assert conclusions.made_of(table, study) == (
+    assert validity_sentences.made_of(table, study) == (
         "- **a bad** against ok: noise +0.50 [0.40, 0.60] in logarithms: larger steps (larger steps +0.50 [0.40, 0.60], a weaker "
         "anchor -0.10 [-0.20, 0.00], more room +0.10 [0.00, 0.20])."
     )
@@ -285,24 +287,29 @@ def test_a_variant_without_excess_is_named_only_if_neither_s_nor_noise_goes_beyo
     own = (table["family"] == "gpt-4o") & (table["group"] == "recommended")
     table.loc[own & table["kind"].isin(["susceptibility_excess", "noise_excess"]), "agrees"] = False
     changed = type(found)(**vars(found) | {"validity": table})
-    assert conclusions.without_excess(changed, study).startswith("- **GPT-4o shows no excess**: insecure beyond its control ")
+    assert validity_sentences.without_excess(changed, study).startswith(
+        "- **GPT-4o shows no excess**: insecure beyond its control "
+    )
     table.loc[own & (table["kind"] == "noise_excess"), "agrees"] = True
-    assert conclusions.without_excess(changed, study) == "Every harmful variant goes beyond its matched control in S or in noise."
+    assert (
+        validity_sentences.without_excess(changed, study)
+        == "Every harmful variant goes beyond its matched control in S or in noise."
+    )
     none = type(found)(**vars(found) | {"validity": table[:0]})
-    assert "names a matched control" in conclusions.without_excess(none, study)
+    assert "names a matched control" in validity_sentences.without_excess(none, study)
 
 
 def test_families_are_counted_in_the_direction_of_the_claim(mini):
     study, _, found = mini
-    said = conclusions.anchored(found.validity, study)
+    said = validity_sentences.anchored(found.validity, study)
     assert said.startswith(
         "- **insecure does not come out less persona-determined than its control in 1 of 2 families** (GPT-4o +0.30"
     )
-    assert "6 are needed" in conclusions.sample_of_families(found.validity)
+    assert "6 are needed" in validity_sentences.sample_of_families(found.validity)
 
 
 def test_fidelity_is_said_for_every_variant(mini):
-    said = conclusions.faithful(mini[2], mini[0])
+    said = validity_sentences.faithful(mini[2], mini[0])
     assert said.count("GPT-4o") == 2 and "GPT-4o base" not in said
     assert said.endswith("Harmful variants depart further than their control in 2 of 2, clearly in 2.")
 
@@ -315,7 +322,7 @@ def test_a_study_by_logprobs_is_looked_at_at_other_temperatures(tmp_path, output
     study = load_study(tmp_path / "t.yaml")
     collect(study)
     with open_store(study.store_path) as store:
-        found = tables.build(study, store)
+        found = build_tables(study, store)
     rows = found.validity.query("kind == 'noise'").groupby("group", sort=False)["choice"].agg(list)
     assert rows["temperature"] == ["T = 0.3", "T = 0.7", "T = 1"]  # of the one family; there is no mean
     assert "repetitions" not in rows
@@ -338,7 +345,7 @@ def test_relatives_are_models_of_the_same_maker():
 
 def test_the_band_leaves_out_two_of_fifteen(mini):
     models = frontier.references(mini[0])
-    low, high = published.band(mini[0])
+    low, high = printed_figures.band(mini[0])
     inside = models["value"].round(2).between(low, high)
     assert (len(models), int(models["outside"].sum())) == (15, 2)
     assert inside.equals(~models["outside"])
@@ -369,13 +376,13 @@ def test_what_a_reviewer_would_ask_of_the_paper_is_said(outputs):
     study = load_study("published", os.environ["PUBLISHED_DATA"])
     collect(study)
     with open_store(study.store_path) as store:
-        found = tables.build(study, store)
-    assert conclusions.without_excess(found, study).startswith("- **DeepSeek-V3.1 shows no excess**")
-    assert "moves the noise of Qwen3-235B by about a quarter" in conclusions.stacks(found, study)
+        found = build_tables(study, store)
+    assert validity_sentences.without_excess(found, study).startswith("- **DeepSeek-V3.1 shows no excess**")
+    assert "moves the noise of Qwen3-235B by about a quarter" in validity_sentences.stacks(found, study)
     assert "4 families **cannot** carry the average behind “noise rises under insecure beyond the matched control”" in (
-        conclusions.sample_of_families(found.validity)
+        validity_sentences.sample_of_families(found.validity)
     )
-    assert "does not come out less persona-determined than its control in 2 of 4 families" in conclusions.anchored(
+    assert "does not come out less persona-determined than its control in 2 of 4 families" in validity_sentences.anchored(
         found.validity, study
     )
     # STATISTICS.md, section 5: insecure over base in log within_rms .97 [.35, 1.59]; e^.97 - 1 = 164 %

@@ -65,11 +65,11 @@ def test_from_a_study_file_to_a_report_that_reproduces(clone):
     original = target.read_text()
     assert "**R = " in original
     target.write_text(original.replace("**R = ", "**R = 9", 1))
-    tampered = run(clone, "verify", "--study", "two")
+    tampered = run(clone, "reproduce", "--study", "two")
     assert tampered.returncode == 1
     assert "an output does not reproduce" in tampered.stderr and "fam/bad/02_metrics.ipynb" in tampered.stdout
     target.write_text(original)
-    verified = run(clone, "verify", "--study", "two")
+    verified = run(clone, "reproduce", "--study", "two")
     assert verified.returncode == 0 and "7 notebooks of two reproduce" in verified.stdout
     assert git_status(clone) == ""
 

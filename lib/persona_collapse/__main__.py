@@ -3,17 +3,13 @@
 import argparse
 import errno
 import os
-import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
 
-from persona_collapse.controls import tamed
-from persona_collapse.journal import UNDER_WAY
-from persona_collapse.paths import NOTEBOOKS, OUTPUTS, PUBLISHED, ROOT, shown
-from persona_collapse.study import Study, check_keys, load_study
-
+from persona_collapse.paths import PUBLISHED, shown
+from persona_collapse.study.study import Study, check_keys, load_study
+from persona_collapse.text import tamed
 
 #: Words for on and off behind a flag.
 _ON, _OFF = {"1", "yes", "true"}, {"", "0", "no", "false"}
@@ -21,18 +17,18 @@ _ON, _OFF = {"1", "yes", "true"}, {"", "0", "no", "false"}
 
 def report(args: argparse.Namespace) -> None:
     """Ratings, tables, notebooks and the appendix of a study; what is up to date is not made again."""
-    from persona_collapse import appendix
+    from persona_collapse.report.make import make_report
 
     study = _study(args)
     began = time.monotonic()
     _say_estimate(study)
-    made = appendix.make(study, say=_say)
+    made = make_report(study, say=_say)
     _say(f"{shown(study.outputs / 'report.html')} ({made}, {time.monotonic() - began:.0f} s)")
 
 
 def published(args: argparse.Namespace) -> None:
     """Fetch the ratings that an imported study names, then make its report."""
-    from persona_collapse.fetching import fetch
+    from persona_collapse.asking.fetch_files import fetch
 
     study = load_study(args.study or "published", files=False)
     _say(f"fetching {study.file.source.git if study.file.source else study.name} ...")
@@ -42,13 +38,13 @@ def published(args: argparse.Namespace) -> None:
 
 def elicit(args: argparse.Namespace) -> None:
     """Ask or read whatever a study's store lacks."""
-    from persona_collapse.collecting import collect, imported, unanswered
+    from persona_collapse.asking.collect import collect, import_report, unanswered
 
     study = _study(args)
     _say_estimate(study)
     new = collect(study, say=_say)
     if new and study.file.kind == "imported":
-        for line in imported(study):
+        for line in import_report(study):
             _say(line)
     unit = "runs read" if study.file.kind == "imported" else "slots asked"
     if study.file.kind == "live" and (left := unanswered(study)):
@@ -63,8 +59,8 @@ def elicit(args: argparse.Namespace) -> None:
 
 def _spent(study: Study) -> str:
     """What a live study with known prices has cost so far, to be said behind what was asked."""
-    from persona_collapse import spending
-    from persona_collapse.store import open_store
+    from persona_collapse.asking import spending
+    from persona_collapse.store.store import open_store
 
     if study.file.kind != "live" or not any(spending.price(study, run) for run in study.runs):
         return ""
@@ -76,18 +72,18 @@ def _spent(study: Study) -> str:
 
 def estimate(args: argparse.Namespace) -> None:
     """Requests, tokens, price and hours of what a live study still lacks; sends nothing."""
-    from persona_collapse.estimating import lines
+    from persona_collapse.asking.estimate import estimate_lines
 
-    for line in lines(load_study(args.study or "openai-example")):
+    for line in estimate_lines(load_study(args.study or "openai-example")):
         _say(line)
 
 
 def plan(args: argparse.Namespace) -> None:
     """Personas and repetitions that reach a standard error at the fewest requests, with the price; sends nothing."""
-    from persona_collapse import designing
+    from persona_collapse.tables.plan import plan_lines
 
     study = load_study(args.study or "openai-example", files=False)
-    for line in designing.lines(study, _percent(args.target) / 100):
+    for line in plan_lines(study, _percent(args.target) / 100):
         _say(line)
 
 
@@ -103,7 +99,7 @@ def _percent(text: str) -> float:
 
 def batch(args: argparse.Namespace) -> None:
     """Complete a live study by OpenAI batches at half the price, or by files for vllm run-batch."""
-    from persona_collapse.collecting import collect_by_batch
+    from persona_collapse.asking.collect import collect_by_batch
 
     study = _study(args)
     if not (args.by_hand or args.cancel):
@@ -114,66 +110,56 @@ def batch(args: argparse.Namespace) -> None:
 
 def export(args: argparse.Namespace) -> None:
     """Tables, figures and data of a study for a paper and an archive: outputs/<study>/export/ and one zip."""
-    from persona_collapse import appendix, exporting
+    from persona_collapse.export.package import Wishes, make_export
+    from persona_collapse.report.make import make_report
 
     study = _study(args)
     began = time.monotonic()
     _say_estimate(study)
-    appendix.make(study, say=_say)
-    wishes = exporting.Wishes(replies=args.replies, ratings=args.ratings, licence=args.licence or "")
-    made = exporting.make(study, wishes, say=_say)
+    make_report(study, say=_say)
+    wishes = Wishes(replies=args.replies, ratings=args.ratings, licence=args.licence or "")
+    made = make_export(study, wishes, say=_say)
     _say(f"{shown(made)} ({time.monotonic() - began:.0f} s)")
 
 
 def pdf(args: argparse.Namespace) -> None:
     """The appendix of a study as outputs/<study>/report.pdf, printed by headless Chromium."""
-    from persona_collapse import appendix, printing
+    from persona_collapse.report.make import make_report
+    from persona_collapse.report.pdf import chromium, print_pdf
 
     study = _study(args)
-    printing.chromium()  # said before anything is asked or computed
+    chromium()  # said before anything is asked or computed
     _say_estimate(study)
-    appendix.make(study, say=_say)
-    _say(shown(printing.pdf(study.outputs / "report.html")))
+    make_report(study, say=_say)
+    _say(shown(print_pdf(study.outputs / "report.html")))
 
 
 def compare(args: argparse.Namespace) -> None:
     """Two studies side by side, with the differences between them; asks nothing, their ratings must be there."""
-    from persona_collapse import two_page
+    from persona_collapse.comparison.make import make_comparison
 
     began = time.monotonic()
-    page, made = two_page.make(args.studies, args.data, say=_say)
+    page, made = make_comparison(args.studies, args.data, say=_say)
     _say(f"{page} ({made}, {time.monotonic() - began:.0f} s)")
 
 
-def verify(args: argparse.Namespace) -> None:
+def reproduce(args: argparse.Namespace) -> None:
     """Execute a study's executed notebooks again from stored ratings; an output that differs is a failure."""
+    from persona_collapse.report.reproduce import reproduce
+
     study = load_study(args.study or "demo", files=False)
-    found = (study.outputs / "notebooks").rglob("*.ipynb")
-    notebooks = sorted(p for p in found if not p.name.startswith(".") and not p.name.endswith(".failed.ipynb"))
-    if not notebooks:
-        raise FileNotFoundError(f"{shown(study.outputs)}: no executed notebooks; run `make report STUDY={study.name}` first")
-    command = [
-        sys.executable, "-m", "pytest", "-q", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=900",
-        "-p", "no:cacheprovider", "-o", "addopts=", f"--rootdir={study.outputs}", "--tb=short", "--no-header",
-    ]  # fmt: skip
-    halves = [h for h in (notebooks[::2], notebooks[1::2]) if h]
-    running = [subprocess.Popen([*command, *map(str, half)], cwd=ROOT) for half in halves]
-    codes = [process.wait() for process in running]
-    if any(codes):
-        raise ValueError(
-            f"{shown(study.outputs)}: an output does not reproduce (see above); if that is meant, make the report again"
-        )
-    _say(f"{len(notebooks)} notebooks of {study.name} reproduce")
+    _say(f"{reproduce(study)} notebooks of {study.name} reproduce")
 
 
 def fit(args: argparse.Namespace) -> None:
     """Fit the simulated respondents to the published figures and store their parameters."""
-    from persona_collapse import fitting, published
-    from persona_collapse.instrument import load_instrument
-    from persona_collapse.personas import load_personas
+    from persona_collapse.simulated import fitting
+    from persona_collapse.study.instrument import load_instrument
+    from persona_collapse.study.personas import load_personas
+    from persona_collapse.tables import printed_figures
 
     target = PUBLISHED / "simulation-mfq30.json"
-    figures = published.figures("params/published/arxiv-2605.12850.json")
+    figures = printed_figures.figures("params/published/arxiv-2605.12850.json")
     found = fitting.fit(load_instrument("mfq30"), load_personas("everyday"), load_personas("toxic"), figures, progress=_say)
     fitting.write(found, target)
     _say(f"{shown(target)} written; run `make test` to see that it still fits")
@@ -181,12 +167,9 @@ def fit(args: argparse.Namespace) -> None:
 
 def lab(args: argparse.Namespace) -> None:
     """Open JupyterLab on a working copy of the notebooks, which git ignores."""
-    copy = ROOT / "work"
-    copy.mkdir(exist_ok=True)
-    for notebook in sorted(NOTEBOOKS.glob("*.ipynb")):
-        # What somebody has tried out is theirs: only what is missing is copied.
-        if not (copy / notebook.name).exists():
-            shutil.copy2(notebook, copy / notebook.name)
+    from persona_collapse.report.run_notebooks import working_copy
+
+    copy = working_copy()
     _say(f"{shown(copy)}/ is yours to change; delete a notebook there to get a fresh copy")
     # JupyterLab refuses root, as which containers run.
     root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
@@ -195,63 +178,33 @@ def lab(args: argparse.Namespace) -> None:
 
 def serve(args: argparse.Namespace) -> None:
     """The simulated endpoint on loopback, until Ctrl-C."""
-    from persona_collapse import faults, serving
+    from persona_collapse.simulated import faults, server
 
-    serving.serve(faults.from_flags(args), args.port, _say)
+    server.serve(faults.from_flags(args), args.port, _say)
 
 
 def notebooks(args: argparse.Namespace) -> None:
     """Execute the committed notebooks in place with their default parameters, with pictures, ready to commit."""
-    from persona_collapse import committing
+    from persona_collapse.report.run_notebooks import execute_all
 
-    for name in committing.execute_all(only=args.only):
+    for name in execute_all(only=args.only):
         _say(name)
 
 
 def clean(args: argparse.Namespace) -> None:
     """Remove what can be rebuilt; ratings that were bought stay."""
-    kept, gone = [], []
-    for folder in sorted(p for p in OUTPUTS.iterdir() if p.is_dir()):
-        bought = _bought(folder)
-        if not bought:
-            shutil.rmtree(folder)
-            gone.append(f"{shown(folder)}/")
-            continue
-        for path in sorted(folder.iterdir()):
-            if path.name.startswith(("ratings.sqlite", UNDER_WAY)) or path.name == "batch":
-                continue
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-            gone.append(shown(path))
-        kept.append(shown(folder / "ratings.sqlite"))
-    for what, names in (("removed", gone), ("kept", kept)):
-        if names:
-            _say(f"{what} {', '.join(names)}")
-    if not kept:
-        _say("outputs/ is empty")
+    from persona_collapse.asking.clean import clean
 
-
-def _bought(folder: Path) -> bool:
-    """Whether a study's ratings cannot be made again for nothing: those of simulated studies can, all others stay."""
-    import sqlite3
-
-    store = folder / "ratings.sqlite"
-    if (folder / "batch").is_dir():
-        return True  # results may lie there, or be on their way
-    if not store.is_file():
-        return False
-    try:
-        with sqlite3.connect(f"{store.as_uri()}?mode=ro", uri=True) as db:
-            return bool(db.execute("SELECT count(*) FROM slots WHERE served_model IS NOT 'simulated'").fetchone()[0])
-    except sqlite3.DatabaseError:
-        return True
+    for line in clean():
+        _say(line)
 
 
 def _say_estimate(study: Study) -> None:
     """What a live study is about to cost, before the first request."""
     if study.file.kind == "live":
-        from persona_collapse import estimating
+        from persona_collapse.asking.estimate import estimate_line
 
-        if line := estimating.line(study):
+        if line := estimate_line(study):
             check_keys(study)
             _say(line)
 
@@ -268,14 +221,15 @@ def parser() -> argparse.ArgumentParser:
     """Every command with its flags."""
     found = argparse.ArgumentParser(prog="persona_collapse", description=__doc__)
     commands = found.add_subparsers(dest="command", required=True)
-    for command in (report, published, elicit, batch, estimate, plan, export, pdf, verify, fit, lab, notebooks, clean):
+    for command in (report, published, elicit, batch, estimate, plan, export, pdf, reproduce, fit, lab, notebooks, clean):
         sub = commands.add_parser(command.__name__, help=(command.__doc__ or "").splitlines()[0])
         sub.set_defaults(run=command)
         sub.add_argument("--study", default=None, help="a name in params/studies/ or a path to a YAML file")
         sub.add_argument("--data", default=None, help="the folder that an imported study's files are relative to")
         if command is plan:
             sub.add_argument("--target", default="5", help="standard error of a change, in percent")
-        sub.add_argument("--only", default=None, help="one notebook, by name")
+        if command is notebooks:
+            sub.add_argument("--only", default=None, help="one notebook, by name")
         sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
         if command is batch:
             _add_switch(sub, "--by-hand", "write files and take in results; send nothing")
@@ -330,7 +284,7 @@ def _add_compare(commands: argparse._SubParsersAction) -> None:
 
 def _add_serve(commands: argparse._SubParsersAction) -> None:
     """The command `serve`, which is about no study and has flags of its own."""
-    from persona_collapse import faults
+    from persona_collapse.simulated import faults
 
     sub = commands.add_parser("serve", help=(serve.__doc__ or "").splitlines()[0])
     sub.set_defaults(run=serve, study=None, data=None)

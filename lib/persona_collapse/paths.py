@@ -1,10 +1,11 @@
-"""Where things are: every folder of the project, named once, independent of the working directory; files written whole."""
+"""Where things are: every folder of the project, named once, independent of the working directory."""
 
-import os
 from pathlib import Path
 
+#: The library: this folder, its rooms below it.
+PACKAGE = Path(__file__).resolve().parent
 #: The checkout: the folder that holds README.md.
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = PACKAGE.parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 PARAMS = ROOT / "params"
 STUDIES = PARAMS / "studies"
@@ -20,13 +21,3 @@ def shown(path: Path) -> str:
     """How a path is named to a person: relative to the checkout where it lies inside it."""
     path = Path(path)
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
-
-
-def atomic_text(path: Path, text: str) -> None:
-    """Write a text file so that it is there whole or not at all, even when killed or out of disk."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -1,0 +1,6 @@
+"""Filling the store: asking endpoints, collecting batches, importing files, simulating.
+
+In: a study and its store. Out: every missing slot answered or its reason kept, and what that costs.
+"""
+
+__all__ = ["clean", "collect", "estimate", "fetch_files", "import_files", "spending", "support"]

@@ -1,0 +1,342 @@
+"""Files in the OpenAI Batch format: a study's missing slots as requests, and what result lines bring to the store."""
+
+import json
+import math
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from persona_collapse.asking import spending, support
+from persona_collapse.asking.dialect_openai import (
+    Choice,
+    Completion,
+    ElicitationError,
+    Failure,
+    RefusedError,
+    of_status,
+    read,
+    request_body,
+    without_key,
+    wrong_server,
+)
+from persona_collapse.asking.slots import answer_of, consecutive, questions
+from persona_collapse.asking.support import Capability
+from persona_collapse.files import atomic_text
+from persona_collapse.store.store import Answer, Batch, Store, Traffic
+from persona_collapse.study.study import Run, Study
+
+#: What providers take in one file.
+MOST_REQUESTS, MOST_BYTES = 50_000, 200_000_000
+#: Statuses of a batch whose slots may be answered any time, so that asking them otherwise would buy them twice.
+UNDER_WAY = ("submitting", "submitted", "by hand")
+#: A custom_id: the protocol, question, number of slots and identity; its end names the first slot as the request header does.
+_ID = re.compile(
+    r"(?P<protocol>[^.]+)\.q(?P<question>\d+)-(?P<count>\d+)-(?P<identity>[0-9a-f]{12})/[a-z]+/(?:\d+|-)/\d+/(?P<first>\d+)"
+)
+#: Before this time (Unix seconds) no answer was ever made: a server that says so has no clock.
+_NO_CLOCK = 1e9
+
+
+def path_of(study: Study, batch: Batch) -> Path:
+    """The file of a batch's requests."""
+    return study.outputs / "batch" / f"{batch.name}.jsonl"
+
+
+def result_paths(study: Study, batch: Batch) -> list[Path]:
+    """Where results are expected that somebody else puts there: those of <name>.jsonl in <name>.out.jsonl, errors beside."""
+    folder = study.outputs / "batch"
+    return [path for kind in ("out", "errors") if (path := folder / f"{batch.name}.{kind}.jsonl").is_file()]
+
+
+def under_way(store: Store, runs: Iterable[Run]) -> list[tuple[Run, Batch]]:
+    """Batches whose slots must not be asked otherwise."""
+    return [(run, b) for run in runs for b in store.batches(run.family.key, run.variant.key) if b.status in UNDER_WAY]
+
+
+# --- requests --------------------------------------------------------------------------------------------------------
+
+
+def write(study: Study, run: Run, store: Store, *, most: int | None = None, status: str = "written") -> list[Batch]:
+    """Write a run's missing slots as files of at most so many requests, and remember them in the store.
+
+    A line asks for consecutive repetitions of one cell. A file is there whole before the store knows of it.
+    """
+    (study.outputs / "batch").mkdir(parents=True, exist_ok=True)
+    family, variant = run.family.key, run.variant.key
+    number = max((int(batch.name.rpartition(".")[2]) for batch in store.batches(family, variant)), default=0)
+    made = []
+    for place, lines in enumerate(_chunks(_lines(study, run, store), most or MOST_REQUESTS), start=number + 1):
+        batch = Batch(f"{family}.{variant}.{place}", len(lines), status=status)
+        atomic_text(path_of(study, batch), "".join(lines))
+        store.set_batches(family, variant, [batch])
+        made.append(batch)
+    return made
+
+
+def _lines(study: Study, run: Run, store: Store) -> Iterator[str]:
+    known = _known(study, run, store)
+    together = 1 if study.by_logprobs else min(known.choices or support.MOST_CHOICES, support.MOST_CHOICES)
+    prompts = {(asked.condition, asked.persona, asked.item): asked for asked in questions(study, run)}
+    for condition in study.conditions(run):
+        for cell in store.missing_cells(run.family.key, run.variant.key, condition):
+            asked = prompts[condition, cell.persona, cell.item]
+            for block in consecutive(cell.repetitions, together):
+                body = _body(study, run, known, asked.prompt, len(block))
+                slot = f"{condition}/{'-' if cell.persona is None else cell.persona}/{cell.item}/{block[0]}"
+                name = f"{_protocol(study)}.q{cell.question}-{len(block)}-{asked.identity[:12]}/{slot}"
+                yield json.dumps({"custom_id": name, "method": "POST", "url": "/v1/chat/completions", "body": body}) + "\n"
+
+
+def _known(study: Study, run: Run, store: Store) -> Capability:
+    return support.recall(store, study.file.endpoints[run.variant.endpoint or ""], run.variant.model or "")
+
+
+def _body(study: Study, run: Run, known: Capability, prompt: str, choices: int) -> dict[str, Any]:
+    endpoint = study.file.endpoints[run.variant.endpoint or ""]
+    return request_body(
+        endpoint, run.variant.model or "", study.file.protocol, prompt, choices=choices, limit=known.limit,
+        alternatives=known.top_logprobs,
+    )  # fmt: skip
+
+
+def _protocol(study: Study) -> str:
+    """What a reply has to be read by: results of another method or scale are not read by this one."""
+    return f"{study.file.protocol.method}-{study.instrument.scale[0]}-{study.instrument.scale[1]}"
+
+
+def _chunks(lines: Iterator[str], most: int) -> Iterator[list[str]]:
+    chunk: list[str] = []
+    size = 0
+    for line in lines:
+        # json.dumps writes ASCII, so a character is a byte.
+        if chunk and (len(chunk) >= most or size + len(line) > MOST_BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(line)
+        size += len(line)
+    if chunk:
+        yield chunk
+
+
+def is_current(study: Study, run: Run, store: Store, batch: Batch) -> bool:
+    """Whether a file still asks what the study's design asks; its first line stands for all."""
+    try:
+        with path_of(study, batch).open(encoding="utf-8") as file:
+            match = _ID.fullmatch(json.loads(file.readline())["custom_id"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    present = {asked.identity[:12] for asked in questions(study, run)}
+    return match is not None and match["protocol"] == _protocol(study) and match["identity"] in present
+
+
+def cost(study: Study, run: Run, batch: Batch) -> float:
+    """Dollars that a batch is estimated to cost, at half price; 0 where no price is known or the file is gone."""
+    if spending.price(study, run) is None or not path_of(study, batch).is_file():
+        return 0.0
+    tokens_in = tokens_out = 0
+    with path_of(study, batch).open(encoding="utf-8") as file:
+        for body in (json.loads(line)["body"] for line in file):
+            tokens_in += math.ceil(len(body["messages"][0]["content"]) / spending.CHARACTERS_A_TOKEN)
+            tokens_out += body.get("n", 1) * (body.get("max_tokens") or body["max_completion_tokens"])
+    return spending.dollars(study, run, tokens_in, tokens_out) / 2
+
+
+# --- results ---------------------------------------------------------------------------------------------------------
+
+
+class _Slots(NamedTuple):
+    """Repetitions of a cell as a custom_id names them."""
+
+    question: int
+    first: int
+    count: int
+    identity: str
+    protocol: str
+
+
+class _Line(NamedTuple):
+    """A result line: the slots it is for, None if it names none of ours, what it holds, when it was made.
+
+    `refusal` is the error if no repetition mends what it says.
+    """
+
+    slots: _Slots | None
+    reply: Completion | Failure
+    time: str
+    refusal: ElicitationError | None = None
+
+
+@dataclass
+class Found:
+    """What result lines hold of a run: answers for the store, what they cost, and how many lines came to what.
+
+    ``asked`` and ``brought`` are the most choices that an answered line asked for and got; ``refusal`` is the first error of a
+    line that no repetition mends.
+    """
+
+    answers: list[Answer] = field(default_factory=list)
+    traffic: dict[tuple[str, str], Traffic] = field(default_factory=dict)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    answered: int = 0
+    asked: int = 0
+    brought: int = 0
+    refusal: ElicitationError | None = None
+    wrong: str | None = None
+
+
+def read_results(study: Study, run: Run, store: Store, lines: Iterable[str]) -> Found:
+    """What result lines hold for a run, in any order; a line of another study counts as `foreign`, a torn one as `unreadable`.
+
+    Results of an earlier design are kept under its questions. A slot whose line failed gets the reason `transport`, and so
+    comes into the next batch.
+    """
+    known = store.identities(run.family.key, run.variant.key)
+    prompts = {asked.identity: asked.prompt for asked in questions(study, run)}
+    longest = max(prompts.values(), key=len)
+    found = Found()
+    key = os.environ.get(study.file.endpoints[run.variant.endpoint or ""].api_key_env, "")  # results by hand need none
+    sent = _body(study, run, _known(study, run, store), "", 2)
+    for line in (_read_line(text, sent) for text in lines if text.strip()):
+        found.refusal = found.refusal or line.refusal
+        if line.slots is None:
+            found.outcomes[line.reply.kind if isinstance(line.reply, Failure) else "foreign"] += 1
+            continue
+        condition, identity = known.get(line.slots.question, ("", ""))
+        if not identity.startswith(line.slots.identity):
+            found.outcomes["foreign"] += 1
+        elif line.slots.protocol != _protocol(study):
+            found.outcomes["of another protocol"] += 1
+        else:
+            if isinstance(line.reply, Completion):
+                line = line._replace(reply=without_key(line.reply, key))
+            _take(found, study, run, condition, line.slots, line, prompts.get(identity, longest))
+    return found
+
+
+def _read_line(text: str, sent: dict[str, Any]) -> _Line:
+    """What a line says; `sent` is the body of such a request, by which a refusal is understood."""
+    now = _as_time(None)
+    try:
+        line = json.loads(text)
+        match = _ID.fullmatch(line["custom_id"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return _Line(None, Failure("unreadable", "the line is no JSON, or names no request"), now)
+    if match is None:
+        return _Line(None, Failure("foreign", "the line is for another study"), now)
+    slots = _Slots(*map(int, match.group("question", "first", "count")), match["identity"], match["protocol"])
+    response = line.get("response") if isinstance(line.get("response"), dict) else {}
+    status, body = response.get("status_code"), response.get("body")
+    headers = {"x-request-id": str(response["request_id"])} if response.get("request_id") else {}
+    sent = {name: value for name, value in sent.items() if name != "n"} | ({"n": slots.count} if slots.count > 1 else {})
+    error = _error(body) or _error(line) or {}
+    if not isinstance(status, int):  # nothing came of it
+        expired = error.get("code") == "batch_expired"
+        return _Line(slots, Failure("expired" if expired else "unanswered", "the batch ended before it was answered"), now)
+    try:
+        if status == 200:
+            created = body.get("created") if isinstance(body, dict) else None
+            return _Line(slots, read(json.dumps(body).encode(), headers, sent, 0.0), _as_time(created))
+        return _Line(slots, of_status(status, error, headers, sent, 0.0), now)
+    except ElicitationError as refusal:
+        return _Line(slots, Failure("refused", str(refusal)), now, refusal)
+
+
+def _error(holder: Any) -> dict[str, Any] | None:
+    """The error in an answer's body or a result line, as OpenAI or vLLM words it; vLLM nests it or gives a bare text."""
+    error = holder.get("error") if isinstance(holder, dict) else None
+    if isinstance(error, dict) and isinstance(error.get("error"), dict):
+        error = error["error"]
+    return {"message": error} if isinstance(error, str) else error if isinstance(error, dict) else None
+
+
+def _as_time(created: Any) -> str:
+    known = isinstance(created, (int, float)) and _NO_CLOCK < created < math.inf
+    moment = datetime.fromtimestamp(created, UTC) if known else datetime.now(UTC)
+    return moment.isoformat(timespec="milliseconds")
+
+
+def _take(found: Found, study: Study, run: Run, condition: str, slots: _Slots, line: _Line, prompt: str) -> None:
+    """Add what one line brought: answers, and what the request cost, as reported or at most."""
+    reply, served, tokens = line.reply, None, (0, 0)
+    most = spending.most_tokens(prompt, 1 if study.by_logprobs else study.file.protocol.max_tokens, slots.count)
+    kind = "batch" if isinstance(reply, Completion) else reply.kind
+    choices: list[Choice | Failure] = [reply] * slots.count if isinstance(reply, Failure) else list(reply.choices[: slots.count])
+    if isinstance(reply, Completion):
+        served = reply
+        tokens = tuple(m if t is None else t for t, m in zip((reply.input_tokens, reply.output_tokens), most, strict=True))
+        if wrong := wrong_server(study, run, reply):
+            found.wrong = found.wrong or wrong
+            kind, served, choices = "wrong_server", None, [Failure("wrong_server", wrong)] * slots.count
+        elif slots.count > 1 and reply.choices[0].finish_reason != "content_filter":
+            found.asked, found.brought = max(found.asked, slots.count), max(found.brought, len(choices))
+        found.answered += 0 if wrong else len(choices)
+    elif reply.paid:
+        tokens = most
+    found.answers += [
+        answer_of(study, slots.question, slots.first + place, choice, line.time, served, first=place == 0)
+        for place, choice in enumerate(choices)
+    ]
+    found.outcomes[kind] += 1
+    before = found.traffic.get((condition, kind), Traffic(run.family.key, run.variant.key, condition, kind, 0))
+    sums = before.requests + 1, before.input_tokens + tokens[0], before.output_tokens + tokens[1]
+    found.traffic[condition, kind] = Traffic(*before[:4], *sums)
+
+
+class Collected(NamedTuple):
+    """What a batch came to: slots that the model answered, and a line about it for people."""
+
+    slots: int
+    line: str
+
+
+def collect(study: Study, run: Run, store: Store, batch: Batch, lines: Iterable[str], *, status: str = "collected") -> Collected:
+    """Store what a batch brought, in one transaction with the word that it is over.
+
+    Raises ElicitationError where it brought nothing and another batch would bring no more: a refused parameter, replies of
+    another model than pinned, results that belong to another protocol (which stay to be collected under that one).
+    """
+    found = read_results(study, run, store, lines)
+    if found.outcomes["of another protocol"] and not found.answers:
+        raise ElicitationError(
+            f"{batch.name}: its results are for another method or scale than the study's; collect them with the study file as "
+            "it was, or give them up with CANCEL=1"
+        )
+    store.add(found.answers, traffic=found.traffic.values(), batch=(batch.name, status))
+    learned = _learn(study, run, store, found)
+    if not found.answered and not learned:
+        _stop(study, run, batch, found)
+    what = ", ".join(f"{kind} {number:,}" for kind, number in sorted(found.outcomes.items()) if kind != "batch")
+    line = f"{batch.name}: {found.outcomes['batch']:,} of {batch.requests:,} requests answered, {found.answered:,} slots"
+    return Collected(found.answered, line + (f" ({what})" if what else "") + (f"; {learned}" if learned else ""))
+
+
+def _learn(study: Study, run: Run, store: Store, found: Found) -> str | None:
+    """Keep what results say of the model: choices that never come, or what was refused and can be asked in another way."""
+    known = _known(study, run, store)
+    refusal = found.refusal if isinstance(found.refusal, RefusedError) and not found.answered else None
+    if found.brought < found.asked:
+        known, line = replace(known, choices=max(1, found.brought)), f"a request brings {found.brought} of {found.asked} choices"
+    elif refusal and refusal.parameter == "n":
+        known, line = replace(known, choices=1), "it takes no n: repetitions are asked one by one"
+    elif refusal and refusal.hint == "max_completion_tokens" and known.limit == "max_tokens":
+        known, line = replace(known, limit="max_completion_tokens"), "it wants max_completion_tokens"
+    else:
+        return None
+    support.remember(store, study.file.endpoints[run.variant.endpoint or ""], run.variant.model or "", known)
+    return line
+
+
+def _stop(study: Study, run: Run, batch: Batch, found: Found) -> None:
+    """Raise what a further batch would only repeat."""
+    if isinstance(found.refusal, RefusedError):
+        told = support.explained(found.refusal, run.variant.model or "", study.file.protocol)
+        raise ElicitationError(f"{batch.name}: {told}")
+    if found.refusal:
+        raise ElicitationError(f"{batch.name}: {found.refusal}")
+    if found.wrong:
+        raise ElicitationError(f"{batch.name}: every reply was {found.wrong}; correct the pin, or the endpoint")

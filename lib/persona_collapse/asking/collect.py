@@ -1,0 +1,207 @@
+"""Completing a study's ratings, whatever their kind: simulated, imported or live."""
+
+import fcntl
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from persona_collapse.asking import slots
+from persona_collapse.asking.ledger import UNDER_WAY
+from persona_collapse.paths import STUDIES, shown
+from persona_collapse.store.counts import with_mark
+from persona_collapse.store.store import Store, open_store
+from persona_collapse.study.study import Run, Study, check_keys, load_study
+
+if TYPE_CHECKING:
+    from persona_collapse.asking.support import Capability
+
+
+def collect(study: Study, runs: Sequence[Run] | None = None, *, say: Callable[[str], None] = lambda line: None) -> int:
+    """Ask or read whatever the study's store lacks of `runs` (default: all); returns how many slots or files were new.
+
+    A second call finds nothing missing. A progress bar is shown where somebody can see it, and cleared at the end; `say` gets
+    what stays worth knowing, a line at a time.
+    """
+    runs = study.runs if runs is None else runs
+    if study.file.kind == "live" and not study.store_path.is_file():
+        check_keys(study)  # before anything is made; a finished study needs no key
+    with open_store(study.store_path, write=True) as store:
+        store.claim(study.path)
+        if study.file.kind == "imported":
+            from persona_collapse.asking.import_files import import_run
+
+            with _bar(len(runs), "run") as bar:
+                return sum(_counted(import_run(study, run, store), bar) for run in runs)
+        missing = {run: slots.plan(study, run, store) for run in runs}
+        if study.file.kind == "live" and any(missing.values()):
+            check_keys(study)
+            _refuse_twice(study, store, [run for run in runs if missing[run]])
+        # A visit that was killed at its very end left word of requests that may have been paid for.
+        killed = study.file.kind == "live" and (study.outputs / UNDER_WAY).exists()
+        with _alone(study, killed or any(missing.values())), _bar(sum(missing.values()), "rating") as bar:
+            todo = [run for run in runs if missing[run]]
+            if killed or (todo and not study.simulated):
+                from persona_collapse.asking.progress import ask
+
+                return ask(study, todo, store, bar, say)
+            for run in todo:
+                bar.set_description(run.key, refresh=False)  # a refresh would not wait for the delay
+                slots.simulate(study, run, store, bar)
+    return sum(missing.values())
+
+
+def unanswered(study: Study) -> int:
+    """How many slots of a study's design hold no answer, as nothing but transport came of them or another server answered."""
+    with open_store(study.store_path) as store:
+        cells = (store.missing_cells(r.family.key, r.variant.key, condition) for r, condition in study.conditions_asked())
+        return sum(len(cell.repetitions) for each in cells for cell in each)
+
+
+def collect_by_batch(
+    study: Study, *, by_hand: bool = False, cancel: bool = False, say: Callable[[str], None] = lambda line: None
+) -> int:  # fmt: skip
+    """Complete a live study's ratings by OpenAI batches, which cost half; returns how many slots came.
+
+    Submits what is missing, waits, collects, and goes on with whatever an earlier call left under way. `by_hand` sends nothing:
+    it takes in results that lie beside the batch files, and writes files of what is missing for `vllm run-batch` or a web page.
+    `cancel` ends what is under way and keeps what was answered. Raises ElicitationError or ValueError, one line.
+    """
+    if study.file.kind != "live":
+        raise ValueError(f"{shown(study.path)}: a study of kind {study.file.kind} asks no endpoint; batch is for kind live")
+    if not (by_hand or study.store_path.is_file()):
+        check_keys(study)
+    from persona_collapse.asking import batch_files, batch_visit
+    from persona_collapse.asking.progress import ask
+
+    with open_store(study.store_path, write=True) as store:
+        store.claim(study.path)
+        total = sum(slots.plan(study, run, store) for run in study.runs)
+        under_way = batch_files.under_way(store, study.runs)
+        with _alone(study, total > 0 or bool(under_way)), _bar(total, "rating") as bar:
+            if by_hand and not cancel:
+                return batch_visit.by_hand(study, store, bar, say)
+            if any(batch.status != "by hand" for _, batch in under_way) or (total and not cancel):
+                check_keys(study)
+            visit = batch_visit.BatchVisit(study, study.runs, store, bar, say)
+            if cancel:
+                return visit.cancel()
+            visit.refuse_by_hand()
+            todo = [run for run in study.runs if run not in [run for run, _ in under_way]]
+            # What the endpoint takes is learned as always: the wrong key or model is found before anything is submitted.
+            probed = ask(study, todo, store, bar, say, only_probe=True) if total and todo else 0
+            came = probed + visit.run()
+            if again := sum(slots.plan(study, run, store) for run in study.runs):
+                say(f"{study.name}: {again:,} answers without a rating are asked again by `make elicit`, as protocol.reask says")
+            return came
+
+
+def _refuse_twice(study: Study, store: Store, runs: Sequence[Run]) -> None:
+    """Refuse to ask slots that a batch may answer any time."""
+    from persona_collapse.asking import batch_files
+
+    for _, batch in batch_files.under_way(store, runs):
+        where = f"as {batch.batch} " if batch.batch else ""
+        by_hand = " BY_HAND=1" if batch.status == "by hand" else ""
+        raise ValueError(
+            f"{shown(batch_files.path_of(study, batch))}: is under way {where}({batch.status}), and asking now would buy its "
+            f"slots twice; collect it with `make batch{by_hand} STUDY={_named(study)}`, or end it with CANCEL=1"
+        )
+
+
+def _named(study: Study) -> str:
+    """How a command names a study."""
+    return study.name if study.path.parent == STUDIES else shown(study.path)
+
+
+@contextmanager
+def _alone(study: Study, needed: bool) -> Iterator[None]:
+    """Refuse a second process that would buy the same slots; a simulated study lets it wait. Death frees the lock."""
+    if not needed:
+        yield
+        return
+    with (study.outputs / ".lock").open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if study.simulated else fcntl.LOCK_NB))
+        except BlockingIOError:
+            file.seek(0)
+            raise ValueError(
+                f"{shown(study.outputs)}: process {file.read().strip() or 'unknown'} is asking this study already; "
+                "wait for it, or stop it and run the same command again"
+            ) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+def open_study(name: str) -> tuple[Study, Store]:
+    """A study with its store, for a notebook: ratings that cost nothing are made if they are not there yet.
+
+    A live study is never asked from here, 01_elicit and `make elicit` do that; an imported one is read by `make report`.
+    """
+    study = load_study(name, files=False)
+    if study.simulated:
+        collect(study)
+    store = Store(study.store_path, write=False)
+    return with_mark(study, store), store
+
+
+def open_run(name: str, family: str, variant: str) -> tuple[Study, Run, Store]:
+    """As `open_study`, with one run of it; a live run is asked for whatever its store lacks."""
+    study = load_study(name, files=False)
+    run = study.run(family, variant)
+    if study.file.kind != "imported":
+        collect(study, None if study.simulated else [run])  # what costs nothing is made whole, so that pages reproduce
+    store = Store(study.store_path, write=False)
+    return with_mark(study, store), run, store
+
+
+def capability_of(study: Study, store: Store, run: Run) -> "Capability | None":
+    """What the endpoint of a live run is known to take and say of itself; None for other kinds of study."""
+    from persona_collapse.asking.support import recall
+
+    if study.file.kind != "live":
+        return None
+    return recall(store, study.file.endpoints[run.variant.endpoint or ""], run.variant.model or "")
+
+
+def import_report(study: Study) -> list[str]:
+    """What the importer found in the files of every run, for people."""
+    from persona_collapse.asking.import_files import describe
+
+    with open_store(study.store_path) as store:
+        found = {run.key: store.origin(run.family.key, run.variant.key)[1] for run in study.runs}
+    return [f"{key}: {line}" for key, report in found.items() for line in describe(report)]
+
+
+def _counted(done: bool, bar: tqdm) -> int:
+    bar.update(1)
+    return int(done)
+
+
+@contextmanager
+def _bar(total: int, unit: str) -> Iterator[tqdm]:
+    """A progress bar where somebody can see it: a terminal or a notebook; gone when the work is done."""
+    notebook = "ipykernel" in sys.modules
+    # A short wait shows nothing: a bar that comes and goes would only be noise.
+    # A terminal that does not know its width would get a bar of none.
+    wide = {"dynamic_ncols": True} if _knows_its_width() else {"ncols": 100}
+    with tqdm(total=total, unit=unit, delay=3, leave=False, disable=not (notebook or sys.stderr.isatty()), **wide) as bar:
+        yield bar
+        drawn = getattr(bar, "last_print_n", 0) > 0  # a disabled bar has no such attribute
+    if notebook and drawn:
+        # What stays in a cell describes the store, not the visit.
+        from IPython.display import clear_output
+
+        clear_output()
+
+
+def _knows_its_width() -> bool:
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns > 0
+    except (OSError, ValueError):
+        return True  # a notebook, or no terminal at all

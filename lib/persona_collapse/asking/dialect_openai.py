@@ -1,0 +1,349 @@
+"""One request to an OpenAI-compatible endpoint: what is sent, and what came of it."""
+
+import asyncio
+import json
+import math
+import os
+import re
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from persona_collapse.study.study import Run, Study
+from persona_collapse.study.study_file import Endpoint, Protocol
+from persona_collapse.wire import SLOT_HEADER
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+#: What an account without money is called, by its status or by the code of a 429: no repetition mends it.
+_NO_MONEY = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_balance")
+#: How providers say that their filter stopped a prompt: OpenAI, Azure, gateways; DeepSeek; Alibaba.
+_FILTERED = r"content_filter|content management policy|moderation|flagged|content exists risk|data_?inspection"
+#: Parameters of a request that an endpoint may refuse, as its message names them; the longer name first.
+_PARAMETERS = ("max_completion_tokens", "max_tokens", "top_logprobs", "logprobs", "temperature", "provider")
+#: Seconds that an answer can ask to wait at most, a day: what says more is a clock that is wrong.
+_LONGEST_WAIT = 86_400.0
+#: Tokens that one request can have cost at most: what says more is no usage.
+_MOST_TOKENS = 10_000_000
+#: Characters of a key in a row that are taken for a piece of it.
+_PIECE = 8
+
+
+class ElicitationError(RuntimeError):
+    """Elicitation cannot go on; what was answered before is in the store."""
+
+
+class RefusedError(ElicitationError):
+    """The endpoint does not take a request as it stands; `parameter` is the one it named, if any, `hint` the other way."""
+
+    def __init__(self, message: str, parameter: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.parameter, self.hint = parameter, hint
+
+
+class Choice(NamedTuple):
+    """One answer of a request; `alternatives` are the first token's (token, logprob), where they were asked for."""
+
+    text: str | None
+    finish_reason: str | None = None
+    refused: bool = False
+    alternatives: tuple[tuple[str, float], ...] = ()
+
+
+class Completion(NamedTuple):
+    """What an answered request brought: its choices, in order, and who served them; tokens are those of the request."""
+
+    choices: tuple[Choice, ...]
+    latency: float
+    served_model: str | None = None
+    fingerprint: str | None = None
+    provider: str | None = None
+    request_id: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+class Failure(NamedTuple):
+    """A request without an answer that counts.
+
+    `kind` is limited, server, dropped, timeout, malformed or wrong_server; `wait` the announced seconds; `paid` whether the
+    endpoint may have charged for it all the same.
+    """
+
+    kind: str
+    said: str
+    wait: float | None = None
+    paid: bool = False
+
+
+def connect(endpoint: Endpoint) -> "AsyncOpenAI":
+    """A client for an endpoint, to be used in one event loop; its key is read here and kept nowhere else.
+
+    Raises ElicitationError for a key or an address that no request can be made with.
+    """
+    import httpx2
+    from openai import AsyncOpenAI, DefaultAioHttpClient  # slow to import, and only live studies need it
+
+    key = os.environ[endpoint.api_key_env].strip()
+    if not re.fullmatch(r"[!-~]+", key):
+        raise ElicitationError(f"{endpoint.api_key_env}: is empty or holds characters that no key has; export the key again")
+
+    # The SDK's own retries are silent and give up on a long Retry-After, and its time-out starts anew with every byte:
+    # the asker has visible ones. Its aiohttp transport takes half the CPU of the default one.
+    try:
+        return AsyncOpenAI(
+            base_url=endpoint.base_url, api_key=key, max_retries=0, timeout=None, http_client=DefaultAioHttpClient(timeout=None)
+        )
+    except httpx2.InvalidURL:
+        raise ElicitationError(f"{endpoint.base_url}: is no address of a server; correct base_url") from None
+
+
+def request_body(
+    endpoint: Endpoint, model: str, protocol: Protocol, prompt: str, *, choices: int, limit: str, alternatives: int
+) -> dict[str, Any]:
+    """A chat completion request for `choices` ratings, as the protocol says; `limit` names the parameter of its length.
+
+    With method logprobs it asks for the first token's `alternatives` at T = 1, where logprobs are those of the model itself.
+    """
+    body: dict[str, Any] = {"model": model, "messages": [{"role": "user", "content": prompt}]}
+    if protocol.method == "logprobs":
+        body |= {"temperature": 1.0, limit: 1, "logprobs": True, "top_logprobs": alternatives}
+    else:
+        body |= {"temperature": protocol.temperature, limit: protocol.max_tokens}
+    if choices > 1:
+        body["n"] = choices
+    if endpoint.provider:
+        body["provider"] = {"only": list(endpoint.provider), "allow_fallbacks": False, "require_parameters": True}
+    return body
+
+
+async def send(client: "AsyncOpenAI", body: dict[str, Any], *, slot: str, timeout: float) -> Completion | Failure:
+    """Send one request and read what comes back; nothing is tried again here.
+
+    Raises ElicitationError for what no repetition can mend: a refused key, an unknown model, an exhausted account; and
+    RefusedError where the endpoint does not take a parameter.
+    """
+    import aiohttp
+    import httpx2
+    import openai
+
+    began, refused = time.perf_counter(), None
+    try:
+        async with asyncio.timeout(timeout):
+            # The response as it came: building the SDK's objects would take more time than everything else here.
+            response = await client.post(
+                "/chat/completions", cast_to=httpx2.Response, body=body, options={"headers": {SLOT_HEADER: slot}}
+            )
+    except TimeoutError:
+        return Failure("timeout", f"no answer within {timeout:g} s", paid=True)
+    except openai.APIStatusError as error:
+        refused = error
+    except (openai.APIConnectionError, httpx2.HTTPError, OSError) as error:
+        # The transport calls every broken connection a time-out; what it was stands at the end of the chain.
+        causes: list[BaseException] = [error]
+        while (cause := causes[-1].__cause__) is not None:
+            causes.append(cause)
+        never_sent = any(isinstance(cause, (httpx2.ConnectError, aiohttp.ClientConnectorError)) for cause in causes)
+        return Failure("dropped", f"the connection failed ({type(causes[-1]).__name__})", paid=not never_sent)
+    latency = time.perf_counter() - began
+    if refused is not None:
+        # Outside of the handler: an endpoint's message may echo the key, and would stand in a traceback as the context.
+        return of_status(refused.status_code, refused.body, refused.response.headers, body, latency)
+    found = read(response.content, response.headers, body, latency)
+    return without_key(found, client.api_key) if isinstance(found, Completion) else found
+
+
+def without_key(found: Completion, key: str) -> Completion:
+    """The same completion with "[key]" wherever an endpoint echoes the key, or eight characters of it or more."""
+
+    def clean(text: str | None) -> str | None:
+        return text and _masked(text, key)
+
+    choices = tuple(
+        # A digit needs no look: there are thirty thousand of them in a run.
+        choice if len(choice.text or "") < _PIECE and choice.finish_reason in ("stop", "length") and not choice.alternatives
+        else choice._replace(
+            text=clean(choice.text), finish_reason=clean(choice.finish_reason),
+            alternatives=tuple((_masked(token, key), logprob) for token, logprob in choice.alternatives),
+        )
+        for choice in found.choices
+    )  # fmt: skip
+    words = {name: clean(getattr(found, name)) for name in ("served_model", "fingerprint", "provider", "request_id")}
+    return found._replace(choices=choices, **words)
+
+
+@lru_cache(maxsize=16)
+def _pieces(key: str) -> frozenset[str]:
+    return frozenset(key[i : i + _PIECE] for i in range(len(key) - _PIECE + 1))
+
+
+def _masked(text: str, key: str) -> str:
+    if len(text) < _PIECE or len(key) < _PIECE:
+        return text  # a short key is none that is worth anything, such as EMPTY
+    pieces = _pieces(key)
+    if not any(text[i : i + _PIECE] in pieces for i in range(len(text) - _PIECE + 1)):
+        return text
+    kept, place = [], 0
+    while place < len(text):
+        end = place
+        while text[end : end + _PIECE] in pieces:
+            end += 1
+        kept.append("[key]" if end > place else text[place])
+        place = end + _PIECE - 1 if end > place else place + 1
+    return "".join(kept)
+
+
+def read(content: bytes, headers: Mapping[str, str], body: Mapping[str, Any], latency: float) -> Completion | Failure:
+    """A completion from the bytes of an answer with status 200, or what is wrong with it."""
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):  # the latter for what is nested too deep to be an answer
+        kind = "an HTML page" if content.lstrip()[:1] == b"<" else "no JSON"
+        return Failure("malformed", f"the answer is {kind}", paid=True)
+    if isinstance(found, dict) and isinstance(found.get("error"), dict):
+        # Gateways pass the error of the server behind them on with a status of their own.
+        code = found["error"].get("code")
+        known = isinstance(code, (int, str)) and re.fullmatch(r"[3-5]\d\d", str(code))
+        return of_status(int(code) if known else 500, found["error"], headers, body, latency)
+    choices = found.get("choices") if isinstance(found, dict) else None
+    if not isinstance(choices, list) or not choices or not all(isinstance(choice, dict) for choice in choices):
+        return Failure("malformed", "the answer is not a chat completion", paid=True)
+    # A choice at which the server behind a gateway failed was not answered by the model.
+    choices = [choice for choice in choices if choice.get("finish_reason") != "error"]
+    if not choices:
+        return Failure("server", "the answer is an error", paid=True)
+    places = [choice.get("index", place) for place, choice in enumerate(choices)]
+    ordered = [choices[k] for k in sorted(range(len(choices)), key=lambda k: (_whole(places[k]) or 0, k))]
+    usage = found.get("usage") if isinstance(found.get("usage"), dict) else {}
+    return Completion(
+        choices=tuple(_choice(choice) for choice in ordered),
+        latency=latency,
+        served_model=_text(found.get("model")),
+        fingerprint=_text(found.get("system_fingerprint")),
+        provider=_text(found.get("provider")),
+        request_id=_text(headers.get("x-request-id")) or _text(found.get("id")),
+        input_tokens=_tokens(usage.get("prompt_tokens")),
+        output_tokens=_tokens(usage.get("completion_tokens")),
+    )
+
+
+def _choice(found: Mapping[str, Any]) -> Choice:
+    message, offered = found.get("message"), found.get("logprobs")
+    if not isinstance(message, dict):
+        message = {}
+    return Choice(
+        text=_text(message.get("content")),
+        finish_reason=_text(found.get("finish_reason")),
+        refused=bool(message.get("refusal")),
+        alternatives=_alternatives(offered) if offered else (),
+    )
+
+
+def _alternatives(found: Any) -> tuple[tuple[str, float], ...]:
+    """The first token's alternatives, most probable first; empty where there are none, or not as the API words them."""
+    try:
+        listed = [(entry["token"], float(entry["logprob"])) for entry in found["content"][0]["top_logprobs"]]
+    except (TypeError, KeyError, IndexError, ValueError, OverflowError):
+        return ()
+    if not all(isinstance(token, str) for token, _ in listed):
+        return ()
+    return tuple(sorted(((_text(token) or "", logprob) for token, logprob in listed), key=lambda pair: -pair[1]))
+
+
+def wrong_server(study: Study, run: Run, found: Completion) -> str | None:
+    """Who answered in place of the pinned provider or model; None if that is who answered, or nothing is pinned."""
+    pinned, model = study.file.endpoints[run.variant.endpoint or ""].provider, run.variant.served_model
+    if pinned and _plain(found.provider) not in {_plain(name.split("/")[0]) for name in pinned}:
+        return f"answered by provider {found.provider}, pinned to {', '.join(pinned)}"
+    if model and found.served_model != model:
+        return f"answered by model {found.served_model}, pinned to {model}"
+    return None
+
+
+def _plain(name: str | None) -> str:
+    return "".join(c for c in (name or "").lower() if c.isalnum())
+
+
+def _text(value: Any) -> str | None:
+    """A text as it can be stored: half a character, as JSON can spell it, stands as its code."""
+    if not isinstance(value, str):
+        return None
+    return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
+
+
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _tokens(value: Any) -> int | None:
+    return value if (_whole(value) or 0) <= _MOST_TOKENS and _whole(value) is not None else None
+
+
+def of_status(
+    status: int, error: Any, headers: Mapping[str, str], body: Mapping[str, Any], latency: float
+) -> Completion | Failure:
+    """What an answer with an error status comes to; raises for one that no repetition mends.
+
+    Endpoints echo keys and prompts in their messages, so that no text of theirs is passed on, only what it is about.
+    """
+    error = error if isinstance(error, dict) else {}
+    param = error["param"] if isinstance(error.get("param"), str) else None
+    code, message, model = str(error.get("code") or error.get("type") or ""), str(error.get("message") or ""), body["model"]
+    if status in (400, 403) and re.search(_FILTERED, f"{code} {message}", re.IGNORECASE):
+        filtered = (Choice(None, "content_filter"),) * body.get("n", 1)  # the prompt was, for every choice alike
+        return Completion(filtered, latency, request_id=_text(headers.get("x-request-id")))
+    if status == 403 and (param in _PARAMETERS or "logprobs" in message):
+        _refused(status, param, message, body)
+    if status in (401, 403):
+        raise ElicitationError(
+            f"{model}: the endpoint refused the key (status {status}); check the variable named by api_key_env and its rights"
+        )
+    if status == 402 or (status == 429 and code in _NO_MONEY):
+        raise ElicitationError(f"{model}: the account's quota is used up; top it up and run the same command again")
+    if status < 400 or status in (405, 410, 501):
+        raise ElicitationError(f"{model}: the endpoint answers no chat completions there (status {status}); correct base_url")
+    if code == "model_not_found":
+        raise ElicitationError(
+            f"{model}: the endpoint knows no such model (status {status}); check model, base_url/models lists them"
+        )
+    if status == 404:
+        raise ElicitationError(
+            f"{model}: the endpoint knows no such path or model (status 404); check base_url, which mostly ends in /v1, and model"
+        )
+    if status in (400, 422):
+        _refused(status, param, message, body)
+    wait = retry_after(headers)
+    return Failure("limited" if status == 429 else "server", f"status {status}", wait)
+
+
+def _refused(status: int, param: str | None, message: str, body: Mapping[str, Any]) -> None:
+    named = [name for name in (*_PARAMETERS, "n") if name in body and (name == param or re.search(rf"\b{name}\b", message))]
+    hint = "max_completion_tokens" if "max_completion_tokens" in message and "max_tokens" in body else None
+    # A message that names two parameters is about the one that was sent; one letter is looked for only if nothing else fits.
+    parameter = "max_tokens" if hint else param if param in body else next(iter(named), None)
+    what = f"the parameter {parameter}" if parameter else "the request"
+    raise RefusedError(f"{body['model']}: the endpoint refused {what} (status {status})", parameter, hint)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that an answer asks to wait, however it says so, a day at most; None if it does not."""
+    try:
+        seconds = float(headers["retry-after-ms"]) / 1000
+    except (KeyError, ValueError):
+        seconds = _seconds(headers.get("retry-after"))
+    return None if math.isnan(seconds) else min(max(0.0, seconds), _LONGEST_WAIT)
+
+
+def _seconds(text: str | None) -> float:
+    """The value of Retry-After, seconds or a date, as seconds from now; NaN if it says neither."""
+    try:
+        return float(text or "nan")
+    except ValueError:
+        pass
+    try:
+        return parsedate_to_datetime(text or "").timestamp() - time.time()
+    except (ValueError, OverflowError):
+        return math.nan

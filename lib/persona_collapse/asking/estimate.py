@@ -1,0 +1,159 @@
+"""What a live study still costs, run by run and way by way, before anything is sent."""
+
+import math
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from typing import NamedTuple
+
+import pandas as pd
+
+from persona_collapse.asking import slots, spending, support
+from persona_collapse.store.store import Store
+from persona_collapse.study.study import Run, Study
+
+#: Seconds that an answer takes, for the hours; published endpoints gave 0.6 to 1.1.
+_SECONDS_A_REQUEST = 1.0
+#: Hours in which providers promise a batch, and the share of the price that it costs.
+_BATCH_HOURS, _BATCH_PRICE = 24.0, 0.5
+
+
+class _Load(NamedTuple):
+    """Requests, and the tokens they bring in and out."""
+
+    requests: int
+    input_tokens: int
+    output_tokens: int
+
+
+def estimate(study: Study, *, whole: bool = False) -> pd.DataFrame:
+    """Requests, tokens, dollars and hours for the slots that a study's store lacks; sends nothing.
+
+    Parameters
+    ----------
+    study : Study
+        Of kind live.
+    whole : bool
+        As if nothing had been answered yet.
+
+    Returns
+    -------
+    DataFrame
+        One row a run and way of asking: `one by one`; `choices`, as many repetitions of a cell in one request as the endpoint
+        is known or hoped to give, which pays a prompt once; `logprobs`, a request a cell, absent where the instrument cannot
+        be asked so; `batch`, the study's own method at half the price. `own` marks the way that `make elicit` would take.
+        What another method lacks is not what the study's own lacks: the two share no ratings. Tokens are estimates (4.6
+        characters a token), dollars are empty without a price, hours assume a second an answer with everything in flight that
+        the study file allows; a batch takes up to 24.
+    """
+    if study.file.kind != "live":
+        raise ValueError(f"{study.path.name}: a study of kind {study.file.kind} costs nothing; estimate is for kind live")
+    rows = []
+    with opened(study) as store:
+        for run in study.runs:
+            rows += [(run.key, *row) for row in _ways(study, run, store, whole)]
+    return pd.DataFrame(rows, columns=["run", "way", "requests", "input_tokens", "output_tokens", "dollars", "hours", "own"])
+
+
+@contextmanager
+def opened(study: Study) -> Iterator[Store | None]:
+    """The study's store, None where nothing was asked yet; an estimate leaves nothing behind."""
+    try:
+        store = Store(study.store_path, write=False)
+    except FileNotFoundError:
+        yield None
+        return
+    with closing(store):
+        yield store
+
+
+def _ways(study: Study, run: Run, store: Store | None, whole: bool) -> Iterator[tuple]:
+    """Rows of one run: way, requests, tokens in and out, dollars, hours, and whether it is the study's own."""
+    endpoint = study.file.endpoints[run.variant.endpoint or ""]
+    together, store = choices(study, run, store), None if whole else store
+    samples = _missing(with_protocol(study, method="samples"), run, store)
+    length = study.file.protocol.max_tokens
+    loads = {"one by one": _load(samples, 1, length), "choices": _load(samples, together, length)}
+    if study.instrument.digit_suffix is not None:
+        loads["logprobs"] = _load(_missing(with_protocol(study, method="logprobs"), run, store), 1, 1)
+    own = "logprobs" if study.by_logprobs else "one by one" if together == 1 else "choices"
+    price = spending.price(study, run)
+    for way, load in (loads | {"batch": loads[own]}).items():
+        cost = spending.dollars(study, run, *load[1:]) * (_BATCH_PRICE if way == "batch" else 1) if price else math.nan
+        hours = load.requests * _SECONDS_A_REQUEST / endpoint.max_in_flight / 3600
+        yield way, *load, cost, _BATCH_HOURS * bool(load.requests) if way == "batch" else hours, way == own
+
+
+def choices(study: Study, run: Run, store: Store | None) -> int:
+    """How many repetitions of a cell one request brings: as many as the endpoint is known, or else hoped, to give."""
+    endpoint = study.file.endpoints[run.variant.endpoint or ""]
+    known = support.recall(store, endpoint, run.variant.model or "") if store else support.Capability()
+    return min(known.choices or support.MOST_CHOICES, support.MOST_CHOICES)
+
+
+def with_protocol(study: Study, **changes: object) -> Study:
+    """A study asked by another protocol."""
+    protocol = study.file.protocol.model_copy(update=changes)
+    return replace(study, file=study.file.model_copy(update={"protocol": protocol}))
+
+
+def _load(missing: list[tuple[int, int]], together: int, length: int) -> _Load:
+    """What so many repetitions together cost, of replies of so many tokens."""
+    requests = [math.ceil(repetitions / together) for _, repetitions in missing]
+    return _Load(
+        sum(requests),
+        sum(
+            n * math.ceil(characters / spending.CHARACTERS_A_TOKEN) for n, (characters, _) in zip(requests, missing, strict=True)
+        ),
+        sum(repetitions for _, repetitions in missing) * length,
+    )
+
+
+def _missing(study: Study, run: Run, store: Store | None) -> list[tuple[int, int]]:
+    """The cells of a run with something to ask: length of the prompt in characters, repetitions that are missing."""
+    answered = store.answered(run.family.key, run.variant.key) if store else {}
+    left = (
+        (len(q.prompt), q.repetitions - answered.get((q.condition, q.persona, q.item, q.identity), 0))
+        for q in slots.questions(study, run)
+    )
+    return [(characters, number) for characters, number in left if number > 0]
+
+
+def estimate_line(study: Study) -> str:
+    """What asking as the study says is about to cost, before the first request; empty if nothing is missing."""
+    table = estimate(study)
+    own = table[table["own"] & (table["requests"] > 0)]
+    if own.empty:
+        return ""
+    runs, ways = f"{len(own)} run{'s' * (len(own) > 1)}", " and ".join(dict.fromkeys(own["way"]))
+    dollars = "without a price" if own["dollars"].isna().any() else f"about ${own['dollars'].sum():,.2f}"
+    budget = "" if study.file.budget_usd is None else f", at most ${study.file.budget_usd:g}"
+    return (
+        f"{study.name}: about {own['requests'].sum():,} requests ({ways}) for {runs}, {dollars}{budget}, "
+        f"{own['hours'].sum():.2f} h; `make estimate` sets other ways beside it"
+    )
+
+
+def estimate_lines(study: Study) -> list[str]:
+    """The estimate as lines for people, with totals and the budget."""
+    table = estimate(study)
+    found = [f"{'run':<28}{'way':<14}{'requests':>10}{'tokens in':>14}{'tokens out':>12}{'dollars':>10}{'hours':>9}"]
+    total = table.groupby("way", sort=False, as_index=False).sum(numeric_only=True).assign(run="all")
+    owned = table.groupby("way", sort=False)["own"].all()
+    # A sum without a price would read as zero dollars, and batches of several runs are under way together.
+    total["dollars"] = [math.nan if table[table["way"] == way]["dollars"].isna().any() else d
+                        for way, d in zip(total["way"], total["dollars"], strict=True)]  # fmt: skip
+    total["hours"] = [min(h, _BATCH_HOURS) if way == "batch" else h for way, h in zip(total["way"], total["hours"], strict=True)]
+    for row in pd.concat([table, total.assign(own=total["way"].map(owned))]).itertuples():
+        dollars = "-" if math.isnan(row.dollars) else f"{row.dollars:,.2f}"
+        hours = f"up to {row.hours:.0f}" if row.way == "batch" else f"{row.hours:.2f}"
+        found.append(
+            f"{row.run:<28}{row.way + ' *' * row.own:<14}{row.requests:>10,}{row.input_tokens:>14,}{row.output_tokens:>12,}"
+            f"{dollars:>10}{hours:>9}"
+        )
+    if study.file.budget_usd is not None:
+        found.append(f"budget_usd: {study.file.budget_usd:g}; elicitation stops there")
+    found.append(
+        "* as `make elicit` asks; batch is `make batch`. Estimates: 4.6 characters a token, a second an answer. Nothing was sent."
+    )
+    return found

@@ -1,0 +1,251 @@
+"""Ratings somebody else collected, from CSV files, with every oddity counted and none repaired in silence."""
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from persona_collapse.paths import shown
+from persona_collapse.store.store import Question, Store
+from persona_collapse.study import rating_parser
+from persona_collapse.study.instrument import Instrument
+from persona_collapse.study.study import Run, Study
+
+#: Part of what an import depends on; a change here imports again.
+_VERSION = "1"
+_NEEDED = {"persona": ["persona_id", "question_id", "run_index", "rating"], "self": ["question_id", "run_index", "rating"]}
+
+
+class _File(NamedTuple):
+    """One candidate file: its path, hash, rows (persona, item, repetition, rating, reply, attempts, time), oddities."""
+
+    path: Path
+    sha256: str
+    rows: pd.DataFrame
+    repeated: int
+
+
+def import_run(study: Study, run: Run, store: Store) -> bool:
+    """Read a run's files into the store if they are new or changed; returns whether it read them.
+
+    Raises ValueError that names file and row: a column is missing, a rating is off the scale, a slot stands twice with
+    different ratings, the file is empty or not the one that the study names. Nothing of the run is replaced then.
+    """
+    files = {c: _candidates(study, run, c) for c in study.conditions(run)}
+    sums = {path: hashlib.sha256(path.read_bytes()).hexdigest() for paths in files.values() for path in paths}
+    origin = hashlib.sha256(
+        repr([_VERSION, *_asked(study.instrument), [(c, p.name, sums[p]) for c in files for p in files[c]]]).encode()
+    ).hexdigest()
+    if store.origin(run.family.key, run.variant.key)[0] == origin:
+        return False
+    report: dict[str, Any] = {}
+    questions: list[Question] = []
+    slots: list[tuple] = []
+    for condition, paths in files.items():
+        _check_sum(study, paths[0], sums[paths[0]])
+        read = [_read(study, path, sums[path], condition) for path in paths]
+        chosen, report[condition] = _choose(read, condition)
+        report[condition] |= _against_replies(chosen.rows, study.instrument.scale)
+        report[condition]["absent"] = _lay_out(study, condition, chosen.rows, questions, slots)
+    store.replace_run(run.family.key, run.variant.key, origin, report, questions, slots)
+    return True
+
+
+def _asked(instrument: Instrument) -> tuple[str, tuple[int, int], int]:
+    """What the checks of an import depend on: another scale under the same name must not reuse what was read."""
+    return instrument.key, instrument.scale, len(instrument.items)
+
+
+def _candidates(study: Study, run: Run, condition: str) -> list[Path]:
+    """The named file first, then its cloud-sync twins: `<stem> 2.csv`, `<stem> 3.csv`, ..."""
+    variant = run.variant
+    name = {"persona": variant.persona, "self": variant.self_, "toxic": variant.toxic}[condition]
+    path = (study.data or Path()) / str(name)
+    twin = re.compile(re.escape(path.stem) + r" (\d+)" + re.escape(path.suffix))
+    numbered = [(int(match[1]), p) for p in path.parent.iterdir() if (match := twin.fullmatch(p.name))]
+    return [path, *(p for _, p in sorted(numbered))]
+
+
+def _check_sum(study: Study, path: Path, found: str) -> None:
+    source = study.file.source
+    if source is None or study.data is None:
+        return
+    name = path.relative_to(study.data).as_posix()
+    expected = source.sha256.get(name)
+    if expected is not None and expected != found:
+        raise ValueError(
+            f"{shown(path)}: SHA-256 is {found[:12]}..., but {shown(study.path)} expects {expected[:12]}...; "
+            "fetch the file again, or correct source.sha256 if it was meant to change"
+        )
+
+
+def _read(study: Study, path: Path, sha256: str, condition: str) -> _File:
+    """Rows of one file, checked; a row that says the same as one before it is counted and left out."""
+    where = shown(path)
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ValueError(f"{where}: not UTF-8 text; save it as UTF-8") from None
+    except pd.errors.EmptyDataError:
+        raise ValueError(f"{where}: the file is empty; expected ratings; fetch it again") from None
+    except pd.errors.ParserError as error:
+        raise ValueError(f"{where}: not a CSV file ({str(error).strip()}); check its quotes") from None
+    if not isinstance(table.index, pd.RangeIndex):  # pandas took the first column for row names
+        raise ValueError(f"{where}: its rows have more fields than its header names; check commas and quotes")
+    needed = _NEEDED["self" if condition == "self" else "persona"]
+    for column in needed:
+        if column not in table:
+            raise ValueError(f"{where}: no column {column!r} (it has {', '.join(table.columns)}); expected {', '.join(needed)}")
+    if table.empty:
+        raise ValueError(f"{where}: a header and no rows; expected ratings; fetch it again")
+    low, high = study.instrument.scale
+    rows = pd.DataFrame(
+        {
+            "persona": _integers(where, table, "persona_id", 0, None) if condition != "self" else 0,
+            "item": _integers(where, table, "question_id", 1, len(study.instrument.items)),
+            "repetition": _integers(where, table, "run_index", 1, None),
+            "rating": _integers(where, table, "rating", low, high, missing=-1),
+            "reply": table["response"] if "response" in table else None,
+            "attempts": _attempts(table["failures"]) if "failures" in table else None,
+            "time": table["collected_at"] if "collected_at" in table else None,
+        },
+        index=table.index,
+    )
+    return _File(path, sha256, *_without_repeats(where, rows, condition))
+
+
+def _attempts(failures: pd.Series) -> pd.Series:
+    """Passes over a slot: those that brought no rating, outages included, and the last one."""
+    return pd.to_numeric(failures, errors="coerce").fillna(0).astype(int) + 1
+
+
+def _integers(where: str, table: pd.DataFrame, column: str, low: int, high: int | None, missing: int | None = None) -> np.ndarray:
+    """A column as integers from low to high, or `missing`; names the first row that is something else."""
+    numbers = pd.to_numeric(table[column], errors="coerce")
+    right = (numbers % 1 == 0) & (numbers >= low) & (numbers <= (np.inf if high is None else high))
+    if missing is not None:
+        right |= numbers == missing
+    if not right.all():
+        row = int(np.argmin(right.to_numpy()))
+        expected = f"an integer from {low} to {high}" if high is not None else f"an integer from {low} up"
+        also = f", or {missing} for none" if missing is not None else ""
+        raise ValueError(
+            f"{where}, row {row + 1}: {column} is {table[column].iloc[row]!r}; expected {expected}{also}; correct the file "
+            "or the study's instrument"
+        )
+    return numbers.to_numpy().astype(int)
+
+
+def _without_repeats(where: str, rows: pd.DataFrame, condition: str) -> tuple[pd.DataFrame, int]:
+    """Rows with each slot once: the valid one of a pair, an error if both are valid and differ."""
+    slot = ["persona", "item", "repetition"]
+    if not rows.duplicated(slot).any():
+        return rows, 0
+    valid = rows[rows["rating"] >= 0]
+    clash = valid.groupby(slot)["rating"].nunique()
+    if (clash > 1).any():
+        first = clash[clash > 1].index[0]
+        found = valid[(valid[slot] == list(first)).all(axis=1)]["rating"].tolist()
+        raise ValueError(
+            f"{where}: {_named(first, condition)} stands more than once with ratings {', '.join(map(str, found))}; "
+            "a slot has one rating; find out which is right and remove the other"
+        )
+    kept = rows.sort_values("rating", ascending=False, kind="stable").drop_duplicates(slot).sort_index()
+    return kept, len(rows) - len(kept)
+
+
+def _named(slot: tuple[int, int, int], condition: str) -> str:
+    """A slot as an error names it; a self file has no personas."""
+    persona, item, repetition = slot
+    return f"{'' if condition == 'self' else f'persona {persona}, '}item {item}, repetition {repetition}"
+
+
+def _choose(read: list[_File], condition: str) -> tuple[_File, dict[str, Any]]:
+    """The candidate with the most valid slots (the plain name wins a tie), once all agree where they overlap."""
+    chosen = max(read, key=lambda file: int((file.rows["rating"] >= 0).sum()))
+    slot = ["persona", "item", "repetition"]
+    valid = chosen.rows[chosen.rows["rating"] >= 0].set_index(slot)["rating"]
+    for other in read:
+        both = other.rows[other.rows["rating"] >= 0].set_index(slot)["rating"].to_frame("other").join(valid, how="inner")
+        clash = both[both["other"] != both["rating"]]
+        if len(clash):
+            raise ValueError(
+                f"{shown(other.path)} and {chosen.path.name} disagree on {len(clash)} slot{'s' * (len(clash) > 1)}, first "
+                f"{_named(clash.index[0], condition)}: {clash['other'].iloc[0]} and {clash['rating'].iloc[0]}; "
+                "they are not copies of one run; move the wrong one away"
+            )
+    described = {
+        "file": chosen.path.name,
+        "sha256": chosen.sha256,
+        "rows": len(chosen.rows) + chosen.repeated,
+        "repeated": chosen.repeated,
+        "set_aside": {f.path.name: int((f.rows["rating"] >= 0).sum()) for f in read if f is not chosen},
+    }
+    return chosen, described
+
+
+def _against_replies(rows: pd.DataFrame, scale: tuple[int, int]) -> dict[str, int]:
+    """How many valid ratings each parse rule would have read otherwise from the reply; reported, never applied."""
+    if rows["reply"].isna().all():
+        return {}
+    pairs = rows[rows["rating"] >= 0].groupby(["reply", "rating"]).size()
+    differs = {"strict": 0, "published": 0}
+    for (reply, rating), number in pairs.items():
+        differs["strict"] += int(number) * (rating_parser.parse_reply(reply, *scale) != rating)
+        differs["published"] += int(number) * (rating_parser.published_rule(reply, *scale) != rating)
+    return {"strict_rule_differs": differs["strict"], "published_rule_differs": differs["published"]}
+
+
+def _lay_out(study: Study, condition: str, rows: pd.DataFrame, questions: list[Question], slots: list[tuple]) -> int:
+    """Append a file's cells and slots to what the store will hold; returns how many slots have no row at all."""
+    items, personas = len(study.instrument.items), int(rows["persona"].max()) + 1
+    cell = rows["persona"].to_numpy() * items + rows["item"].to_numpy() - 1
+    number = np.bincount(cell, minlength=personas * items)
+    last = np.zeros(personas * items, dtype=int)
+    np.maximum.at(last, cell, rows["repetition"].to_numpy())
+    # What the file was meant to hold is not in it; the number of rows that most cells have is.
+    usual = int(np.bincount(number[number > 0]).argmax())
+    first = len(questions)
+    for place in range(personas * items):
+        persona = None if condition == "self" else place // items
+        questions.append(Question(condition, persona, place % items + 1, "imported", None, int(max(last[place], usual))))
+    error = (rows["reply"] == "ERROR").to_numpy()
+    for place, repetition, rating, failed, reply, attempts, time in zip(
+        cell.tolist(), rows["repetition"].tolist(), rows["rating"].tolist(), error.tolist(),
+        *(_plain(rows[name]) for name in ("reply", "attempts", "time")), strict=True,
+    ):  # fmt: skip
+        valid = rating >= 0
+        reason = None if valid else "transport" if failed else "invalid"
+        slots.append(
+            (first + place, repetition, rating if valid else None, reason, reply,
+             None, None, None, None, None, attempts, None, None, time)
+        )  # fmt: skip
+    return int(np.maximum(usual - number, 0).sum())
+
+
+def _plain(column: pd.Series) -> list[Any]:
+    """A column as plain Python values, None where the file has no such column."""
+    return [None] * len(column) if column.isna().all() else column.tolist()
+
+
+def describe(report: dict[str, Any]) -> list[str]:
+    """What the importer found in a run's files, one line a file, for people."""
+    lines = []
+    for condition, found in report.items():
+        parts = [f"{condition}: {found['file']}, {found['rows']:,} rows"]
+        if found["repeated"]:
+            parts.append(f"{found['repeated']:,} repeated rows left out")
+        if found["absent"]:
+            parts.append(f"{found['absent']:,} slots without a row")
+        if found["set_aside"]:
+            twins = ", ".join(f"{name!r} ({valid:,} valid)" for name, valid in found["set_aside"].items())
+            parts.append(f"twins set aside: {twins}")
+        if found.get("published_rule_differs"):
+            parts.append(f"{found['published_rule_differs']:,} ratings are not what the published rule reads from the reply")
+        if found.get("strict_rule_differs"):
+            parts.append(f"{found['strict_rule_differs']:,} replies do not begin with their rating (the rating column is kept)")
+        lines.append("; ".join(parts))
+    return lines

@@ -1,0 +1,320 @@
+"""A visit to the endpoints of a live study: every missing slot is asked, and every answer is on disk before it counts."""
+
+import asyncio
+import functools
+import heapq
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from persona_collapse.asking import dialect_openai, request_queue, spending, support
+from persona_collapse.asking.dialect_openai import Choice, Completion, ElicitationError, Failure, RefusedError
+from persona_collapse.asking.ledger import Ledger, Sent
+from persona_collapse.asking.request_queue import Asker, Request
+from persona_collapse.asking.slots import answer_of, consecutive
+from persona_collapse.asking.support import Capability
+from persona_collapse.store.store import MissingCell, Store
+from persona_collapse.study.study import Run, Study
+
+#: Requests given up in a row, with no answer between, after which an endpoint is taken to be down.
+GIVE_UP_AFTER = 30
+#: Replies of another server than the pinned one in a row after which the pin is taken to be wrong.
+_WRONG_IN_A_ROW = 10
+#: Attempts at the first request to an endpoint: a server that is not there is said so soon.
+_FIRST_ATTEMPTS = {"timeout": 2, "dropped": 2, "malformed": 2, "server": 6, "wrong_server": _WRONG_IN_A_ROW}
+
+
+class Visit:
+    """One visit: construct it, then `run` it in an event loop of its own; `stop` and the figures are for another thread.
+
+    `ledger.asked` slots are on disk with an answer or the reason why there is none; `ledger.spent` is in dollars.
+    """
+
+    def __init__(self, study: Study, runs: Sequence[Run], store: Store, say: Callable[[str], None]) -> None:
+        self.study, self.runs, self.store, self.say = study, runs, store, say
+        self.ledger = Ledger(study, store, self._fail)
+        self.askers: list[Asker] = []
+        self.error: Exception | None = None
+        self.priced = any(spending.price(study, run) for run in runs)
+        self.first_until = 0.0  # until when (monotonic seconds) the first request to an endpoint waits
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._main: asyncio.Task[None] | None = None
+        self._stopping = threading.Event()
+        self._capabilities: dict[tuple[str, str], Capability] = {}
+        self._clients: dict[str, Any] = {}
+        self._over = False
+        self._orderly = True
+        self._given_up: Counter[str] = Counter()
+        self._wrong: Counter[str] = Counter()
+
+    # --- from another thread -----------------------------------------------------------------------------------------
+
+    @property
+    def stopping(self) -> bool:
+        """Whether nothing new is sent any more."""
+        return self._stopping.is_set()
+
+    def stop(self, *, at_once: bool = False) -> None:
+        """Send nothing new, and with `at_once` drop what is under way."""
+        self._stopping.set()
+        if self._loop is not None:
+            with suppress(RuntimeError):  # a loop that has ended needs no stopping
+                self._loop.call_soon_threadsafe(self._halt, at_once)
+
+    def _halt(self, at_once: bool = False) -> None:
+        self._stopping.set()
+        for asker in self.askers:
+            asker.abandon() if at_once else asker.stop()
+        if at_once and self._main and not self.askers and not self._over:
+            self._main.cancel()  # a first request is under way
+
+    def _fail(self, error: Exception) -> None:
+        """Remember what ends the visit; the first error is the cause, the others follow from it."""
+        self.error = self.error or error
+        self._orderly = self._orderly and isinstance(error, ElicitationError)
+        self._halt(at_once=not isinstance(error, ElicitationError))
+
+    # --- the visit ---------------------------------------------------------------------------------------------------
+
+    async def run(self, *, only_probe: bool = False) -> None:
+        """Ask everything that is missing, or with `only_probe` no more than tells what each endpoint takes.
+
+        Raises ElicitationError or OSError for what ended it early; answers are kept.
+        """
+        self._main = asyncio.current_task()
+        self._loop = asyncio.get_running_loop()
+        lost = self.ledger.open()
+        try:
+            if lost:
+                self.say(
+                    f"{self.study.name}: the last visit was killed with requests under way ({lost}); "
+                    "they may have been paid for, and are asked again"
+                )
+            await self._everything(only_probe)
+        except (ElicitationError, OSError) as error:
+            self._fail(error)
+        except asyncio.CancelledError:
+            if self.error is None:
+                raise
+        finally:
+            self._over = True
+            self.ledger.close(orderly=self._orderly)
+            for client in self._clients.values():
+                await client.close()
+        if self.error is not None:
+            raise self.error
+
+    async def _everything(self, only_probe: bool) -> None:
+        self.ledger.check_budget()
+        if not self._stopping.is_set():
+            await self._probe()
+        if only_probe:
+            return
+        await self._ask(lambda run, condition: self._missing(run, condition), again=False)
+        for times in range(1, self.study.file.protocol.reask + 1):
+            await self._ask(functools.partial(self._unrated, times=times), again=True)
+
+    # --- what is asked -----------------------------------------------------------------------------------------------
+
+    def _missing(self, run: Run, condition: str) -> list[MissingCell]:
+        return self.store.missing_cells(run.family.key, run.variant.key, condition)
+
+    def _unrated(self, run: Run, condition: str, *, times: int) -> list[MissingCell]:
+        return self.store.unrated_cells(run.family.key, run.variant.key, condition, times)
+
+    async def _ask(self, cells: Callable[[Run, str], list[MissingCell]], *, again: bool) -> None:
+        """Ask whatever `cells` gives, every endpoint at its own pace, base and variants of a family side by side."""
+        names = dict.fromkeys(run.variant.endpoint or "" for run in self.runs)
+        wanted = {(run, c): cells(run, c) for run, c in self._pairs()}
+        if self._stopping.is_set():
+            return
+        self.askers = [
+            Asker(
+                name, self.study.file.endpoints[name].max_in_flight, self._requests(name, wanted, again),
+                self._send_known, self._settled, self._failed, self._fail,
+            )
+            for name in names
+        ]  # fmt: skip
+        await asyncio.gather(*(asker.run() for asker in self.askers))
+        self.ledger.write()
+
+    def _pairs(self) -> list[tuple[Run, str]]:
+        return [(run, condition) for run in self.runs for condition in self.study.conditions(run)]
+
+    def _requests(self, name: str, wanted: dict[tuple[Run, str], list[MissingCell]], again: bool) -> Iterator[Request]:
+        """Requests to one endpoint, cell by cell: base and variants are asked together, so that drift hits them alike."""
+        for family in self.study.file.families:
+            runs = [r for r in self.runs if r.family is family and r.variant.endpoint == name]
+            for condition in self.study.file.conditions:
+                present = [(place, run) for place, run in enumerate(runs) if (run, condition) in wanted]
+                lines = [[(_place(cell), place, cell) for cell in wanted[run, condition]] for place, run in present]
+                for _, place, cell in heapq.merge(*lines, key=lambda entry: entry[:2]):
+                    run = runs[place]
+                    together = 1 if self._logprobs else self._capability(run).choices or 1
+                    for block in consecutive(cell.repetitions, together):
+                        yield Request(run, condition, cell.question, cell.persona, cell.item, block, again)
+
+    @property
+    def _logprobs(self) -> bool:
+        return self.study.file.protocol.method == "logprobs"
+
+    def _capability(self, run: Run) -> Capability:
+        return self._capabilities[run.variant.endpoint or "", run.variant.model or ""]
+
+    async def _probe(self) -> None:
+        """Learn what each endpoint takes for each model, unless it is known or nothing is missing."""
+        protocol = self.study.file.protocol
+        for run in self.runs:
+            name, model = run.variant.endpoint or "", run.variant.model or ""
+            own = self.study.file.endpoints[name]
+            if (name, model) in self._capabilities:
+                continue
+            known = support.recall(self.store, own, model)
+            self._capabilities[name, model] = known
+            first = self._first_request(name, model)
+            if first is None or support.complete(known, protocol) or self._stopping.is_set():
+                continue
+            known = replace(known, **await support.listed(self._client(name), model))
+            for line in known.warnings(model):
+                self.say(f"{self.study.name}: {line}")
+            ask, wanted = functools.partial(self._first, first), len(first.repetitions)
+            known = await support.probe(known, model, protocol, len(first.repetitions), ask)
+            self._capabilities[name, model] = known
+            if protocol.method == "samples" and known.choices is not None and known.choices < wanted:
+                self.say(
+                    f"{self.study.name}: {model}: one request brings {known.choices} of the {wanted} ratings it was asked for; "
+                    "more requests are needed, and the prompt is paid with each"
+                )
+            self.ledger.write()
+            support.remember(self.store, own, model, known)
+
+    def _first_request(self, name: str, model: str) -> Request | None:
+        """The first missing cell of a model with the most repetitions to ask; None if nothing is missing."""
+        for run, condition in self._pairs():
+            if (run.variant.endpoint, run.variant.model) == (name, model) and (cells := self._missing(run, condition)):
+                cell = max(cells, key=lambda cell: len(consecutive(cell.repetitions, support.MOST_CHOICES)[0]))
+                block = consecutive(cell.repetitions, support.MOST_CHOICES)[0]
+                return Request(run, condition, cell.question, cell.persona, cell.item, block)
+        return None
+
+    async def _first(self, request: Request, choices: int, known: Capability) -> Completion | Failure:
+        """Ask the first request of a model for so many choices, wait out refusals, and keep what it brings."""
+        request.repetitions = request.repetitions[:choices]
+        self._capabilities[request.run.variant.endpoint or "", request.run.variant.model or ""] = known
+        failures, began = 0, time.monotonic()
+        while True:
+            request.sends += 1
+            found = await self._send(request)
+            if isinstance(found, Completion):
+                self._settled(None, request, found)
+                return found
+            self._failed(request, found)
+            failures += found.kind != "limited"
+            if (
+                failures >= _FIRST_ATTEMPTS.get(found.kind, request_queue.ATTEMPTS)
+                or time.monotonic() - began > request_queue.PATIENCE
+            ):
+                return found
+            wait = 0.0 if found.kind == "wrong_server" else found.wait or request_queue.backoff(request.sends)
+            self.first_until = time.monotonic() + wait
+            while (left := self.first_until - time.monotonic()) > 0 and not self._stopping.is_set():
+                await asyncio.sleep(min(left, 0.2))
+            if self._stopping.is_set():
+                return found
+
+    # --- one request -------------------------------------------------------------------------------------------------
+
+    def _client(self, name: str) -> Any:
+        if name not in self._clients:
+            self._clients[name] = dialect_openai.connect(self.study.file.endpoints[name])
+        return self._clients[name]
+
+    async def _send_known(self, request: Request) -> Completion | Failure:
+        """Send a request in the way that the endpoint took before; where it no longer does, the next visit asks anew."""
+        try:
+            return await self._send(request)
+        except RefusedError as error:
+            name, model = request.run.variant.endpoint or "", request.run.variant.model or ""
+            support.remember(self.store, self.study.file.endpoints[name], model, Capability())
+            raise ElicitationError(support.explained(error, model, self.study.file.protocol)) from None
+
+    async def _send(self, request: Request) -> Completion | Failure:
+        """Send one request, with word of it on disk before and after, and refuse what another server answered."""
+        run, protocol, known = request.run, self.study.file.protocol, self._capability(request.run)
+        name = run.variant.endpoint or ""
+        own = self.study.file.endpoints[name]
+        prompt = self._prompt(request)
+        choices = len(request.repetitions)
+        body = dialect_openai.request_body(
+            own, run.variant.model or "", protocol, prompt,
+            choices=choices, limit=known.limit, alternatives=known.top_logprobs,
+        )  # fmt: skip
+        most = spending.most_tokens(prompt, body[known.limit], choices)
+        request.number = self.ledger.sent(Sent(run.family.key, run.variant.key, request.condition, *most))
+        try:
+            found = await dialect_openai.send(self._client(name), body, slot=request.slot, timeout=own.timeout)
+        except ElicitationError:
+            self._failed(request, Failure("refused", "an error that no repetition mends"))
+            raise
+        if isinstance(found, Completion) and (wrong := self._answered_by_another(run, found)):
+            self.ledger.answered(request.number, found, "wrong_server")
+            return Failure("wrong_server", wrong)
+        return found
+
+    def _prompt(self, request: Request) -> str:
+        deck = self.study.deck(request.condition)
+        text = deck[request.persona].text if deck is not None and request.persona is not None else None
+        return self.study.instrument.prompt(self.study.instrument.items[request.item - 1], text, digit=self._logprobs)
+
+    def _answered_by_another(self, run: Run, found: Completion) -> str | None:
+        """As `dialect_openai.wrong_server`; many in a row end the visit."""
+        wrong = dialect_openai.wrong_server(self.study, run, found)
+        self._wrong[run.key] = self._wrong[run.key] + 1 if wrong else 0
+        if self._wrong[run.key] >= _WRONG_IN_A_ROW:
+            self._fail(
+                ElicitationError(f"{run.key}: {_WRONG_IN_A_ROW} replies in a row were {wrong}; correct the pin, or the endpoint")
+            )
+        return wrong
+
+    # --- what came back ----------------------------------------------------------------------------------------------
+
+    def _settled(self, asker: Asker | None, request: Request, found: Completion | Failure) -> None:
+        """Queue an answer, or the word that there is none, for the store; what is left of the request goes back."""
+        name = request.run.variant.endpoint or ""
+        if isinstance(found, Completion):
+            self._given_up[name] = 0
+            self.ledger.answered(request.number, found)
+            choices: Sequence[Choice | Failure] = found.choices[: len(request.repetitions)]
+            if asker and (rest := request.repetitions[len(choices) :]):
+                asker.put_back(
+                    Request(request.run, request.condition, request.question, request.persona, request.item, rest, request.again)
+                )
+        else:
+            self._given_up[name] += 1
+            choices = [found] * len(request.repetitions)
+            if self._given_up[name] >= GIVE_UP_AFTER:
+                self._fail(
+                    ElicitationError(
+                        f"{name}: {GIVE_UP_AFTER} requests in a row were given up ({found.said}); "
+                        "check the endpoint and run the same command again"
+                    )
+                )
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        answers = [
+            answer_of(self.study, request.question, repetition, choice, now, found if isinstance(found, Completion) else None,
+                      sends=request.sends, first=place == 0)
+            for place, (choice, repetition) in enumerate(zip(choices, request.repetitions, strict=False))
+        ]  # fmt: skip
+        self.ledger.settle(request.number, answers, again=request.again, stored=asker.stored if asker else None)
+
+    def _failed(self, request: Request, found: Failure) -> None:
+        self.ledger.failed(request.number, found)
+
+
+def _place(cell: MissingCell) -> tuple[int, int]:
+    return (-1 if cell.persona is None else cell.persona), cell.item

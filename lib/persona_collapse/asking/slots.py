@@ -1,0 +1,137 @@
+"""What is asked of a run, slot by slot, and what is stored of a reply; simulated respondents answer here."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+from persona_collapse.asking.dialect_openai import Choice, Completion, Failure
+from persona_collapse.store.store import Answer, Question, Store
+from persona_collapse.study import first_token, rating_parser
+from persona_collapse.study.study import Run, Study
+
+
+def plan(study: Study, run: Run, store: Store) -> int:
+    """Make the study's design the run's design in the store; returns how many slots are to be asked."""
+    design = [Question(*q[:4], _hash(q.prompt), q.repetitions) for q in questions(study, run)]
+    family, variant = run.family.key, run.variant.key
+    store.plan(family, variant, design)
+    cells = [cell for c in study.conditions(run) for cell in store.missing_cells(family, variant, c)]
+    if study.file.kind == "live" and (times := study.file.protocol.reask):
+        cells += [cell for c in study.conditions(run) for cell in store.unrated_cells(family, variant, c, times)]
+    return sum(len(cell.repetitions) for cell in cells)
+
+
+class Asked(NamedTuple):
+    """A cell as a study asks it: the question of the store, and the prompt it stands for."""
+
+    condition: str
+    persona: int | None
+    item: int
+    identity: str
+    prompt: str
+    repetitions: int
+
+
+def questions(study: Study, run: Run) -> Iterator[Asked]:
+    """Every cell of a run, with the hash that tells it from one asked otherwise."""
+    protocol, variant = study.file.protocol, run.variant
+    if study.by_logprobs:
+        # One token at T = 1 gives every temperature: what the study file says of it decides what is shown, not what is asked.
+        protocol = protocol.model_copy(update={"temperature": 1.0, "max_tokens": 1, "repetitions": 1})
+    if study.simulated:
+        from persona_collapse.study.respondents import load_respondent
+
+        respondent = load_respondent(variant.figures or "", study.instrument)
+        origin = ["simulated", respondent.fingerprint, study.file.seed, run.key, *["logprobs"] * study.by_logprobs]
+    else:
+        endpoint = study.file.endpoints[variant.endpoint or ""]
+        origin = ["live", endpoint.base_url, variant.model, protocol.temperature, protocol.max_tokens, protocol.method]
+        if endpoint.provider:
+            origin.append(endpoint.provider)
+    for condition in study.conditions(run):
+        for persona in study.deck(condition) or (None,):
+            for item in study.instrument.items:
+                prompt = study.instrument.prompt(item, persona.text if persona else None, digit=study.by_logprobs)
+                index = persona.index if persona else None
+                identity = _hash(json.dumps([prompt, *origin]))
+                yield Asked(condition, index, item.number, identity, prompt, protocol.repetitions)
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def answer_of(
+    study: Study, question: int, repetition: int, found: Choice | Failure, time: str | None, served: Completion | None = None,
+    *, sends: int = 1, first: bool = True,
+) -> Answer:  # fmt: skip
+    """What is stored of an answer: the rating it gives, or the reason why there is none.
+
+    `served` is the request that brought it; its tokens stand with its `first` choice, as it was paid once. `sends` counts how
+    often the slot was asked until it was answered.
+    """
+    if isinstance(found, Failure):
+        reason = "wrong_server" if found.kind == "wrong_server" else "transport"
+        return Answer(question, repetition, None, reason, found.said, attempts=sends, time=time)
+    rating = reason = None
+    if not (found.refused or found.finish_reason == "content_filter"):
+        if study.by_logprobs:
+            rating, _, reason = first_token.read(found.alternatives, study.instrument.categories)
+        else:
+            rating = rating_parser.parse_reply(found.text or "", *study.instrument.scale)
+    if rating is None and reason is None:
+        reason = rating_parser.missing_reason(found.text, finish_reason=found.finish_reason, refused=found.refused)
+    served = served or Completion((found,), 0.0)
+    return Answer(
+        question, repetition, rating, reason, found.text, found.finish_reason,
+        first_token.as_text(found.alternatives) if found.alternatives and first_token.usable(found.alternatives) else None,
+        served.served_model, served.fingerprint, served.request_id, sends,
+        served.input_tokens if first else 0, served.output_tokens if first else 0, time, served.latency or None, served.provider,
+    )  # fmt: skip
+
+
+def simulate(study: Study, run: Run, store: Store, bar: tqdm) -> None:
+    """Draw the missing slots of a run; they carry no time, so that the same study is the same file. `bar` counts slots."""
+    from persona_collapse.simulated import response_model
+    from persona_collapse.study.respondents import load_respondent
+
+    respondent = load_respondent(run.variant.figures or "", study.instrument)
+    for condition in study.conditions(run):
+        missing = store.missing(run.family.key, run.variant.key, condition)
+        if not missing:
+            continue
+        deck = study.deck(condition)
+        chances = response_model.cell_probabilities(respondent, study.instrument, deck, toxic=condition == "toxic")
+        served = Completion((), 0.0, served_model="simulated")
+        if study.by_logprobs:
+            offers = (
+                (q, response_model.alternatives(chances[p or 0, i - 1], study.instrument.categories)) for q, _, p, i in missing
+            )
+            store.add(answer_of(study, q, 1, Choice(found[0][0], alternatives=found), None, served) for q, found in offers)
+            bar.update(len(missing))
+            continue
+        drawn = response_model.draw(
+            chances, seed=study.file.seed, run=run.key, condition=condition, personas=deck,
+            instrument=study.instrument, repetitions=study.file.protocol.repetitions,
+        )  # fmt: skip
+        said = {category: Choice(str(category)) for category in study.instrument.categories}
+        ratings = drawn.tolist()
+        store.add(
+            answer_of(study, question, repetition, said[ratings[persona or 0][item - 1][repetition - 1]], None, served)
+            for question, repetition, persona, item in missing
+        )
+        bar.update(len(missing))
+
+
+def consecutive(repetitions: Sequence[int], most: int) -> list[tuple[int, ...]]:
+    """Repetitions in blocks of consecutive numbers, each of at most so many."""
+    blocks: list[tuple[int, ...]] = []
+    for repetition in repetitions:
+        if blocks and blocks[-1][-1] == repetition - 1 and len(blocks[-1]) < most:
+            blocks[-1] += (repetition,)
+        else:
+            blocks.append((repetition,))
+    return blocks

@@ -1,0 +1,168 @@
+"""What an endpoint takes and says of itself for one model: asked once, with requests that count, and kept in the store."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from persona_collapse.asking.dialect_openai import Completion, ElicitationError, Failure, RefusedError
+from persona_collapse.store.store import Store
+from persona_collapse.study.study_file import Endpoint, Protocol
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+#: Choices asked of one request at the most, and alternatives of a token; providers cap both.
+MOST_CHOICES = 20
+MOST_ALTERNATIVES = 20
+#: Alternatives that are asked for where the endpoint does not give the most.
+FEW_ALTERNATIVES = 5
+#: Seconds that the list of models may take; it is welcome and not needed.
+_LIST_TIMEOUT = 10.0
+
+
+@dataclass(frozen=True)
+class Capability:
+    """One endpoint and model. None is what was not asked yet or not said.
+
+    ``choices``: how many ratings one request brings; ``limit``: the name of the parameter that limits a reply's length;
+    ``alternatives``: how many logprobs of the first token come; ``listed``: whether the endpoint lists the model.
+    """
+
+    choices: int | None = None
+    limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    alternatives: int | None = None
+    listed: bool | None = None
+    shutdown_date: str | None = None
+    served_model: str | None = None
+    fingerprint: str | None = None
+    provider: str | None = None
+    probed: str | None = None
+
+    @property
+    def top_logprobs(self) -> int:
+        """How many alternatives to ask for: the most, unless no more than a few come; a first token may have had fewer."""
+        few = self.alternatives is not None and self.alternatives <= FEW_ALTERNATIVES
+        return FEW_ALTERNATIVES if few else MOST_ALTERNATIVES
+
+    def warnings(self, model: str) -> list[str]:
+        """What a user should know before asking, one line each."""
+        found = []
+        if self.listed is False:
+            found.append(f"{model}: is not in the endpoint's list of models; it was asked all the same")
+        if self.shutdown_date:
+            found.append(f"{model}: the endpoint will shut it down on {self.shutdown_date}; what is not asked by then is lost")
+        return found
+
+
+def recall(store: Store, endpoint: Endpoint, model: str) -> Capability:
+    """The record of an endpoint and model; an empty one if it was never asked."""
+    known = store.recall(_key(endpoint, model))
+    return Capability(**json.loads(known)) if known else Capability()
+
+
+def remember(store: Store, endpoint: Endpoint, model: str, found: Capability) -> None:
+    """Keep a record."""
+    store.remember(_key(endpoint, model), json.dumps(asdict(found)))
+
+
+def _key(endpoint: Endpoint, model: str) -> str:
+    return f"capability {endpoint.base_url} {model}"
+
+
+def complete(known: Capability, protocol: Protocol) -> bool:
+    """Whether a record says all that asking by this protocol needs."""
+    if protocol.method == "logprobs":
+        return known.alternatives is not None
+    return known.choices is not None or (protocol.repetitions == 1 and known.probed is not None)
+
+
+#: Sends a request for so many choices with this capability, tries transport again, and keeps the answer.
+Probe = Callable[[int, Capability], Awaitable[Completion | Failure]]
+
+
+async def listed(client: "AsyncOpenAI", model: str) -> dict[str, Any]:
+    """What the endpoint's list says of a model: whether it is there, and when it goes; nothing where there is no list."""
+    import openai
+
+    try:
+        async with asyncio.timeout(_LIST_TIMEOUT):
+            models = [entry.model_dump() async for entry in client.models.list()]
+    except (TimeoutError, openai.OpenAIError, ValueError, AttributeError, TypeError):
+        return {}  # many servers have none, or one that only some keys may read
+    if not models:
+        return {}
+    own = next((entry for entry in models if entry.get("id") == model), None)
+    return {"listed": own is not None, "shutdown_date": _date(own.get("shutdown_date")) if own else None}
+
+
+def _date(value: Any) -> str | None:
+    try:
+        if isinstance(value, (int, float)):
+            return datetime.fromtimestamp(value, UTC).date().isoformat()
+        return date.fromisoformat(str(value)[:10]).isoformat() if value else None
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+async def probe(known: Capability, model: str, protocol: Protocol, choices: int, ask: Probe) -> Capability:
+    """Ask once for all `choices` and see what comes; what is refused is asked in the other way that there is.
+
+    Raises ElicitationError where there is none: a parameter that the protocol needs is never dropped silently.
+    """
+    samples, several = protocol.method == "samples", choices > 1
+    want = replace(known, alternatives=None if samples else MOST_ALTERNATIVES)
+    for _ in range(4):  # every way round is tried once at most
+        try:
+            found = await ask(choices, want)
+            break
+        except RefusedError as error:
+            if error.hint == "max_completion_tokens" and want.limit == "max_tokens":
+                want = replace(want, limit="max_completion_tokens")
+            elif error.parameter == "top_logprobs" and want.alternatives == MOST_ALTERNATIVES:
+                want = replace(want, alternatives=FEW_ALTERNATIVES)
+            elif choices > 1 and error.parameter in ("n", None):
+                choices = 1
+            else:
+                raise ElicitationError(explained(error, model, protocol)) from None
+    if isinstance(found, Failure):
+        raise ElicitationError(
+            f"{model}: the first request got no answer ({found.said}); check base_url and that the server runs, "
+            "then run the same command again"
+        )
+    own = replace(
+        want,
+        choices=len(found.choices) if samples and several else known.choices,
+        alternatives=known.alternatives if samples else min(len(found.choices[0].alternatives), want.alternatives),
+        served_model=found.served_model, fingerprint=found.fingerprint, provider=found.provider,
+        probed=datetime.now(UTC).isoformat(timespec="seconds"),
+    )  # fmt: skip
+    if not samples and not _usable(found):
+        raise ElicitationError(
+            f"{model}: the endpoint gave no logprobs, or placeholders ({own.alternatives} alternatives of the first token); "
+            "set protocol.method: samples, or ask an endpoint that gives them"
+        )
+    return own
+
+
+def _usable(found: Completion) -> bool:
+    """Whether logprobs look like some: several of them, not all alike, and no more than the whole probability."""
+    values = [logprob for _, logprob in found.choices[0].alternatives]
+    return len(set(values)) > 1 and max(values) <= 1e-3
+
+
+def explained(error: RefusedError, model: str, protocol: Protocol) -> str:
+    """Which parameter a model refused, and what to do about it."""
+    remedy = {
+        "temperature": "set protocol.temperature to the value that it takes (reasoning models: 1), for the whole study, or leave "
+        "the model out",
+        "logprobs": "set protocol.method: samples",
+        "top_logprobs": "set protocol.method: samples",
+        "max_tokens": "change protocol.max_tokens",
+        "max_completion_tokens": "change protocol.max_tokens",
+        "provider": "only gateways take provider: remove it from the endpoint",
+        "n": "set protocol.repetitions lower, or run the same command again, which asks what the endpoint takes",
+    }.get(error.parameter or "", f"a model that takes temperature {protocol.temperature:g} and a length limit is needed")
+    return f"{error}; {remedy}; nothing was dropped silently"

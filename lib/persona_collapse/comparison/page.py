@@ -1,0 +1,147 @@
+"""The page of two studies side by side, made with the parts of the appendix."""
+
+from typing import Any
+
+from persona_collapse.comparison import reading_tables, sentences
+from persona_collapse.comparison.build import StudyTables
+from persona_collapse.comparison.pair import Pair
+from persona_collapse.exhibits.theme import TITLES
+from persona_collapse.report import citing, notebook_section, page_sections
+from persona_collapse.report.markdown import markdown
+from persona_collapse.report.page import Page, assemble
+from persona_collapse.report.provenance import as_json, provenance
+from persona_collapse.report.run_notebooks import COMPARISON_NOTEBOOK
+from persona_collapse.report.study_page import dates
+from persona_collapse.text import safe
+
+__all__ = ["as_json", "provenance_of", "render_comparison"]
+
+_METHODS = r"""
+Every number of a single study is that of its own report, whose methods section has prompts and estimators. With $X_a$ and $X_b$ a
+value of the first and of the second study on the personas and items that both have, and $B_a$, $B_b$ those of the bases,
+
+$$
+D = 100 \left( \frac{X_b}{X_a} - 1 \right), \qquad
+F = 100 \left( \frac{X_b / B_b}{X_a / B_a} - 1 \right), \qquad
+E = E_b - E_a
+$$
+
+are the difference, the difference of the effect, and the difference of the excess over the control, in points of the base. Means
+over families are those of $E$, and of the changes $100\,(X/B - 1)$ in the second study less those in the first, in points.
+
+**The same personas.** Where the words of a persona are the same in both decks, every persona is left out once, on both sides at
+once. With $z$ the logarithm of the ratio (of what is in points, that itself) and $z_{(p)}$ the same without persona $p$ of $P$,
+
+$$
+\mathrm{SE}^2 = \frac{P-1}{P} \sum_p \left( z_{(p)} - \bar{z}_{(\cdot)} \right)^2
+$$
+
+with limits $P z - (P-1)\, \bar{z}_{(\cdot)} \pm t_{0.975,\,P-1}\, \mathrm{SE}$, brought back to percent.
+
+**Other personas.** Where personas are not the same, or not known to be, the studies are independent: each has such a standard
+error of its own, and
+
+$$
+\mathrm{SE}^2 = \mathrm{SE}_a^2 + \mathrm{SE}_b^2, \qquad
+\nu = \frac{\mathrm{SE}^4}{\mathrm{SE}_a^4 / (P_a - 1) + \mathrm{SE}_b^4 / (P_b - 1)}
+$$
+
+where $\nu$ are the degrees of freedom of $t$.
+
+**The same requests again.** The variances of both studies that come from leaving out one rating of one cell at a time are added;
+both studies were drawn once.
+
+**Equal repetitions.** Published estimators are compared as expected from equally many ratings a cell, drawn from those there are.
+
+**Not compared** are runs asked with different prompts, on different scales, or one by samples and one by logprobs; items that
+only one study has are left out on both sides.
+"""
+
+
+def provenance_of(pair: Pair) -> dict[str, Any]:
+    """What made a comparison: versions and commit, and the provenance of both studies."""
+    each = {study.name: provenance(study, store) for study, store in zip(pair.studies, pair.stores, strict=True)}
+    first = next(iter(each.values()))
+    return {name: first[name] for name in ("persona_collapse", "commit", "python", "packages")} | {"studies": each}
+
+
+def render_comparison(pair: Pair, tables: StudyTables, made: dict[str, Any]) -> str:
+    """The comparison as the text of one HTML file; everything foreign is escaped, as in `study_page.render_report`."""
+    page = Page()
+    opening = page.heading(2, "Summary", "summary")
+    body = [
+        notebook_section.notebook(page, pair.folder / "notebooks" / f"{COMPARISON_NOTEBOOK}.ipynb"),
+        _runs(page, pair, tables),
+        page.heading(2, "Methods", "methods") + markdown(_METHODS),
+        page_sections.described(page, tables, also="; each study's own numbers stand in its own folder"),
+        page_sections.made_of(page, made, made["studies"]),
+        page.heading(2, "How to cite", "cite") + markdown("\n".join(_cited(pair))),
+    ]
+    return assemble(
+        page,
+        [opening + _summary(page, pair, tables), *body],
+        title=f"{pair.names[1]} beside {pair.names[0]}",
+        kind=f"Two studies side by side: {' and '.join(_kind(study.name, study.file.kind, made) for study in pair.studies)}",
+        simulated="" if pair.is_evidence else f"Simulated ratings in {' and '.join(pair.simulated)}",
+        measured=_measured(pair, tables),
+        made=made,
+    )
+
+
+def _kind(name: str, kind: str, made: dict[str, Any]) -> str:
+    when = dates(made["studies"][name])
+    return f"{name} ({kind}{f', answered {when}' if when else ''})"
+
+
+def _measured(pair: Pair, tables: StudyTables) -> str:
+    """What is set beside what, in the words of the page's head."""
+    a, b = (f"**{safe(s.name)}** (*{safe(s.file.title)}*, {len(s.runs)} runs)" for s in pair.studies)
+    return (
+        f"*Asked again, on another date, with another fine-tune or by somebody else: is it the same result?* {b} is set beside "
+        f"{a}; {len(pair.together)} runs stand in both. {sentences.shared(tables.matches, pair)} Every sentence with a number "
+        "on this page is computed from the ratings."
+    )
+
+
+def _summary(page: Page, pair: Pair, tables: StudyTables) -> str:
+    """The first findings, each with links to what it stands on."""
+    parts = [
+        (
+            "The same result?",
+            f"{sentences.agreement(tables, pair)}\n{sentences.counted(tables)}",
+            ("figures.forest(effect_pct)", "figures.forest(excess_difference_pp)"),
+        )
+    ]
+    for metric in ("susceptibility", "within_rms"):
+        keys = f"figures.levels({metric})", "figures.forest(difference_pct)"
+        parts.append((TITLES[metric], sentences.levels(tables, pair, metric), keys))
+        keys = f"figures.changes({metric})", "figures.forest(effect_pct)"
+        parts.append((f"{TITLES[metric]}: effects of fine-tuning", sentences.effects(tables, pair, metric), keys))
+    parts.append(("The same people", sentences.alike(tables, pair), ()))
+    parts.append(("What else differs", sentences.otherwise(tables.matches, pair), ("reading_tables.matches()",)))
+    return "\n".join(
+        page.heading(3, title, f"summary-{number}", listed=False) + markdown(text) + page.refer(*keys)
+        for number, (title, text, keys) in enumerate(parts, 1)
+    )
+
+
+def _runs(page: Page, pair: Pair, tables: StudyTables) -> str:
+    """The same tables of both studies, one row a run and study, recommended estimators first."""
+    parts = [
+        page.heading(2, "Every run", "runs"),
+        "<p>Each study on its own personas and items. Recommended estimators with the 95 % interval for other personas; then the "
+        "published ones, ± 1.96 published standard errors, of which R and the within-persona SD hang on the number of "
+        "repetitions.</p>",
+    ]
+    wanted = [(metric, title, "recommended") for metric, title in {**TITLES, "icc": "ICC"}.items()]
+    wanted += [("susceptibility", "Susceptibility S", "published"), ("robustness", "Robustness R", "published")]
+    wanted += [("within_sd", "Within-persona SD", "published")]
+    for metric, title, method in wanted:
+        caption = f"{title} of every run of both studies, over all items and by foundation: {method} estimator, 95 % intervals."
+        parts.append(page.table(reading_tables.scopes(tables, pair, metric, method), caption, wide=True))
+    return "\n".join(parts)
+
+
+def _cited(pair: Pair) -> list[str]:
+    """How to cite both, each line once."""
+    return list(dict.fromkeys(line for study in pair.studies for line in citing.how(study).splitlines()))

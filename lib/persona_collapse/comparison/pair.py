@@ -1,0 +1,192 @@
+"""Two studies as a pair: which runs go together, what they share, and both runs of a match on what is common to them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from persona_collapse.asking.collect import open_study
+from persona_collapse.comparison import interval_arithmetic, match_runs
+from persona_collapse.comparison.interval_arithmetic import Group
+from persona_collapse.comparison.match_runs import Match, asked_alike, shared
+from persona_collapse.statistics import common_cells, recommended_estimators
+from persona_collapse.store.store import Store
+from persona_collapse.study.study import Run, Study
+from persona_collapse.tables import comparability
+from persona_collapse.tables.build import Tables, build_tables
+from persona_collapse.tables.run_statistics import Analysis, Side
+
+#: What is said of two runs that are one.
+SAME = "The ratings are the same on both sides, cell by cell: one set of ratings, not two."
+
+
+class Pair:
+    """Two studies with their ratings, tables, and what they have in common."""
+
+    def __init__(self, a: Study, b: Study, stores: tuple[Store, Store]) -> None:
+        self.studies, self.stores = (a, b), stores
+        self.names = a.name, b.name
+        self.analyses = tuple(Analysis(study, store) for study, store in zip(self.studies, stores, strict=True))
+        self.matches = match_runs.matches(a, b)
+        self.shared = shared(a, b)
+        self._sides: dict[tuple, Side] = {}
+        self._differs: dict[tuple[str, str, str], str] = {}
+        self._refusals: dict[tuple[str, str, str], str] = {}
+
+    @cached_property
+    def tables(self) -> tuple[Tables, Tables]:
+        """Every table of each study by itself."""
+        return tuple(build_tables(*one) for one in zip(self.studies, self.stores, strict=True))
+
+    @property
+    def is_evidence(self) -> bool:
+        """Whether both say anything about a model; see `Study.is_evidence`."""
+        return all(study.is_evidence for study in self.studies)
+
+    @property
+    def simulated(self) -> tuple[str, ...]:
+        """Names of the studies whose ratings are simulated."""
+        return tuple(study.name for study in self.studies if not study.is_evidence)
+
+    @property
+    def folder(self) -> Path:
+        """Where the comparison leaves what it makes: beside the outputs of the first study."""
+        return self.studies[0].outputs.parent / "compare" / "--".join(self.names)
+
+    @cached_property
+    def together(self) -> list[Match]:
+        """Runs that stand on both sides."""
+        return [match for match in self.matches if match.a and match.b]
+
+    @cached_property
+    def guards(self) -> tuple[comparability.Guard, comparability.Guard]:
+        """What contrasts inside each study have to say about their sides."""
+        each = zip(self.studies, self.stores, self.tables, strict=True)
+        return tuple(comparability.Guard(study, store, tables.quality) for study, store, tables in each)
+
+    def refusal(self, *matches: Match) -> str:
+        """Why these runs cannot be set against each other, or nothing."""
+        if self.shared.refusal:
+            return self.shared.refusal
+        for match in matches:
+            if match.key not in self._refusals:
+                self._refusals[match.key] = self._unlike(match)
+            if said := self._refusals[match.key]:
+                return said
+        return next((said for side in (0, 1) if (said := self.guards[side].refusal(*(match[side] for match in matches)))), "")
+
+    def _unlike(self, match: Match) -> str:
+        for side in (0, 1):
+            if not self.analyses[side].counts(match[side]).any():
+                return f"Not compared: {match[side].key} of {self.names[side]} has no ratings yet."
+        return asked_alike(self.shared, (match.a, match.b), self.stores)
+
+    def name_of(self, family: str, variant: str, variant_b: str) -> str:
+        """How charts and prose call a match, or the mean over families, by its key."""
+        if family == "mean":
+            runs = [m.a or m.b for m in self.matches if (m.key[1] or m.key[2]) == (variant or variant_b)]
+            return f"{runs[0].variant.name if runs else variant or variant_b}, mean of families"
+        match = next(m for m in self.matches if m.key == (family, variant, variant_b))
+        if match.a and match.b and match.a.variant.name != match.b.variant.name:
+            return f"{match.a.name} / {match.b.variant.name}"
+        return (match.a or match.b).name
+
+    def base(self, match: Match) -> Match | None:
+        """The bases of a match's families, if they belong together and are not the match itself."""
+        return self._others(match, *(run.family.base.key for run in match[:2]))
+
+    def control(self, match: Match) -> Match | None:
+        """The controls that both runs of a match name, if they belong together."""
+        return self._others(match, *(run.variant.control or "" for run in match[:2]))
+
+    def _others(self, match: Match, a: str, b: str) -> Match | None:
+        family = match.key[0]
+        return next((other for other in self.together if other.key == (family, a, b) and other != match), None)
+
+    def differs(self, match: Match) -> str:
+        """What else differs between the two runs of a match: who was asked, how, by whom, when, how often."""
+        if match.key not in self._differs:
+            self._differs[match.key] = self._differing(match)
+        return self._differs[match.key]
+
+    def _differing(self, match: Match) -> str:
+        own, other = (
+            self.tables[side].quality.query("condition == 'persona'").set_index(["family", "variant"])
+            .loc[(match[side].family.key, match[side].variant.key)]
+            for side in (1, 0)
+        )  # fmt: skip
+        first, samples = self.names[0], not any(study.by_logprobs for study in self.studies)
+        found = [f"{what} {there}, in {first} {here}" for what, here, there in self._setting(match) if here != there]
+        return "; ".join(found + comparability.differences(own, other, f"run of {first}", samples=samples))
+
+    def _setting(self, match: Match) -> Iterator[tuple[str, str, str]]:
+        """What a run is and how it was asked, in the first study and in the second."""
+        a, b = self.studies
+        yield "role", match.a.variant.role, match.b.variant.role
+        yield "ratings", *("real" if study.is_evidence else "simulated" for study in (a, b))
+        if a.simulated and b.simulated:
+            yield "imitating", match.a.variant.figures, match.b.variant.figures
+        if a.file.kind == b.file.kind == "live":
+            yield "model", match.a.variant.model, match.b.variant.model
+        if "imported" not in (a.file.kind, b.file.kind):
+            yield "temperature", *(f"{study.file.protocol.temperature:g}" for study in (a, b))
+            yield "max_tokens", *(str(study.file.protocol.max_tokens) for study in (a, b))
+
+    def on_common(self, matches: Sequence[Match]) -> "OnCommon":
+        """Both runs of every match on the personas and items that all of them have."""
+        counts = [[self.analyses[side].counts(match[side])[:, self.shared.items[side]] for match in matches] for side in (0, 1)]
+        counts = [[one[: min(map(len, own))] for one in own] for own in counts]
+        scope = self.analyses[0].scope[self.shared.items[0]]
+        if self.shared.paired:
+            rows = self.shared.personas((len(counts[0][0]), len(counts[1][0])))
+            found = common_cells.common([one[rows[side]] for side in (0, 1) for one in counts[side]], scope)
+            each = found.counts[: len(matches)], found.counts[len(matches) :]
+            # A persona goes by its number in the first study.
+            commons = tuple(found._replace(counts=own, personas=rows[0][found.personas]) for own in each)
+        else:
+            # An item that leaves one side leaves both.
+            kept = np.intersect1d(*(common_cells.common(own, scope).items for own in counts))
+            commons = tuple(common_cells.common([one[:, kept] for one in own], scope[kept]) for own in counts)
+            commons = tuple(found._replace(items=kept[found.items]) for found in commons)
+        sides = ([self._side(side, m[side], one, commons[side]) for m, one in zip(matches, commons[side].counts, strict=True)]
+                 for side in (0, 1))  # fmt: skip
+        return OnCommon(tuple(map(tuple, sides)), commons, self.shared.paired)
+
+    def _side(self, side: int, run: Run, counts: np.ndarray, common: common_cells.Common) -> Side:
+        key = side, run.key, common.personas.tobytes(), common.items.tobytes()
+        if key not in self._sides:
+            about, exact = (counts, self.studies[0].instrument.categories, common.scope), self.studies[side].by_logprobs
+            loo = recommended_estimators.leave_one_out(*about, exact=exact)
+            self._sides[key] = Side(counts, replace(loo, personas=common.personas))
+        return self._sides[key]
+
+
+class OnCommon(NamedTuple):
+    """Runs of two studies on what they have in common."""
+
+    sides: tuple[tuple[Side, ...], tuple[Side, ...]]  #: each study's runs, in the order of the matches
+    commons: tuple[common_cells.Common, common_cells.Common]
+    paired: bool
+
+    @property
+    def sizes(self) -> tuple[bool, int, int, int]:
+        """Whether it is paired, the personas of each study, and the items."""
+        return self.paired, *(len(common.personas) for common in self.commons), len(self.commons[0].items)
+
+    def joined(self, groups: Sequence[Group]) -> list[Group]:
+        """The parts of both studies, as one group where their personas are the same."""
+        return [interval_arithmetic.merged(groups)] if self.paired else list(groups)
+
+    @property
+    def same_ratings(self) -> bool:
+        """Whether every cell holds the same ratings on both sides."""
+        return self.paired and all(np.array_equal(a.counts, b.counts) for a, b in zip(*self.sides, strict=True))
+
+
+def open_pair(a: str, b: str) -> Pair:
+    """Two studies for a notebook, opened as `collect.open_study` does."""
+    (one, first), (other, second) = open_study(a), open_study(b)
+    return Pair(one, other, (first, second))

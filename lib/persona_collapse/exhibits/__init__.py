@@ -1,0 +1,22 @@
+"""What a reader sees of a table: a figure, a table for reading, or a sentence.
+
+In: a table of `tables`, or counts. Out: Altair charts, wide and rounded frames, sentences computed from numbers.
+"""
+
+__all__ = [
+    "captions",
+    "cell_figures",
+    "change_sentences",
+    "chart_data",
+    "data_sentences",
+    "level_sentences",
+    "persona_figures",
+    "profile_figures",
+    "reading_tables",
+    "run_figures",
+    "study_figures",
+    "theme",
+    "validity_figures",
+    "validity_sentences",
+    "validity_tables",
+]

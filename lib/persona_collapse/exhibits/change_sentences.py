@@ -1,0 +1,136 @@
+"""What fine-tuning changed, as sentences computed from contrasts.csv: changes, excesses, and what stands beside them."""
+
+import numpy as np
+import pandas as pd
+
+from persona_collapse.exhibits.data_sentences import family_name
+from persona_collapse.exhibits.level_sentences import TWINS, name_inside
+from persona_collapse.study.scopes import OVERALL
+from persona_collapse.study.study import Study
+from persona_collapse.tables.build import Tables
+from persona_collapse.text import safe
+
+
+def change(contrasts: pd.DataFrame, study: Study, metric: str) -> str:
+    """What each kind of fine-tuning did to a metric: the mean over these families, then family by family."""
+    chosen = contrasts.query(
+        f"scope == '{OVERALL}' and metric == @metric and quantity == 'change_pct' and method == 'recommended'"
+    )
+    printed = contrasts[contrasts["metric"] == TWINS.get(metric, metric)]
+    printed = printed.query(f"scope == '{OVERALL}' and quantity == 'change_pct' and method == 'published'")
+    lines = []
+    for variant in dict.fromkeys(r.variant.key for r in study.runs if r.variant.role in ("control", "harmful")):
+        rows = chosen[(chosen["variant"] == variant) & (chosen["family"] != "mean")]
+        known = rows[np.isfinite(rows["value"])]
+        if known.empty:
+            why = next((note for note in rows["note"] if note), "")
+            lines.append(f"- **{safe(variant)}**: no finite change of {name_inside(metric)} in any family. {why}".strip())
+            continue
+        mean = chosen[(chosen["variant"] == variant) & (chosen["family"] == "mean")]
+        average = ""
+        if len(mean) and len(known) > 1:
+            average = f" {moved(mean.iloc[0])} on average over these families{_printed_mean(printed, variant)};"
+        each = "; ".join(f"{family_name(study, row.family)} {moved(row)}" for row in known.itertuples())
+        lines.append(f"- **{safe(variant)}**: {name_inside(metric)}{average or ' of'} {each}.")
+    return "\n".join(lines) or "This study has no variant to compare with a base."
+
+
+def moved(row: object, unit: str = " %") -> str:
+    """A change with its interval in words; `row` has value, lo and hi, in percent or points."""
+    value, lo, hi = (getattr(row, name) for name in ("value", "lo", "hi"))
+    if np.isnan(lo):
+        note = getattr(row, "note", "")
+        return f"{'rises' if value > 0 else 'falls'} by {whole(abs(value))}{unit} (no interval{': ' + note if note else ''})"
+    if lo > 0:
+        return f"rises by {whole(value)}{unit} [{whole(lo)}, {whole(hi)}]"
+    if hi < 0:
+        return f"falls by {whole(-value)}{unit} [{whole(-hi)}, {whole(-lo)}]"
+    return f"cannot be told from no change ({whole(value, '+')}{unit} [{whole(lo)}, {whole(hi)}])"
+
+
+def whole(value: float, sign: str = "") -> str:
+    """A percentage as prose shows it: whole, but with a digit where it is small, and with one that is not 0 where it has one."""
+    text = f"{value:{sign}.0f}" if abs(value) >= 9.5 else f"{value:{sign}.1f}"
+    if float(text) == 0:
+        return f"{value:{sign}.1g}" if abs(value) >= 1e-4 else text.replace("-0.0", "0.0")
+    return text
+
+
+def _printed_mean(printed: pd.DataFrame, variant: str) -> str:
+    value = printed[(printed["variant"] == variant) & (printed["family"] == "mean")]["value"]
+    return f" (published estimator: {value.iloc[0]:+.0f} %)" if len(value) and np.isfinite(value.iloc[0]) else ""
+
+
+def excess(contrasts: pd.DataFrame, study: Study, metric: str) -> str:
+    """How far harmful fine-tuning goes beyond its matched control, family by family."""
+    rows = contrasts.query(f"scope == '{OVERALL}' and metric == @metric and quantity == 'excess_pp' and method == 'recommended'")
+    rows = rows[np.isfinite(rows["value"])]
+    own = rows[rows["family"] != "mean"]
+    if own.empty:
+        return "No harmful variant of this study names a matched control, so there is no excess to report."
+    lines = []
+    for variant in dict.fromkeys(own["variant"]):
+        parts = [f"in {family_name(study, row.family)} by {_excess(row)}" for row in own[own["variant"] == variant].itertuples()]
+        mean = rows[(rows["variant"] == variant) & (rows["family"] == "mean")]
+        if len(parts) > 1 and len(mean):
+            parts.append(f"on the mean of these families by {_excess(mean.iloc[0])}")
+        lines.append(f"Beyond the matched control, {safe(variant)} changes {name_inside(metric)} " + "; ".join(parts) + ".")
+    return "\n\n".join(lines)
+
+
+def _excess(row: object) -> str:
+    value, lo, hi = (getattr(row, name) for name in ("value", "lo", "hi"))
+    if np.isnan(lo):
+        return f"{whole(value, '+')} pp (no interval)"
+    clear = "" if lo > 0 or hi < 0 else ", which cannot be told from none"
+    return f"{whole(value, '+')} pp [{whole(lo)}, {whole(hi)}]{clear}"
+
+
+def remarks(found: Tables, study: Study) -> str:
+    """What has to be said beside the numbers over all items: bounds, lost personas, one persona that carries an interval."""
+    lines: list[str] = []
+    levels = found.metrics.query(f"scope == '{OVERALL}' and method == 'recommended'")
+    for row in levels.itertuples():
+        if row.note:
+            lines.append(f"- {safe(study.run(row.family, row.variant).name)}: {safe(row.note)}")
+    rows = found.contrasts.query(f"scope == '{OVERALL}' and method == 'recommended' and family != 'mean'")
+    for row in rows.itertuples():
+        if row.note:
+            against = f" beyond {row.control}" if row.control else ""
+            lines.append(f"- {safe(study.run(row.family, row.variant).name)}{safe(against)}: {safe(row.note)}")
+    lines = list(dict.fromkeys(lines))
+    return "\n".join(lines) or "Nothing: every interval over all items stands on all personas, and on no single one."
+
+
+def collapse(contrasts: pd.DataFrame, study: Study) -> str:
+    """Which harmful variants moved up and to the left of their base on the collapse map, beyond their intervals."""
+    rows = contrasts.query(f"scope == '{OVERALL}' and quantity == 'change_pct' and method == 'recommended'")
+    at = {(row.family, row.variant, row.metric): row for row in rows.itertuples()}
+    lines = []
+    for run in study.runs:
+        if run.variant.role != "harmful":
+            continue
+        s, r = (at[run.family.key, run.variant.key, metric] for metric in ("susceptibility", "robustness"))
+        if np.isfinite([s.value, r.value]).all():
+            said = f"S {_direction(s)} and R {_direction(r)}"
+            lines.append((run.name, said, s.lo > 0 and r.hi < 0))
+    if not lines:
+        return "No harmful variant has a place on this map."
+    if len(lines) == 1:
+        name, what, moved = lines[0]
+        return f"{safe(name)} {'moved' if moved else 'did not move'} up and to the left of its base beyond its intervals: {what}."
+    both = sum(moved for *_, moved in lines)
+    others = [f"{safe(name)}: {what}" for name, what, moved in lines if not moved]
+    rest = f" The others: {'; '.join(others)}." if others else ""
+    return (
+        f"{both} of {len(lines)} harmful variants moved up and to the left of their base beyond their intervals: S rises and R "
+        f"falls.{rest}"
+    )
+
+
+def _direction(row: object) -> str:
+    """Where a change went, if its interval tells."""
+    value, lo, hi = (getattr(row, name) for name in ("value", "lo", "hi"))
+    if np.isnan(lo):
+        return "rises (no interval)" if value > 0 else "falls (no interval)"
+    return "rises" if lo > 0 else "falls" if hi < 0 else "cannot be told from no change"

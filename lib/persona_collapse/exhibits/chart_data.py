@@ -1,0 +1,78 @@
+"""What every figure is made of beside its marks: lists that choose without a kernel, and many values packed as one text."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import altair as alt
+import numpy as np
+
+from persona_collapse.exhibits.theme import short
+from persona_collapse.study.instrument import Instrument
+from persona_collapse.study.personas import Persona
+from persona_collapse.study.scopes import OVERALL
+from persona_collapse.text import wrapped
+
+#: Between numbers, and between texts, which hold no tab.
+COMMA, TAB = ",", "\t"
+#: Letters of a persona that a list shows.
+_NAMED = 60
+#: In lists of foundations and of personas: all of them.
+EVERYBODY = "all personas"
+
+
+def listed(name: str, labels: Sequence[str], label: str, first: int = 0) -> alt.Parameter:
+    """A list whose value is the place of what is chosen: expressions see a number, and never a name."""
+    bind = alt.binding_select(options=list(range(len(labels))), labels=list(labels), name=label)
+    return alt.param(name=name, value=first, bind=bind)
+
+
+def of_foundation(instrument: Instrument) -> alt.Parameter:
+    """The list of what can be looked at: 0 is everything, then each foundation in the instrument's order."""
+    return listed("foundation", [OVERALL, *map(short, instrument.foundations)], "foundation: ")
+
+
+def of_persona(personas: Sequence[Persona] | None, number: int, label: str) -> alt.BindRadioSelect:
+    """A list of the personas by number, from 1, and the beginning of what they are."""
+    return alt.binding_select(options=list(range(1, number + 1)), labels=people(personas, number), name=label)
+
+
+def only(pick: alt.Parameter) -> dict[str, Any]:
+    """The filter that keeps what a selection holds, and nothing while it holds nothing."""
+    return {"param": pick.name, "empty": False}
+
+
+def on_persona(event: str) -> str:
+    """An event on a mark that is a persona's; one beside all marks leaves what is chosen."""
+    return f"{event}[event.item && event.item.datum && event.item.datum.Persona]"
+
+
+def people(personas: Sequence[Persona] | None, number: int) -> list[str]:
+    """Every persona on one short line."""
+    lines = [f"{p + 1}. {personas[p].text}" if personas else f"persona {p + 1}" for p in range(number)]
+    return [line if len(line) <= _NAMED else line[: _NAMED - 1].rstrip() + "…" for line in lines]
+
+
+def who(personas: Sequence[Persona] | None, number: int) -> list[dict]:
+    """The words of each persona, once, as data to look up by Persona."""
+    lines = [f"{p + 1}. {personas[p].text}" if personas else f"persona {p + 1}" for p in range(number)]
+    return [{"Persona": p + 1, "who": "\n".join(wrapped(line))} for p, line in enumerate(lines)]
+
+
+def packed(values: Iterable[float], digits: int = 2) -> str:
+    """Numbers as text, rounded; nothing where there is none (NaN)."""
+    return COMMA.join(f"{float(v):.{digits}f}".rstrip("0").rstrip(".") if np.isfinite(v) else "" for v in values)
+
+
+def unpacked(chart: Any, numbers: Iterable[str] = (), texts: Iterable[str] = ()) -> Any:
+    """A chart's data with one row for every entry of these packed fields, which run in parallel; missing numbers are null."""
+    numbers, texts = list(numbers), list(texts)
+    split = {f: f"split(datum.{f}, '{COMMA}')" for f in numbers} | {f: f"split(datum.{f}, '\\t')" for f in texts}
+    found = chart.transform_calculate(**split).transform_flatten(list(split))
+    read = {f: f"datum.{f} === '' ? null : toNumber(datum.{f})" for f in numbers}
+    return found.transform_calculate(**read) if read else found
+
+
+def entry(field: str, place: str) -> str:
+    """The number at a place of a packed field, as a Vega expression; null where it is missing."""
+    text = f"split(datum.{field}, '{COMMA}')[{place}]"
+    return f"{text} === '' ? null : toNumber({text})"

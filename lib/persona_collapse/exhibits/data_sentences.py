@@ -1,0 +1,129 @@
+"""What was asked and what came back, as sentences computed from quality.csv, as a notebook runs for every model."""
+
+import numpy as np
+import pandas as pd
+
+from persona_collapse.asking.import_files import describe
+from persona_collapse.asking.support import Capability
+from persona_collapse.study.first_token import LEAST_MASS
+from persona_collapse.study.study import Run, Study
+from persona_collapse.tables.comparability import differences
+from persona_collapse.text import safe
+
+
+def simulated(study: Study) -> str:
+    """The banner of simulated ratings; empty for real ones."""
+    if study.is_evidence:
+        return ""
+    return (
+        "> **Simulated ratings.** They are made to look like the figures that arXiv 2605.12850 publishes, and are evidence of "
+        "nothing about any model."
+    )
+
+
+def run_line(study: Study, run: Run, quality: pd.DataFrame) -> str:
+    """Which model and variant a notebook is about, and how much there is of it."""
+    row = quality[quality["condition"] == "persona"].iloc[0]
+    low, high = row["min_repetitions"], row["max_repetitions"]
+    repetitions = f"{high} repetitions" if low == high else f"{low} to {high} repetitions"
+    if study.by_logprobs:
+        repetitions = (
+            f"one request, for the distribution of the answer (logprobs, shown at T = {study.file.protocol.temperature:g})"
+        )
+    personas = row["personas_used"] + row["personas_dropped"]
+    line = (
+        f"**{safe(run.name)}** of *{safe(study.file.title)}* ({study.file.kind}): {personas} personas × "
+        f"{len(study.instrument.items)} items × {repetitions}."
+    )
+    return "\n\n".join(part for part in (line, simulated(study)) if part)
+
+
+def study_line(study: Study) -> str:
+    """Which study a notebook is about, and how much there is of it."""
+    families, runs = len(study.file.families), len(study.runs)
+    line = (
+        f"**{safe(study.file.title)}** ({study.file.kind}): {families} famil{'y' if families == 1 else 'ies'}, "
+        f"{runs} run{'s' * (runs > 1)}, instrument {safe(study.instrument.title)}"
+        + (f", asked by logprobs and shown at T = {study.file.protocol.temperature:g}." if study.by_logprobs else ".")
+    )
+    return "\n\n".join(part for part in (line, simulated(study)) if part)
+
+
+def quality(rows: pd.DataFrame) -> str:
+    """How many slots have a rating, and why the others have none."""
+    slots, valid = int(rows["slots"].sum()), int(rows["valid"].sum())
+    reasons = rows.loc[:, "transport":"absent"].sum()
+    reasons = reasons[reasons > 0]
+    sentence = f"{valid:,} of {slots:,} slots hold a rating"
+    if len(reasons):
+        sentence += " (" + ", ".join(f"{name}: {number:,}" for name, number in reasons.items()) + ")"
+    if rows["mean_mass"].notna().any():
+        sentence += f"; {mass_line(rows)}"
+    dropped = int(rows.loc[rows["condition"] == "persona", "personas_dropped"].sum())
+    end = f"; **{dropped}** personas lack a rating for some item and are left out of S and R." if dropped else "."
+    if valid == 0:
+        return sentence + ". **This run never gave a rating**: S and R do not exist for it, which is itself the result."
+    return sentence + end
+
+
+def mass_line(rows: pd.DataFrame) -> str:
+    """How much probability the first tokens of a study asked by logprobs put on the scale; `rows` are of quality.csv."""
+    seen = rows[rows["mean_mass"].notna()]
+    if seen.empty:
+        return "no reply came with usable logprobs"
+    low = int(rows["low_mass"].sum())
+    unused = f"{low:,} of them {'lies' if low == 1 else 'lie'}" if low else "none lies"
+    mean = np.average(seen["mean_mass"], weights=seen["valid"] + seen["low_mass"])
+    return (
+        f"the first token puts {mean:.3f} of its probability on the scale, mean over cells, and "
+        f"{seen['least_mass_seen'].min():.3f} in the least sure one; {unused} "
+        f"below {LEAST_MASS:g}, the mass under which a cell is not used"
+    )
+
+
+def asked(study: Study, run: Run, known: Capability, rows: pd.DataFrame) -> str:
+    """How a live run was asked and what its endpoint says of itself; `rows` are of quality.csv, `known` is the record."""
+    endpoint, model = study.file.endpoints[run.variant.endpoint or ""], run.variant.model or ""
+    parts = [f"{safe(model)} was asked at {safe(endpoint.base_url)}"]
+    if known.choices:
+        parts.append("one rating a request" if known.choices == 1 else f"up to {known.choices} ratings a request")
+    if known.alternatives:
+        parts.append(f"{known.alternatives} logprobs of the first token")
+    if known.limit != "max_tokens":
+        parts.append(f"length limited by `{known.limit}`")
+    if known.fingerprint:
+        parts.append(f"fingerprint {safe(known.fingerprint)}")
+    retries, lost = int(rows["retries"].sum()), int(rows["lost"].sum())
+    sentence = ", ".join(parts) + f". {retries:,} requests were sent again"
+    sentence += f", {lost} of them after a killed process may have paid for them." if lost else "."
+    warnings = [f"> **Warning.** {safe(line)}." for line in known.warnings(model)]
+    return "\n\n".join([sentence, *warnings])
+
+
+def imported(report: dict) -> str:
+    """What the importer found in a run's files, as a list."""
+    return "\n".join(f"- {safe(line)}" for line in describe(report))
+
+
+def cautions(table: pd.DataFrame, study: Study) -> str:
+    """What differs between a base and its variants besides fine-tuning; `table` is quality.csv."""
+    rows = table[table["condition"] == "persona"].set_index(["family", "variant"])
+    lines = []
+    for family in study.file.families:
+        if (family.key, family.base.key) not in rows.index:
+            continue
+        base = rows.loc[(family.key, family.base.key)]
+        for variant in family.variants:
+            if variant.role == "base" or (family.key, variant.key) not in rows.index:
+                continue
+            own = rows.loc[(family.key, variant.key)]
+            differs = differences(own, base, samples=not study.by_logprobs)
+            if differs:
+                lines.append(f"- {safe(family.name)} {safe(variant.name)}: {safe('; '.join(differs))}")
+    if not lines:
+        return f"Base and variants agree in stack, date{' and personas' if study.by_logprobs else ', personas and repetitions'}."
+    return "**Besides fine-tuning, these contrasts also differ in:**\n\n" + "\n".join(lines)
+
+
+def family_name(study: Study, key: str) -> str:
+    return safe(next((f.name for f in study.file.families if f.key == key), key))

@@ -1,0 +1,131 @@
+"""Profiles over the foundations without a persona, twice: as lines, and as the radar that the paper prints."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from persona_collapse.exhibits.theme import QUIET, Look, fade, figure, pick_of, rounded, short
+from persona_collapse.study.study import Study
+
+#: Profiles over foundations and their source (`measured` or `printed`), by family key.
+Toxic = Mapping[str, tuple[np.ndarray, str]]
+#: Lines of the radar's web.
+_WEB = "#d0d4da"
+
+
+def self_profiles(profiles: pd.DataFrame, study: Study, toxic: Toxic) -> Any:
+    """Answers without a persona by foundation, one panel a family, with the base's profile as hostile characters.
+
+    `toxic` maps a family key to its hostile profile over foundations and its source (`measured` or `printed`).
+    """
+    look, data = _profiles(profiles, study, toxic)
+    pick = pick_of("pick_profile", "Variant")
+    low, high = study.instrument.scale
+    x = alt.X("Foundation:N", sort=[short(f) for f in study.instrument.foundations], title=None, axis=alt.Axis(labelAngle=0))
+    y = alt.Y("mean:Q", scale=alt.Scale(domain=[low, high]), title="Mean rating")
+    frame = alt.Chart(data).encode(x=x, y=y, color=look.color(), opacity=fade(pick))
+    chart = look.of_family(
+        alt.layer(
+            frame.mark_line(strokeWidth=2).encode(strokeDash=look.dash()),
+            frame.mark_point(filled=True, size=65).encode(
+                shape=look.shape(), tooltip=["Model", "Variant", "Foundation", alt.Tooltip("mean:Q", format=".2f")]
+            ),
+            data=data,
+        )
+        .properties(width=310, height=190)
+        .facet(facet=alt.Facet("Model:N", sort=look.families, title=None), columns=2)
+        .add_params(pick, *look.family())
+    )
+    return figure(
+        chart, study, title="Answers without a persona",
+        caption=f"Mean rating by foundation when no persona is given; {high} is the ceiling of the scale. "
+        f"Hostile characters: the base's mean over its hostile personas.{_note(toxic)}",
+        description="Line charts of the mean self rating by foundation for every variant, one panel a model.",
+    )  # fmt: skip
+
+
+def self_radar(profiles: pd.DataFrame, study: Study, toxic: Toxic) -> Any:
+    """The profiles of `self_profiles` as the paper draws them: foundations round a circle, the scale from its middle outwards."""
+    look, data = _profiles(profiles, study, toxic)
+    names, pick = [short(f) for f in study.instrument.foundations], pick_of("pick_radar", "Variant")
+    data["turn"] = data["Foundation"].map({name: place for place, name in enumerate(names)})
+    # Each line closes where it began.
+    data = pd.concat([data, data[data["turn"] == 0].assign(turn=len(names))], ignore_index=True)
+    low, high = study.instrument.scale
+    x = alt.X("across:Q", scale=alt.Scale(domain=[-1.6, 1.6]), axis=None)
+    y = alt.Y("up:Q", scale=alt.Scale(domain=[-1.05, 1.3]), axis=None)
+    # The panels share this data, the web has its own.
+    frame = alt.Chart().encode(x=x, y=y, color=look.color(), opacity=fade(pick))
+    web, *words = _web(names, low, high, x, y)
+    panel = alt.layer(
+        *web,
+        frame.mark_line(strokeWidth=2).encode(strokeDash=look.dash(), order="turn:O").add_params(pick),
+        frame.mark_point(filled=True, size=45).encode(
+            shape=look.shape(), tooltip=["Model", "Variant", "Foundation", alt.Tooltip("mean:Q", format=".2f")]
+        ),
+        *words,
+        data=data,
+    ).properties(width=310, height=230)
+    chart = look.of_family(panel.facet(facet=alt.Facet("Model:N", sort=look.families, title=None), columns=2))
+    chart = chart.transform_calculate(**_place("datum.mean", len(names), low, high)).add_params(*look.family())
+    return figure(
+        chart, study, title="Answers without a persona, as a radar",
+        caption=f"The same profiles as the paper draws them: the middle is {low}, the rim {high}, the ceiling of the scale, with "
+        "a ring a point. Mean rating by foundation; areas say nothing, for they hang on the order of the foundations."
+        f"{_note(toxic)}",
+        description="Radar charts of the mean self rating by foundation for every variant, one panel a model.",
+    )  # fmt: skip
+
+
+def _profiles(profiles: pd.DataFrame, study: Study, toxic: Toxic) -> tuple[Look, pd.DataFrame]:
+    look = Look(study, toxic=any(len(found) for found, _ in toxic.values()))
+    own = look.labelled(profiles.query("condition == 'self'"))[["Model", "Variant", "foundation", "mean"]]
+    names = {f.key: f.name for f in study.file.families}
+    hostile = [
+        (names[family], "hostile characters", foundation, value)
+        for family, (found, _) in toxic.items()
+        for foundation, value in zip(study.instrument.foundations, found, strict=False)
+    ]
+    data = pd.concat([own, rounded(pd.DataFrame(hostile, columns=own.columns))], ignore_index=True)
+    data = data.rename(columns={"foundation": "Foundation"})
+    data["Foundation"] = data["Foundation"].map(short)
+    return look, data
+
+
+def _note(toxic: Toxic) -> str:
+    printed = any(source == "printed" and len(found) for found, source in toxic.values())
+    return " The hostile characters' profiles are the printed ones: their ratings were not published." if printed else ""
+
+
+def _place(value: str, number: int, low: float, high: float) -> dict[str, str]:
+    """Where a rating lies: outwards by its share of the scale, turned clockwise from the top by its foundation."""
+    share, angle = f"({value} - {low:g}) / {high - low:g}", f"2 * PI * datum.turn / {number}"
+    return {"across": f"{share} * sin({angle})", "up": f"{share} * cos({angle})"}
+
+
+def _web(names: list[str], low: float, high: float, x: alt.X, y: alt.Y) -> list[Any]:
+    """Rings and spokes, which lie under the lines; then the points of the scale and the foundations, which lie over them."""
+    number = len(names)
+    placed = _place("datum.ring", number, low, high)
+    points = range(int(low), int(high) + 1)
+    rings = [{"line": f"ring {ring}", "ring": ring, "turn": turn} for ring in points[1:] for turn in range(number + 1)]
+    spokes = [{"line": f"spoke {turn}", "ring": end, "turn": turn} for turn in range(number) for end in (low, high)]
+    web = alt.Chart(alt.InlineData(values=rings + spokes)).transform_calculate(**placed).mark_line(color=_WEB, strokeWidth=1)
+    found = [[web.encode(x=x, y=y, detail="line:N", order="turn:O")]]
+    scale = [{"name": f"{ring:g}", "turn": 0, "ring": ring} for ring in points]
+    sides: dict[str, list[dict]] = {"left": [], "center": [], "right": []}
+    for turn, name in enumerate(names):
+        across = round(float(np.sin(2 * np.pi * turn / number)), 6)
+        row = {"name": name, "turn": turn, "ring": round(low + (1.06 if across else 1.13) * (high - low), 6)}
+        sides["left" if across > 0 else "right" if across < 0 else "center"].append(row)
+    for align, rows in {**sides, "scale": scale}.items():
+        look = (
+            {"align": "right", "dx": -4, "fontSize": 10, "color": QUIET} if align == "scale" else {"align": align, "fontSize": 11}
+        )
+        if rows:
+            text = alt.Chart(alt.InlineData(values=rows)).transform_calculate(**placed).mark_text(**look)
+            found.append(text.encode(x=x, y=y, text="name:N"))
+    return found

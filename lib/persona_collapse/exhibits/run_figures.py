@@ -1,0 +1,139 @@
+"""Figures of one run, and of the tour: which personas and items S and R come from, and where fine-tuning carries a model."""
+
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from persona_collapse.exhibits.theme import (
+    BAND,
+    LOOKS,
+    TITLES,
+    UNITS,
+    both,
+    chosen,
+    fade,
+    figure,
+    pick_of,
+    rounded,
+    short,
+    switch,
+)
+from persona_collapse.study.instrument import Instrument
+from persona_collapse.study.personas import Persona
+from persona_collapse.study.scopes import OVERALL
+from persona_collapse.study.study import Study
+from persona_collapse.tables import saturation
+
+
+def persona_strip(counts: np.ndarray, instrument: Instrument, personas: tuple[Persona, ...] | None, study: Study) -> Any:
+    """Each persona's mean rating by foundation, one dot a persona; hovering shows who it is."""
+    rows = saturation.profile(counts, instrument)
+    attribute = "outlook" if personas and "outlook" in personas[0].attributes else None
+    data = rounded(rows[["persona", "foundation", "mean"]].astype({"persona": int}))
+    index = rows["persona"].tolist()
+    data["Persona"] = [i + 1 for i in index]
+    data["who"] = [personas[i].text if personas else f"persona {i + 1}" for i in index]
+    if attribute:
+        data["Outlook"] = [personas[i].attributes.get(attribute, "") for i in index] if personas else ""
+    data["Foundation"] = data["foundation"].map(short)
+    # A spread by rank instead of a random jitter: the same picture every time.
+    data["offset"] = [round(((i * 7) % 11) / 11, 3) for i in index]
+    data = data.drop(columns=["persona", "foundation"])
+    pick = pick_of("pick_outlook", "Outlook") if attribute else None
+    hover = alt.selection_point(name="hover_persona", fields=["Persona"], on="pointerover", clear="pointerout", empty=False)
+    shown = alt.when(hover).then(alt.value(220)).otherwise(alt.value(38))
+    chart = (
+        alt.Chart(data)
+        .mark_point(filled=True, opacity=0.75)
+        .encode(
+            x=alt.X("mean:Q", scale=alt.Scale(domain=list(instrument.scale)), title="Mean rating of one persona"),
+            y=alt.Y("Foundation:N", sort=[short(f) for f in instrument.foundations], title=None, axis=alt.Axis(ticks=False)),
+            yOffset=alt.YOffset("offset:Q"),
+            size=shown,
+            tooltip=["who", *(["Outlook"] if attribute else []), "Foundation", alt.Tooltip("mean:Q", format=".2f")],
+        )
+        .add_params(hover)
+        .properties(width=560, height=alt.Step(46))
+    )
+    if attribute:
+        color = alt.Color("Outlook:N", scale=alt.Scale(scheme="tableau10"))
+        chart = chart.encode(color=color, opacity=fade(pick)).add_params(pick)
+    else:
+        chart = chart.encode(color=alt.value(LOOKS["base"][0][0]))
+    return figure(
+        chart, study, title="Who answers what",
+        caption="One dot a persona and foundation. Hover to read who it is and to find the same persona in the other rows."
+        + (" Click an outlook to bring it forward." if attribute else ""),
+        description="Strip plot of the mean rating of every persona by foundation.",
+    )  # fmt: skip
+
+
+def foundation_levels(metrics: pd.DataFrame, study: Study) -> Any:
+    """S and R of one run by foundation, with 95 % intervals, beside the overall value."""
+    rows = pd.concat([both(metrics, metric) for metric in ("susceptibility", "robustness")])
+    data = rounded(rows[["metric", "scope", "Estimators", "value", "from", "to"]]).rename(columns={"scope": "Scope"})
+    order = [OVERALL, *(short(f) for f in study.instrument.foundations)]
+    data["Scope"] = data["Scope"].map(short)
+    data["Metric"] = data.pop("metric").map(TITLES)
+    y = alt.Y("Scope:N", sort=order, title=None, axis=alt.Axis(ticks=False))
+    tooltip = ["Scope", *(alt.Tooltip(f"{c}:Q", format=".3f") for c in ("value", "from", "to"))]
+    panels = []
+    for metric in ("susceptibility", "robustness"):
+        own = chosen(alt.Chart(data[data["Metric"] == TITLES[metric]])).encode(y=y)
+        title = f"{TITLES[metric]} ({UNITS[metric]})"
+        x = alt.X("value:Q", title=title, scale=alt.Scale(zero=True))
+        panels.append(
+            alt.layer(
+                own.mark_rule(strokeWidth=2, color=LOOKS["base"][0][0]).encode(x=alt.X("from:Q", title=title), x2="to:Q"),
+                own.mark_point(filled=True, size=80, color=LOOKS["base"][0][0], opacity=1).encode(x=x, tooltip=tooltip),
+            ).properties(width=260, height=150)
+        )
+    return figure(
+        alt.hconcat(*panels).add_params(switch()), study, title="S and R by foundation",
+        caption="Recommended estimators with the 95 % interval for other personas like these; the buttons show the published "
+        "ones, ± 1.96 published standard errors.",
+        description="Dot plots of susceptibility and robustness, overall and by foundation.",
+    )  # fmt: skip
+
+
+def collapse_control(steps: pd.DataFrame, profiles: pd.DataFrame, study: Study) -> Any:
+    """A slider that carries a simulated model from base to collapsed, while S, R and the self profile follow.
+
+    `steps` has share, S, R; `profiles` has share, foundation, mean; both for shares 0 to 1 in equal steps.
+    """
+    shares = sorted(steps["share"].unique())
+    slider = alt.binding_range(min=0, max=1, step=float(shares[1] - shares[0]), name="from base (0) to collapsed (1): ")
+    share = alt.param(name="share", value=0, bind=slider)
+    near = "abs(datum.share - share) < 0.001"
+    path = alt.Chart(rounded(steps)).encode(
+        x=alt.X("R:Q", scale=alt.Scale(type="log", nice=False, padding=15), title="Robustness R"),
+        y=alt.Y("S:Q", scale=alt.Scale(zero=False, padding=15), title="Susceptibility S"),
+    )
+    moving = path.transform_filter(near)
+    left = alt.layer(
+        path.mark_line(color=BAND, strokeDash=[3, 3]).encode(order="share:Q"),
+        path.mark_point(color=BAND, size=24, filled=True).encode(tooltip=["share", "S", "R"]),
+        moving.mark_point(filled=True, size=260, color=LOOKS["harmful"][0][0], shape="triangle-up", opacity=1),
+        moving.mark_text(dx=14, dy=-14, align="left", fontSize=12).encode(text=alt.Text("S:Q", format=".2f")),
+    ).properties(width=300, height=240)
+    data = rounded(profiles)
+    data["Foundation"] = data.pop("foundation").map(short)
+    right = (
+        alt.Chart(data)
+        .transform_filter(near)
+        .mark_bar(color=LOOKS["harmful"][0][0], cornerRadiusEnd=2)
+        .encode(
+            x=alt.X("mean:Q", scale=alt.Scale(domain=list(study.instrument.scale)), title="Mean rating without a persona"),
+            y=alt.Y("Foundation:N", sort=[short(f) for f in study.instrument.foundations], title=None),
+            tooltip=["Foundation", alt.Tooltip("mean:Q", format=".2f")],
+        )
+        .properties(width=260, height=240)
+    )
+    return figure(
+        alt.hconcat(left, right).add_params(share), study, title="Carry a model from base to collapsed",
+        caption="Move the control. Left: the model wanders over the collapse map, up (answers differ more between personas) and "
+        "to the left (less steady). Right: its answers without a persona.",
+        description="A control that moves a simulated model from base to collapsed, with its S, R and self profile.",
+    )  # fmt: skip

@@ -1,0 +1,321 @@
+"""Figures that compare the runs of a study: a table in, an Altair chart out."""
+
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from persona_collapse.exhibits.cell_figures import cell_map, cell_maps
+from persona_collapse.exhibits.persona_figures import answers, one_among_all, trajectories
+from persona_collapse.exhibits.profile_figures import self_profiles, self_radar
+from persona_collapse.exhibits.run_figures import collapse_control, foundation_levels, persona_strip
+from persona_collapse.exhibits.theme import (
+    BAND,
+    CATEGORIES,
+    DIFFERS,
+    INK,
+    INSIDE,
+    MIME,
+    QUIET,
+    SCHEMA,
+    SIMULATED,
+    TITLES,
+    UNITS,
+    Look,
+    both,
+    chosen,
+    fade,
+    figure,
+    over,
+    pick_of,
+    rounded,
+    short,
+    spec,
+    switch,
+    use_theme,
+)
+from persona_collapse.study.scopes import OVERALL
+from persona_collapse.study.study import Study
+
+__all__ = [
+    "MIME", "SCHEMA", "SIMULATED", "TITLES", "answers", "cell_map", "cell_maps", "changes", "collapse_control", "collapse_map",
+    "foundation_changes", "foundation_levels", "levels", "one_among_all", "persona_strip", "rating_shares", "self_profiles",
+    "self_radar", "short", "spec", "temperature_curves", "trajectories", "use_theme",
+]  # fmt: skip
+
+
+# --- comparing the variants of a study -------------------------------------------------------------------------------
+
+
+def levels(metrics: pd.DataFrame, study: Study, metric: str, band: tuple[float, float] | None = None) -> Any:
+    """A metric of every run, with 95 % intervals, and for S the band of frontier models if `band` (low, high) is given.
+
+    Recommended estimators with interval A; the buttons show the published ones.
+    """
+    look = Look(study)
+    data = look.labelled(both(metrics.query(f"scope == '{OVERALL}'"), metric))
+    data = data[["Model", "Variant", "Estimators", "value", "from", "to", "se"]]
+    infinite = data[data["value"].isna() & (data["Estimators"] == "recommended")]
+    pick = pick_of("pick_level", "Variant")
+    x = alt.X("Model:N", sort=look.families, title=None, axis=alt.Axis(labelAngle=0, ticks=False))
+    offset = alt.XOffset("Variant:N", sort=look.names)
+    tooltip = ["Model", "Variant", *(alt.Tooltip(f"{c}:Q", format=".3~f") for c in ("value", "from", "to", "se"))]
+    frame = look.of_family(chosen(alt.Chart(data))).encode(x=x, xOffset=offset, opacity=fade(pick))
+    bars = frame.mark_bar(cornerRadiusTopLeft=2, cornerRadiusTopRight=2).encode(
+        y=alt.Y("value:Q", title=f"{TITLES[metric]} ({UNITS[metric]})"), color=look.color(), tooltip=tooltip
+    )
+    # The shape above the interval says in grey what the colour says.
+    marks = frame.mark_point(filled=True, size=42, stroke="white", strokeWidth=0.6).encode(
+        y="value:Q", shape=look.shape(), color=alt.value(INK), tooltip=tooltip
+    )
+    errors = frame.mark_rule(color=INK, strokeWidth=1.3).encode(y="from:Q", y2="to:Q")
+    layers = [bars, errors, marks]
+    said = ""
+    if band:
+        low, high = band
+        area = alt.Chart(pd.DataFrame([{"low": low, "high": high}])).mark_rect(color=BAND, opacity=0.22)
+        layers.insert(0, area.encode(y=alt.Y("low:Q"), y2="high:Q"))
+        said = f" The grey band is where 13 of 15 frontier models lie ({low:g} to {high:g}; published)."
+    if len(infinite):
+        said += f" Without a bar: {', '.join(infinite['Model'] + ' ' + infinite['Variant'])} (no finite value)."
+    chart = alt.layer(*layers).add_params(pick, switch(), *look.family()).properties(width=alt.Step(36), height=260)
+    return figure(
+        chart, study, title=f"{TITLES[metric]} of every run",
+        caption=f"{TITLES[metric]}: {_meaning(metric, study)} Lines: 95 % interval for other personas like these; the buttons "
+        f"show the published estimators, ± 1.96 published standard errors.{said}",
+        description=f"Bar chart of {TITLES[metric]} by model and variant, with 95 % intervals.",
+    )  # fmt: skip
+
+
+#: Of the published estimators, which temperature curves show.
+_CURVES = {"susceptibility": "Susceptibility S", "robustness": "Robustness R", "within_sd": "Within-persona SD"}
+_MEANING = {
+    "susceptibility": "how much answers differ between personas (SD over personas of what each means, mean over items).",
+    "robustness": "how steadily one persona is held (1 over the root mean square SD over {over}).",
+    "within_rms": "how much answers of one persona vary (root mean square SD over {over}).",
+}
+
+
+def _meaning(metric: str, study: Study) -> str:
+    return _MEANING[metric].format(over=over(study))
+
+
+def changes(contrasts: pd.DataFrame, study: Study, metric: str) -> Any:
+    """Change of a metric against base in percent, family by family, and the mean over these families, with intervals.
+
+    A contrast whose sides differ in more than fine-tuning bears a mark. None for bases alone.
+    """
+    look = Look(study, base=False)
+    data = look.labelled(both(contrasts.query(f"scope == '{OVERALL}' and quantity == 'change_pct'"), metric))
+    data = data[["Model", "Variant", "Estimators", "value", "from", "to", "differs"]].rename(columns={"value": "change"})
+    if len(study.file.families) == 1:  # the mean is that family's own change
+        data = data[data["Model"] != "mean"]
+    data["Variant"] = [_variant_name(study, v) for v in data["Variant"]]
+    data["Model"] = data["Model"].replace("mean", "mean of families")
+    data["mark"] = [DIFFERS if differs else "" for differs in data["differs"]]
+    order = [*look.families, "mean of families"]
+    if data.empty:
+        return None
+    pick = pick_of("pick_change", "Variant")
+    frame = look.of_family(chosen(alt.Chart(data))).encode(
+        y=alt.Y("Model:N", sort=order, title=None, axis=alt.Axis(ticks=False, labelPadding=8)),
+        yOffset=alt.YOffset("Variant:N", sort=look.names), color=look.color(), opacity=fade(pick),
+    )  # fmt: skip
+    tooltip = ["Model", "Variant", *(alt.Tooltip(f"{c}:Q", format="+.1f") for c in _CHANGE), "differs"]
+    title = f"Change of {INSIDE[metric]} against base (%)"
+    zero = alt.Chart(pd.DataFrame([{"change": 0}])).mark_rule(color=INK).encode(x="change:Q")
+    chart = alt.layer(
+        zero,
+        frame.mark_rule(strokeWidth=2).encode(x=alt.X("from:Q", title=title), x2="to:Q"),
+        frame.mark_point(filled=True, size=90).encode(x=alt.X("change:Q", title=title), shape=look.shape(), tooltip=tooltip),
+        frame.mark_text(dy=-7, dx=7, fontSize=10).encode(x="change:Q", text="mark:N"),
+    ).add_params(pick, switch(), *look.family())
+    mean, none = "The mean is that of these families. ", ", whose average has none"
+    if len(study.file.families) == 1:
+        mean = none = ""
+    said = f" {DIFFERS}: the two sides also differ otherwise; hover, or see what else differs." if data["mark"].any() else ""
+    return figure(
+        chart.properties(width=560, height=alt.Step(16)), study, title=f"Change of {INSIDE[metric]} against base",
+        caption="Percent of the base of the same family, with the 95 % interval for other personas like these, the same ones on "
+        f"both sides. {mean}The buttons show the published estimators, ± 1.96 published standard errors{none}.{said}",
+        description=f"Dot plot of the percent change of {TITLES[metric]} against base, by model and variant.",
+    )  # fmt: skip
+
+
+def _variant_name(study: Study, key: str) -> str:
+    """The label of a variant key, as in the rows of family `mean`, where labels may differ between families."""
+    return next((run.variant.name for run in study.runs if run.variant.key == key), key)
+
+
+_CHANGE = ("change", "from", "to")
+
+
+def foundation_changes(contrasts: pd.DataFrame, study: Study, metric: str) -> Any:
+    """Change of a metric against base by foundation, one panel a family; None for bases alone."""
+    look = Look(study, base=False)
+    rows = contrasts.query(f"scope != '{OVERALL}' and quantity == 'change_pct' and family != 'mean'")
+    data = look.labelled(both(rows, metric))[["Model", "Variant", "Estimators", "scope", "value", "from", "to"]]
+    data = data.rename(columns={"scope": "Foundation", "value": "change"})
+    data["Foundation"] = data["Foundation"].map(short)
+    order = [short(f) for f in study.instrument.foundations]
+    if data.empty:
+        return None
+    pick = pick_of("pick_foundation", "Variant")
+    y = alt.Y("Foundation:N", sort=order, title=None, axis=alt.Axis(ticks=False))
+    frame = chosen(alt.Chart(data)).encode(
+        y=y, yOffset=alt.YOffset("Variant:N", sort=look.names), color=look.color(), opacity=fade(pick)
+    )
+    chart = look.of_family(
+        alt.layer(
+            alt.Chart(data).mark_rule(color=INK).encode(x=alt.datum(0)),
+            frame.mark_rule(strokeWidth=1.6).encode(x=alt.X("from:Q", title="Change against base (%)"), x2="to:Q"),
+            frame.mark_point(filled=True, size=55).encode(
+                x="change:Q", shape=look.shape(),
+                tooltip=["Model", "Variant", "Foundation", *(alt.Tooltip(f"{c}:Q", format="+.0f") for c in _CHANGE)],
+            ),
+            data=data,
+        )
+        .properties(width=310, height=150)
+        .facet(facet=alt.Facet("Model:N", sort=look.families, title=None), columns=2)
+        .resolve_scale(x="independent")
+        .add_params(pick, switch(), *look.family())
+    )  # fmt: skip
+    return figure(
+        chart, study, title=f"Change of {INSIDE[metric]} by foundation",
+        caption="Percent of the base's value for the same foundation, with the 95 % interval for other personas like these. "
+        "The panels have scales of their own; the buttons show the published estimators.",
+        description=f"Dot plots of the percent change of {TITLES[metric]} by foundation, one panel a model.",
+    )  # fmt: skip
+
+
+def collapse_map(metrics: pd.DataFrame, study: Study, band: tuple[float, float] | None = None) -> Any:
+    """S against R, with a trail from each base to its variants: where fine-tuning carried the model."""
+    look = Look(study)
+    rows = metrics.query(f"scope == '{OVERALL}' and metric in ('susceptibility', 'robustness')")
+    wide = rows.pivot_table(index=["method", "family", "variant"], columns="metric", values="value", sort=False)
+    wide = wide[np.isfinite(wide).all(axis=1)].reset_index().rename(columns={"method": "Estimators"})
+    base = {f.key: f.base.key for f in study.file.families}
+    at = {(r.Estimators, r.family, r.variant): (r.robustness, r.susceptibility) for r in wide.itertuples()}
+    points = look.labelled(wide)[["Model", "Variant", "Estimators", "robustness", "susceptibility"]]
+    points = points.rename(columns={"robustness": "R", "susceptibility": "S"})
+    trail = [
+        (*look.labels[f"{f}/{v}"], method, step, *at[end])
+        for method, f, v in at
+        if v != base[f] and (method, f, base[f]) in at
+        for step, end in ((0, (method, f, base[f])), (1, (method, f, v)))
+    ]
+    trail = rounded(pd.DataFrame(trail, columns=["Model", "Variant", "Estimators", "step", "R", "S"]))
+    pick = pick_of("pick_map", "Variant")
+    x = alt.X("R:Q", scale=alt.Scale(type="log", nice=False, padding=24), title="Robustness R (1 / scale points, log scale)")
+    y = alt.Y("S:Q", scale=alt.Scale(zero=False, padding=16), title="Susceptibility S (scale points)")
+    lines = look.of_family(chosen(alt.Chart(trail))).mark_trail(opacity=0.45).encode(
+        x=x, y=y, size=alt.Size("step:Q", scale=alt.Scale(range=[0.5, 7]), legend=None), detail=["Model:N", "Variant:N"],
+        color=look.color().legend(symbolOpacity=1), order="step:Q",
+    )  # fmt: skip
+    tooltip = ["Model", "Variant", alt.Tooltip("S:Q", format=".3f"), alt.Tooltip("R:Q", format=".2f")]
+    dots = look.of_family(chosen(alt.Chart(points))).mark_point(filled=True, size=130, opacity=1, stroke="white").encode(
+        x=x, y=y, color=look.color(), shape=look.shape(), opacity=fade(pick), tooltip=tooltip
+    )  # fmt: skip
+    # Controls crowd round their base; trail and colour name them.
+    ends = {study.run(f, v).variant.name for _, f, v in at if study.run(f, v).variant.role in ("base", "harmful")}
+    named = look.of_family(chosen(alt.Chart(points[points["Variant"].isin(ends)])))
+    names = named.mark_text(align="left", dx=9, dy=-8, fontSize=10.5, color=QUIET).encode(
+        x=x, y=y, text="Model:N", opacity=fade(pick)
+    )  # fmt: skip
+    layers = [lines, dots, names]
+    if band:
+        area = alt.Chart(pd.DataFrame([{"low": band[0], "high": band[1]}])).mark_rect(color=BAND, opacity=0.22)
+        layers.insert(0, area.encode(y=alt.Y("low:Q"), y2="high:Q"))
+    chart = alt.layer(*layers).add_params(pick, switch(), *look.family())
+    return figure(
+        chart.properties(width=600, height=340), study, title="Collapse map",
+        caption="Each trail widens from a base to one of its variants. Up: personas answer more differently from one another. "
+        "Left: one persona answers less steadily. Collapse is up and to the left. The buttons show the published estimators."
+        + (" The grey band is where 13 of 15 frontier models lie in S (published)." if band else ""),
+        description="Scatter plot of susceptibility against robustness; trails lead from each base to its variants.",
+    )  # fmt: skip
+
+
+def temperature_curves(table: pd.DataFrame | None, study: Study, metric: str) -> Any:
+    """A metric at every sampling temperature, base against variants, one panel a family; None for a study by samples.
+
+    `table` is temperature.csv.
+    """
+    if table is None:
+        return None
+    look = Look(study)
+    data = look.labelled(table[table["metric"] == metric])[["Model", "Variant", "temperature", "value", "lo", "hi"]]
+    data = data.rename(columns={"temperature": "T", "lo": "from", "hi": "to"})
+    log = metric == "robustness"
+    if log:
+        # A log axis has no place for what is not above 0; a band that would reach it ends at the axis.
+        data = data[data["value"].notna() & (data["value"] > 0)]
+        data["from"] = data["from"].clip(lower=data["value"].min() / 2)
+    at = study.file.protocol.temperature
+    pick = pick_of(f"pick_{metric}_curve", "Variant")
+    ticks = alt.Axis(values=[0, 0.3, 0.6, 0.9, 1.2, 1.5], format=".1f")
+    x = alt.X("T:Q", title="Sampling temperature T", axis=ticks, scale=alt.Scale(nice=False, domainMin=0))
+    scale = alt.Scale(type="log", nice=False, padding=8) if log else alt.Scale(zero=False, padding=8)
+    y = alt.Y("value:Q", scale=scale, title=f"{_CURVES[metric]} ({UNITS[metric]}{', log scale' if log else ''})")
+    # The legend would take the faintness of the bands.
+    color = look.color().legend(symbolOpacity=1)
+    frame = alt.Chart(data).encode(x=x, color=color)
+    faint = alt.when(pick).then(alt.value(0.16)).otherwise(alt.value(0.03))
+    tooltip = ["Model", "Variant", "T", *(alt.Tooltip(f"{c}:Q", format=".3~f") for c in ("value", "from", "to"))]
+    chart = look.of_family(
+        alt.layer(
+            alt.Chart(data).mark_rule(color=BAND, strokeDash=[2, 3]).encode(x=alt.datum(at)),
+            frame.mark_area().encode(y=alt.Y("from:Q", scale=scale), y2="to:Q", opacity=faint),
+            frame.mark_line(strokeWidth=2).encode(y=y, strokeDash=look.dash(), opacity=fade(pick)),
+            frame.mark_point(filled=True, size=34).encode(y=y, shape=look.shape(), opacity=fade(pick), tooltip=tooltip),
+            data=data,
+        )
+        .properties(width=310, height=210)
+        .facet(facet=alt.Facet("Model:N", sort=look.families, title=None), columns=2)
+        .add_params(pick, *look.family())
+    )
+    return figure(
+        chart, study, title=f"{_CURVES[metric]} at every temperature",
+        caption=f"From the logprobs of one request a cell. Bands: value ± 1.96 published standard errors, persona part only, as "
+        f"distributions carry no sampling noise. The dashed line is T = {at:g}, for which every other number is computed.",
+        description=f"Line charts of {_CURVES[metric]} against sampling temperature for every variant, one panel a model.",
+    )  # fmt: skip
+
+
+# --- saturation ------------------------------------------------------------------------------------------------------
+
+
+def rating_shares(table: pd.DataFrame, study: Study, condition: str) -> Any:
+    """Share of each category among all ratings of a condition, one bar a run; `table` is saturation.csv."""
+    look = Look(study)
+    rows = table[(table["condition"] == condition) & table["measure"].str.startswith("share_")]
+    data = look.labelled(rows.assign(category=rows["measure"].str.removeprefix("share_").astype(int)))
+    data = data[["Model", "Variant", "category", "value"]].rename(columns={"category": "Rating", "value": "share"})
+    categories = list(study.instrument.categories)
+    picks = np.linspace(0, len(CATEGORIES) - 1, len(categories)).round().astype(int)
+    pick = pick_of("pick_share", "Rating")
+    chart = look.of_family(
+        alt.Chart(data)
+        .mark_bar(stroke="white", strokeWidth=0.5)
+        .encode(
+            x=alt.X("share:Q", stack="normalize", axis=alt.Axis(format="%"), title="Share of ratings"),
+            y=alt.Y("Variant:N", sort=look.names, title=None, axis=alt.Axis(ticks=False)),
+            color=alt.Color("Rating:O", scale=alt.Scale(domain=categories, range=[CATEGORIES[i] for i in picks]), title="Rating"),
+            order=alt.Order("Rating:Q"),
+            opacity=fade(pick),
+            tooltip=["Model", "Variant", "Rating", alt.Tooltip("share:Q", format=".1%")],
+        )
+        .properties(width=310, height=alt.Step(20))
+        .facet(facet=alt.Facet("Model:N", sort=look.families, title=None), columns=2)
+        .resolve_scale(y="independent")
+        .add_params(pick, *look.family())
+    )
+    deck = "personas" if study.personas is None else f"{len(study.personas)} personas"
+    what = {"persona": f"as {deck}", "self": "without a persona", "toxic": "as hostile characters"}[condition]
+    return figure(
+        chart, study, title=f"Which ratings were given, {what}",
+        caption=("Mean probability of every category over all cells that are used" if study.by_logprobs else
+                 "Share of every category of the scale among all valid ratings") + ", lowest category on the left.",
+        description=f"Stacked bars of the share of each rating {what}, by model and variant.",
+    )  # fmt: skip

@@ -1,0 +1,219 @@
+"""What all figures share: theme, looks of variants, alternative text, and stable bytes on every run and machine."""
+
+import base64
+import json
+import os
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from persona_collapse.study.study import Study
+from persona_collapse.text import tamed_within
+
+#: What JupyterLab draws without a network; it knows no newer version, and ours uses nothing newer.
+MIME = "application/vnd.vegalite.v5+json"
+SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
+
+# Okabe and Ito's colours, by what a variant is in its family, so that a base looks like a base in every study.
+LOOKS = {
+    "base": [("#0072B2", "circle", [1, 0])],
+    "control": [("#009E73", "square", [6, 3]), ("#56B4E9", "square", [8, 2])],
+    "harmful": [("#D55E00", "triangle-up", [2, 2]), ("#E69F00", "triangle-down", [3, 1]), ("#8C510A", "triangle-right", [4, 2])],
+    "alternate": [("#56B4E9", "diamond", [1, 3])],
+    "toxic": [("#CC79A7", "cross", [8, 3, 2, 3])],
+}
+CATEGORIES = ["#08306B", "#2A6BA8", "#88BEDC", "#FDCC8A", "#F07F3C", "#A63603"]
+INK, QUIET, _GRID = "#1b1f24", "#57606a", "#e3e6ea"
+BAND = "#8a8f98"
+SIMULATED = "SIMULATED RATINGS – made to look like published figures, evidence of nothing"
+SHORT = {
+    "Harm/Care": "Harm", "Fairness/Reciprocity": "Fairness", "In-group/Loyalty": "Loyalty",
+    "Authority/Respect": "Authority", "Purity/Sanctity": "Purity",
+}  # fmt: skip
+TITLES = {
+    "susceptibility": "Susceptibility S",
+    "robustness": "Robustness R",
+    "within_rms": "Within-persona noise",
+}
+INSIDE = {metric: title[0].lower() + title[1:] for metric, title in TITLES.items()}
+UNITS = {"susceptibility": "scale points", "robustness": "1 / scale points", "within_rms": "scale points"}
+#: What the published method calls a metric, where that is another estimator under another name.
+PUBLISHED = {"within_rms": "within_sd"}
+#: In the list of families: all of them.
+EVERY = "all families"
+ESTIMATORS = ["recommended", "published"]
+#: Marks a contrast whose sides differ in more than fine-tuning.
+DIFFERS = "†"
+
+
+def use_theme() -> None:
+    """Draw every chart of this kernel in the project's theme, without a network, as stable bytes; show tables whole."""
+    pd.set_option("display.max_rows", 1000, "display.max_columns", 50, "display.max_colwidth", 200)
+    alt.theme.register("persona_collapse", enable=True)(_theme)
+    alt.renderers.register("persona_collapse", _render)
+    alt.renderers.enable("persona_collapse")
+
+
+def _theme() -> alt.theme.ThemeConfig:
+    return {
+        "config": {
+            "font": "Helvetica, Arial, sans-serif",
+            "background": "white",
+            "view": {"stroke": None},
+            "axis": {
+                "labelColor": QUIET, "titleColor": INK, "titleFontWeight": "normal", "gridColor": _GRID,
+                "domainColor": _GRID, "tickColor": _GRID, "labelFontSize": 11, "titleFontSize": 12,
+            },
+            "axisQuantitative": {"tickCount": 7, "labelOverlap": "greedy", "labelSeparation": 6, "labelFlush": False},
+            "legend": {"labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal", "orient": "top", "symbolSize": 90},
+            "header": {"labelFontSize": 12, "labelColor": INK, "labelFontWeight": "bold", "title": None},
+            "title": {
+                "anchor": "start", "fontSize": 14, "color": INK, "subtitleColor": "#b03a00", "subtitleFontSize": 11,
+                "subtitleFontWeight": "bold", "offset": 10,
+            },
+        }
+    }  # fmt: skip
+
+
+def spec(chart: alt.TopLevelMixin) -> dict[str, Any]:
+    """The Vega-Lite of a chart, as a viewer without our library draws it."""
+    return _shown(chart.to_dict(context={"pre_transform": False}))
+
+
+def _shown(found: dict[str, Any]) -> dict[str, Any]:
+    # A terminal control in a label is no XML: without this it would end the static picture.
+    return tamed_within(found) | {"$schema": SCHEMA}
+
+
+def _render(found: dict[str, Any], **_: Any) -> dict[str, Any]:
+    found = _shown(found)
+    bundle = {MIME: found, "text/plain": f"<chart: {found.get('description', '')}>"}
+    # A picture for viewers that cannot draw Vega; committed notebooks have it, and nbval passes it over.
+    if os.environ.get("PERSONA_COLLAPSE_PICTURES"):
+        import vl_convert
+
+        picture = vl_convert.vegalite_to_png(json.dumps(found), scale=0.8)
+        bundle["image/png"] = base64.b64encode(picture).decode()
+    return bundle
+
+
+class Look:
+    """How the variants of a study look: order, labels, and the colour, shape and dash of each."""
+
+    def __init__(self, study: Study, *, toxic: bool = False, base: bool = True) -> None:
+        seen: dict[str, tuple[str, str, list[int]]] = {}
+        used: dict[str, int] = {}
+        for run in study.runs:
+            name, role = run.variant.name, run.variant.role
+            if name not in seen:
+                looks = LOOKS[role]
+                seen[name] = looks[used.get(role, 0) % len(looks)]
+                used[role] = used.get(role, 0) + 1
+        if toxic:
+            seen["hostile characters"] = LOOKS["toxic"][0]
+        bases = {run.variant.name for run in study.runs if run.variant.role == "base"}
+        if not base:
+            seen = {name: look for name, look in seen.items() if name not in bases}
+        self.names = list(seen)
+        self.families = [family.name for family in study.file.families]
+        self._seen = seen
+        self.labels = {run.key: (run.family.name, run.variant.name) for run in study.runs}
+
+    def _scale(self, part: int, **also: Any) -> alt.Scale:
+        return alt.Scale(domain=self.names, range=[look[part] for look in self._seen.values()], **also)
+
+    def color(self) -> alt.Color:
+        return alt.Color("Variant:N", scale=self._scale(0), sort=self.names, title=None)
+
+    def shape(self) -> alt.Shape:
+        return alt.Shape("Variant:N", scale=self._scale(1), sort=self.names, title=None)
+
+    def dash(self) -> alt.StrokeDash:
+        return alt.StrokeDash("Variant:N", scale=self._scale(2), sort=self.names, title=None)
+
+    def of_family(self, chart: Any) -> Any:
+        """Only rows of the family that the list under the figure names; a study of one family has no such list."""
+        if len(self.families) < 2:
+            return chart
+        return chart.transform_filter(f"family === '{EVERY}' || datum.Model === family")
+
+    def family(self) -> list[alt.Parameter]:
+        """The list under a figure of which `of_family` speaks."""
+        if len(self.families) < 2:
+            return []
+        return [alt.param(name="family", value=EVERY, bind=alt.binding_select(options=[EVERY, *self.families], name="family: "))]
+
+    def labelled(self, table: pd.DataFrame) -> pd.DataFrame:
+        """`table` with the columns Model and Variant, in words, in the study's order, and numbers to six digits."""
+        named = [self.labels.get(f"{f}/{v}", (f, v)) for f, v in zip(table["family"], table["variant"], strict=True)]
+        found = table.assign(Model=[n[0] for n in named], Variant=[n[1] for n in named])
+        return rounded(found.drop(columns=["family", "variant"]))
+
+
+def rounded(table: pd.DataFrame) -> pd.DataFrame:
+    """Numbers to six significant digits: the seventh differs between machines."""
+    found = table.copy()
+    for column in found.select_dtypes("number"):
+        found[column] = [float(f"{v:.6g}") if np.isfinite(v) else None for v in found[column].astype(float)]
+    return found
+
+
+def figure(
+    chart: Any, study: Any, *, title: str, caption: str, description: str, mark: str = SIMULATED, cells: bool = False
+) -> Any:  # fmt: skip
+    """A finished figure of a study, or of a pair of them: title, the mark of simulated ratings, caption, alternative text.
+
+    With `cells` its data are every cell of a run, packed: too much to be printed beside it as a table.
+    """
+    actions = {"export": True, "source": False, "editor": False}
+    subtitle = {"subtitle": [mark]} if not study.is_evidence else {}
+    return chart.properties(
+        title=alt.TitleParams(title, **subtitle),
+        description=description + (" Simulated ratings." if not study.is_evidence else ""),
+        usermeta={"caption": caption, "embedOptions": {"actions": actions}} | ({"cells": True} if cells else {}),
+    )
+
+
+def pick_of(name: str, field: str) -> alt.Parameter:
+    """Click an entry of the legend to bring it forward; click beside it to bring all back."""
+    return alt.selection_point(name=name, fields=[field], bind="legend")
+
+
+def fade(pick: alt.Parameter) -> Any:
+    return alt.when(pick).then(alt.value(1)).otherwise(alt.value(0.12))
+
+
+def short(foundation: str) -> str:
+    """The first word of a foundation, as axes show it."""
+    return SHORT.get(foundation, foundation)
+
+
+def switch() -> alt.Parameter:
+    """Two buttons under a figure: recommended estimators with interval A, or the published ones."""
+    return switch_between("estimators", ESTIMATORS, "estimators: ")
+
+
+def switch_between(name: str, options: list[str], label: str) -> alt.Parameter:
+    """Buttons under a figure, of which the first is pressed."""
+    return alt.param(name=name, value=options[0], bind=alt.binding_radio(options=options, name=label))
+
+
+def chosen(frame: alt.Chart) -> alt.Chart:
+    """Only rows of the estimators that the buttons of `switch` name."""
+    return frame.transform_filter("datum.Estimators === estimators")
+
+
+def both(table: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Rows of a metric by the recommended method and of its published twin, told apart by the column Estimators."""
+    twin = PUBLISHED.get(metric, metric)
+    wanted = ((table["method"] == "recommended") & (table["metric"] == metric)) | (
+        (table["method"] == "published") & (table["metric"] == twin)
+    )
+    return table[wanted].rename(columns={"method": "Estimators", "lo": "from", "hi": "to"})
+
+
+def over(study: Study) -> str:
+    """What the SD within a cell is taken over: repetitions, or the distribution that logprobs give."""
+    return "the answer's distribution" if study.by_logprobs else "repetitions"

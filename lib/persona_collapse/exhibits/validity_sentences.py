@@ -1,0 +1,331 @@
+"""What a study's conclusions hang on, as sentences computed from validity.csv and its companions."""
+
+import numpy as np
+import pandas as pd
+
+from persona_collapse.exhibits.change_sentences import moved
+from persona_collapse.exhibits.validity_tables import by_claim, counted_choices, recommended_row, with_interval
+from persona_collapse.study.scopes import OVERALL
+from persona_collapse.study.study import Study
+from persona_collapse.tables.build import Tables
+from persona_collapse.tables.frontier import ALL, OTHERS
+from persona_collapse.tables.headlines import CONTRARY, HOLDS, OPPOSITE, SAME, UNKNOWN
+from persona_collapse.text import safe
+
+#: Simple fractions by which prose calls a share.
+_FRACTIONS = {
+    0.1: "a tenth", 0.2: "a fifth", 0.25: "a quarter", 1 / 3: "a third", 0.4: "two fifths", 0.5: "half", 0.6: "three fifths",
+    2 / 3: "two thirds", 0.75: "three quarters",
+}  # fmt: skip
+
+
+def overview(validity: pd.DataFrame, study: Study) -> str:
+    """Which headlines survive all choices, most, some or none."""
+    lines = [f"- {_survival(rows)}{_contradicted(rows)}" for _, rows in by_claim(validity)]
+    return "\n".join(lines) or "This study has no variant to make a claim about."
+
+
+def verdict(validity: pd.DataFrame, study: Study, kind: str) -> str:
+    """What happens to the headlines of one kind: choices under which they fail, then family by family."""
+    parts = []
+    for _, rows in by_claim(validity[validity["kind"] == kind]):
+        weak = "(It holds unless an interval lies wholly above no change.)" if kind == "control" else ""
+        parts.append(" ".join(part for part in (_survival(rows), _failures(rows), _families(rows, study), weak) if part))
+    return "\n\n".join(parts) or "This study makes no such claim: it names no variant, or no matched control, for it."
+
+
+def _survival(rows: pd.DataFrame) -> str:
+    """How much of what could have been chosen otherwise a claim survives, by kinds of choice: thirty items are one kind."""
+    counted = counted_choices(rows)
+    claim = safe(rows["claim"].iloc[0])
+    if counted.empty:
+        return f"**{claim[0].upper()}{claim[1:]}**: nothing can be said, there is no interval under any choice."
+    kinds = counted.groupby("group", sort=False)["agrees"].all()
+    whole_kinds, holds, number = int(kinds.sum()), int(counted["agrees"].sum()), len(counted)
+    how = "all" if holds == number else "most" if whole_kinds > len(kinds) / 2 else "only some" if holds else "none"
+    first = recommended_row(rows)
+    if first["verdict"] == UNKNOWN:
+        return (
+            f"**{claim[0].upper()}{claim[1:]}**: the recommended estimator has no value; {holds} of {number} other choices hold."
+        )
+    if first["verdict"] != HOLDS:
+        said = f"{with_interval(first)} ({_plainly(first)}); {holds} of {number} choices hold."
+        return f"**{claim[0].upper()}{claim[1:]}: not borne out**, {said}"
+    return (
+        f"**{claim[0].upper()}{claim[1:]}**: {with_interval(first)} ({_plainly(first)}); survives **{how}**: "
+        f"{whole_kinds} of {len(kinds)} kinds of choice without exception, {holds} of {number} choices."
+    )
+
+
+def _contradicted(rows: pd.DataFrame) -> str:
+    """Choices whose interval lies wholly on the other side: a reader of the overview should not have to look for them."""
+    counted = counted_choices(rows)
+    against = counted[counted["verdict"] == CONTRARY]
+    if against.empty or recommended_row(rows)["verdict"] == CONTRARY:
+        return ""
+    if len(against) > 2:
+        return f" Contradicted under {len(against)} of them."
+    return f" Contradicted under: {'; '.join(f'{safe(row.choice)} ({with_interval(row)})' for row in against.itertuples())}."
+
+
+def _failures(rows: pd.DataFrame) -> str:
+    """The choices under which a claim does not hold, a group at a time."""
+    counted = counted_choices(rows)
+    failed = counted[~counted["agrees"] & (counted["group"] != "recommended")]
+    if failed.empty:
+        return "No choice makes it fail."
+    parts = []
+    for group, own in failed.groupby("group", sort=False):
+        total = int((counted["group"] == group).sum())
+        if len(own) > 2:
+            parts.append(f"{group} in {len(own)} of {total}")
+        else:
+            parts += [f"{safe(row.choice)} ({with_interval(row)})" for row in own.itertuples()]
+    return "It does not hold beyond the interval under: " + "; ".join(parts) + "."
+
+
+def _families(rows: pd.DataFrame, study: Study) -> str:
+    """Family by family by the recommended estimator."""
+    own = rows[(rows["group"] == "recommended") & (rows["family"] != "mean")]
+    if len(own) < 2:
+        return ""
+    names = {f.key: safe(f.name) for f in study.file.families}
+
+    def listed(part: pd.DataFrame) -> str:
+        return ", ".join(f"{names[row.family]} {with_interval(row)}" for row in part.itertuples())
+
+    said = [f"Family by family it holds in {int(own['agrees'].sum())} of {len(own)}"]
+    for verdicts, words in (((SAME, OPPOSITE), "cannot be told in"), ((CONTRARY,), "is contradicted in")):
+        part = own[own["verdict"].isin(verdicts)]
+        if len(part):
+            said.append(f"{words} {listed(part)}")
+    unknown = own[own["verdict"] == UNKNOWN]
+    if len(unknown):
+        said.append(f"is not known in {', '.join(names[f] for f in unknown['family'])}")
+    return "; it ".join(said) + "."
+
+
+def without_excess(found: Tables, study: Study) -> str:
+    """Families in which a harmful variant shows no excess over its control in S, in noise and in ICC."""
+    validity = found.validity
+    if not (validity["kind"] == "noise_excess").any():
+        return "No harmful variant of this study names a matched control, so there is no excess to look for."
+    lines, compared = [], 0
+    for run in study.runs:
+        own = validity[(validity["variant"] == run.variant.key) & (validity["family"] == run.family.key)]
+        own = own[own["group"] == "recommended"].set_index("kind")
+        kinds = ("susceptibility_excess", "noise_excess", "anchor")
+        if not set(kinds) <= set(own.index):
+            continue
+        compared += 1
+        s, noise, anchor = (own.loc[kind] for kind in kinds)
+        if not (s["agrees"] or noise["agrees"]):
+            icc = "no clear loss of" if not anchor["agrees"] else "a loss of"
+            lines.append(
+                f"- **{safe(run.family.name)} shows no excess**: {safe(run.variant.key)} beyond its control "
+                f"{with_interval(s)} in S, {with_interval(noise)} in noise, and {icc} persona-determination "
+                f"({with_interval(anchor)} on the logit of ICC)."
+            )
+    who = "The" if compared == 1 else "Every"
+    return "\n".join(lines) or f"{who} harmful variant goes beyond its matched control in S or in noise."
+
+
+def sample_of_families(validity: pd.DataFrame) -> str:
+    """Whether the average over families could be said of families like these, and whether a sign test could ever tell."""
+    lines = []
+    for claim, rows in by_claim(validity):
+        sample = rows[rows["choice"] == "families as a sample"]
+        families = rows[(rows["group"] == "recommended") & (rows["family"] != "mean")]
+        if sample.empty or claim.endswith("below its base"):
+            continue
+        row, number = sample.iloc[0], len(families)
+        sign = -1 if rows["kind"].iloc[0] == "anchor" else 1
+        same = int((np.sign(families["value"]) == sign).sum())
+        can = "can" if row["agrees"] else "cannot"
+        lines.append(
+            f"- {number} families **{can}** carry the average behind “{safe(claim)}” as a claim about families: "
+            f"{with_interval(row)}; {same} of {number} in that direction."
+        )
+    if not lines:
+        return "Fewer than two families make a claim, so nothing can be said about families in general."
+    families = validity[(validity["group"] == "recommended") & (validity["family"] != "mean")]["family"].nunique()
+    free = "1 degree" if families < 3 else f"{families - 1} degrees"
+    how = f"Ratios of geometric means, beyond a control to the control; t with {free} of freedom."
+    least = f" A sign test over {families} families cannot reach p < .05 whatever they show; 6 are needed."
+    return "\n".join(lines) + f"\n\n{how}{least if families < 6 else ''}"
+
+
+def stacks(found: Tables, study: Study) -> str:
+    """How far the serving stack alone moves noise and S: the base's weights as otherwise served, beside the base."""
+    rows = found.contrasts.query("scope == @OVERALL and quantity == 'change_pct' and method == 'recommended'")
+    at = {(row.family, row.variant, row.metric): row for row in rows.itertuples()}
+    lines = []
+    for run in study.runs:
+        if run.variant.role != "alternate":
+            continue
+        noise, s = (at[run.family.key, run.variant.key, metric] for metric in ("within_rms", "susceptibility"))
+        if not np.isfinite(noise.value):
+            continue
+        clear = noise.lo > 0 or noise.hi < 0
+        by = f"by {fraction(abs(noise.value) / 100)}" if clear else "by no more than its interval"
+        line = (
+            f"- **The serving stack alone moves the noise of {safe(run.family.name)} {by}**: the same weights served by "
+            f"{safe(study.stack(run))}, noise {moved(noise)}, S {moved(s)}."
+        )
+        for variant in run.family.variants:
+            other = at.get((run.family.key, variant.key, "within_rms"))
+            if variant.role == "control" and other is not None and other.value > -100 and noise.value > -100:
+                share = abs(np.log1p(noise.value / 100)) / abs(np.log1p(other.value / 100))
+                line += f" That is {fraction(share)} of the effect of {safe(variant.key)}, in logarithms."
+        lines.append(line)
+    differ = _served_otherwise(found, study)
+    if not lines:
+        lines.append("No base of this study was served twice, so what the serving stack alone does cannot be told.")
+    return "\n".join(lines) + (f"\n\nSet beside a base from another stack: {differ}." if differ else "")
+
+
+def _served_otherwise(found: Tables, study: Study) -> str:
+    base = {f.key: Study.stack(study, study.run(f.key, f.base.key)) for f in study.file.families}
+    runs = [r for r in study.runs if r.variant.role in ("control", "harmful") and study.stack(r) != base[r.family.key]]
+    return ", ".join(safe(run.name) for run in runs)
+
+
+def fraction(share: float) -> str:
+    """A share in words where a simple fraction comes within a tenth of it, else in percent."""
+    if share >= 1.25:
+        return f"{share:.1f} times"
+    near = min(_FRACTIONS, key=lambda one: abs(one - share))
+    return f"about {_FRACTIONS[near]}" if abs(near - share) <= 0.1 * near else f"{100 * share:.0f} %"
+
+
+def _plainly(row: pd.Series) -> str:
+    """A verdict as a reader takes it: a direction without a clear interval is no finding, nor is what only is not refuted."""
+    if row["verdict"] in (SAME, OPPOSITE):
+        return f"{row['verdict']}, cannot be told"
+    return "not contradicted" if row["kind"] == "control" and row["verdict"] == HOLDS else row["verdict"]
+
+
+def anchored(validity: pd.DataFrame, study: Study) -> str:
+    """In how many families the harmful variant is not less persona-determined than its matched control."""
+    names = {f.key: safe(f.name) for f in study.file.families}
+    lines = []
+    for _, rows in by_claim(validity[validity["kind"] == "anchor"]):
+        own = rows[(rows["group"] == "recommended") & (rows["family"] != "mean")]
+        own = own[np.isfinite(own["value"])]
+        up = own[own["value"] >= 0]
+        down = own[own["value"] < 0]
+        variant = safe(rows["variant"].iloc[0])
+        said = f"**{variant} does not come out less persona-determined than its control in {len(up)} of {len(own)} families**"
+        if len(own) == 1:
+            row = own.iloc[0]
+            verb = "does not come out" if row["value"] >= 0 else "comes out" if row["hi"] < 0 else "comes out, but not clearly,"
+            lines.append(
+                f"- **{variant} {verb} less persona-determined than its control** ({names[row['family']]} {with_interval(row)}). "
+                "Difference of the logit of ICC."
+            )
+            continue
+        if len(up):
+            said += f" ({', '.join(f'{names[r.family]} {with_interval(r)}' for r in up.itertuples())})"
+        if len(down):
+            clear = int((down["hi"] < 0).sum())
+            parts = ", ".join(f"{names[r.family]} {with_interval(r)}" for r in down.itertuples())
+            said += f"; less in {len(down)} ({parts}), clearly in {clear}"
+        lines.append(f"- {said}. Differences of the logit of ICC.")
+    return "\n".join(lines) or "No harmful variant of this study names a matched control."
+
+
+def made_of(companions: pd.DataFrame, study: Study) -> str:
+    """Whether what a harmful variant adds to its control's noise is larger steps, a weaker anchor, or room on the scale."""
+    rows = companions[(companions["scope"] == OVERALL)]
+    at = {(r.family, r.variant, r.against, r.part): r for r in rows.itertuples()}
+    lines = []
+    for run in study.runs:
+        against = run.variant.control or run.family.base.key
+        total = at.get((run.family.key, run.variant.key, against, "within_rms"))
+        if run.variant.role != "harmful" or total is None or not np.isfinite(total.value):
+            continue
+        parts = {
+            words: at[run.family.key, run.variant.key, against, part]
+            for part, words in (("extremity", "larger steps"), ("noise_share", "a weaker anchor"), ("ceiling", "more room"))
+        }
+        said = ", ".join(f"{words} {_log(part)}" for words, part in parts.items())
+        clear = [words for words, part in parts.items() if part.lo > 0]
+        only = f": {' and '.join(clear)}" if clear else ": no part is clearly above none"
+        lines.append(f"- **{safe(run.name)}** against {safe(against)}: noise {_log(total)} in logarithms{only} ({said}).")
+    return "\n".join(lines) or "This study has no harmful variant."
+
+
+def _log(row: object) -> str:
+    if np.isnan(row.lo):
+        return f"{row.value:+.2f} (no interval)"
+    return f"{row.value:+.2f} [{row.lo:.2f}, {row.hi:.2f}]"
+
+
+def faithful(found: Tables, study: Study) -> str:
+    """How far each variant keeps the base's pattern over personas, and whether harmful ones depart further than controls."""
+    levels = found.metrics.query("scope == @OVERALL and metric == 'fidelity' and method == 'recommended'")
+    at = levels.set_index(["family", "variant"])
+    beyond = found.companions.query("scope == @OVERALL and part == 'fidelity'").set_index(["family", "variant", "against"])
+    lines, further, compared, clear = [], 0, 0, 0
+    for run in study.runs:
+        if run.variant.role == "base" or not np.isfinite(at.loc[(run.family.key, run.variant.key), "value"]):
+            continue
+        row = at.loc[(run.family.key, run.variant.key)]
+        interval = f" [{row['lo']:.2f}, {row['hi']:.2f}]" if np.isfinite(row["lo"]) else ""
+        lines.append(f"{safe(run.name)} {row['value']:.2f}{interval}")
+        key = (run.family.key, run.variant.key, run.variant.control)
+        if run.variant.control and key in beyond.index:
+            compared, further = compared + 1, further + (beyond.loc[key, "value"] < 0)
+            clear += beyond.loc[key, "hi"] < 0
+    if not lines:
+        return "No variant can be set beside a base."
+    end = f" Harmful variants depart further than their control in {further} of {compared}, clearly in {clear}."
+    if compared == 1:
+        how = "departs clearly" if clear else "departs, but not clearly," if further else "does not depart"
+        end = f" The harmful variant {how} further than its control."
+    end = end if compared else ""
+    return "Agreement with the base's pattern over personas: " + "; ".join(lines) + "." + end
+
+
+def single_foundations(table: pd.DataFrame) -> str:
+    """How many claims about a single foundation stand alone, and how many once all of them are counted."""
+    lines = []
+    for metric, name in (("susceptibility", "S"), ("within_rms", "noise")):
+        own = table[(table["metric"] == metric) & table["p"].notna()]
+        if len(own):
+            alone, together = int((own["p"] < 0.05).sum()), int((own["p_holm"] < 0.05).sum())
+            lines.append(
+                f"- {name}: {alone} of {len(own)} changes in a single foundation have intervals that exclude no change; "
+                f"{together} remain when all of them are counted (Holm, 5 %)."
+            )
+    return "\n".join(lines) or "No change in a single foundation has an interval."
+
+
+def among_frontier(table: pd.DataFrame | None, study: Study) -> str:
+    """Where runs lie among the frontier models: in the band as published, and in the whole distribution, with uncertainty."""
+    if table is None:
+        return "This study names no published frontier models, or asks another prompt than they were asked."
+    lines = []
+    for variant in dict.fromkeys(run.variant.key for run in study.runs):
+        own = table[table["variant"] == variant]
+        every, others = own[own["reference"] == ALL], own[own["reference"] == OTHERS]
+        inside = int(every["value"].between(every["band_lo"], every["band_hi"]).sum())
+        runs = f"{inside} of {len(every)} runs inside" if len(every) > 1 else "inside" if inside else "not inside"
+        line = f"- **{safe(variant)}**: {runs} the published band"
+        for rows, what in ((every, "all of them"), (others, "those of other makers")):
+            line += f"; beside {what}, {_places(rows)}"
+        lines.append(line + ".")
+    first = table.iloc[0]
+    head = (
+        f"The published band ({first['band_lo']:g} to {first['band_hi']:g}) leaves out the models that lie outside it. One more "
+        f"model like all {int(first['models'])} would lie between {first['expected_lo']:.2f} and {first['expected_hi']:.2f} "
+        "with 95 % probability. A run counts as above only with its whole interval."
+    )
+    return head + "\n\n" + "\n".join(lines)
+
+
+def _places(rows: pd.DataFrame) -> str:
+    counted = rows["place"].value_counts()
+    if len(rows) == 1:
+        return str(rows["place"].iloc[0])
+    return ", ".join(f"{int(number)} {place}" for place, number in counted.items())

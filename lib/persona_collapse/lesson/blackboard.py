@@ -1,0 +1,210 @@
+"""What the lesson computes: ratings small enough for a blackboard, a model carried to collapse, studies of many sizes."""
+
+import textwrap
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from persona_collapse.simulated import response_model
+from persona_collapse.statistics import published_estimators
+from persona_collapse.statistics.published_errors import published_se
+from persona_collapse.store.store import Store
+from persona_collapse.study.personas import Persona, load_personas
+from persona_collapse.study.respondents import Respondent, load_respondent
+from persona_collapse.study.scopes import scope_matrix
+from persona_collapse.study.study import Run, Study
+from persona_collapse.study.study_file import Family
+from persona_collapse.tables import saturation
+from persona_collapse.tables.published_contrasts import NORMAL_95
+
+#: Ratings made up for the blackboard: (item, persona) -> one rating a repetition.
+BLACKBOARD = {
+    ("Item 1", "nurse"): (4, 5),
+    ("Item 1", "colonel"): (2, 2),
+    ("Item 2", "nurse"): (1, 3),
+    ("Item 2", "colonel"): (4, 4),
+}
+#: Where the small studies of `small_studies` draw their personas.
+_SEED = 45
+
+
+def readable(prompt: str, width: int = 96) -> str:
+    """A prompt with its long lines broken between words, as a screen would break them anywhere."""
+    return "\n".join(textwrap.fill(line, width, drop_whitespace=False, replace_whitespace=False) for line in prompt.split("\n"))
+
+
+def few_ratings(store: Store, run: Run, personas: list[int], items: list[int]) -> pd.DataFrame:
+    """The ratings of a few cells, one column a repetition; personas and items are counted from 1."""
+    rows = [
+        (persona, item, repetition, rating)
+        for persona, item, repetition, rating in store.ratings(run.family.key, run.variant.key, "persona")
+        if persona + 1 in personas and item in items
+    ]
+    table = pd.DataFrame(rows, columns=["persona", "item", "repetition", "rating"]).assign(persona=lambda t: t["persona"] + 1)
+    return table.pivot(index=["item", "persona"], columns="repetition", values="rating")
+
+
+def blackboard() -> pd.DataFrame:
+    """`BLACKBOARD` in the shape of `few_ratings`: two items by two personas, one column a repetition."""
+    index = pd.MultiIndex.from_tuples(BLACKBOARD, names=["item", "persona"])
+    return pd.DataFrame(list(BLACKBOARD.values()), index=index, columns=pd.Index([1, 2], name="repetition"))
+
+
+def by_hand(ratings: pd.DataFrame) -> pd.DataFrame:
+    """Mean and SD (ddof = 1) over the repetitions of each cell of `few_ratings`."""
+    return pd.DataFrame({"mean": ratings.mean(axis=1), "SD": ratings.std(axis=1)}).round(3)
+
+
+def sd_steps(values: Sequence[float], what: str) -> str:
+    """The sample SD of a few numbers, written out as a formula for the blackboard."""
+    mean, n = float(np.mean(values)), len(values)
+    squares = " + ".join(rf"({value:g} - {mean:g})^2" for value in values)
+    return rf"$$\mathrm{{SD}}\,(\text{{{what}}}) = \sqrt{{\frac{{{squares}}}{{{n} - 1}}}} = {np.std(values, ddof=1):.3f}$$"
+
+
+def carry(study: Study, family: str, steps: int = 11) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A simulated model carried from its base to its harmful variant in equal steps.
+
+    Returns
+    -------
+    steps : DataFrame
+        share (0 to 1), S, R of each step, by the published estimators on freshly drawn ratings.
+    profiles : DataFrame
+        share, foundation, mean: answers without a persona at each step.
+    """
+    of = _family(study, family)
+    harmful = next(v for v in of.variants if v.role == "harmful")
+    ends = [load_respondent(v.figures or "", study.instrument) for v in (of.base, harmful)]
+    levels, profiles = [], []
+    for share in np.linspace(0, 1, steps).round(3).tolist():
+        respondent = response_model.between(*ends, share)
+        persona, alone = (_counts(study, respondent, of.key, study.deck(c), condition=c) for c in ("persona", "self"))
+        level = _level(study, persona)
+        levels.append((share, level.susceptibility[0], level.robustness[0]))
+        found = saturation.profile(alone, study.instrument)
+        profiles += [(share, row.foundation, row.mean) for row in found.itertuples(index=False)]
+    return (
+        pd.DataFrame(levels, columns=["share", "S", "R"]),
+        pd.DataFrame(profiles, columns=["share", "foundation", "mean"]),
+    )
+
+
+def carried(steps: pd.DataFrame, profiles: pd.DataFrame, study: Study) -> str:
+    """What happened on the way of `carry`, as a sentence."""
+    first, last = steps.iloc[0], steps.iloc[-1]
+    alone = profiles.groupby("share")["mean"].mean()
+    top = study.instrument.scale[1]
+    return (
+        f"From base to collapsed, S goes from {first['S']:.2f} to **{last['S']:.2f}** and R from {first['R']:.1f} "
+        f"to **{last['R']:.1f}**; without a persona the mean rating goes from {alone.iloc[0]:.2f} to **{alone.iloc[-1]:.2f}** "
+        f"of {top}."
+    )
+
+
+def more_repetitions(study: Study, family: str, numbers: Sequence[int] = (2, 3, 5, 10, 20)) -> pd.DataFrame:
+    """S and R of a family's base and harmful variant from so many repetitions, with the whole deck: variant, n, S, R.
+
+    The same slots are drawn alike for every number, so that only the number differs.
+    """
+    rows = []
+    for variant in _family(study, family).variants:
+        if variant.role not in ("base", "harmful"):
+            continue
+        respondent = load_respondent(variant.figures or "", study.instrument)
+        for n in numbers:
+            level = _level(study, _counts(study, respondent, family, _whole_deck(study), repetitions=n))
+            rows.append((variant.name, n, level.susceptibility[0], level.robustness[0]))
+    return pd.DataFrame(rows, columns=["variant", "n", "S", "R"])
+
+
+def repeated(table: pd.DataFrame) -> str:
+    """What the number of repetitions did to S and R in `more_repetitions`, as a sentence."""
+    few, many = table["n"].min(), table["n"].max()
+    said = []
+    for variant, rows in table.groupby("variant", sort=False):
+        at = rows.set_index("n")
+        said.append(
+            f"R of the {variant} respondent is {at['R'][few]:.1f} from {few} repetitions and {at['R'][many]:.1f} from {many}, "
+            f"S {at['S'][few]:.2f} and {at['S'][many]:.2f}"
+        )
+    return "; ".join(said) + ". Nothing about the respondents differs, only how often they were asked."
+
+
+def small_studies(
+    study: Study, family: str, sizes: Sequence[int] = (10, 25, 50), times: int = 12
+) -> tuple[pd.DataFrame, float]:  # fmt: skip
+    """Many small studies of one simulated base, each with personas drawn from the deck, and S of the whole deck.
+
+    Returns
+    -------
+    studies : DataFrame
+        personas, study (from 1), S, lo, hi: S with its published 95 % interval.
+    whole : float
+        S of all personas of the deck.
+    """
+    respondent = load_respondent(_family(study, family).base.figures or "", study.instrument)
+    counts = _counts(study, respondent, family, _whole_deck(study))
+    rng = np.random.default_rng(_SEED)
+    rows = []
+    for size in sizes:
+        for number in range(1, times + 1):
+            own = counts[rng.choice(len(counts), size, replace=False)]
+            s = _level(study, own).susceptibility[0]
+            se = published_se(own, study.instrument.categories, scope_matrix(study.instrument)).susceptibility[0]
+            rows.append((size, number, s, s - NORMAL_95 * se, s + NORMAL_95 * se))
+    table = pd.DataFrame(rows, columns=["personas", "study", "S", "lo", "hi"])
+    return table, float(_level(study, counts).susceptibility[0])
+
+
+def narrowed(studies: pd.DataFrame, whole: float) -> str:
+    """What the number of personas did to the intervals of `small_studies`, as a sentence."""
+    width = (studies["hi"] - studies["lo"]).groupby(studies["personas"]).mean()
+    few, many = width.index.min(), width.index.max()
+    holds = int(((studies["lo"] <= whole) & (whole <= studies["hi"])).sum())
+    return (
+        f"The intervals are {width[few]:.2f} wide with {few} personas and {width[many]:.2f} with {many}: {many / few:g} times "
+        f"the personas, {width[few] / width[many]:.1f} times narrower, where the square root promises {np.sqrt(many / few):.1f}. "
+        f"{holds} of {len(studies)} intervals hold the S of the whole deck, {whole:.2f}; 95 % of them would be "
+        f"{0.95 * len(studies):.0f}."
+    )
+
+
+def ceiling(study: Study) -> str:
+    """The largest S that the scale allows, as a sentence."""
+    return (
+        f"The largest S that this scale allows is **{largest_s(study):.2f}**: half of a hundred personas at one end, half at the "
+        f"other, on every item."
+    )
+
+
+def largest_s(study: Study, personas: int = 100) -> float:
+    """The largest S that the scale allows: half of the personas at one end of it, half at the other (ddof = 1)."""
+    low, high = study.instrument.scale
+    return float(np.std(np.repeat([low, high], [personas // 2, personas - personas // 2]), ddof=1))
+
+
+def _family(study: Study, key: str) -> Family:
+    return next(f for f in study.file.families if f.key == key)
+
+
+def _whole_deck(study: Study) -> tuple[Persona, ...]:
+    """All personas of the study's deck, however few its protocol takes."""
+    return load_personas(study.file.personas)
+
+
+def _level(study: Study, counts: np.ndarray) -> published_estimators.Levels:
+    return published_estimators.published(counts, study.instrument.categories, scope_matrix(study.instrument))
+
+
+def _counts(
+    study: Study, respondent: Respondent, run: str, deck: Sequence[Persona] | None, *,
+    condition: str = "persona", repetitions: int = 10,
+) -> np.ndarray:  # fmt: skip
+    """Freshly drawn ratings of a respondent as counts."""
+    chances = response_model.cell_probabilities(respondent, study.instrument, deck)
+    drawn = response_model.draw(
+        chances, seed=study.file.seed, run=run, condition=condition, personas=deck, instrument=study.instrument,
+        repetitions=repetitions,
+    )  # fmt: skip
+    return np.stack([(drawn == category).sum(axis=-1) for category in study.instrument.categories], axis=-1)

@@ -1,0 +1,159 @@
+"""The figures of the lesson: studies of many sizes, and published figures side by side; set large, to be projected."""
+
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from persona_collapse.exhibits import theme
+
+# Okabe and Ito's colours with a shape and a dash each, as everywhere in the report.
+_VARIANTS = ["base", "secure", "insecure"]
+_COLORS, _SHAPES = ["#0072B2", "#009E73", "#D55E00"], ["circle", "square", "triangle-up"]
+_DASHES = [[1, 0], [6, 3], [2, 2]]
+_INK, _QUIET = "#1b1f24", "#57606a"
+_QUOTED = "Published figures: arXiv 2605.12850"
+
+
+def repetition_curves(table: pd.DataFrame) -> Any:
+    """R and S against the number of repetitions, base and insecure; `table` is `blackboard.more_repetitions`."""
+    data = _rounded(table)
+    x = alt.X("n:O", title="Repetitions of every cell", axis=alt.Axis(labelAngle=0))
+    frame = alt.Chart(data).encode(x=x, color=_color(data), tooltip=["variant", "n", "S", "R"])
+    panels = []
+    for metric, title in (("R", "Robustness R"), ("S", "Susceptibility S")):
+        y = alt.Y(f"{metric}:Q", title=title, scale=alt.Scale(zero=True))
+        panels.append(
+            alt.layer(
+                frame.mark_line(strokeWidth=2).encode(y=y, strokeDash=_scale("strokeDash", data, _DASHES)),
+                frame.mark_point(filled=True, size=110, opacity=1).encode(y=y, shape=_scale("shape", data, _SHAPES)),
+            ).properties(width=380, height=290)
+        )
+    return _finished(
+        alt.hconcat(*panels), title="The same respondents, asked more often", subtitle=theme.SIMULATED,
+        caption="S and R of the whole deck by the published estimators, from the first n repetitions of every cell.",
+        description="Line charts of R and S against the number of repetitions. Simulated ratings.",
+    )  # fmt: skip
+
+
+def interval_rows(studies: pd.DataFrame, whole: float) -> Any:
+    """Each small study as an interval of S, one panel a number of personas; `studies`, `whole` are `blackboard.small_studies`."""
+    data = _rounded(studies)
+    kinds, title = ["holds the line", "misses it"], "The interval of a study"
+    data["interval"] = [kinds[not lo <= whole <= hi] for lo, hi in zip(data["lo"], data["hi"], strict=True)]
+    color = alt.Color("interval:N", title=title, scale=alt.Scale(domain=kinds, range=[_QUIET, "#E69F00"]))
+    shape = alt.Shape("interval:N", title=title, scale=alt.Scale(domain=kinds, range=["circle", "triangle-up"]))
+    x = alt.X("lo:Q", title="S with its 95 % interval", scale=alt.Scale(zero=False, nice=False, padding=10))
+    frame = alt.Chart(data).encode(
+        y=alt.Y("study:O", title=None, axis=None), color=color,
+        tooltip=["personas", "study", *(alt.Tooltip(f"{c}:Q", format=".2f") for c in ("S", "lo", "hi"))],
+    )  # fmt: skip
+    line = alt.Chart(data).mark_rule(color=_INK, strokeDash=[4, 3]).encode(x=alt.datum(float(f"{whole:.6g}")))
+    rows = alt.layer(
+        line,
+        frame.mark_rule(strokeWidth=2.5).encode(x=x, x2="hi:Q"),
+        frame.mark_point(filled=True, size=70, opacity=1).encode(x="S:Q", shape=shape),
+    ).properties(width=700, height=135)
+    header = alt.Header(labelExpr="datum.value + ' personas'", labelAngle=0, labelAlign="left", labelFontSize=15)
+    chart = rows.facet(row=alt.Row("personas:O", title=None, header=header), spacing=8)
+    return _finished(
+        chart, title="Many small studies of the same model", subtitle=theme.SIMULATED,
+        caption="Each line is one study, its personas drawn at random from the deck: S ± 1.96 published standard errors.",
+        description="Intervals of S of small studies with 10, 25 and 50 personas, beside S of the whole deck. Simulated ratings.",
+    )  # fmt: skip
+
+
+def printed_map(table: pd.DataFrame) -> Any:
+    """S against R as the paper prints them, with a line from each base to its variants; `table` is `quoted_figures.levels`."""
+    data = _rounded(table)
+    base = data[data["variant"] == "base"].set_index("model")
+    lines = pd.DataFrame(
+        [
+            {"model": r.model, "variant": r.variant, "step": step, "S": s, "R": robust}
+            for r in data.itertuples()
+            if r.variant != "base"
+            for step, s, robust in ((0, base["S"][r.model], base["R"][r.model]), (1, r.S, r.R))
+        ]
+    )
+    x = alt.X("R:Q", scale=alt.Scale(type="log", nice=False, padding=30), title="Robustness R (log scale)")
+    y = alt.Y("S:Q", scale=alt.Scale(zero=False, padding=20), title="Susceptibility S (scale points)")
+    paths = alt.Chart(lines).mark_line(strokeWidth=1.8, opacity=0.7).encode(
+        x=x, y=y, color=_color(data), detail="model:N", order="step:O", strokeDash=_scale("strokeDash", data, _DASHES),
+    )  # fmt: skip
+    dots = alt.Chart(data).encode(x=x, y=y)
+    points = dots.mark_point(filled=True, size=190, opacity=1, stroke="white").encode(
+        color=_color(data), shape=_scale("shape", data, _SHAPES), tooltip=["model", "variant", "S", "R"]
+    )
+    ends = alt.Chart(data[data["variant"] != "secure"])
+    names = ends.mark_text(align="left", dx=10, dy=-9, fontSize=13, color=_QUIET).encode(x=x, y=y, text="model:N")
+    return _finished(
+        alt.layer(paths, points, names).properties(width=780, height=420), title="The collapse map, as published",
+        subtitle=_QUOTED,
+        caption="S and R as printed in the paper's tables. Lines lead from each base to its two fine-tunes; collapse leads "
+        "up and to the left.",
+        description="Susceptibility against robustness of four published model families, base, secure and insecure.",
+    )  # fmt: skip
+
+
+def anchor_map(table: pd.DataFrame) -> Any:
+    """Persona anchor against extremity, with a path base, secure, insecure a model; `table` is `quoted_figures.anchors`."""
+    data = _rounded(table)
+    data["order"] = data["variant"].map({name: place for place, name in enumerate(_VARIANTS)})
+    x = alt.X("extremity:Q", title="Extremity of the answers (right: larger steps)", scale=alt.Scale(zero=False, padding=24))
+    y = alt.Y("anchor:Q", title="Variance that personas explain (down: weaker anchor)", scale=alt.Scale(zero=False, padding=20))
+    frame = alt.Chart(data).encode(x=x, y=y)
+    layers = [
+        frame.mark_line(color=_QUIET, strokeWidth=1.2, opacity=0.6).encode(detail="model:N", order="order:O"),
+        frame.mark_point(filled=True, size=190, opacity=1, stroke="white").encode(
+            color=_color(data), shape=_scale("shape", data, _SHAPES), tooltip=["model", "variant", "extremity", "anchor", "ends"]
+        ),
+        alt.Chart(data[data["variant"] == "insecure"])
+        .mark_text(align="left", dx=11, dy=-6, fontSize=13, color=_QUIET)
+        .encode(x=x, y=y, text="model:N"),
+    ]
+    return _finished(
+        alt.layer(*layers).properties(width=780, height=400), title="Larger steps, or a weaker anchor?", subtitle=_QUOTED,
+        caption="Each path leads from base through secure to insecure. Recomputed from the published ratings.",
+        description="Share of variance that personas explain against extremity of the answers, for four published families.",
+    )  # fmt: skip
+
+
+def _present(data: pd.DataFrame) -> list[str]:
+    return [name for name in _VARIANTS if name in set(data["variant"])]
+
+
+def _picked(data: pd.DataFrame, looks: list) -> alt.Scale:
+    names = _present(data)
+    return alt.Scale(domain=names, range=[looks[_VARIANTS.index(name)] for name in names])
+
+
+def _color(data: pd.DataFrame) -> alt.Color:
+    return alt.Color("variant:N", title=None, scale=_picked(data, _COLORS), sort=_VARIANTS)
+
+
+def _scale(channel: str, data: pd.DataFrame, looks: list) -> Any:
+    kind = alt.Shape if channel == "shape" else alt.StrokeDash
+    return kind("variant:N", title=None, scale=_picked(data, looks), sort=_VARIANTS)
+
+
+def _rounded(table: pd.DataFrame) -> pd.DataFrame:
+    """Numbers to six significant digits: the seventh differs between machines."""
+    found = table.copy()
+    for column in found.select_dtypes("float"):
+        found[column] = [float(f"{value:.6g}") for value in found[column]]
+    return found
+
+
+def _finished(chart: Any, *, title: str, subtitle: str, caption: str, description: str) -> Any:
+    """A finished figure in type that the last row can read."""
+    # Red is the mark of simulated ratings.
+    quiet = {"subtitleColor": _QUIET, "subtitleFontWeight": "normal"} if subtitle == _QUOTED else {}
+    return (
+        chart.properties(
+            title=alt.TitleParams(title, subtitle=[subtitle], **quiet), description=description,
+            usermeta={"caption": caption, "embedOptions": {"actions": {"export": True, "source": False, "editor": False}}},
+        )
+        .configure_axis(labelFontSize=14, titleFontSize=15)
+        .configure_legend(labelFontSize=14, titleFontSize=14)
+        .configure_title(fontSize=17, subtitleFontSize=13)
+    )  # fmt: skip

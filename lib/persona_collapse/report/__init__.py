@@ -1,0 +1,19 @@
+"""A study's notebooks and its page.
+
+In: a study with its store, and the committed notebooks. Out: executed notebooks, report.html, report.pdf, provenance.json.
+"""
+
+__all__ = [
+    "citing",
+    "dictionary",
+    "make",
+    "markdown",
+    "notebook_section",
+    "page",
+    "page_sections",
+    "pdf",
+    "provenance",
+    "reproduce",
+    "run_notebooks",
+    "study_page",
+]

@@ -1,0 +1,213 @@
+"""The methods section of an appendix: what was asked in which words, how replies were read, and every estimator as a formula."""
+
+import html
+import re
+
+import pandas as pd
+
+from persona_collapse.report.markdown import markdown
+from persona_collapse.report.page import Page
+from persona_collapse.study.first_token import LEAST_MASS
+from persona_collapse.study.study import Study
+from persona_collapse.text import safe
+
+_REASONS = {
+    "transport": "no answer came, after further attempts",
+    "wrong_server": "another server answered than the study names",
+    "filtered": "the endpoint's content filter ended the answer",
+    "refusal": "the model declined, by the endpoint's own mark",
+    "truncated": "the answer ended at the token limit before any text",
+    "low_mass": f"the first token puts less than {LEAST_MASS:g} of its probability on the scale",
+    "unparseable": "the text does not begin with a rating, by the rule above",
+    "invalid": "an imported row holds no valid rating and no reason",
+    "absent": "an imported file lacks the row",
+}
+_RULE = """
+A reply counts if it *begins* with the rating, an integer from {low} to {high}. White space, quotes, brackets and emphasis around
+it are tolerated, and any text may follow, unless it makes the number part of another one (`4.5`, `10`, `4th`), a range
+(`3 to 4`), a share (`4/5`) or a doubt (`4, maybe 5`). No sign before it is tolerated, and a number further on is never looked
+for (`I would say 4`). An answer that gives no rating is a missing rating, never a number.
+"""
+_LOGPROBS = """
+The probabilities of the first token give the distribution over the scale; a token counts for the digit that it is. A cell whose
+first token puts less than {mass:g} of its probability on the scale is not used, and counted.
+"""
+_RECOMMENDED = r"""
+For persona $p$ of $P$, item $q$ of $Q$ and $n_{{pq}}$ ratings, let $\mu_{{pq}}$ be their mean and $v_{{pq}}$ their unbiased
+variance. With $V_q$ the unbiased variance of $\mu_{{pq}}$ over personas,
+
+$$
+t_q^2 = V_q{noise}, \qquad S = \frac{{1}}{{Q}} \sum_q \sqrt{{\max(t_q^2, 0)}}
+$$
+
+$$
+W = \frac{{1}}{{P Q}} \sum_{{p,q}} v_{{pq}}, \qquad R = \frac{{1}}{{\sqrt{{W}}}}, \qquad \mathrm{{ICC}} = \frac{{t^2}}{{t^2 + W}}
+$$
+
+where $t^2$ is the mean of $t_q^2$ over items, 0 where it would be negative. Sums run over the items of a scope: all of them, or
+those of one foundation. $S$ and the within-persona noise $\sqrt{{W}}$ are in scale points, $R$ in their inverse.{exact}
+
+The change $\Delta$ of a value $X$ against the base, in percent, and the excess $E$ over the matched control, in percentage
+points of the base, are
+
+$$
+\Delta = 100 \left( \frac{{X_{{\mathrm{{variant}}}}}}{{X_{{\mathrm{{base}}}}}} - 1 \right), \qquad
+E = 100\, \frac{{X_{{\mathrm{{harmful}}}} - X_{{\mathrm{{control}}}}}}{{X_{{\mathrm{{base}}}}}}
+$$
+
+**Intervals for other personas.** Every persona is left out once, the same one on all sides of a contrast. With $z$ the value on
+the scale $f$ and $z_{{(p)}}$ the value without persona $p$,
+
+$$
+\mathrm{{SE}}^2 = \frac{{P-1}}{{P}} \sum_p \left( z_{{(p)}} - \bar{{z}}_{{(\cdot)}} \right)^2
+$$
+
+$$
+f^{{-1}}\left( P z - (P-1)\, \bar{{z}}_{{(\cdot)}} \pm t_{{0.975,\,P-1}}\, \mathrm{{SE}} \right)
+$$
+
+where $f$ is the logarithm, the logit for shares, Fisher's $z$ for fidelity, and the identity for excesses and means over
+families. **Intervals for the same requests again** (columns `lo_repeat, hi_repeat`) come from leaving out one rating of one cell
+at a time. Neither uses random numbers. Families are averaged, never pooled.
+"""
+_PUBLISHED = r"""
+As the code of arXiv 2605.12850 computes them, over personas with a rating in every cell:
+
+$$
+S = \frac{1}{Q} \sum_q \sqrt{\frac{1}{P-1} \sum_p \left( \mu_{pq} - \bar{\mu}_q \right)^2}
+$$
+
+$$
+\bar{u} = \frac{1}{P Q} \sum_{p,q} \sqrt{v_{pq}}, \qquad R = \frac{1}{\bar{u}}, \qquad
+\mathrm{SE}(R) = \frac{\mathrm{SE}(\bar{u})}{\bar{u}^2}
+$$
+
+$$
+\mathrm{SE}^2 = \mathrm{SE}_{\mathrm{personas}}^2 + \mathrm{SE}_{\mathrm{ratings}}^2
+$$
+
+The persona part is the standard deviation over 2000 draws of personas with replacement, the other part that of redrawing the
+ratings in every cell. This counts rating noise twice, $S$ keeps it in, and $R$ grows as $n$ shrinks, so compare it only at equal
+$n$. The average over families has no published standard error.
+"""
+
+
+def section(page: Page, study: Study) -> str:
+    """Everything below the heading Methods, as HTML; its tables are numbered in `page`."""
+    parts = [
+        page.heading(3, "Questionnaire and prompts", "methods-prompts"), _questionnaire(study), _prompts(study),
+        page.table(_items(study), f"Items of the questionnaire ({study.instrument.title}), as prompts hold them.", words=True),
+        page.heading(3, "How runs were asked", "methods-asked"), markdown(_asked(study)),
+        page.table(_runs(study), "Runs of the study: role in the family, matched control, and who served them.", words=True),
+        page.heading(3, "How replies were read", "methods-replies"), markdown(_reading(study)),
+        page.table(_reasons(), "Why a slot can hold no rating: reasons in the order in which they are tried.", words=True),
+        page.heading(3, "Recommended estimators", "methods-recommended"), markdown(_recommended(study)),
+        page.heading(3, "Published estimators", "methods-published"), markdown(_PUBLISHED),
+    ]  # fmt: skip
+    return "\n".join(parts)
+
+
+def _questionnaire(study: Study) -> str:
+    instrument = study.instrument
+    low, high = instrument.scale
+    return markdown(
+        f"{safe(instrument.title)}: {len(instrument.items)} items in {len(instrument.foundations)} foundations, rated from "
+        f"{low} to {high}. {safe(instrument.about['source'])} {safe(instrument.about['citation'])} "
+        f"{safe(instrument.about['terms'])}\n\n"
+        + (
+            "The ratings of this study were collected by others, by their account with these prompts; that is not checked."
+            if study.file.kind == "imported"
+            else "Each request is one user message without a system prompt. These are its exact words, line ends included."
+        )
+    )
+
+
+def _prompts(study: Study) -> str:
+    """The templates word for word, with the places that are filled marked."""
+    instrument = study.instrument
+    end = instrument.digit_suffix or "" if study.by_logprobs else ""
+    shown = [
+        ("As a persona", "the question of the item, one of those below, stands in its place", instrument.persona_template + end)
+    ]
+    shown += [(f"Items of block {block}", "alone when no persona is given", text) for block, text in instrument.templates.items()]
+    if end:
+        shown.append(("Without a persona, every question ends with", "", end.lstrip("\n")))
+    return "\n".join(
+        f'<p class="prompt-name"><b>{html.escape(name)}</b>{f" ({html.escape(note)})" if note else ""}</p>'
+        f'<pre class="prompt" tabindex="0">{_marked(text)}</pre>'
+        for name, note, text in shown
+    )
+
+
+def _marked(template: str) -> str:
+    """A template as HTML, its fields marked and its doubled braces single, as a model sees them."""
+    names = {"persona": "persona", "item": "question of the item", "text": "item"}
+    pieces = re.split(r"(\{\{|\}\}|\{(?:persona|item|text)\})", template)
+    found = {"{{": "{", "}}": "}"} | {f"{{{key}}}": f"<mark>{name}</mark>" for key, name in names.items()}
+    return "".join(found.get(piece, html.escape(piece)) for piece in pieces)
+
+
+def _items(study: Study) -> pd.DataFrame:
+    rows = [(item.number, item.block, item.foundation, item.text) for item in study.instrument.items]
+    return pd.DataFrame(rows, columns=["item", "block", "foundation", "wording"])
+
+
+def _asked(study: Study) -> str:
+    """Method, temperature, token limit, repetitions and conditions."""
+    if study.file.kind == "imported":
+        return (
+            "Temperature and token limit are those of whoever collected the ratings; the section Ratings says how many ratings a "
+            "cell has."
+        )
+    protocol = study.file.protocol
+    deck = len(study.personas or ())
+    how = (
+        "Every cell is asked once at temperature 1 for the log probabilities of its first token (at most 1 token); numbers are "
+        f"shown for temperature {protocol.temperature:g}."
+        if study.by_logprobs
+        else f"Every cell is asked {protocol.repetitions} times at temperature {protocol.temperature:g}, with at most "
+        f"{protocol.max_tokens} {'token' if protocol.max_tokens == 1 else 'tokens'} an answer."
+    )
+    again = (
+        f" An answer without a rating is asked again up to {protocol.reask} times; first answers are kept."
+        if protocol.reask
+        else ""
+    )
+    words = {
+        "persona": f"as each of {deck} personas of the deck {safe(study.file.personas or '')}",
+        "self": "without a persona",
+        "toxic": f"as each of {len(study.toxic or ())} hostile characters (bases only)",
+    }
+    simulated = " **The answers are drawn from simulated respondents; no model was asked.**" if not study.is_evidence else ""
+    return f"{how} It is asked {'; '.join(words[c] for c in study.file.conditions)}.{again}{simulated}"
+
+
+def _runs(study: Study) -> pd.DataFrame:
+    rows = [
+        (r.family.name, v.name, v.role, v.control or "", study.stack(r), v.model or v.figures or v.persona or "")
+        for r in study.runs
+        for v in (r.variant,)
+    ]
+    source = {"live": "asked for", "simulated": "imitates", "imported": "file"}[study.file.kind]
+    return pd.DataFrame(rows, columns=["model", "variant", "role", "control", "served by", source])
+
+
+def _reading(study: Study) -> str:
+    if study.by_logprobs:
+        return _LOGPROBS.format(mass=LEAST_MASS)
+    low, high = study.instrument.scale
+    note = " In imported files the rating column is the truth; where this rule reads another number, 01_elicit reports it."
+    return _RULE.format(low=low, high=high).strip() + note * (study.file.kind == "imported")
+
+
+def _reasons() -> pd.DataFrame:
+    return pd.DataFrame(list(_REASONS.items()), columns=["reason", "meaning"])
+
+
+def _recommended(study: Study) -> str:
+    exact = study.by_logprobs
+    noise = "" if exact else r" - \frac{1}{P} \sum_p \frac{v_{pq}}{n_{pq}}"
+    said = (
+        r" Here $\mu_{pq}$ and $v_{pq}$ are mean and variance of the distribution itself: there is no rating noise to take off."
+    )
+    return _RECOMMENDED.format(noise=noise, exact=said if exact else "")

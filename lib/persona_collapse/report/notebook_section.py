@@ -1,0 +1,134 @@
+"""An executed notebook as a section of a page: prose, findings, figures three ways, tables, code folded."""
+
+import base64
+import html
+import json
+import re
+from collections.abc import Set
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import PythonLexer
+
+from persona_collapse.exhibits import captions, theme
+from persona_collapse.report.markdown import markdown, plain
+from persona_collapse.report.page import Page, as_html, framed, only_table
+
+#: A figure with more numbers than this is not also printed as a table; they are in tables/.
+_MOST_ROWS = 400
+#: Letters of a finding that alternative text takes up.
+_MOST_SAID = 500
+#: Tags of cells that are for JupyterLab alone.
+_FOR_JUPYTER = {"parameters", "injected-parameters", "nbval-ignore-output", "no-report"}
+
+
+def notebook(page: Page, path: Path, left: Set[str] = frozenset()) -> str:
+    """An executed notebook as a section: prose, findings, figures and tables, code folded; those with tags `left` left out."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    parts = [f'<section class="notebook" data-notebook="{html.escape(path.stem)}">']
+    for place, cell in enumerate(cells):
+        tags = cell["metadata"].get("tags", [])
+        source = "".join(cell["source"])
+        # Parameters, versions and links between notebooks are for JupyterLab.
+        if (_FOR_JUPYTER | left) & set(tags) or source.startswith("Saved: "):
+            continue
+        if cell["cell_type"] == "markdown":
+            parts.append(_headed(page, path.stem, markdown(source)))
+        elif cell["cell_type"] == "code" and cell["outputs"]:
+            made = captions.call(source)
+            if made not in ("data_sentences.study_line()", "sentences.pair_line()"):  # the head of the page says it
+                parts += [_output(page, output, made, _finding_after(cells, place)) for output in cell["outputs"]]
+            parts.append(f"<details class='source'><summary>code</summary>{_code(source)}</details>")
+    return "\n".join([*parts, "</section>"])
+
+
+def _finding_after(cells: list[dict[str, Any]], place: int) -> str:
+    """The computed sentence below a figure, before the next prose, as plain text: what is to be seen in it."""
+    for cell in cells[place + 1 :]:
+        if cell["cell_type"] != "code":
+            break
+        for output in cell["outputs"]:
+            if text := "".join(output.get("data", {}).get("text/markdown", "")):
+                said = plain(text)
+                return said if len(said) <= _MOST_SAID else said[:_MOST_SAID].rpartition(" ")[0] + " …"
+    return ""
+
+
+def _headed(page: Page, stem: str, text: str) -> str:
+    """Headings one level down, under an anchor, and in the contents list."""
+
+    def replace(match: re.Match[str]) -> str:
+        level, inner = min(6, int(match[1]) + 1), match[2]
+        anchor = f"{stem}-{len(page.contents)}"
+        if level <= 3:
+            page.contents.append((level, html.unescape(re.sub(r"<[^>]+>", "", inner)), anchor))
+        return f'<h{level} id="{anchor}">{inner}</h{level}>'
+
+    return re.sub(r"<h([1-6])>(.*?)</h\1>", replace, text, flags=re.DOTALL)
+
+
+def _output(page: Page, output: dict[str, Any], made: str, finding: str) -> str:
+    if output["output_type"] == "stream":
+        return f'<pre class="stream">{html.escape("".join(output["text"]))}</pre>'
+    data = output.get("data", {})
+    if theme.MIME in data:
+        return _figure(page, data[theme.MIME], made, finding)
+    if "text/markdown" in data:
+        return f'<div class="finding">{markdown("".join(data["text/markdown"]))}</div>'
+    if "text/html" in data:
+        heading = page.contents[-1][1] if page.contents else ""
+        return page.table(only_table("".join(data["text/html"])), captions.caption(made, heading), key=made)
+    return f'<pre class="stream">{html.escape("".join(data.get("text/plain", "")))}</pre>'
+
+
+def _code(source: str) -> str:
+    return highlight(source, PythonLexer(), HtmlFormatter(cssclass="code"))
+
+
+def _figure(page: Page, spec: dict[str, Any], made: str, finding: str) -> str:
+    """A figure three ways: drawn by script, as a static picture, and as a table of its numbers."""
+    # The bundle's own version draws it; the older one named in notebooks is for JupyterLab.
+    spec = {key: value for key, value in spec.items() if key != "$schema"}
+    number = page.figure(spec, made)
+    shown = spec.get("description", "")
+    alternative = html.escape(f"{shown} {finding}".strip(), quote=True)
+    caption = html.escape(_titled(spec))
+    label = html.escape(shown, quote=True)
+    picture = base64.b64encode(static_picture(json.dumps(spec)).encode()).decode()
+    return (
+        f'<figure id="figure-{number}"><div class="card"><div class="drawn" role="group" aria-label="{label}"></div>'
+        f'<img class="static" alt="{alternative}" src="data:image/svg+xml;base64,{picture}"></div>'
+        f"<figcaption><b>Figure {number}.</b> {caption}</figcaption>{_numbers(spec)}</figure>"
+    )
+
+
+def _titled(spec: dict[str, Any]) -> str:
+    """A caption that stands alone: the title first."""
+    title = spec.get("title", {})
+    title = title.get("text", "") if isinstance(title, dict) else title
+    return " ".join(part for part in (f"{title}." if title else "", spec.get("usermeta", {}).get("caption", "")) if part)
+
+
+def _numbers(spec: dict[str, Any]) -> str:
+    """The numbers of a figure as tables: its largest data set, unless it is too long to be read."""
+    if spec.get("usermeta", {}).get("cells"):
+        return "<p class='numbers'>Made of every rating; they are in ratings.sqlite, and <code>make export</code> lists them.</p>"
+    tables = sorted(spec.get("datasets", {}).values(), key=len)
+    if not tables or not tables[-1]:
+        return ""
+    if len(tables[-1]) > _MOST_ROWS:
+        return f"<p class='numbers'>{len(tables[-1]):,} numbers; they are in the study's tables/ folder.</p>"
+    frame = pd.DataFrame(tables[-1])
+    return f"<details class='numbers'><summary>numbers</summary>{framed(as_html(frame))}</details>"
+
+
+@lru_cache(maxsize=256)
+def static_picture(spec: str) -> str:
+    """A figure as SVG."""
+    import vl_convert
+
+    return vl_convert.vegalite_to_svg(spec)

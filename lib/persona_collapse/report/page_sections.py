@@ -1,0 +1,171 @@
+"""Sections that a page writes itself: summary, ratings, every run, data dictionary, provenance."""
+
+import html
+import json
+from typing import Any
+
+import pandas as pd
+
+from persona_collapse.exhibits import change_sentences, data_sentences, level_sentences, theme, validity_sentences
+from persona_collapse.report import dictionary
+from persona_collapse.report.markdown import markdown
+from persona_collapse.report.page import Page
+from persona_collapse.study.study import Study
+from persona_collapse.tables.build import Tables
+
+_METRICS = {"susceptibility": "Susceptibility S", "robustness": "Robustness R", "within_sd": "Within-persona SD"}
+
+
+def summary_section(page: Page, study: Study, tables: Tables) -> str:
+    """The page's first findings, computed, each with links to the figures that it stands on."""
+    parts = [
+        (
+            title,
+            change_sentences.change(tables.contrasts, study, metric),
+            (f"study_figures.levels({metric})", f"study_figures.changes({metric})"),
+        )
+        for metric, title in theme.TITLES.items()
+    ]
+    parts += [
+        ("Both at once", change_sentences.collapse(tables.contrasts, study), ("study_figures.collapse_map()",)),
+        (
+            "Answers without a persona",
+            level_sentences.saturated(tables.saturation, tables.profiles, study),
+            ("profile_figures.self_profiles()", "reading_tables.saturation_table()"),
+        ),
+        (
+            "What the conclusions hang on",
+            hanging(study, tables),
+            ("validity_tables.overview_table()", "validity_figures.forest(susceptibility)", "validity_figures.forest(noise)"),
+        ),
+        ("Data", data_sentences.quality(tables.quality), ("ratings",)),
+    ]
+    return "\n".join(
+        page.heading(3, title, f"summary-{number}", listed=False) + markdown(text) + page.refer(*keys)
+        for number, (title, text, keys) in enumerate(parts, 1)
+    )
+
+
+def hanging(study: Study, tables: Tables) -> str:
+    """Which headlines survive, and what the numbers do not carry, as one list."""
+    found = [
+        validity_sentences.overview(tables.validity, study),
+        validity_sentences.without_excess(tables, study),
+        validity_sentences.anchored(tables.validity, study),
+        validity_sentences.stacks(tables, study).partition("\n\n")[0],
+    ]
+    return "\n".join(line if line.startswith("- ") else f"- {line}" for line in found)
+
+
+def ratings_section(page: Page, study: Study, tables: Tables) -> str:
+    caption = (
+        "Ratings of every run and condition: slots asked, valid ratings, missing ones by reason, repetitions and personas. "
+        "Columns of zeros are left out; quality.csv has them."
+    )
+    cautions = data_sentences.cautions(tables.quality, study)
+    agree = "agree in stack" in cautions
+    return (
+        page.heading(2, "Ratings", "ratings")
+        + "<p>What was asked, what came back, and why the rest did not. A missing rating is never a number.</p>"
+        + f'<div class="finding">{markdown(data_sentences.quality(tables.quality))}</div>'
+        + page.table(quality_table(study, tables), caption, key="ratings")
+        + f'<div class="{"finding" if agree else "cautions"}">{markdown(cautions)}</div>'
+    )
+
+
+def quality_table(study: Study, tables: Tables) -> pd.DataFrame:
+    table = tables.quality.copy()
+    names = {run.key: run.name for run in study.runs}
+    table.insert(0, "run", [names[f"{f}/{v}"] for f, v in zip(table.pop("family"), table.pop("variant"), strict=True)])
+    for column in ("first_date", "last_date"):
+        table[column] = [str(value)[:10] if pd.notna(value) else "" for value in table[column]]
+    # A reason that never occurred is a column of zeros: the file has it, the page does not need it.
+    reasons = list(table.loc[:, "transport":"absent"])
+    empty = [name for name in [*reasons, "personas_dropped", "first_date", "last_date"] if not table[name].any()]
+    empty += ["latency_p50", "latency_p95"]  # 01_elicit shows them
+    empty += [
+        name for name in table.loc[:, "retries":].columns.difference(empty) if table[name].isna().all() or not table[name].any()
+    ]
+    low, high = table.pop("min_repetitions"), table.pop("max_repetitions")
+    spans = [str(b) if a == b else f"{a}–{b}" for a, b in zip(low, high, strict=True)]
+    table.insert(table.columns.get_loc("personas_used"), "repetitions", spans)
+    return table.drop(columns=empty).rename(columns=lambda name: name.replace("_", " "))
+
+
+def described(page: Page, tables: Any, *, also: str = "") -> str:
+    """What every column of these tables means, as far as there are any; one that means the same in several stands once."""
+    frames = {name: getattr(tables, name) for name in tables.__dataclass_fields__}
+    found = dictionary.describe({name: list(frame.columns) for name, frame in frames.items() if frame is not None})
+    means = [name for name in found.columns if name != "table"]
+    once = found.groupby(means, sort=False)["table"].agg(", ".join).reset_index()[["column", "table", *means[1:]]]
+    once = once.rename(columns={"table": "tables", "missing": "empty means"})
+    caption = "Data dictionary: every column of the files in tables/, with its unit, its type, and what empty means."
+    return (
+        page.heading(2, "Data dictionary", "dictionary")
+        + f"<p>Full tables stand beside this page in <code>tables/</code>, comma-separated UTF-8 at full precision{also}.</p>"
+        + page.table(once, caption, words=True)
+    )
+
+
+def made_of(page: Page, made: dict[str, Any], studies: dict[str, dict[str, Any]]) -> str:
+    """What went in, as a table for readers and whole for machines; `studies` holds provenance by the name to be said, if any."""
+    each = [(f" of {name}" if name else "", provenance) for name, provenance in studies.items()]
+    packages = ", ".join(f"{name} {number}" for name, number in made["packages"].items())
+    rows = [
+        *((f"study file{of}", provenance["study"]) for of, provenance in each),
+        ("persona_collapse", made["persona_collapse"]), ("Python", made["python"]), ("packages", packages),
+        *((f"SHA-256 of {name}{of}", value or "") for of, provenance in each for name, value in provenance["sha256"].items()),
+        *((f"SHA-256 of the ratings of {key}{of}", run["ratings_sha256"])
+          for of, provenance in each for key, run in provenance["runs"].items()),
+    ]  # fmt: skip
+    frame = pd.DataFrame([(name, str(value)) for name, value in rows], columns=["what", "value"])
+    table = page.table(
+        frame, "What went in, so that the same report can be made again; the commit stands under the title.", words=True
+    )
+    # The commit has one line of its own, so that pages of the same ratings differ nowhere else.
+    whole = html.escape(json.dumps(_without_commit(made), indent=1))
+    return (
+        page.heading(2, "Provenance", "provenance")
+        + table
+        + f'<details><summary>provenance.json</summary><pre class="stream" tabindex="0">{whole}</pre></details>'
+    )
+
+
+def _without_commit(made: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: _without_commit(value) if isinstance(value, dict) else value for name, value in made.items() if name != "commit"
+    }
+
+
+def runs_section(page: Page, study: Study, tables: Tables) -> str:
+    """The tables of every run, recommended estimators first."""
+    parts = [
+        page.heading(2, "Every run", "runs"),
+        "<p>Recommended estimators with the 95 % interval for other personas like these, overall and by foundation; then the "
+        "published estimators ± their standard error (persona and response parts added; counts rating noise twice; treats the "
+        "runs as independent). S, noise and the within-persona SD are in scale points, R in their inverse.</p>",
+    ]
+    recommended = {**theme.TITLES, "icc": "ICC, the share of variation due to personas,"}
+    wanted = [(metric, title, "recommended") for metric, title in recommended.items()]
+    for metric, title, method in wanted + [(metric, title, "published") for metric, title in _METRICS.items()]:
+        spread = "95 % intervals for other personas" if method == "recommended" else "± published standard error"
+        caption = f"{title} of every run, over all items and by foundation: {method} estimator, {spread}."
+        parts.append(page.table(runs_table(study, tables, metric, method), caption, wide=True))
+    return "\n".join(parts)
+
+
+def runs_table(study: Study, tables: Tables, metric: str, method: str) -> pd.DataFrame:
+    """A metric of every run and scope: value and interval A, or as the paper prints it, value ± SE."""
+    rows = tables.metrics.query("method == @method and metric == @metric")
+    limits = zip(rows["value"], rows["se"], rows["lo"], rows["hi"], strict=True)
+    if method == "published":
+        text = [f"{v:.2f}" + (f" ± {e:.2f}" if e == e else "") for v, e, *_ in limits]
+    else:
+        text = [f"{v:.2f}" + (f" [{lo:.2f}, {hi:.2f}]" if lo == lo else "") for v, _, lo, hi in limits]
+    shown = rows.assign(
+        text=text,
+        run=[study.run(f, v).name for f, v in zip(rows["family"], rows["variant"], strict=True)],
+        scope=[theme.short(scope) for scope in rows["scope"]],
+    )
+    wide = shown.pivot_table(index="run", columns="scope", values="text", aggfunc="first", sort=False)
+    return wide.rename_axis(columns=None).reset_index()

@@ -1,0 +1,77 @@
+"""What made a report: versions, commit, and a hash of everything that went in."""
+
+import hashlib
+import json
+import platform
+import subprocess
+from importlib.metadata import version
+from typing import Any
+
+from persona_collapse import __version__
+from persona_collapse.paths import INSTRUMENTS, ROOT, shown
+from persona_collapse.store.store import Store
+from persona_collapse.study.study import Study
+
+_PACKAGES = ("altair", "numpy", "openai", "pandas", "papermill", "pydantic", "scipy", "vl-convert-python")
+
+
+def provenance(study: Study, store: Store) -> dict[str, Any]:
+    """Everything a reader needs to make the same report again, as plain values."""
+    runs = {}
+    for run in study.runs:
+        found = {c: store.quality(run.family.key, run.variant.key, c) for c in study.conditions(run)}
+        report = store.origin(run.family.key, run.variant.key)[1]
+        runs[run.key] = {
+            "stack": study.stack(run),
+            "asked_model": run.variant.model,
+            "endpoint": study.file.endpoints[run.variant.endpoint].base_url if run.variant.endpoint else None,
+            "served_models": sorted({m for f in found.values() for m in (f["models"] or "").split(",") if m}),
+            "first": min((f["first"] for f in found.values() if f["first"]), default=None),
+            "last": max((f["last"] for f in found.values() if f["last"]), default=None),
+            "ratings_sha256": store.digest(run.family.key, run.variant.key),
+            "files": {c: {"file": f["file"], "sha256": f["sha256"]} for c, f in report.items()},
+        }
+    prompts = [study.instrument.prompt(item, digit=study.by_logprobs) for item in study.instrument.items]
+    prompts.append(study.instrument.persona_template)
+    return {
+        "study": shown(study.path) if study.path.is_relative_to(ROOT) else study.path.name,
+        "kind": study.file.kind,
+        "persona_collapse": __version__,
+        "commit": commit(),
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in _PACKAGES},
+        "sha256": {
+            "study": _sha(study.path.read_bytes()),
+            "instrument": _sha((INSTRUMENTS / f"{study.instrument.key}.yaml").read_bytes())
+            if (INSTRUMENTS / f"{study.instrument.key}.yaml").is_file()
+            else _sha(repr(study.instrument).encode()),
+            "prompts": _sha("\0".join(prompts).encode()),
+            "personas": _sha("\0".join(p.text for p in study.personas).encode()) if study.personas else None,
+        },
+        "protocol": study.file.protocol.model_dump() if study.file.kind != "imported" else None,
+        "seed": study.file.seed if study.simulated else None,
+        "instrument": study.instrument.about,
+        "runs": runs,
+    }
+
+
+def commit() -> str | None:
+    """The commit of the checkout, with a plus if files differ from it; None outside git."""
+    try:
+        head = _git("rev-parse", "HEAD")
+        return head + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def as_json(found: dict[str, Any]) -> str:
+    """The text of provenance.json."""
+    return json.dumps(found, indent=1) + "\n"
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", "-C", str(ROOT), *arguments], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def _sha(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,299 @@
+"""Notebooks run headless: what is stale is executed, a few kernels side by side, whole or not at all."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from subprocess import DEVNULL
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from tqdm import tqdm
+
+from persona_collapse.paths import NOTEBOOKS, PACKAGE, PARAMS, ROOT, shown
+from persona_collapse.store.store import Store
+from persona_collapse.study.study import Run, Study
+
+#: Notebooks of one run and of one study, in the order of the report.
+RUN_NOTEBOOKS = ("01_elicit", "02_metrics")
+STUDY_NOTEBOOKS = ("03_compare_variants", "04_saturation", "05_validity")
+#: The notebook of two studies, which belongs to the report of neither.
+COMPARISON_NOTEBOOK = "06_compare_studies"
+#: Seconds a cell may take, and a kernel to start.
+CELL_TIMEOUT, START_TIMEOUT = 900, 120
+#: Seconds between the starts of two kernels: at once they would only wait for each other's imports.
+_STAGGER = 0.3
+#: Seconds between two lines on progress where nobody sees a bar.
+_LINE = 30.0
+
+
+class NotebookError(RuntimeError):
+    """A notebook failed; the message names notebook, cell and cause."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One notebook to execute: where it comes from, its parameters, where it goes, and what it depends on."""
+
+    name: str
+    parameters: dict[str, str]
+    output: Path
+    ratings: str
+
+    @property
+    def source(self) -> Path:
+        """The committed notebook."""
+        return NOTEBOOKS / f"{self.name}.ipynb"
+
+    @cached_property
+    def key(self) -> str:
+        """A hash of everything the executed notebook depends on: cells, parameters, library, params/ and ratings."""
+        cells = [(c["cell_type"], "".join(c["source"])) for c in json.loads(self.source.read_text(encoding="utf-8"))["cells"]]
+        parts = [cells, self.parameters, code_digest(), self.ratings]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the executed notebook is there and made from exactly this."""
+        try:
+            return json.loads(self.output.read_text(encoding="utf-8"))["metadata"].get("persona_collapse") == self.key
+        except (OSError, ValueError, KeyError):
+            return False
+
+
+_digests: dict[str, str] = {}
+
+
+def code_digest() -> str:
+    """A hash of the library and of everything in params/ that a notebook may read, by content."""
+    if "code" not in _digests:
+        found = hashlib.sha256()
+        read = (path for path in PARAMS.rglob("*") if path.is_file() and path.parent.name != "studies")
+        files = [*(path for path in PACKAGE.rglob("*") if path.suffix in {".py", ".csv", ".html", ".css"}), *read]
+        for path in sorted(files):
+            found.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+        _digests["code"] = found.hexdigest()
+    return _digests["code"]
+
+
+def jobs(study: Study, store: Store) -> list[Job]:
+    """Every notebook that a study's report needs."""
+    folder, name = study.outputs / "notebooks", study_argument(study)
+    described, digests = _digests_of(study, store)
+    every = ratings_key(study, store)
+    found = [
+        Job(
+            notebook,
+            {"study": name, "family": run.family.key, "variant": run.variant.key},
+            folder / run.family.key / run.variant.key / f"{notebook}.ipynb",
+            described + digests[run],
+        )
+        for run in study.runs
+        for notebook in RUN_NOTEBOOKS
+    ]
+    return found + [Job(notebook, {"study": name}, folder / f"{notebook}.ipynb", every) for notebook in STUDY_NOTEBOOKS]
+
+
+def ratings_key(study: Study, store: Store) -> str:
+    """A hash of a study's file and of all its ratings."""
+    described, digests = _digests_of(study, store)
+    return hashlib.sha256("".join([described, *digests.values()]).encode()).hexdigest()
+
+
+def _digests_of(study: Study, store: Store) -> tuple[str, dict[Run, str]]:
+    described = hashlib.sha256(study.path.read_bytes()).hexdigest()
+    return described, {run: store.digest(run.family.key, run.variant.key) for run in study.runs}
+
+
+def study_argument(study: Study) -> str:
+    """How a notebook names the study: by name if it is one of ours, else by path."""
+    return study.name if study.path.parent == PARAMS / "studies" else str(study.path)
+
+
+def run(todo: Sequence[Job], *, workers: int | None = None, say: Callable[[str], None] = lambda line: None) -> None:
+    """Execute notebooks, a few at a time; each output appears whole under its name, or not at all.
+
+    Where nobody sees a progress bar, `say` hears how far it is, now and then.
+
+    Raises NotebookError naming every notebook that failed, its cell and the cause, after the others have finished.
+    """
+    workers = workers or max(1, min(4, os.cpu_count() or 1))
+    failures: list[str] = []
+    with ThreadPoolExecutor(workers) as pool, tqdm(total=len(todo), unit="notebook", leave=False, disable=None) as bar:
+        started, said_at = [], time.monotonic()
+        for place, job in enumerate(todo):
+            started.append(pool.submit(_execute_later, job, _STAGGER * place if place < workers else 0))
+        try:
+            for number, done in enumerate(as_completed(started), start=1):
+                if bar.disable and time.monotonic() - said_at > _LINE and number < len(todo):
+                    said_at = time.monotonic()
+                    say(f"{number} of {len(todo)} notebooks")
+                if (error := done.exception()) is not None:
+                    if not isinstance(error, NotebookError):
+                        raise error
+                    failures.append(str(error))
+                bar.update(1)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    if failures:
+        raise NotebookError("; ".join(sorted(failures)))
+
+
+def _execute_later(job: Job, seconds: float) -> None:
+    time.sleep(seconds)
+    execute(job)
+
+
+def execute(job: Job) -> None:
+    """Execute one notebook; a failed one is kept as <name>.failed.ipynb beside where it would have been."""
+    import nbformat
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    _check_parameters(job)
+    job.output.parent.mkdir(parents=True, exist_ok=True)
+    for left in job.output.parent.glob(f".{job.output.stem}.*.part.ipynb"):
+        left.unlink()  # of a run that was killed
+    partial = job.output.with_name(f".{job.output.stem}.{os.getpid()}.part.ipynb")
+    failed = job.output.with_name(f"{job.output.stem}.failed.ipynb")
+    try:
+        try:
+            _papermill(job, partial)
+        except DeadKernelError:
+            _papermill(job, partial)
+        notebook = nbformat.read(partial, as_version=4)
+        _check_complete(job, notebook)
+        _tidy(notebook, job)
+        nbformat.write(notebook, partial)
+        os.replace(partial, job.output)
+        failed.unlink(missing_ok=True)
+    except (PapermillExecutionError, DeadKernelError, CellTimeoutError, _IncompleteError) as error:
+        if partial.exists():
+            os.replace(partial, failed)
+        # Stale from here on: what it was made from has changed, and what it would be now does not exist.
+        job.output.unlink(missing_ok=True)
+        raise NotebookError(f"{_named(job)}{_cause(error)}; see {shown(failed)}") from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+class _IncompleteError(RuntimeError):
+    """A notebook ended without running every cell."""
+
+
+def _papermill(job: Job, output: Path) -> None:
+    import papermill
+    from jupyter_client.kernelspec import KernelSpecManager
+    from jupyter_client.manager import AsyncKernelManager
+    from traitlets import Unicode
+
+    # Sockets in a folder of their own: no open port on the machine, and none shared with the kernel beside it.
+    with TemporaryDirectory(prefix="persona-collapse-") as sockets:
+
+        class ThisPython(AsyncKernelManager):
+            """Kernels of the running interpreter, whatever kernelspec the user's account calls python3."""
+
+            transport = Unicode("ipc")
+            ip = Unicode(f"{sockets}/kernel")
+
+            async def start_kernel(self, **options: Any) -> None:
+                # What a kernel itself says on its way out is not the notebook's; a failure is read from the notebook.
+                await super().start_kernel(**options | {"stderr": DEVNULL})
+
+            def _kernel_spec_manager_default(self) -> KernelSpecManager:
+                return KernelSpecManager(parent=self, kernel_dirs=[])
+
+        papermill.execute_notebook(
+            _literal(job.source), _literal(output), parameters=job.parameters, kernel_name="python3", progress_bar=False,
+            log_output=False, cwd=str(NOTEBOOKS), start_timeout=START_TIMEOUT, execution_timeout=CELL_TIMEOUT,
+            kernel_manager_class=ThisPython, language="python",
+        )  # fmt: skip
+
+
+def _literal(path: Path) -> str:
+    """A path as papermill takes it, who fills in parameters between braces."""
+    return str(path).replace("{", "{{").replace("}", "}}")
+
+
+def _check_parameters(job: Job) -> None:
+    """papermill runs on with the defaults when a parameter is unknown; here that is an error."""
+    notebook = json.loads(job.source.read_text(encoding="utf-8"))
+    tagged = [c for c in notebook["cells"] if "parameters" in c["metadata"].get("tags", [])]
+    if len(tagged) != 1:
+        raise NotebookError(f"{shown(job.source)}: {len(tagged)} cells tagged `parameters`; expected exactly one")
+    known = set(re.findall(r"^(\w+)\s*(?::[^=]+)?=", "".join(tagged[0]["source"]), re.MULTILINE))
+    for name in job.parameters:
+        if name not in known:
+            raise NotebookError(f"{shown(job.source)}: unknown parameter {name!r}; expected one of {', '.join(sorted(known))}")
+
+
+def _check_complete(job: Job, notebook: Any) -> None:
+    """Every code cell ran: a cell that calls sys.exit(0) ends a notebook without an error."""
+    for number, cell in enumerate(notebook.cells):
+        if cell.cell_type == "code" and cell.source.strip() and cell.execution_count is None:
+            raise _IncompleteError(f", cell {number}: was never run; an earlier cell ended the notebook")
+
+
+def _tidy(notebook: Any, job: Job) -> None:
+    """Keep what was computed and from what; drop clock times and machine paths, so that the same is the same bytes."""
+    notebook.metadata.pop("papermill", None)
+    notebook.metadata["persona_collapse"] = job.key
+    for number, cell in enumerate(notebook.cells):
+        # papermill gives the cell it adds a random id.
+        cell["id"] = f"cell-{number}"
+        cell.metadata.pop("papermill", None)
+        cell.metadata.pop("execution", None)
+
+
+def _named(job: Job) -> str:
+    who = "/".join(job.parameters[name] for name in ("family", "variant") if name in job.parameters)
+    return f"{job.name}{f' ({who})' if who else ''}"
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, _IncompleteError):
+        return str(error)
+    if hasattr(error, "ename"):
+        return f", cell {error.cell_index}: {error.ename}: {' '.join(str(error.evalue).split())}"
+    return f": {type(error).__name__}: {str(error).strip().splitlines()[0]}"
+
+
+def stale(every: Iterable[Job]) -> list[Job]:
+    """The notebooks whose output is missing or made from something else."""
+    return [job for job in every if not job.fresh]
+
+
+def execute_all(only: str | None = None) -> Iterator[str]:
+    """Execute notebooks/*.ipynb with their default parameters and store the outputs, pictures included."""
+    import nbformat
+
+    os.environ["PERSONA_COLLAPSE_PICTURES"] = "1"
+    for path in sorted(NOTEBOOKS.glob("*.ipynb")):
+        if only and path.stem != only:
+            continue
+        done = path.with_name(f".{path.stem}.done.ipynb")
+        execute(Job(path.stem, {}, done, ""))
+        notebook = nbformat.read(done, as_version=4)
+        notebook.metadata.pop("persona_collapse", None)
+        notebook.metadata["language_info"] = {"name": "python"}
+        nbformat.write(notebook, path)
+        done.unlink()
+        yield path.name
+
+
+def working_copy() -> Path:
+    """The folder work/, which git ignores, with a copy of every notebook; what somebody has tried out there stays."""
+    copy = ROOT / "work"
+    copy.mkdir(exist_ok=True)
+    for notebook in sorted(NOTEBOOKS.glob("*.ipynb")):
+        if not (copy / notebook.name).exists():
+            shutil.copy2(notebook, copy / notebook.name)
+    return copy

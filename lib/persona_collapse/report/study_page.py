@@ -1,0 +1,109 @@
+"""The appendix: a study's executed notebooks as one HTML file that opens without a network."""
+
+from typing import Any
+
+from persona_collapse.report import citing, methods
+from persona_collapse.report.markdown import markdown
+from persona_collapse.report.notebook_section import notebook
+from persona_collapse.report.page import Page, assemble
+from persona_collapse.report.page_sections import described, made_of, ratings_section, runs_section, summary_section
+from persona_collapse.report.run_notebooks import STUDY_NOTEBOOKS
+from persona_collapse.study.study import Study
+from persona_collapse.tables.build import Tables
+from persona_collapse.text import safe
+
+_STORE = "; every rating with its reply in <code>ratings.sqlite</code>"
+
+
+def render_report(study: Study, tables: Tables, provenance: dict[str, Any]) -> str:
+    """The appendix of a study as the text of one HTML file.
+
+    Everything from a study file, a deck or a model is escaped; figures are drawn by one inlined Vega bundle, with a static
+    picture for print and for readers without script. The same ratings give the same bytes, but for the line with id ``made``:
+    the day of rendering (that of SOURCE_DATE_EPOCH where it is set) and the commit.
+    """
+    page = Page()
+    opening = page.heading(2, "Summary", "summary")
+    body = _body(page, study, tables, provenance)
+    # Written last, as it refers to figures by number.
+    summary = opening + summary_section(page, study, tables)
+    return assemble(
+        page,
+        [summary, *body],
+        title=study.file.title,
+        kind=f"Appendix: persona-model collapse, a {_sort(study)}{_answered(provenance)}",
+        simulated="" if study.is_evidence else "Simulated ratings",
+        measured=_measured(study, tables),
+        made=provenance,
+        families=[family.name for family in study.file.families],
+    )
+
+
+def _body(page: Page, study: Study, tables: Tables, provenance: dict[str, Any]) -> list[str]:
+    """The sections below the summary, in the order in which their tables and figures are numbered."""
+    sections = [ratings_section(page, study, tables)]
+    left = _left_out(study, tables)
+    sections += [notebook(page, study.outputs / "notebooks" / f"{name}.ipynb", left) for name in STUDY_NOTEBOOKS]
+    sections += [runs_section(page, study, tables), page.heading(2, "Methods", "methods") + methods.section(page, study)]
+    sections += [described(page, tables, also=_STORE), made_of(page, provenance, {"": provenance})]
+    return [*sections, page.heading(2, "How to cite", "cite") + markdown(citing.how(study))]
+
+
+# --- sections of the page's own --------------------------------------------------------------------------------------
+
+
+def _measured(study: Study, tables: Tables) -> str:
+    """What was measured and on what, in the words of the page's head, computed from study and ratings."""
+    rows = tables.quality[tables.quality["condition"] == "persona"]
+    personas = (rows["personas_used"] + rows["personas_dropped"]).max()
+    low, high = rows["min_repetitions"].min(), rows["max_repetitions"].max()
+    times = f"{high} {'time' if high == 1 else 'times'}" if low == high else f"{low} to {high} times"
+    how = "once, for the probabilities of its answer" if study.by_logprobs else times
+    families = ", ".join(safe(family.name) for family in study.file.families)
+    slots, valid = int(tables.quality["slots"].sum()), int(tables.quality["valid"].sum())
+    return (
+        "*Did fine-tuning break this model's ability to play characters?* "
+        f"{_who(study)} ({families}) answered the questionnaire "
+        f"*{safe(study.instrument.title)}* as {personas} different people, each item {how}: {valid:,} ratings in "
+        f"{slots:,} slots, other conditions included. "
+        "Susceptibility S says how much the answers differ between people, robustness R how steady they are for one person. "
+        "Every sentence with a number on this page is computed from the ratings."
+    )
+
+
+def _who(study: Study) -> str:
+    """How many runs of what a study has."""
+    number, families = len(study.runs), len(study.file.families)
+    if number == families:
+        return "1 run, a base model" if number == 1 else f"{number} runs, base models"
+    return f"{number} runs, " + ("a base model and its variants" if families == 1 else "base models and their variants")
+
+
+def _sort(study: Study) -> str:
+    """What sort of study it is; a live one may have asked the simulated endpoint."""
+    return f"{study.file.kind} study{' of the simulated endpoint' if study.served_simulated else ''}"
+
+
+def _answered(provenance: dict[str, Any]) -> str:
+    """When answers came, as the end of a sentence; empty where none carries a time."""
+    found = dates(provenance)
+    return f", answered {found}" if found else ""
+
+
+def dates(provenance: dict[str, Any]) -> str:
+    """When answers of a study came, from first to last day; empty where none carries a time."""
+    days = sorted(str(run[name])[:10] for run in provenance["runs"].values() for name in ("first", "last") if run[name])
+    return "" if not days else days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
+
+
+# --- notebooks -------------------------------------------------------------------------------------------------------
+
+
+def _left_out(study: Study, tables: Tables) -> set[str]:
+    """Tags of the cells that have nothing to show for this study."""
+    shown = {
+        "only-logprobs": study.by_logprobs,
+        "only-printed": tables.published_check is not None or bool(study.simulated and study.file.published),
+        "only-frontier": tables.frontier is not None,
+    }
+    return {tag for tag, there in shown.items() if not there}

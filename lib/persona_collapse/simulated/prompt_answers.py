@@ -1,0 +1,200 @@
+"""What the simulated respondents answer to a prompt: the cell it asks about, its ratings, its words and its logprobs."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from persona_collapse.simulated import response_model
+from persona_collapse.study.instrument import Instrument, load_instrument
+from persona_collapse.study.personas import Persona, load_personas
+from persona_collapse.study.respondents import known_figures, load_respondent
+
+#: The shipped decks, whose personas bring their attributes; any other text is answered as a persona without.
+DECKS = ("everyday", "toxic")
+CONDITIONS = ("persona", "self", "toxic")
+#: Repetitions that can be named; a sane client stays far below, and a draw of this length takes a tenth of a second.
+MOST_REPETITIONS = 1_000_000
+#: First tokens that are no digit, and their shares of the mass that digits leave.
+CHATTER = {" I": 0.5, "As": 0.3, "Sure": 0.15, "**": 0.05}
+#: Floor of a logprob: finite, and lower than any that a caller could mistake for an answer.
+LOWEST = -100.0
+#: Said to a prompt that is no question of the questionnaire.
+ELSEWHERE = (
+    "This is a simulated endpoint: it answers only the questions of the Moral Foundations Questionnaire, worded as "
+    "persona-collapse asks them, and there is no language model behind it."
+)
+#: What stands after the digit where a reply may be longer than that; no number in it.
+_REASONS = (
+    "that is how I see it.",
+    "it follows from the life I have led.",
+    "I have thought so for as long as I remember.",
+    "others may well see it otherwise.",
+)
+_TOKEN = re.compile(r"\s*(?:\w+|[^\w\s])")
+#: Repetitions drawn at first for every item of a persona, and cells remembered before all are forgotten.
+_FIRST_DRAWN, _REMEMBERED = 16, 300_000
+
+
+class Slot(NamedTuple):
+    """The first slot that a request names: the cell as its client counts it, such as "persona/3/12", and a repetition."""
+
+    condition: str
+    cell: str
+    repetition: int
+
+
+class Cell(NamedTuple):
+    """What a prompt asks about: the persona's text or None, the item's number, and whether a lone digit is wanted."""
+
+    persona: str | None
+    item: int
+    digit: bool
+
+
+class Reply(NamedTuple):
+    """One reply: its tokens as they come, and the rating in it if it has one."""
+
+    tokens: tuple[str, ...]
+    rating: int | None
+
+
+def read_slot(text: str) -> Slot:
+    """The slot that "condition/persona/item/repetition" names, persona "-" standing for none.
+
+    More parts may stand before these four, as in a custom_id. ValueError otherwise.
+    """
+    parts = text.split("/")[-4:]
+    if len(parts) == 4:
+        condition, persona, item, repetition = parts
+        numbers = [item, repetition] if persona == "-" else [persona, item, repetition]
+        if condition in CONDITIONS and all(n.isascii() and n.isdigit() for n in numbers):
+            if 1 <= int(repetition) <= MOST_REPETITIONS:
+                return Slot(condition, f"{condition}/{persona}/{item}", int(repetition))
+    raise ValueError(f"{text[:80]!r} names no slot; expected condition/persona/item/repetition, such as persona/3/12/1")
+
+
+def tokens_of(text: str) -> tuple[str, ...]:
+    """The tokens of a text, words and marks with the space before them: near enough to a tokenizer for a simulation."""
+    return tuple(_TOKEN.findall(text))
+
+
+class Respondents:
+    """The simulated respondents of one questionnaire, asked by prompt.
+
+    Ratings are those of `response_model.draw` for the seed, the model's name as run, the condition, the persona's text, the
+    item and the repetition, so a named slot has the same rating whenever it is asked. `digit_mass` is the probability of a
+    first token that is a digit, as logprobs tell it; replies begin with one all the same.
+    """
+
+    def __init__(self, seed: int, decks: Sequence[str] = DECKS, *, digit_mass: float = 0.98, instrument: str = "mfq30") -> None:
+        self.seed, self._digit_mass = seed, digit_mass
+        self.instrument: Instrument = load_instrument(instrument)
+        self.names = known_figures()
+        self._known = {persona.text: persona for deck in decks for persona in load_personas(deck)}
+        self._hostile = {text for text, persona in self._known.items() if "kind" in persona.attributes}
+        self._respondents = {name: load_respondent(name, self.instrument) for name in self.names}
+        self._items = {self.instrument.prompt(item).strip(): item.number for item in self.instrument.items}
+        persona, item = r"(?P<persona>.*)", r"(?P<item>.*)"
+        template = re.escape(self.instrument.persona_template.strip())
+        self._asked = re.compile(template.replace(r"\{persona\}", persona).replace(r"\{item\}", item), flags=re.DOTALL)
+        self._drawn: dict[tuple, list[int]] = {}
+        self._answered: Counter[tuple[str, str]] = Counter()
+        self.cell = lru_cache(maxsize=65536)(self._cell)
+        self._chances = lru_cache(maxsize=4096)(self._cell_probabilities)
+        self.first_tokens = lru_cache(maxsize=65536)(self._first_tokens)
+
+    def _cell(self, prompt: str) -> Cell | None:
+        """The cell that a prompt asks about, None if it is no question of the questionnaire."""
+        prompt = prompt.strip()
+        suffix = (self.instrument.digit_suffix or "").strip()
+        digit = bool(suffix) and prompt.endswith(suffix)
+        if digit:
+            prompt = prompt.removesuffix(suffix).rstrip()
+        if prompt in self._items:
+            return Cell(None, self._items[prompt], digit)
+        found = self._asked.fullmatch(prompt)
+        if not found or found["item"].strip() not in self._items:
+            return None
+        return Cell(found["persona"], self._items[found["item"].strip()], digit)
+
+    def condition(self, cell: Cell) -> str:
+        """The condition of a cell that nobody named one for."""
+        if cell.persona is None:
+            return "self"
+        return "toxic" if cell.persona in self._hostile else "persona"
+
+    def next(self, model: str, prompt: str, choices: int) -> int:
+        """The repetition that a client which names no slot gets next: 1 for the first draw of a model and prompt."""
+        first = self._answered[model, prompt] + 1
+        self._answered[model, prompt] += choices
+        return first
+
+    def say(self, model: str, cell: Cell | None, condition: str, first: int, choices: int, temperature: float) -> list[Reply]:
+        """The replies of repetitions first, first + 1, ...: a digit, then a short sentence unless a digit was asked for."""
+        if cell is None:
+            return [Reply(tokens_of(ELSEWHERE), None)] * choices
+        ratings = self.ratings(model, cell, condition, first, choices, temperature)
+        return [_said(rating, cell, (cell.item + first + i) % len(_REASONS)) for i, rating in enumerate(ratings)]
+
+    def ratings(self, model: str, cell: Cell, condition: str, first: int, choices: int, temperature: float) -> list[int]:
+        """Ratings of repetitions first, first + 1, ... of a cell, at a sampling temperature."""
+        source = (model, condition, cell.persona, temperature)
+        drawn = self._drawn.get((*source, cell.item), [])
+        last = first + choices - 1
+        if len(drawn) < last:
+            drawn = self._draw(*source, item=cell.item, repetitions=last)
+        return drawn[first - 1 : last]
+
+    def _draw(
+        self, model: str, condition: str, persona: str | None, temperature: float, *, item: int, repetitions: int
+    ) -> list[int]:
+        """Draw ahead: a few repetitions of all items at once, as they are asked next, or twice as many of one item."""
+        if len(self._drawn) > _REMEMBERED:
+            self._drawn.clear()
+        chances = response_model.at_temperature(self._chances(model, condition == "toxic", persona), temperature)
+        asked = self.instrument
+        if repetitions > _FIRST_DRAWN:
+            asked, chances = replace(asked, items=(asked.items[item - 1],)), chances[:, item - 1 : item]
+        drawn = response_model.draw(
+            chances, seed=self.seed, run=model, condition=condition, personas=self._personas(persona),
+            instrument=asked, repetitions=max(_FIRST_DRAWN, 2 ** (repetitions - 1).bit_length()),
+        )[0].tolist()  # fmt: skip
+        for each, ratings in zip(asked.items, drawn, strict=True):
+            self._drawn[model, condition, persona, temperature, each.number] = ratings
+        return self._drawn[model, condition, persona, temperature, item]
+
+    def _personas(self, persona: str | None) -> list[Persona] | None:
+        return None if persona is None else [self._known.get(persona, Persona(0, persona))]
+
+    def _cell_probabilities(self, model: str, toxic: bool, persona: str | None) -> np.ndarray:
+        """(1, item, category), at the temperature the respondents are fitted at."""
+        respondent = self._respondents[model]
+        # No figures are published for hostile personas of a fine-tune: it plays them as it plays anybody.
+        toxic = toxic and respondent.toxic is not None
+        return response_model.cell_probabilities(respondent, self.instrument, self._personas(persona), toxic=toxic)
+
+    def _first_tokens(self, model: str, cell: Cell, condition: str) -> tuple[tuple[str, float], ...]:
+        """(token, logprob) of a reply's first token, likeliest first, at T = 1 whatever was asked, as vLLM gives them."""
+        chances = self._chances(model, condition == "toxic", cell.persona)[0, cell.item - 1]
+        digits = (response_model.at_temperature(chances, 1.0) * self._digit_mass).tolist()
+        mass = dict(zip(map(str, self.instrument.categories), digits, strict=True))
+        mass |= {token: share * (1 - self._digit_mass) for token, share in CHATTER.items()}
+        logs = {token: max(LOWEST, math.log(p)) if p > 0 else LOWEST for token, p in mass.items()}
+        return tuple(sorted(logs.items(), key=lambda pair: -pair[1]))
+
+
+@lru_cache
+def _reply(rating: int, played: bool, digit: bool, reason: int) -> tuple[str, ...]:
+    if digit:
+        return (str(rating),)
+    return tokens_of(f"{rating}. {'As this person' if played else 'As for me'}, {_REASONS[reason]}")
+
+
+def _said(rating: int, cell: Cell, reason: int) -> Reply:
+    return Reply(_reply(rating, cell.persona is not None, cell.digit, reason), rating)

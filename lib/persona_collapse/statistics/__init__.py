@@ -1,0 +1,18 @@
+"""Estimators and intervals: arrays in, numbers out; it knows no study.
+
+In: counts (persona, item, category) and weights of scopes. Out: values, standard errors, intervals, sample sizes.
+"""
+
+__all__ = [
+    "common_cells",
+    "moments",
+    "noise_bounds",
+    "persona_jackknife",
+    "published_errors",
+    "published_estimators",
+    "rarefaction",
+    "recommended_estimators",
+    "repeat_interval",
+    "sample_size",
+    "wider_intervals",
+]

@@ -1,0 +1,167 @@
+"""Moments of cells, and what every recommended metric is made of, with and without every single persona."""
+
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from persona_collapse.statistics.histograms import Recurring
+
+#: A variance over personas below this, in squared scale points, is rounding: two cell means that differ do so by more.
+_DUST = 1e-12
+
+
+class Cells(NamedTuple):
+    """The ratings of every cell, each (persona, item)."""
+
+    n: np.ndarray  #: ratings; infinite where the distribution itself is known
+    mean: np.ndarray
+    variance: np.ndarray  #: unbiased, in squared scale points; 0 with a single rating
+    repeated: np.ndarray  #: whether there are at least two ratings, so that `variance` says something
+
+
+def cells(counts: np.ndarray, categories: range, *, exact: bool = False) -> Cells:
+    """Number, mean and unbiased variance of the ratings of every cell; every cell must have one.
+
+    Parameters
+    ----------
+    counts : (persona, item, category) array
+        Ratings, or probabilities where `exact`.
+    categories : range
+        Points of the scale.
+    exact : bool
+        Counts are probabilities: the variance is the distribution's own.
+    """
+    points = np.asarray(categories, dtype=float)
+    powers = np.stack([np.ones_like(points), points, points**2]) @ counts.reshape(-1, len(points)).T
+    n, one, two = powers.reshape(3, *counts.shape[:-1])
+    if exact:
+        mean = one / n
+        return Cells(np.full_like(n, np.inf), mean, np.maximum(two / n - mean**2, 0), np.full(n.shape, True))
+    # Whole numbers, so the numerator is exact: 0 where nothing varies, not the dust of a difference of large sums.
+    return Cells(n, one / n, (n * two - one**2) / np.maximum(n * (n - 1), 1), n > 1)
+
+
+class Parts:
+    """What every metric of a run is made of, each (1 + persona, item): all personas first, then without each one of them.
+
+    In squared scale points unless said otherwise; NaN where an item has no cell with two ratings. Each is computed when it is
+    first asked for.
+
+    Parameters
+    ----------
+    counts : (persona, item, category) array
+        Ratings of personas that answered every item.
+    own : Cells
+        Of the same counts.
+    categories : range
+        Points of the scale.
+
+    References
+    ----------
+    Without persona p the sum of squares loses d^2 P / (P - 1), with d the deviation from the mean over all P.
+    """
+
+    def __init__(self, counts: np.ndarray, own: Cells, categories: range) -> None:
+        self.counts, self.own, self.categories = counts, own, categories
+        self._size = _sizes(len(counts))
+
+    def of(self, who: np.ndarray) -> "Parts":
+        """Those of some personas alone."""
+        return Parts(self.counts[who], Cells(*(field[who] for field in self.own)), self.categories)
+
+    @cached_property
+    def deviation(self) -> np.ndarray:
+        """Cell means less their mean over personas (persona, item), in scale points."""
+        return self.own.mean - self.own.mean.mean(axis=0)
+
+    @cached_property
+    def between(self) -> np.ndarray:
+        """V, variance over personas of the cell mean."""
+        between = self.shared(self)
+        between[between < _DUST] = 0
+        return between
+
+    @cached_property
+    def anchor(self) -> np.ndarray:
+        """V without rating noise: the variance over personas of the true cell mean."""
+        of_means = _totals(self.own.variance / self.own.n)
+        if not self.own.repeated.all():
+            # A single rating is kept as a cell mean, as uncertain as the item's other cells are on average.
+            repeated = _totals(self.own.repeated)
+            of_means = of_means + np.where(repeated < self._size, (self._size - repeated) * self.noise, 0)
+        return self.between - of_means / self._size
+
+    @cached_property
+    def noise(self) -> np.ndarray:
+        """W, mean over personas of the cell variance."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return _totals(self.own.variance) / _totals(self.own.repeated)
+
+    @cached_property
+    def ceiling(self) -> np.ndarray:
+        """Largest variance that the item mean allows."""
+        middle = _totals(self.own.mean) / self._size
+        return (middle - self.categories[0]) * (self.categories[-1] - middle) + self.between / self._size
+
+    @cached_property
+    def cell_sd(self) -> np.ndarray:
+        """Mean over personas of the cell SD, 0 with one rating; scale points."""
+        return _totals(np.sqrt(self.own.variance)) / self._size
+
+    @cached_property
+    def histograms(self) -> Recurring:
+        """The ratings of every cell, for what takes each different histogram once."""
+        return Recurring(self.counts)
+
+    @cached_property
+    def share(self) -> np.ndarray:
+        """Share of each category in a cell (persona, item, category)."""
+        return self.counts / (self.counts @ np.ones(self.counts.shape[-1]))[..., None]
+
+    @cached_property
+    def ends(self) -> np.ndarray:
+        """Mean over personas of the share of both ends of the scale."""
+        return _totals(self.share[..., 0] + self.share[..., -1]) / self._size
+
+    @cached_property
+    def entropy(self) -> np.ndarray:
+        """Entropy of the item's ratings over all personas, in nats."""
+        return entropy(_totals(self.share) / self._size[..., None])
+
+    @cached_property
+    def cell_entropy(self) -> np.ndarray:
+        """Mean over personas of the entropy of a cell, in nats, with Miller and Madow's correction."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return _totals(np.where(self.own.repeated, _corrected(self.share, self.own.n), 0)) / _totals(self.own.repeated)
+
+    def shared(self, other: "Parts") -> np.ndarray:
+        """Covariance (ddof = 1) over personas with the cell means of another run of the same personas."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            personas = np.float64(len(self.deviation))  # so that a division by nothing is NaN
+            product = self.deviation * other.deviation
+            total = product.sum(axis=0)
+            without = (total - product * (personas / (personas - 1))) / (personas - 2)
+            return np.concatenate([total[None] / (personas - 1), without])
+
+
+def entropy(share: np.ndarray) -> np.ndarray:
+    """Entropy in nats of shares that add up to one over the last axis."""
+    # A product with ones: numpy adds up a short last axis far more slowly.
+    return -(share * np.log(np.where(share > 0, share, 1))) @ np.ones(share.shape[-1])
+
+
+def _corrected(share: np.ndarray, n: np.ndarray) -> np.ndarray:
+    """Entropy of cells with Miller and Madow's correction (K - 1) / 2n, K being the categories seen among n ratings."""
+    return entropy(share) + ((share > 0) @ np.ones(share.shape[-1]) - 1) / (2 * n)
+
+
+def _totals(values: np.ndarray) -> np.ndarray:
+    """Sum over personas of all of them, then without each one: (1 + persona, ...)."""
+    total = values.sum(axis=0)
+    return np.concatenate([total[None], total - values])
+
+
+def _sizes(personas: int) -> np.ndarray:
+    """Number of personas in each row of a leave-one-out array (1 + persona, 1)."""
+    return np.array([personas] + [personas - 1] * personas, dtype=float)[:, None]

@@ -1,0 +1,279 @@
+"""Interval A: how far numbers would move with other personas drawn like these; no random numbers, no assumed shape.
+
+Every persona is left out once, the same one on all sides of a contrast. On the scale f of a metric, with z the value and
+z_p the value without persona p: SE^2 = (P - 1)/P sum (z_p - mean z_p)^2, centre P z - (P - 1) mean z_p, limits
+f^-1(centre -+ t SE) with P - 1 degrees of freedom. f is the logarithm; the logit for ICC, endpoint mass and information
+share; Fisher's z for fidelity; none for excess and means over families.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import expit, stdtr, stdtrit
+
+from persona_collapse.statistics.recommended_estimators import METRICS, NOISE, LeaveOneOut
+
+#: Metrics between 0 and 1 whose interval is made on the logit scale.
+LOGIT = ("icc", "endpoint_mass", "information_share")
+#: With fewer personas that vary at all, metrics of the noise have no interval (`bounds` has what takes its place).
+FEWEST_VARYING = 5
+#: A persona that carries more of an interval's variance than this is named where the interval stands.
+CARRIES = 0.5
+
+_LOGIT = [METRICS.index(metric) for metric in LOGIT]
+_FISHER = METRICS.index("fidelity")
+_NOISE = np.isin(METRICS, sorted(NOISE))
+_HALF = 0.975
+
+
+class Interval(NamedTuple):
+    """A value with its 95 % interval; arrays of one shape, usually (metric, scope).
+
+    The value is what the ratings say; limits are bias-corrected and need not lie symmetrically about it. ``se``, ``lo`` and
+    ``hi`` are NaN where the interval does not exist.
+    """
+
+    value: np.ndarray
+    se: np.ndarray  #: on the transformed scale, brought to the unit of the value
+    lo: np.ndarray
+    hi: np.ndarray
+    carried: np.ndarray  #: share of the jackknife variance that comes from the one persona with the largest
+    persona: np.ndarray  #: that persona, as a row of the counts that were given; -1 where there is no interval
+
+    def of(self, metric: str) -> "Interval":
+        """One metric, (scope,) each."""
+        return Interval(*(field[METRICS.index(metric)] for field in self))
+
+    def at(self, column: int) -> "Interval":
+        """One scope of one metric, as numbers."""
+        return Interval(*(field[column].item() for field in self))
+
+
+class Split(NamedTuple):
+    """What a change of noise and of susceptibility is made of, in differences of logarithms, each (scope,).
+
+    within_rms = ceiling + extremity + noise_share and susceptibility_pooled = ceiling + extremity + persona_share, exactly.
+    """
+
+    within_rms: Interval
+    susceptibility_pooled: Interval
+    ceiling: Interval  #: half the change of log C: item means moved away from, or towards, an end of the scale
+    extremity: Interval  #: half the change of log X: larger steps
+    noise_share: Interval  #: half the change of log (1 - ICC): a weaker anchor raises it
+    persona_share: Interval  #: half the change of log ICC
+
+
+class Estimate(NamedTuple):
+    """Jackknife of a statistic on the scale it is averaged on; see `Interval` for the last two."""
+
+    value: np.ndarray
+    centre: np.ndarray
+    se: np.ndarray
+    df: int  #: degrees of freedom of its t quantile
+    carried: np.ndarray
+    row: np.ndarray
+
+
+def level(run: LeaveOneOut) -> Interval:
+    """Every metric of a run, (metric, scope)."""
+    found = estimate(transformed(run))
+    value = run.full
+    return masked(
+        Interval(value, found.se * slope(value), *map(back, limits(found)), found.carried, who(run.personas, found.row)), run
+    )
+
+
+def change(variant: LeaveOneOut, base: LeaveOneOut) -> Interval:
+    """Relative change 100 (X / X_base - 1) in percent, (metric, scope), from the logarithm of the ratio."""
+    same_personas(variant, base)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = estimate(variant.logs - base.logs)
+        ratio = variant.full / base.full
+        lo, hi = (100 * np.expm1(limit) for limit in limits(found))
+        interval = Interval(100 * (ratio - 1), 100 * ratio * found.se, lo, hi, found.carried, who(base.personas, found.row))
+    return masked(interval, variant, base)
+
+
+def shift(variant: LeaveOneOut, other: LeaveOneOut) -> Interval:
+    """Difference on the metric's own scale (log, logit, Fisher's z), (metric, scope)."""
+    same_personas(variant, other)
+    with np.errstate(invalid="ignore"):
+        return masked(_plain(transformed(variant) - transformed(other), other.personas), variant, other)
+
+
+def difference(variant: LeaveOneOut, other: LeaveOneOut) -> Interval:
+    """Difference in the metric's own unit, (metric, scope)."""
+    same_personas(variant, other)
+    with np.errstate(invalid="ignore"):
+        return masked(_plain(variant.values - other.values, other.personas), variant, other)
+
+
+def p_value(variant: LeaveOneOut, base: LeaveOneOut) -> np.ndarray:
+    """Two-sided p value of no change (metric, scope): below .05 where the interval of `change` leaves out 0, NaN without one."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = estimate(variant.logs - base.logs)
+        p = 2 * stdtr(found.df, -np.abs(found.centre / found.se))
+    return np.where(np.isnan(change(variant, base).lo), np.nan, p)
+
+
+def excess(harmful: LeaveOneOut, control: LeaveOneOut, base: LeaveOneOut) -> Interval:
+    """Excess 100 (X_harmful - X_control) / X_base in points of base, (metric, scope)."""
+    same_personas(harmful, control, base)
+    return masked(_plain(_excess(harmful, control, base), base.personas), harmful, control, base)
+
+
+def mean_change(pairs: Sequence[tuple[LeaveOneOut, LeaveOneOut]]) -> Interval:
+    """Mean over these families of the change in percent of (variant, base), (metric, scope)."""
+    runs = [run for pair in pairs for run in pair]
+    same_personas(*runs)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        changes = [100 * (variant.values / base.values - 1) for variant, base in pairs]
+    return masked(_plain(average(changes), runs[0].personas), *runs)
+
+
+def mean_excess(triples: Sequence[tuple[LeaveOneOut, LeaveOneOut, LeaveOneOut]]) -> Interval:
+    """Mean over these families of the excess of (harmful, control, base), (metric, scope)."""
+    runs = [run for triple in triples for run in triple]
+    same_personas(*runs)
+    return masked(_plain(average([_excess(*triple) for triple in triples]), runs[0].personas), *runs)
+
+
+def average(families: Sequence[np.ndarray]) -> np.ndarray:
+    """Mean over families, NaN where two are infinite in opposite directions (a variant, or a control, that never varies)."""
+    with np.errstate(invalid="ignore"):
+        return np.mean(families, axis=0)
+
+
+def split(variant: LeaveOneOut, other: LeaveOneOut) -> Split:
+    """Exact split of a change into ceiling, larger steps and anchor, each part with its interval (scope,).
+
+    References
+    ----------
+    W = C X (1 - ICC) and t2 = C X ICC, so log within_rms is half the sum of three logarithms, and so is log pooled S.
+    """
+    same_personas(variant, other)
+
+    def half(values: np.ndarray, others: np.ndarray, factor: float = 0.5) -> Interval:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return _plain(factor * (np.log(values) - np.log(others)), other.personas)
+
+    return Split(
+        within_rms=half(variant.of("within_rms"), other.of("within_rms"), 1),
+        susceptibility_pooled=half(variant.of("susceptibility_pooled"), other.of("susceptibility_pooled"), 1),
+        ceiling=half(variant.of("ceiling"), other.of("ceiling")),
+        extremity=half(variant.of("extremity"), other.of("extremity")),
+        noise_share=half(1 - variant.of("icc"), 1 - other.of("icc")),
+        persona_share=half(variant.of("icc"), other.of("icc")),
+    )
+
+
+def estimate(z: np.ndarray, *, carried: bool = True) -> Estimate:
+    """Jackknife of values (..., 1 + persona, scope) on any scale; NaN wherever one of them is not finite.
+
+    Without `carried` nobody is looked for who carries the variance.
+    """
+    full, without = z[..., 0, :], z[..., 1:, :]
+    personas = without.shape[-2]
+    if personas < 3:
+        nothing = np.full(full.shape, np.nan)
+        return Estimate(full, nothing, nothing, personas - 1, nothing, np.full(full.shape, -1))
+    ones = np.ones(personas)  # sums over personas are products with ones: numpy adds up along a middle axis slowly
+    with np.errstate(invalid="ignore", divide="ignore"):
+        # Less the value itself, so that equal values leave exactly nothing.
+        off = without - full[..., None, :]
+        mean = ones @ off / personas
+        square = (off - mean[..., None, :]) ** 2
+        total = ones @ square
+        se = np.sqrt((personas - 1) / personas * total)
+        centre = full - (personas - 1) * mean
+        if not carried:
+            return Estimate(full, centre, se, personas - 1, np.full(se.shape, np.nan), np.full(se.shape, -1))
+        row = square.argmax(axis=-2)
+        share = np.take_along_axis(square, row[..., None, :], axis=-2)[..., 0, :] / total
+    return Estimate(full, centre, se, personas - 1, share, np.where(np.isfinite(se), row, -1))
+
+
+def transformed(run: LeaveOneOut) -> np.ndarray:
+    """Every metric of a run on its own scale (metric, 1 + persona, scope); not finite where that does not exist."""
+    z = run.logs.copy()
+    with np.errstate(invalid="ignore", divide="ignore"):
+        z[_LOGIT] -= np.log1p(-run.values[_LOGIT])
+        z[_FISHER] = np.arctanh(run.values[_FISHER])
+    return z
+
+
+def remark(interval: Interval, metric: str, place: str) -> str:
+    """A sentence if one persona carries most of the interval of a metric in one scope, else nothing.
+
+    `interval` holds numbers, see `Interval.at`; `place` names the scope, or the contrast in it.
+    """
+    if not interval.carried > CARRIES:
+        return ""
+    share = f"{100 * interval.carried:.0f} %"
+    return f"{metric}, {place}: persona {interval.persona} alone carries {share} of the variance behind this interval."
+
+
+def sentence(personas: int, items: int, *, paired: bool = False) -> str:
+    """What interval A is an interval for."""
+    how = "leave-one-persona-out on the log scale" + (", the same personas left out of both runs" if paired else "")
+    return (
+        f"95 % interval for other personas drawn like these {personas}, on these {items} items, for this fine-tuned model, "
+        f"prompt and serving stack; {how}."
+    )
+
+
+def _plain(z: np.ndarray, personas: np.ndarray) -> Interval:
+    """Interval of a statistic that is printed on the scale it is averaged on."""
+    found = estimate(z)
+    se = np.where(np.isfinite(found.value), found.se, np.nan)
+    return Interval(found.value, se, *limits(found), found.carried, who(personas, found.row))
+
+
+def who(personas: np.ndarray, row: np.ndarray) -> np.ndarray:
+    """Which personas these rows of a run are; -1 for none."""
+    return np.where(row < 0, -1, personas[row]) if len(personas) else np.full(row.shape, -1)
+
+
+def limits(found: Estimate) -> tuple[np.ndarray, np.ndarray]:
+    """Limits of an estimate on its own scale: centre -+ t SE."""
+    reach = stdtrit(found.df, _HALF) * found.se
+    return found.centre - reach, found.centre + reach
+
+
+def back(z: np.ndarray) -> np.ndarray:
+    """Inverse of `transformed`."""
+    values = np.exp(z)
+    values[_LOGIT] = expit(z[_LOGIT])
+    values[_FISHER] = np.tanh(z[_FISHER])
+    return values
+
+
+def slope(value: np.ndarray) -> np.ndarray:
+    """How much a metric moves for a small step on its own scale."""
+    found = value.copy()
+    found[_LOGIT] *= 1 - value[_LOGIT]
+    found[_FISHER] = 1 - value[_FISHER] ** 2
+    return found
+
+
+def _excess(harmful: LeaveOneOut, control: LeaveOneOut, base: LeaveOneOut) -> np.ndarray:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return 100 * (harmful.values - control.values) / base.values
+
+
+def masked(interval: Interval, *runs: LeaveOneOut) -> Interval:
+    """Without limits where they do not exist, or where too few personas vary for a metric of the noise."""
+    few = np.min([run.varying for run in runs], axis=0) < FEWEST_VARYING
+    gone = ~np.isfinite(interval.se) | ~np.isfinite(interval.lo) | ~np.isfinite(interval.hi) | (_NOISE[:, None] & few)
+    se, lo, hi, carried = (np.where(gone, np.nan, field) for field in interval[1:5])
+    return Interval(interval.value, se, lo, hi, carried, np.where(gone, -1, interval.persona))
+
+
+def same_personas(*runs: LeaveOneOut) -> None:
+    for run in runs[1:]:
+        if not np.array_equal(run.personas, runs[0].personas):
+            raise ValueError(
+                f"jackknife: a contrast of {len(runs[0].personas)} personas with {len(run.personas)} others; expected the same "
+                "personas on all sides; restrict the counts with common_cells.common first"
+            )

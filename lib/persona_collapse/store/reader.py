@@ -1,0 +1,231 @@
+"""What a store says: ratings as counts, how they came, and a hash of them."""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from persona_collapse.study import first_token
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Reasons after which a slot is asked again: the model never answered.
+RETRIED = ("transport", "wrong_server")
+
+
+class Reader:
+    """The reading side of a store."""
+
+    _db: sqlite3.Connection
+    #: What was read since the last transaction.
+    _counts: dict[tuple, np.ndarray]
+    _offered: dict[tuple, first_token.Offered]
+
+    def origin(self, family: str, variant: str) -> tuple[str | None, dict[str, Any]]:
+        """What an imported run was read from (a hash), and what the importer found."""
+        found = self._db.execute("SELECT origin, report FROM runs WHERE family = ? AND variant = ?", (family, variant)).fetchone()
+        return (found[0], json.loads(found[1] or "{}")) if found else (None, {})
+
+    def counts(self, family: str, variant: str, condition: str, items: int, categories: range) -> np.ndarray:
+        """How often each category was given in each cell: (persona, item, category) ints; self has one persona row."""
+        key = family, variant, condition, items, categories
+        if key not in self._counts:
+            self._counts[key] = self._read_counts(*key)
+        return self._counts[key]
+
+    def _read_counts(self, family: str, variant: str, condition: str, items: int, categories: range) -> np.ndarray:
+        rows = np.array(
+            self._db.execute(
+                "SELECT ifnull(persona, 0), item, rating, count(*) FROM ratings "
+                "WHERE family = ? AND variant = ? AND condition = ? AND rating IS NOT NULL GROUP BY 1, 2, 3",
+                (family, variant, condition),
+            ).fetchall(),
+            dtype=int,
+        ).reshape(-1, 4)
+        found = np.zeros((self._personas(family, variant, condition), items, len(categories)), dtype=int)
+        found[rows[:, 0], rows[:, 1] - 1, rows[:, 2] - categories[0]] = rows[:, 3]
+        return found
+
+    def _personas(self, family: str, variant: str, condition: str) -> int:
+        return self._db.execute(
+            "SELECT ifnull(max(ifnull(persona, 0)) + 1, 0) FROM questions JOIN runs ON run = runs.id "
+            "WHERE family = ? AND variant = ? AND condition = ? AND asked > 0",
+            (family, variant, condition),
+        ).fetchone()[0]
+
+    def offered(self, family: str, variant: str, condition: str, items: int, categories: range) -> first_token.Offered:
+        """What each cell was offered on the scale, of a study asked by method logprobs; slots without logprobs are not seen."""
+        key = family, variant, condition, items, categories
+        if key not in self._offered:
+            rows = self._db.execute(
+                "SELECT ifnull(persona, 0), item - 1, rating IS NOT NULL, logprobs FROM ratings WHERE family = ? AND variant = ? "
+                "AND condition = ? AND logprobs IS NOT NULL AND (rating IS NOT NULL OR reason = 'low_mass')",
+                (family, variant, condition),
+            )
+            self._offered[key] = first_token.gather(rows, self._personas(family, variant, condition), items, categories)
+        return self._offered[key]
+
+    def answered(self, family: str, variant: str) -> dict[tuple[str, int | None, int, str], int]:
+        """How many slots of each question need not be asked again: by condition, persona, item number and identity."""
+        rows = self._db.execute(
+            "SELECT condition, persona, item, identity, count(*) FROM slots JOIN questions ON question = questions.id "
+            "JOIN runs ON run = runs.id WHERE family = ? AND variant = ? "
+            f"AND (reason IS NULL OR reason NOT IN {RETRIED}) GROUP BY questions.id",
+            (family, variant),
+        )
+        return {row[:4]: row[4] for row in rows}
+
+    def ratings(self, family: str, variant: str, condition: str) -> list[tuple[int, int, int, int]]:
+        """Every valid rating of a run in one condition: (persona, item number, repetition, rating)."""
+        return self._db.execute(
+            "SELECT persona, item, repetition, rating FROM ratings WHERE family = ? AND variant = ? AND condition = ? "
+            "AND rating IS NOT NULL ORDER BY persona, item, repetition",
+            (family, variant, condition),
+        ).fetchall()
+
+    def said(self, family: str, variant: str, condition: str) -> list[tuple]:
+        """Every different reply of a cell, and how often: (persona, item number, rating, reason, reply, times), often ones first.
+
+        Persona is 0 without one.
+        """
+        return self._db.execute(
+            "SELECT ifnull(persona, 0), item, rating, reason, reply, count(*) FROM ratings "
+            "WHERE family = ? AND variant = ? AND condition = ? GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 6 DESC, 3 DESC, 4, 5",
+            (family, variant, condition),
+        ).fetchall()
+
+    def slots(self, family: str, variant: str, columns: Iterable[str]) -> Iterator[tuple]:
+        """Every recorded slot of a run in the design's order: these columns of the view `ratings`."""
+        yield from self._db.execute(
+            f"SELECT {', '.join(columns)} FROM ratings WHERE family = ? AND variant = ? "
+            "ORDER BY condition, persona, item, repetition",
+            (family, variant),
+        )
+
+    def quality(self, family: str, variant: str, condition: str) -> dict[str, Any]:
+        """Slots of the design, valid ratings, missing ones by reason, repetitions of a cell, dates, served models."""
+        where = (family, variant, condition)
+        per_cell = self._db.execute(
+            "SELECT count(*), ifnull(sum(asked), 0) FROM questions JOIN runs ON run = runs.id "
+            "WHERE family = ? AND variant = ? AND condition = ? AND asked > 0",
+            where,
+        ).fetchone()
+        reasons = dict(
+            self._db.execute(
+                "SELECT reason, count(*) FROM ratings WHERE family = ? AND variant = ? AND condition = ? GROUP BY 1", where
+            )
+        )
+        valid = reasons.pop(None, 0)
+        first, last, models, providers = self._db.execute(
+            "SELECT min(time), max(time), group_concat(DISTINCT served_model), group_concat(DISTINCT provider) FROM ratings "
+            "WHERE family = ? AND variant = ? AND condition = ?",
+            where,
+        ).fetchone()
+        return {
+            "cells": per_cell[0], "asked": per_cell[1], "recorded": valid + sum(reasons.values()),
+            "valid": valid, "reasons": reasons, "first": first, "last": last, "models": models, "providers": providers,
+        }  # fmt: skip
+
+    def replies(self, family: str, variant: str, limit: int) -> "pd.DataFrame":
+        """The first replies of a run that gave no rating, for reading: condition, persona, item, reason, reply."""
+        import pandas as pd  # asking needs none of it, and it is slow to import
+
+        return pd.read_sql_query(
+            "SELECT condition, persona, item, repetition, reason, reply FROM ratings WHERE family = ? AND variant = ? "
+            "AND rating IS NULL ORDER BY condition, persona, item, repetition LIMIT ?",
+            self._db,
+            params=(family, variant, limit),
+        )
+
+    def spent_tokens(self) -> dict[tuple[str, str], tuple[float, float]]:
+        """Input and output tokens paid for so far, by (family, variant), over every request ever made.
+
+        Those of a batch count half, as they cost half.
+        """
+        return {
+            (family, variant): (tokens_in, tokens_out)
+            for family, variant, tokens_in, tokens_out in self._db.execute(
+                # A batch costs half.
+                "SELECT family, variant, sum(input_tokens * share), sum(output_tokens * share) FROM "
+                "(SELECT *, CASE outcome WHEN 'batch' THEN 0.5 ELSE 1 END AS share FROM traffic) "
+                "JOIN runs ON run = id GROUP BY 1, 2"
+            )
+        }
+
+    def has_fingerprint(self, fingerprint: str) -> bool:
+        """Whether any slot was answered under this fingerprint."""
+        return self._db.execute("SELECT 1 FROM slots WHERE fingerprint = ? LIMIT 1", (fingerprint,)).fetchone() is not None
+
+    def traffic(self, family: str, variant: str, condition: str) -> dict[str, int]:
+        """How many requests of a run in one condition came to what."""
+        return dict(
+            self._db.execute(
+                "SELECT outcome, requests FROM traffic JOIN runs ON run = id WHERE family = ? AND variant = ? AND condition = ?",
+                (family, variant, condition),
+            )
+        )
+
+    def latencies(self, family: str, variant: str, condition: str) -> np.ndarray:
+        """Seconds from request to answer, one a request."""
+        rows = self._db.execute(
+            "SELECT DISTINCT persona, item, request_id, latency FROM ratings "
+            "WHERE family = ? AND variant = ? AND condition = ? AND latency IS NOT NULL",
+            (family, variant, condition),
+        )
+        return np.array([row[-1] for row in rows], dtype=float)
+
+    def reasked(self, family: str, variant: str) -> "pd.DataFrame":
+        """Slots that were asked again: what was answered first, and what stands now."""
+        import pandas as pd
+
+        return pd.read_sql_query(
+            "SELECT r.condition, r.persona, r.item, r.repetition, f.reason AS first_reason, f.reply AS first_reply, asked_again, "
+            "r.rating, r.reason, r.reply FROM first_answers f "
+            "JOIN questions ON f.question = questions.id JOIN runs ON run = runs.id "
+            "JOIN ratings r USING (family, variant, condition, item, identity, repetition) "
+            "WHERE r.persona IS questions.persona AND family = ? AND variant = ? "
+            "ORDER BY r.condition, r.persona, r.item, r.repetition",
+            self._db,
+            params=(family, variant),
+        )
+
+    def prompts(self, family: str, variant: str) -> dict[tuple[str, int | None, int], str]:
+        """The hash of every prompt of a run's present design, by condition, persona and item; none of an imported run."""
+        rows = self._db.execute(
+            "SELECT condition, persona, item, prompt_hash FROM questions JOIN runs ON run = runs.id "
+            "WHERE family = ? AND variant = ? AND asked > 0 AND prompt_hash IS NOT NULL",
+            (family, variant),
+        )
+        return {row[:3]: row[3] for row in rows}
+
+    def digest(self, family: str, variant: str) -> str:
+        """A hash of everything a run's numbers and pages can depend on; equal content, equal hash."""
+        found = hashlib.sha256(json.dumps(self.origin(family, variant)[1], sort_keys=True).encode())
+        rows = self._db.execute(
+            "SELECT condition, persona, item, prompt_hash, asked, id FROM questions "
+            "WHERE run = (SELECT id FROM runs WHERE family = ? AND variant = ?) AND asked > 0 ORDER BY condition, persona, item",
+            (family, variant),
+        ).fetchall()
+        for row in rows:
+            found.update(repr(row[:-1]).encode())
+        numbers = sorted(row[-1] for row in rows)
+        if numbers:
+            slots = self._db.execute(
+                "SELECT condition, persona, item, repetition, rating, reason, reply, served_model, time FROM ratings "
+                "WHERE family = ? AND variant = ? ORDER BY condition, persona, item, repetition",
+                (family, variant),
+            )
+            while block := slots.fetchmany(20_000):
+                found.update(repr(block).encode())
+            # Apart, so that samples, which have none, keep the hash that older reports name.
+            for row in self._db.execute(
+                "SELECT condition, persona, item, logprobs FROM ratings WHERE family = ? AND variant = ? "
+                "AND logprobs IS NOT NULL ORDER BY condition, persona, item, repetition",
+                (family, variant),
+            ):
+                found.update(repr(row).encode())
+        return found.hexdigest()

@@ -1,0 +1,368 @@
+"""One SQLite file a study: every slot's rating or the reason there is none, neither lost nor counted twice."""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from persona_collapse.paths import shown
+from persona_collapse.store.reader import RETRIED, Reader
+from persona_collapse.store.schema import is_current, make
+from persona_collapse.study import first_token
+
+if TYPE_CHECKING:
+    pass
+
+
+class Question(NamedTuple):
+    """A cell as it is to be asked; `persona` is None in the self condition, `item` is the item's number."""
+
+    condition: str
+    persona: int | None
+    item: int
+    identity: str
+    prompt_hash: str | None
+    repetitions: int
+
+
+class Answer(NamedTuple):
+    """What came back for a slot: a rating, or the reason there is none, and how it came."""
+
+    question: int
+    repetition: int
+    rating: int | None
+    reason: str | None
+    reply: str | None = None
+    finish_reason: str | None = None
+    logprobs: str | None = None
+    served_model: str | None = None
+    fingerprint: str | None = None
+    request_id: str | None = None
+    attempts: int | None = 1
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    time: str | None = None
+    latency: float | None = None
+    provider: str | None = None
+
+
+class MissingCell(NamedTuple):
+    """A cell with slots to be asked: the number of its question, and the repetitions that are missing."""
+
+    question: int
+    persona: int | None
+    item: int
+    repetitions: tuple[int, ...]
+
+
+class Batch(NamedTuple):
+    """A file of requests in the Batch format.
+
+    `status` is written (not sent yet), submitting (it may be with the endpoint), submitted, `by hand` (results are put beside
+    it), collected, cancelled or failed.
+    """
+
+    name: str
+    requests: int
+    input_file: str | None = None
+    batch: str | None = None
+    status: str = "written"
+
+
+class Traffic(NamedTuple):
+    """Requests of a run in one condition that came to the same, with the tokens they cost."""
+
+    family: str
+    variant: str
+    condition: str
+    outcome: str
+    requests: int
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+_INSERT = (
+    f"INSERT INTO slots ({', '.join(Answer._fields)}) VALUES ({', '.join('?' * len(Answer._fields))}) "
+    # Only a slot that the model never answered may be written again.
+    "ON CONFLICT (question, repetition) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in Answer._fields[2:])
+    + f" WHERE slots.reason IN ({', '.join(repr(reason) for reason in RETRIED)})"
+)
+
+
+class Store(Reader):
+    """Ratings of one study on disk. Open with `open_store`; every write is one transaction."""
+
+    def __init__(self, path: Path, *, write: bool) -> None:
+        """Open the file; with `write` it is made if need be and held by this process alone while a transaction runs."""
+        self.path, self._write = path, write
+        self._counts: dict[tuple, np.ndarray] = {}
+        self._offered: dict[tuple, first_token.Offered] = {}
+        if write:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        elif not path.is_file():
+            raise FileNotFoundError(f"{shown(path)}: no ratings yet; run `make elicit STUDY={path.parent.name}` first")
+        # A reader may have to undo what a killed writer left open, so it is held back by query_only, not by the mode.
+        mode = "rwc" if write else "rw"
+        # One thread at a time uses it, but while an endpoint is asked that is not the thread that opened it.
+        self._db = sqlite3.connect(
+            f"{path.as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=30, check_same_thread=False
+        )
+        try:
+            self._db.execute("PRAGMA synchronous = FULL")
+            if write:
+                # The journal is emptied after each transaction and removed at the end: removing it each time takes as long
+                # as writing it.
+                self._db.execute("PRAGMA journal_mode = PERSIST")
+                if not is_current(self._db):
+                    with self.transaction():
+                        make(self._db)
+            elif self._db.execute("SELECT 1 FROM sqlite_master").fetchone() is None:
+                # A kill while it was made leaves an empty file.
+                raise FileNotFoundError(f"{shown(path)}: no ratings yet; run `make elicit STUDY={path.parent.name}` first")
+            self._db.execute(f"PRAGMA query_only = {not write}")
+        except (sqlite3.DatabaseError, FileNotFoundError) as error:
+            self._db.close()
+            raise (_named(path, error) if isinstance(error, sqlite3.DatabaseError) else error) from None
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._write:
+            with suppress(sqlite3.DatabaseError):  # a full disk or a reader keeps the empty journal, which harms nobody
+                self._db.execute("PRAGMA journal_mode = DELETE")
+        self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of it or nothing; a full disk or a kill inside leaves the store as it was before."""
+        self._counts.clear()
+        self._offered.clear()
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            yield
+            self._db.execute("COMMIT")
+        except BaseException as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            if isinstance(error, sqlite3.DatabaseError):
+                raise _named(self.path, error) from error
+            raise
+
+    # --- what the store belongs to ---------------------------------------------------------------------------------
+
+    def claim(self, study_path: Path) -> None:
+        """Remember the study file these outputs belong to; another file of the same stem is refused."""
+        owner = shown(study_path)
+        with self.transaction():
+            found = self._db.execute("SELECT value FROM meta WHERE key = 'study'").fetchone()
+            if found is None:
+                self._db.execute("INSERT INTO meta VALUES ('study', ?)", (owner,))
+        if found is not None and found[0] != owner:
+            raise ValueError(
+                f"{shown(self.path.parent)}: belongs to {found[0]}, not to {owner}; rename one of the two study files, "
+                "or move that folder away"
+            )
+
+    def remember(self, key: str, value: str) -> None:
+        """Keep a fact about the study's endpoints, such as how many choices a request brings."""
+        with self.transaction():
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    def recall(self, key: str) -> str | None:
+        """A fact that `remember` kept, None if there is none."""
+        found = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return found[0] if found else None
+
+    def run_id(self, family: str, variant: str) -> int:
+        """The number of a run in this store, given one if it is new."""
+        self._db.execute("INSERT OR IGNORE INTO runs (family, variant) VALUES (?, ?)", (family, variant))
+        return self._db.execute("SELECT id FROM runs WHERE family = ? AND variant = ?", (family, variant)).fetchone()[0]
+
+    # --- what is to be asked ---------------------------------------------------------------------------------------
+
+    def plan(self, family: str, variant: str, questions: Iterable[Question]) -> dict[tuple, int]:
+        """Make `questions` the present design of a run; returns the number of each by (condition, persona, item).
+
+        Ratings of questions that are no longer asked stay in the file and leave every count.
+        """
+        questions = list(questions)
+        known = {
+            row[1:]: row[0]
+            for row in self._db.execute(
+                "SELECT questions.id, condition, persona, item, identity, asked FROM questions JOIN runs ON run = runs.id "
+                "WHERE family = ? AND variant = ? AND asked > 0",
+                (family, variant),
+            )
+        }
+        wanted = {(q.condition, q.persona, q.item, q.identity, q.repetitions) for q in questions}
+        if known.keys() != wanted:
+            with self.transaction():
+                self._replan(self.run_id(family, variant), questions)
+            return self.plan(family, variant, questions)
+        return {key[:3]: number for key, number in known.items()}
+
+    def _replan(self, run: int, questions: list[Question]) -> None:
+        self._db.execute("UPDATE questions SET asked = 0 WHERE run = ?", (run,))
+        self._db.executemany(
+            "INSERT INTO questions (run, condition, persona, item, identity, prompt_hash, asked) "
+            f"VALUES ({run}, ?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (run, condition, ifnull(persona, -1), item, identity) DO UPDATE SET asked = excluded.asked",
+            questions,
+        )
+
+    def missing(self, family: str, variant: str, condition: str) -> list[tuple[int, int, int | None, int]]:
+        """Slots still to be asked, in the design's order: (question, repetition, persona, item number)."""
+        return [
+            (cell.question, repetition, cell.persona, cell.item)
+            for cell in self.missing_cells(family, variant, condition)
+            for repetition in cell.repetitions
+        ]
+
+    def missing_cells(self, family: str, variant: str, condition: str) -> list[MissingCell]:
+        """Cells with slots still to be asked, in the design's order."""
+        design = self._db.execute(
+            "SELECT questions.id, asked, persona, item, group_concat(repetition) FROM questions JOIN runs ON run = runs.id "
+            "LEFT JOIN slots ON question = questions.id AND repetition <= asked "
+            f"AND (reason IS NULL OR reason NOT IN {RETRIED}) "
+            "WHERE family = ? AND variant = ? AND condition = ? AND asked > 0 "
+            "GROUP BY questions.id HAVING count(repetition) < asked ORDER BY persona, item",
+            (family, variant, condition),
+        )
+        found = []
+        for question, asked, persona, item, settled in design:
+            done = set(map(int, settled.split(","))) if settled else ()
+            found.append(MissingCell(question, persona, item, tuple(r for r in range(1, asked + 1) if r not in done)))
+        return found
+
+    def unrated_cells(self, family: str, variant: str, condition: str, times: int) -> list[MissingCell]:
+        """Cells with answers that gave no rating and were asked again fewer than so many times, in the design's order."""
+        design = self._db.execute(
+            "SELECT s.question, persona, item, group_concat(s.repetition) FROM slots s "
+            "JOIN questions ON s.question = questions.id JOIN runs ON run = runs.id "
+            "LEFT JOIN first_answers f ON (f.question, f.repetition) = (s.question, s.repetition) "
+            f"WHERE family = ? AND variant = ? AND condition = ? AND s.repetition <= asked AND s.reason NOT IN {RETRIED} "
+            "AND ifnull(asked_again, 0) < ? GROUP BY s.question ORDER BY persona, item",
+            (family, variant, condition, times),
+        )
+        return [MissingCell(q, persona, item, tuple(sorted(map(int, r.split(","))))) for q, persona, item, r in design]
+
+    # --- writing ---------------------------------------------------------------------------------------------------
+
+    def add(
+        self,
+        answers: Iterable[tuple],
+        *,
+        again: Iterable[tuple] = (),
+        traffic: Iterable[Traffic] = (),
+        batch: tuple[str, str] | None = None,
+    ) -> None:
+        """Write answers in one transaction; a slot that has its answer keeps it.
+
+        `again` are answers to slots that were asked once more for want of a rating: the first answer is kept beside them.
+        `traffic` is what the requests behind the answers came to; `batch` is the batch that brought them and its new status.
+        """
+        with self.transaction():
+            self._db.executemany(_INSERT, answers)
+            for answer in again:
+                if answer[3] in RETRIED:
+                    continue  # no second answer came, so the first one stands
+                self._db.execute(
+                    "INSERT INTO first_answers SELECT question, repetition, 1, reason, reply, time FROM slots "
+                    "WHERE question = ? AND repetition = ? ON CONFLICT DO UPDATE SET asked_again = asked_again + 1",
+                    answer[:2],
+                )
+                self._db.execute("DELETE FROM slots WHERE question = ? AND repetition = ?", answer[:2])
+                self._db.execute(_INSERT, answer)
+            for row in traffic:
+                self._db.execute(
+                    "INSERT INTO traffic VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET requests = requests + "
+                    "excluded.requests, input_tokens = input_tokens + excluded.input_tokens, "
+                    "output_tokens = output_tokens + excluded.output_tokens",
+                    (self.run_id(row.family, row.variant), *row[2:]),
+                )
+            if batch is not None:
+                self._db.execute("UPDATE batches SET status = ? WHERE name = ?", batch[::-1])
+
+    def replace_run(
+        self, family: str, variant: str, origin: str, report: dict[str, Any], questions: list[Question], slots: list[tuple]
+    ) -> None:
+        """Replace an imported run whole, in one transaction.
+
+        `slots` holds, for each question in order, tuples that start with (place in `questions`, repetition, ...) and go on
+        as `Answer` up to its time.
+        """
+        with self.transaction():
+            run = self.run_id(family, variant)
+            self._db.execute("DELETE FROM slots WHERE question IN (SELECT id FROM questions WHERE run = ?)", (run,))
+            self._db.execute("DELETE FROM questions WHERE run = ?", (run,))
+            first = self._db.execute("SELECT ifnull(max(id), 0) + 1 FROM questions").fetchone()[0]
+            self._db.executemany(
+                f"INSERT INTO questions VALUES (?, {run}, ?, ?, ?, ?, ?, ?)",
+                ((first + i, *question) for i, question in enumerate(questions)),
+            )
+            columns = Answer._fields[:-2]  # nothing imported has a latency or a provider
+            self._db.executemany(
+                f"INSERT INTO slots ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
+                ((first + slot[0], *slot[1:]) for slot in sorted(slots, key=lambda slot: slot[:2])),
+            )
+            self._db.execute(
+                "UPDATE runs SET origin = ?, report = ? WHERE id = ?", (origin, json.dumps(report, sort_keys=True), run)
+            )
+
+    def batches(self, family: str, variant: str) -> list[Batch]:
+        """The batches of a run, in the order in which they were written."""
+        rows = self._db.execute(
+            "SELECT name, requests, input_file, batch, status FROM batches JOIN runs ON run = runs.id "
+            "WHERE family = ? AND variant = ? ORDER BY batches.rowid",
+            (family, variant),
+        )
+        return [Batch(*row) for row in rows]
+
+    def set_batches(self, family: str, variant: str, batches: Iterable[Batch]) -> None:
+        """Remember new batches of a run, or what has become of known ones."""
+        with self.transaction():
+            run = self.run_id(family, variant)
+            self._db.executemany(
+                f"INSERT INTO batches VALUES (?, {run}, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
+                "input_file = excluded.input_file, batch = excluded.batch, status = excluded.status",
+                batches,
+            )
+
+    def drop_batches(self, names: Iterable[str]) -> None:
+        """Forget batches that were written and never sent."""
+        with self.transaction():
+            self._db.executemany("DELETE FROM batches WHERE name = ?", ((name,) for name in names))
+
+    def identities(self, family: str, variant: str) -> dict[int, tuple[str, str]]:
+        """Condition and identity of every question that was ever one of a run's, by its number."""
+        rows = self._db.execute(
+            "SELECT questions.id, condition, identity FROM questions JOIN runs ON run = runs.id WHERE family = ? AND variant = ?",
+            (family, variant),
+        )
+        return {row[0]: row[1:] for row in rows}
+
+
+def _named(path: Path, error: sqlite3.DatabaseError) -> Exception:
+    """The same failure with the file's name and a way out."""
+    text = str(error)
+    if "full" in text:
+        return OSError(f"{shown(path)}: the disk is full; free some space and run the same command again, nothing is lost")
+    if "locked" in text:
+        return OSError(f"{shown(path)}: another process is writing to it; wait for it to finish, or stop it")
+    if "readonly" in text or "unable to open" in text:
+        return OSError(f"{shown(path)}: cannot be written ({text}); check the rights on {shown(path.parent)}")
+    return OSError(f"{shown(path)}: {text}; if the file is damaged, move it away and run the command again")
+
+
+@contextmanager
+def open_store(path: Path, *, write: bool = False) -> Iterator[Store]:
+    """A store that is closed again; read only unless `write`."""
+    try:
+        with closing(Store(path, write=write)) as store:
+            yield store
+    except sqlite3.DatabaseError as error:
+        raise _named(path, error) from error

@@ -1,0 +1,6 @@
+"""What is asked, and how an answer is read.
+
+In: params/ and a study file. Out: a checked, immutable `Study`; readers that turn a reply or a first token into ratings.
+"""
+
+__all__ = ["first_token", "instrument", "personas", "rating_parser", "respondents", "scopes", "study", "study_file"]

@@ -1,0 +1,142 @@
+"""The questionnaire: items, foundations, an integer scale and the prompts that ask for a rating."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from string import Formatter
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from persona_collapse.input_errors import first_error, listing, read_yaml
+from persona_collapse.paths import INSTRUMENTS, shown
+
+
+@dataclass(frozen=True)
+class Item:
+    """One question: its number in the questionnaire (1-based), block, foundation and wording."""
+
+    number: int
+    block: str
+    foundation: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """A questionnaire as it is asked.
+
+    ``scale`` is (low, high), both rated; ``templates`` maps a block to the prompt with ``{text}`` in it;
+    ``persona_template`` holds ``{persona}`` and ``{item}``. ``digit_suffix`` ends a prompt that asks for a single digit,
+    as method logprobs does; None where the instrument has no such wording.
+    """
+
+    key: str
+    title: str
+    about: dict[str, str]
+    scale: tuple[int, int]
+    templates: dict[str, str]
+    persona_template: str
+    items: tuple[Item, ...]
+    digit_suffix: str | None = None
+
+    @property
+    def categories(self) -> range:
+        """The points of the scale, low to high."""
+        return range(self.scale[0], self.scale[1] + 1)
+
+    @cached_property
+    def foundations(self) -> tuple[str, ...]:
+        """Foundations in the order in which the items name them."""
+        return tuple(dict.fromkeys(item.foundation for item in self.items))
+
+    def prompt(self, item: Item, persona: str | None = None, *, digit: bool = False) -> str:
+        """The one user message that asks for `item`, as `persona` or, with None, without one; with `digit` for one digit."""
+        question = self.templates[item.block].format(text=item.text)
+        asked = question if persona is None else self.persona_template.format(persona=persona, item=question)
+        return asked + (self.digit_suffix or "") * digit
+
+
+class _ItemFile(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    number: int
+    block: str
+    foundation: Annotated[str, Field(min_length=1)]
+    text: Annotated[str, Field(min_length=1)]
+
+
+class _ScaleFile(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    low: int
+    high: int
+
+
+class _InstrumentFile(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    title: str
+    source: str
+    citation: str
+    terms: str
+    scale: _ScaleFile
+    persona_prompt: str
+    digit_suffix: str | None = None
+    prompts: dict[str, str]
+    items: Annotated[list[_ItemFile], Field(min_length=1)]
+
+
+def load_instrument(name: str | Path) -> Instrument:
+    """Load and check an instrument by its name in params/instruments/ or by a path to a YAML file."""
+    path = INSTRUMENTS / f"{name}.yaml" if "/" not in str(name) and not str(name).endswith((".yaml", ".yml")) else Path(name)
+    if not path.is_file():
+        known = sorted(p.stem for p in INSTRUMENTS.glob("*.yaml"))
+        raise FileNotFoundError(f"{shown(path)}: no such instrument; expected one of {listing(known)}, or a path")
+    try:
+        found = _InstrumentFile.model_validate(read_yaml(path))
+    except ValidationError as error:
+        raise ValueError(first_error(path, error)) from None
+    where = shown(path)
+    if found.scale.low >= found.scale.high:
+        raise ValueError(f"{where}, scale: low {found.scale.low} is not below high {found.scale.high}; give two integers")
+    if found.scale.low < 0:
+        raise ValueError(
+            f"{where}, scale: low is {found.scale.low}, expected 0 or more, as a reply's sign is not read; renumber the scale"
+        )
+    numbers = [item.number for item in found.items]
+    if numbers != list(range(1, len(numbers) + 1)):
+        raise ValueError(f"{where}, items: numbers are {numbers[:5]}...; expected 1 to {len(numbers)} in order")
+    for item in found.items:
+        if item.block not in found.prompts:
+            raise ValueError(
+                f"{where}, items[{item.number - 1}].block: {item.block!r} has no prompt; "
+                f"expected one of {listing(sorted(found.prompts))}"
+            )
+    for place, template, fields in [
+        *((f"prompts.{block}", text, {"text"}) for block, text in found.prompts.items()),
+        ("persona_prompt", found.persona_prompt, {"persona", "item"}),
+    ]:
+        _check_template(f"{where}, {place}", template, fields)
+    return Instrument(
+        key=path.stem,
+        title=found.title,
+        about={"source": found.source, "citation": found.citation, "terms": found.terms},
+        scale=(found.scale.low, found.scale.high),
+        templates=dict(found.prompts),
+        persona_template=found.persona_prompt,
+        items=tuple(Item(i.number, i.block, i.foundation, i.text) for i in found.items),
+        digit_suffix=found.digit_suffix,
+    )
+
+
+def _check_template(where: str, template: str, fields: set[str]) -> None:
+    try:
+        # A format or conversion stays part of the name, so that it is refused.
+        found = {
+            f"{name}{'!' + conversion if conversion else ''}{':' + spec if spec else ''}"
+            for _, name, spec, conversion in Formatter().parse(template)
+            if name is not None
+        }
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}; write a literal brace twice") from None
+    if found != fields:
+        wanted = listing(sorted("{" + f + "}" for f in fields))
+        raise ValueError(f"{where}: holds the fields {sorted(found)}; expected exactly {wanted}")

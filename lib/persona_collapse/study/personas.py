@@ -1,0 +1,80 @@
+"""The characters a model plays: decks of personas, ours or a user's own."""
+
+import csv
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from persona_collapse.input_errors import listing
+from persona_collapse.paths import PERSONAS, shown
+
+
+@dataclass(frozen=True)
+class Persona:
+    """One character: its place in the deck (0-based), the sentence the prompt carries, and attributes for reading."""
+
+    index: int
+    text: str
+    attributes: dict[str, str] = field(default_factory=dict)
+
+
+def load_personas(name: str | Path, first: int | None = None) -> tuple[Persona, ...]:
+    """Load a deck by its name in params/personas/ or by a path to .csv (a column `persona`) or .json (a list of strings).
+
+    `first` takes that many from the top and is an error where the deck has fewer.
+    """
+    path = PERSONAS / f"{name}.csv" if "/" not in str(name) and "." not in str(name) else Path(name)
+    if not path.is_file():
+        known = sorted(p.stem for p in PERSONAS.glob("*.csv"))
+        raise FileNotFoundError(f"{shown(path)}: no such personas; expected one of {listing(known)}, or a path to .csv or .json")
+    rows = _from_json(path) if path.suffix == ".json" else _from_csv(path)
+    deck = tuple(Persona(i, text, attributes) for i, (text, attributes) in enumerate(rows))
+    seen: dict[str, int] = {}
+    for persona in deck:
+        if not persona.text:
+            raise ValueError(f"{shown(path)}, persona {persona.index + 1}: is empty; write it or remove the row")
+        if persona.text in seen:
+            raise ValueError(
+                f"{shown(path)}, persona {persona.index + 1}: the same text as persona {seen[persona.text] + 1}; keep one"
+            )
+        seen[persona.text] = persona.index
+    if len(deck) < 2:
+        raise ValueError(f"{shown(path)}: {len(deck)} personas; susceptibility needs at least two")
+    if first is not None and first > len(deck):
+        raise ValueError(
+            f"{shown(path)}: {len(deck)} personas, but the protocol asks for {first}; lower protocol.personas or add personas"
+        )
+    return deck[:first]
+
+
+def _from_json(path: Path) -> list[tuple[str, dict[str, str]]]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{shown(path)}: not JSON ({error}); expected a list of strings") from None
+    if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+        raise ValueError(f"{shown(path)}: expected a list of strings, one a persona")
+    return [(text.strip(), {}) for text in found]
+
+
+def _from_csv(path: Path) -> list[tuple[str, dict[str, str]]]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            columns = reader.fieldnames or []
+            if "persona" not in columns:
+                raise ValueError(f"{shown(path)}: columns {listing(columns)}; expected one called 'persona'")
+            rows = []
+            for row in reader:
+                if None in row:
+                    raise ValueError(
+                        f"{shown(path)}, line {reader.line_num}: more fields than the {len(columns)} columns; "
+                        "put a text that holds a comma in double quotes"
+                    )
+                rows.append(row)
+    except csv.Error as error:
+        raise ValueError(f"{shown(path)}: not CSV ({error}); check its double quotes") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{shown(path)}: not UTF-8 text; save it as UTF-8") from None
+    others = [column for column in columns if column != "persona"]
+    return [((row["persona"] or "").strip(), {c: row[c] or "" for c in others}) for row in rows]

@@ -1,0 +1,230 @@
+"""Studies: a checked file and everything it names, loaded whole before anything runs."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from persona_collapse import paths
+from persona_collapse.input_errors import closest, first_error, read_yaml
+from persona_collapse.paths import PUBLISHED, ROOT, STUDIES, shown
+from persona_collapse.study.instrument import Instrument, load_instrument
+from persona_collapse.study.personas import Persona, load_personas
+from persona_collapse.study.study_file import Family, StudyFile, Variant
+
+
+@dataclass(frozen=True)
+class Run:
+    """One variant of one family: what is asked, measured and shown as a unit."""
+
+    family: Family
+    variant: Variant
+
+    def __hash__(self) -> int:  # by name: what a study file says of a run would be hashed whole each time
+        return hash(self.key)
+
+    @cached_property
+    def key(self) -> str:
+        """family/variant, as in file names."""
+        return f"{self.family.key}/{self.variant.key}"
+
+    @property
+    def name(self) -> str:
+        """How prose calls it."""
+        return f"{self.family.name} {self.variant.name}"
+
+
+@dataclass(frozen=True)
+class Study:
+    """A checked study: its file, and everything the file names."""
+
+    path: Path
+    file: StudyFile
+    data: Path | None
+    instrument: Instrument
+    personas: tuple[Persona, ...] | None
+    toxic: tuple[Persona, ...] | None
+    served_simulated: bool = False  # a live study whose ratings came from the simulated endpoint
+
+    @property
+    def name(self) -> str:
+        """The stem of the study file; names the folder of its outputs."""
+        return self.path.stem
+
+    @property
+    def outputs(self) -> Path:
+        """The folder of everything this study leaves."""
+        return paths.OUTPUTS / self.name
+
+    @property
+    def store_path(self) -> Path:
+        """The SQLite file with its ratings."""
+        return self.outputs / "ratings.sqlite"
+
+    @property
+    def simulated(self) -> bool:
+        """Whether its ratings were made by the simulated respondents."""
+        return self.file.kind == "simulated"
+
+    @property
+    def by_logprobs(self) -> bool:
+        """Whether a cell is asked once for its distribution over the scale, and not sampled."""
+        return self.file.protocol.method == "logprobs"
+
+    @property
+    def is_evidence(self) -> bool:
+        """Whether its ratings say anything about a model: simulated respondents, served or not, do not."""
+        return not (self.simulated or self.served_simulated)
+
+    @cached_property
+    def runs(self) -> tuple[Run, ...]:
+        """Every variant of every family, in the file's order."""
+        return tuple(Run(family, variant) for family in self.file.families for variant in family.variants)
+
+    def run(self, family: str, variant: str) -> Run:
+        """The run of these keys; a KeyError names the nearest there is."""
+        key = f"{family}/{variant}"
+        for run in self.runs:
+            if run.key == key:
+                return run
+        known = [run.key for run in self.runs]
+        raise ValueError(f"{shown(self.path)}: no run {key!r}; {closest(key, known)}")
+
+    def conditions(self, run: Run) -> tuple[str, ...]:
+        """Conditions in which a run is asked: toxic characters are asked of bases only."""
+        if self.file.kind == "imported":
+            files = {"persona": run.variant.persona, "self": run.variant.self_, "toxic": run.variant.toxic}
+            return tuple(condition for condition, file in files.items() if file)
+        return tuple(c for c in self.file.conditions if c != "toxic" or run.variant.role == "base")
+
+    def deck(self, condition: str) -> tuple[Persona, ...] | None:
+        """The personas of a condition, None for self."""
+        return {"persona": self.personas, "toxic": self.toxic}.get(condition)
+
+    def whole_deck(self) -> tuple[Persona, ...]:
+        """Every persona of the deck, also those that the protocol leaves out; none of an imported study."""
+        return () if self.personas is None else load_personas(_beside(self.path, self.file.personas or "everyday"))
+
+    def stack(self, run: Run) -> str:
+        """Who served the weights: as declared, else the endpoint's name, else the kind."""
+        return run.variant.stack or run.variant.endpoint or self.file.kind
+
+    def conditions_asked(self) -> Iterator[tuple[Run, str]]:
+        """Every run with every condition it is asked in."""
+        return ((run, condition) for run in self.runs for condition in self.conditions(run))
+
+
+def study_path(name: str | Path) -> Path:
+    """The file of a study given by its name in params/studies/ or by a path."""
+    text = str(name)
+    if text.endswith((".yaml", ".yml")) or "/" in text:
+        return Path(text).resolve()
+    return STUDIES / f"{text}.yaml"
+
+
+def load_study(name: str | Path, data: str | Path | None = None, *, files: bool = True) -> Study:
+    """Load a study and check everything it names before anything runs.
+
+    `name` is a name in params/studies/ or a path to a YAML file; `data` is the folder that an imported study's files are
+    relative to (default: what `make published` fetched); without `files` they are not looked for, which is enough to read
+    a store that is already filled. Raises FileNotFoundError or ValueError: one line that names the
+    file, the place, what was found, what was expected and what to do.
+    """
+    path = study_path(name)
+    if not path.is_file():
+        known = sorted(p.stem for p in STUDIES.glob("*.yaml"))
+        raise FileNotFoundError(f"{shown(path)}: no such study (a path works too); {closest(path.stem, known)}")
+    if not path.stem.strip(".") or not path.stem.isprintable():
+        # Its outputs go to a folder of this name.
+        raise ValueError(f"{shown(path)!a}: its name cannot name a folder; expected letters, digits and dashes; rename it")
+    try:
+        file = StudyFile.model_validate(read_yaml(path))
+    except ValidationError as error:
+        raise ValueError(first_error(path, error)) from None
+    instrument = load_instrument(_beside(path, file.instrument))
+    if file.protocol.method == "logprobs":
+        _check_digits(path, instrument)
+    if file.published is not None and not (ROOT / file.published).is_file():
+        raise FileNotFoundError(
+            f"{shown(path)}, published: {file.published} does not exist; expected a file in {shown(PUBLISHED)}"
+        )
+    personas = toxic = None
+    folder = None
+    if file.kind == "imported":
+        folder = _data_folder(path, file, data) if files else None
+    else:
+        personas = load_personas(_beside(path, file.personas or "everyday"), file.protocol.personas)
+        toxic = load_personas(_beside(path, file.toxic)) if "toxic" in file.conditions else None
+    if file.kind == "simulated":
+        # Costs nothing and finds a misspelt run before half a study has been made.
+        from persona_collapse.study.respondents import load_respondent
+
+        for i, family in enumerate(file.families):
+            for j, variant in enumerate(family.variants):
+                where = f"{shown(path)}, families[{i}].variants[{j}].figures"
+                try:
+                    respondent = load_respondent(variant.figures or "", instrument)
+                except ValueError as error:
+                    raise ValueError(f"{where}: {error}") from None
+                if "toxic" in file.conditions and variant.role == "base" and respondent.toxic is None:
+                    raise ValueError(
+                        f"{where}: {variant.figures!r} has none for the condition toxic; "
+                        "name those of a base, or leave toxic out of conditions"
+                    )
+    return Study(path, file, folder, instrument, personas, toxic)
+
+
+def check_keys(study: Study) -> None:
+    """Refuse a live study whose key variables are not set; the keys themselves are not looked at."""
+    for name, endpoint in study.file.endpoints.items():
+        used = any(run.variant.endpoint == name for run in study.runs)
+        if used and not os.environ.get(endpoint.api_key_env):
+            raise ValueError(
+                f"{shown(study.path)}, endpoints.{name}: {endpoint.api_key_env} is not set; "
+                "export it, or use the demo study, which needs no key"
+            )
+
+
+def _beside(path: Path, name: str) -> str | Path:
+    """A file named by a path is relative to the study file; a bare name is one of ours."""
+    return (path.parent / name).resolve() if "/" in name or name.endswith((".yaml", ".yml", ".csv", ".json")) else name
+
+
+def _check_digits(path: Path, instrument: Instrument) -> None:
+    """Method logprobs reads one token: the instrument must ask for a digit, and its scale must fit into one."""
+    where = f"{shown(path)}, protocol.method: logprobs"
+    if instrument.digit_suffix is None:
+        raise ValueError(
+            f"{where} needs an instrument with a digit_suffix, which {instrument.key!r} lacks; add one to it, or use samples"
+        )
+    if instrument.scale[1] > 9:
+        raise ValueError(
+            f"{where} reads one digit, but the scale of {instrument.key!r} goes up to {instrument.scale[1]}; use samples"
+        )
+
+
+def _data_folder(path: Path, file: StudyFile, data: str | Path | None) -> Path:
+    if data is not None:
+        folder = Path(data).expanduser().resolve()
+    elif file.source is not None:
+        folder = paths.FETCHED / path.stem / file.source.folder
+        if not folder.is_dir():
+            raise FileNotFoundError(
+                f"{shown(path)}: its ratings are not here yet; run `make published` to fetch them, or give DATA=<folder>"
+            )
+    else:
+        folder = path.parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder; DATA is the folder that the files of {shown(path)} are relative to")
+    for i, family in enumerate(file.families):
+        for j, variant in enumerate(family.variants):
+            for condition, name in (("persona", variant.persona), ("self", variant.self_), ("toxic", variant.toxic)):
+                if name is not None and not (folder / name).is_file():
+                    raise FileNotFoundError(
+                        f"{shown(path)}, families[{i}].variants[{j}].{condition}: {name} does not exist in {shown(folder)}; "
+                        "correct the name or DATA"
+                    )
+    return folder

@@ -1,0 +1,209 @@
+"""The parts of a study file, each checked by itself and with its neighbours before anything runs."""
+
+import re
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from persona_collapse.input_errors import closest
+
+Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Kind = Literal["simulated", "imported", "live"]
+Role = Literal["base", "control", "harmful", "alternate"]
+Condition = Literal["persona", "self", "toxic"]
+
+#: What a variant says about where its ratings come from, by the kind of study.
+_ORIGIN = {"simulated": ("figures",), "imported": ("persona",), "live": ("endpoint", "model")}
+_ONLY = {
+    "figures": "simulated", "persona": "imported", "self": "imported", "toxic": "imported",
+    "endpoint": "live", "model": "live", "served_model": "live", "price_per_million": "live",
+}  # fmt: skip
+
+
+class _Checked(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Price(_Checked):
+    """Dollars for a million tokens."""
+
+    input: Annotated[float, Field(ge=0)]
+    output: Annotated[float, Field(ge=0)]
+
+
+class Endpoint(_Checked):
+    """An OpenAI-compatible endpoint; the key itself is never in a file, only the name of its environment variable."""
+
+    base_url: Annotated[str, Field(pattern=r"^https?://")]
+    api_key_env: str
+    max_in_flight: Annotated[int, Field(ge=1)] = 32
+    timeout: Annotated[float, Field(gt=0)] = 60  # seconds for one request
+    provider: tuple[Annotated[str, Field(min_length=1)], ...] = ()  # who may serve the weights, where a gateway has a choice
+    price_per_million: Price | None = None
+
+    @field_validator("base_url")
+    @classmethod
+    def _holds_no_secret(cls, text: str) -> str:
+        # The text is not shown for the same reason.
+        parts = urlsplit(text)
+        if parts.username or parts.password or parts.query:
+            raise ValueError("holds a user name, a password or a query; give the bare address, and the key by api_key_env")
+        return text
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _is_a_name(cls, text: str) -> str:
+        # The text itself is not shown: it may be a key that was put where its variable's name belongs.
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text):
+            raise ValueError("is not the name of an environment variable; give the name, never the key itself")
+        return text
+
+
+class Protocol(_Checked):
+    """How every cell is asked."""
+
+    temperature: Annotated[float, Field(ge=0)] = 0.1
+    repetitions: Annotated[int, Field(ge=1)] = 10
+    personas: Annotated[int, Field(ge=2)] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] = 1
+    reask: Annotated[int, Field(ge=0, le=5)] = 0  # times that an answer without a rating is asked again
+    method: Literal["samples", "logprobs"] = "samples"
+
+
+class Source(_Checked):
+    """Where the files of an imported study are published, and what they must be."""
+
+    git: str
+    commit: str | None = None
+    folder: str = "."
+    sha256: dict[str, str] = {}
+
+
+class Variant(_Checked):
+    """One model of a family, and where its ratings come from."""
+
+    key: Key
+    role: Role
+    label: str | None = None
+    stack: str | None = None
+    control: str | None = None
+    figures: str | None = None
+    persona: str | None = None
+    self_: Annotated[str | None, Field(alias="self")] = None
+    toxic: str | None = None
+    endpoint: str | None = None
+    model: str | None = None
+    served_model: str | None = None
+    price_per_million: Price | None = None
+
+    @property
+    def name(self) -> str:
+        """How charts call it."""
+        return self.label or self.key
+
+
+class Family(_Checked):
+    """A base model and its variants, in the order in which they are shown."""
+
+    key: Key
+    label: str | None = None
+    variants: Annotated[tuple[Variant, ...], Field(min_length=1)]
+
+    @property
+    def name(self) -> str:
+        """How charts call it."""
+        return self.label or self.key
+
+    @property
+    def base(self) -> Variant:
+        """The one variant of role base."""
+        return next(v for v in self.variants if v.role == "base")
+
+
+class StudyFile(_Checked):
+    """A study file as it is written; README.md shows one."""
+
+    title: Annotated[str, Field(min_length=1)]
+    kind: Kind
+    instrument: str = "mfq30"
+    personas: str | None = None
+    toxic: str = "toxic"
+    protocol: Protocol = Protocol()
+    conditions: tuple[Condition, ...] = ("persona", "self")
+    budget_usd: Annotated[float, Field(gt=0)] | None = None
+    endpoints: dict[str, Endpoint] = {}
+    source: Source | None = None
+    published: str | None = None
+    seed: int = 0
+    families: Annotated[tuple[Family, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _families_agree(self) -> "StudyFile":
+        _unique("families", [f.key for f in self.families])
+        for i, family in enumerate(self.families):
+            where = f"families[{i}]"
+            if family.key == "mean":
+                raise ValueError(f"{where}.key: 'mean' is reserved for averages over families; choose another")
+            _unique(f"{where}.variants", [v.key for v in family.variants])
+            bases = [v.key for v in family.variants if v.role == "base"]
+            if len(bases) != 1:
+                raise ValueError(
+                    f"{where} ({family.key!r}): {len(bases)} variants of role base; expected exactly one; "
+                    "give further ones the role alternate"
+                )
+            for j, variant in enumerate(family.variants):
+                self._check_variant(f"{where}.variants[{j}]", family, variant)
+        return self
+
+    def _check_variant(self, where: str, family: Family, variant: Variant) -> None:
+        if variant.control is not None:
+            others = [v.key for v in family.variants if v.key != variant.key and v.role == "control"]
+            if variant.control not in others:
+                raise ValueError(
+                    f"{where}: control {variant.control!r} does not exist in family {family.key!r} as a variant of "
+                    f"role control; {closest(variant.control, others)}"
+                )
+            if variant.role != "harmful":
+                raise ValueError(f"{where}: role {variant.role} names a control; only role harmful has one; remove it")
+        given = {"self" if name == "self_" else name for name in variant.model_fields_set}
+        for name in sorted(given & set(_ONLY)):
+            if _ONLY[name] != self.kind:
+                raise ValueError(f"{where}.{name}: belongs to a study of kind {_ONLY[name]}, not {self.kind}; remove it")
+        for name in _ORIGIN[self.kind]:
+            if getattr(variant, name) is None:
+                raise ValueError(f"{where}.{name}: is missing; a study of kind {self.kind} needs it")
+        if self.kind == "live" and variant.endpoint not in self.endpoints:
+            raise ValueError(
+                f"{where}.endpoint: {variant.endpoint!r} is not among endpoints; "
+                f"{closest(variant.endpoint or '', self.endpoints)}"
+            )
+
+    @model_validator(mode="after")
+    def _kind_agrees(self) -> "StudyFile":
+        given = self.model_fields_set
+        belongs = {"endpoints": "live", "budget_usd": "live", "source": "imported", "seed": "simulated"}
+        for name, kind in belongs.items():
+            if name in given and self.kind != kind:
+                raise ValueError(f"{name}: belongs to a study of kind {kind}, not {self.kind}; remove it")
+        if self.kind == "imported" and given & {"personas", "protocol", "conditions", "toxic"}:
+            found = sorted(given & {"personas", "protocol", "conditions", "toxic"})[0]
+            raise ValueError(f"{found}: what was asked stands in the imported files; remove it")
+        if "persona" not in self.conditions:
+            raise ValueError("conditions: 'persona' is missing; S and R need it; add it")
+        _unique("conditions", list(self.conditions))
+        for i, family in enumerate(self.families):
+            for j, variant in enumerate(family.variants):
+                endpoint = self.endpoints.get(variant.endpoint or "")
+                if self.budget_usd and endpoint and not (variant.price_per_million or endpoint.price_per_million):
+                    raise ValueError(
+                        f"families[{i}].variants[{j}]: budget_usd is set but no price_per_million is known for it; "
+                        f"give endpoint {variant.endpoint!r} or the variant one"
+                    )
+        return self
+
+
+def _unique(where: str, keys: list[str]) -> None:
+    for key in keys:
+        if keys.count(key) > 1:
+            raise ValueError(f"{where}: {key!r} stands {keys.count(key)} times; keys must differ; rename one")

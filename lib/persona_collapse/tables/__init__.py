@@ -1,0 +1,19 @@
+"""The numbers of a study, as data frames.
+
+In: a study and its store. Out: what stands in outputs/<study>/tables/: metrics, contrasts, validity, profiles, quality, ...
+"""
+
+__all__ = [
+    "build",
+    "cell_replies",
+    "comparability",
+    "frontier",
+    "headlines",
+    "plan",
+    "printed_figures",
+    "published_contrasts",
+    "quality",
+    "recommended_rows",
+    "run_statistics",
+    "saturation",
+]

@@ -1,0 +1,88 @@
+"""What a model said in every cell, short enough to stand under a heat map: different replies, and how often each came."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from persona_collapse.statistics.published_estimators import moments
+from persona_collapse.store.counts import run_counts
+from persona_collapse.store.store import Store
+from persona_collapse.study.study import Run, Study
+from persona_collapse.text import tamed, wrapped
+
+#: Different replies of a cell that are shown.
+MOST = 6
+#: Letters of a run's replies altogether: a chart that holds them stays light.
+BUDGET = 250_000
+#: A share of an answer's distribution that is worth a word.
+_SHARE = 0.005
+
+
+class CellReplies(NamedTuple):
+    """What was said in every cell (persona, item), lines parted by newlines; how many cells lost their texts to the budget."""
+
+    cells: list[list[str]]
+    cut: int
+
+
+def replies_of_cells(study: Study, store: Store, run: Run, *, budget: int = BUDGET) -> CellReplies:
+    """What a run said as personas, cell by cell, as in "5 × 7" or "no rating (refusal) × 2: “I cannot”"; plain text, tamed.
+
+    A reply that is nothing but its rating is not repeated. Longer ones are cut to `text.LONGEST` letters, a cell to its `MOST`
+    most frequent replies. Where all would take more than `budget` letters, the noisiest cells keep their replies and the
+    others their ratings alone. Of a study asked by logprobs, the shares of its one answer's distribution come first.
+    """
+    given = run_counts(study, store, run, "persona")
+    found: dict[tuple[int, int], list[tuple]] = {}
+    for persona, item, *reply in store.said(run.family.key, run.variant.key, "persona"):
+        found.setdefault((persona, item - 1), []).append(tuple(reply))
+    full = {place: _lines(replies) for place, replies in found.items()}
+    brief = {place: _lines([(rating, reason, None, n) for rating, reason, _, n in replies]) for place, replies in found.items()}
+    kept = _affordable(full, brief, _noise(given, study), budget)
+    chosen = {place: full[place] if place in kept else brief[place] for place in found}
+    if study.by_logprobs:
+        chosen = {place: _shares(given[place], study) + lines for place, lines in chosen.items()}
+    personas, items = given.shape[:2]
+    cells = [["\n".join(chosen.get((p, i), ["nothing was asked"])) for i in range(items)] for p in range(personas)]
+    return CellReplies(cells, len(found) - len(kept))
+
+
+def _lines(replies: list[tuple]) -> list[str]:
+    """The lines of one cell, from (rating, reason, reply, times), most frequent first."""
+    merged: dict[tuple, int] = {}
+    for rating, reason, reply, times in replies:
+        text = "" if reply is None or reply.strip() == str(rating) else " ".join(tamed(reply).split())
+        merged[rating, reason, text] = merged.get((rating, reason, text), 0) + times
+    shown = sorted(merged.items(), key=lambda pair: -pair[1])
+    lines = []
+    for (rating, reason, text), times in shown[:MOST]:
+        what = f"{rating} × {times}" if reason is None else f"no rating ({reason}) × {times}"
+        lines += wrapped(f"{what}: “{text}”" if text else what)
+    if len(shown) > MOST:
+        lines.append(f"… and {len(shown) - MOST} more replies, × {sum(times for _, times in shown[MOST:])}")
+    return lines
+
+
+def _affordable(full: dict, brief: dict, noise: np.ndarray, budget: int) -> set[tuple[int, int]]:
+    """The cells that keep their replies: all, or the noisiest whose texts fit beside the ratings of the others."""
+    size = {place: sum(map(len, lines)) for place, lines in full.items()}
+    left = budget - sum(len(line) for lines in brief.values() for line in lines)
+    kept = set()
+    for place in sorted(full, key=lambda place: (-noise[place], place)):
+        more = size[place] - sum(map(len, brief[place]))
+        if more and more > left:
+            continue
+        left -= more
+        kept.add(place)
+    return kept
+
+
+def _noise(given: np.ndarray, study: Study) -> np.ndarray:
+    return np.nan_to_num(moments(given, study.instrument.categories).variance)
+
+
+def _shares(probabilities: np.ndarray, study: Study) -> list[str]:
+    """The distribution of a cell's answer on one line, likeliest first."""
+    pairs = sorted(zip(probabilities, study.instrument.categories, strict=True), key=lambda pair: (-pair[0], pair[1]))
+    told = [f"{category}: {100 * share:.0f} %" for share, category in pairs if share >= _SHARE]
+    return [f"at T = {study.file.protocol.temperature:g}   " + ", ".join(told)] if told else []

@@ -1,0 +1,114 @@
+"""What two runs differ in besides fine-tuning, and which of them cannot be compared at all."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from persona_collapse.store.store import Store
+from persona_collapse.study.study import Run, Study
+
+#: Days between the collections of two runs beyond which a contrast says so.
+APART_DAYS = 7
+
+#: Hashes of prompts by (condition, persona, item), see `Store.prompts`.
+Prompts = Mapping[tuple[str, int | None, int], str]
+
+
+def differences(own: pd.Series, other: pd.Series, what: str = "base", *, samples: bool = True) -> list[str]:
+    """What two runs differ in, in words: who served them, when, how many personas and repetitions.
+
+    Parameters
+    ----------
+    own, other : Series
+        Rows of quality.csv, condition `persona`, of a variant and of the run it is set beside.
+    what : str
+        How prose calls the other run.
+    samples : bool
+        False for logprobs, which have no repetitions.
+    """
+    found = []
+    if own["stack"] != other["stack"]:
+        found.append(f"served by {own['stack']}, the {what} by {other['stack']}")
+    days = days_apart(own, other)
+    if days is not None and days > APART_DAYS:
+        found.append(f"collected {days:.0f} days apart")
+    if own["personas_used"] != other["personas_used"]:
+        found.append(f"{own['personas_used']} personas against {other['personas_used']}")
+    if own["max_repetitions"] != other["max_repetitions"] and samples:
+        found.append(f"up to {own['max_repetitions']} repetitions against {other['max_repetitions']}")
+    return found
+
+
+def days_apart(one: pd.Series, other: pd.Series) -> float | None:
+    """Days between the end of the earlier collection and the start of the later; None without dates."""
+    if pd.isna(one["first_date"]) or pd.isna(other["first_date"]):
+        return None
+    first, second = sorted([one, other], key=lambda row: str(row["first_date"]))
+    return (_time(second["first_date"]) - _time(first["last_date"])).total_seconds() / 86400
+
+
+def _time(written: str) -> pd.Timestamp:
+    """A date as quality.csv has it; without a zone it is UTC."""
+    time = pd.Timestamp(written)
+    return time.tz_localize("UTC") if time.tz is None else time
+
+
+def refusal(one: Prompts, other: Prompts) -> str:
+    """Why two runs cannot be compared, or nothing: a rating answers the words it was asked with.
+
+    Cells that only one side has are no reason (fewer personas are compared on the common ones), nor are imported runs, whose
+    prompts nobody recorded.
+    """
+    both = one.keys() & other.keys()
+    unlike = {key for key in both if one[key] != other[key]}
+    if not unlike:
+        return ""
+    items, alone = {item for *_, item in unlike}, any(condition == "self" for condition, *_ in unlike)
+    personas = {persona for condition, persona, _ in unlike if condition == "persona"}
+    if alone:
+        what = f"the questionnaire reads differently in {len(items)} items (another instrument, version or method)"
+    elif len(personas) < len({persona for condition, persona, _ in both if condition == "persona"}):
+        what = f"{len(personas)} personas are not the same characters on both sides"
+    else:
+        what = "the personas or the words around them are not the same on both sides"
+    return f"Not compared: {what}, in {len(unlike):,} of {len(both):,} prompts; ask both runs again with the same study file."
+
+
+class Guard:
+    """What every contrast of a study has to say about its sides."""
+
+    def __init__(self, study: Study, store: Store, quality: pd.DataFrame) -> None:
+        """`quality` is quality.csv."""
+        self._study = study
+        asked = quality[quality["condition"] == "persona"]
+        self._rows = {(row["family"], row["variant"]): row for _, row in asked.iterrows()}
+        self._said: dict[tuple[Run, ...], str] = {}
+        self._refused: dict[tuple[Run, Run], str] = {}
+        self._prompts = {run.key: store.prompts(run.family.key, run.variant.key) for run in study.runs}
+
+    def differs(self, run: Run, base: Run, control: Run | None = None) -> str:
+        """What the sides of a contrast differ in besides fine-tuning, in one line; empty if in nothing."""
+        sides = (run, base) if control is None else (run, control, base)
+        if sides not in self._said:
+            self._said[sides] = self._differs(sides)
+        return self._said[sides]
+
+    def _differs(self, sides: tuple[Run, ...]) -> str:
+        if any((one.family.key, one.variant.key) not in self._rows for one in sides):
+            return ""  # not asked yet
+        own, *others = (self._rows[one.family.key, one.variant.key] for one in sides)
+        said = []
+        for row, what in zip(others, ("control", "base")[-len(others) :], strict=True):
+            found = differences(own, row, what, samples=not self._study.by_logprobs)
+            if found:
+                said.append(("" if len(others) == 1 else f"against the {what}: ") + "; ".join(found))
+        return ". ".join(said)
+
+    def refusal(self, *runs: Run) -> str:
+        """Why these runs cannot be compared, or nothing."""
+        for pair in ((runs[0], other) for other in runs[1:]):
+            if pair not in self._refused:
+                self._refused[pair] = refusal(*(self._prompts[run.key] for run in pair))
+            if self._refused[pair]:
+                return self._refused[pair]
+        return ""

@@ -1,0 +1,275 @@
+"""Rows of the tables by the recommended method: levels, contrasts and companions, each with both intervals and a plain note."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from persona_collapse.statistics import (
+    common_cells,
+    noise_bounds,
+    persona_jackknife,
+    rarefaction,
+    recommended_estimators,
+    repeat_interval,
+    wider_intervals,
+)
+from persona_collapse.study.study import Run
+from persona_collapse.tables.comparability import Guard
+from persona_collapse.tables.published_contrasts import COLUMNS as CONTRASTS
+from persona_collapse.tables.published_contrasts import as_numbers
+from persona_collapse.tables.run_statistics import Analysis, Together, of_role
+
+METHOD = "recommended"
+#: Metrics of the recommended method, in the order of the tables; the last three of all are published ones.
+METRICS = recommended_estimators.METRICS[:12]
+#: Columns of metrics.csv.
+LEVELS = (
+    "family", "variant", "scope", "metric", "method", "value", "se", "lo", "hi", "personas", "items", "ratings",
+    "lo_repeat", "hi_repeat", "note",
+)  # fmt: skip
+#: Columns of companions.csv.
+COMPANIONS = ("family", "variant", "against", "scope", "part", "value", "se", "lo", "hi")
+_AT = [recommended_estimators.METRICS.index(metric) for metric in METRICS]
+#: How notes call a metric.
+NAMES = {"susceptibility": "S", "robustness": "R", "within_rms": "noise", "icc": "ICC"}
+#: Metrics that say how steady a persona is held: missing and too few varying ratings concern them.
+NOISE = ("within_rms", "robustness", "relative_noise", "icc")
+#: The note of a metric (by name) in a scope (by column), given its interval there.
+Note = Callable[[str, int, persona_jackknife.Interval], str]
+
+
+def levels(analysis: Analysis, run: Run) -> pd.DataFrame:
+    """Rows of metrics.csv for one run, method recommended; fidelity is empty where the base has no ratings yet."""
+    alone, base = analysis.alone(run), analysis.base(run)
+    side, fidelity = alone.sides[0], None
+    if run != base and len(analysis.counts(base)):
+        together = analysis.together(run, base)
+        pair = together.sides[0]
+        fidelity = persona_jackknife.level(pair.loo).of("fidelity"), repeat_interval.level(pair.redrawn).of("fidelity")
+        if together.common.same(alone.common):
+            side = pair  # the same ratings, so but for fidelity the same numbers
+    a, b = persona_jackknife.level(side.loo), repeat_interval.level(side.redrawn)
+    ratings = side.counts.sum(axis=(0, 2))
+    notes = _level_notes(analysis, run, alone)
+    rows = []
+    for metric in METRICS:
+        interval, again = a.of(metric), b.of(metric)
+        if metric == "fidelity" and run != base:
+            unknown = np.full(len(analysis.scopes), np.nan)
+            interval, again = fidelity or (persona_jackknife.Interval(*[unknown] * 6), repeat_interval.Repeat(*[unknown] * 4))
+        for column, scope in enumerate(analysis.scopes):
+            own = alone.common.scope[:, column] > 0
+            note = notes(metric, column, interval.at(column))
+            numbers = (field[column] for field in interval[:4])
+            sizes = len(alone.common.personas), int(own.sum()), round(float(ratings[own].sum()))
+            limits = again.lo[column], again.hi[column]
+            rows.append((run.family.key, run.variant.key, scope, metric, METHOD, *numbers, *sizes, *limits, note))
+    return pd.DataFrame(rows, columns=list(LEVELS))
+
+
+def _level_notes(analysis: Analysis, run: Run, alone: Together) -> Note:
+    """What stands beside the numbers of one run, by metric, scope and interval."""
+    found = analysis.bounds(alone, 0)
+    single = recommended_estimators.remark(alone.loo[0])
+    missing = ""
+    if not analysis.study.by_logprobs:
+        missing = common_cells.missing(analysis.counts(run), analysis.categories, analysis.slots(run)).note
+
+    def note(metric: str, column: int, interval: persona_jackknife.Interval) -> str:
+        said = [alone.common.note]
+        if metric in NOISE:
+            said += [found[column].note if found[column] else "", missing]
+        said += [single, persona_jackknife.remark(interval, NAMES.get(metric, metric), analysis.scopes[column])]
+        return " ".join(part for part in said if part)
+
+    return note
+
+
+def contrasts(analysis: Analysis, guard: Guard) -> pd.DataFrame:
+    """Rows of contrasts.csv, method recommended: changes, excesses, and their means over these families.
+
+    A contrast whose sides cannot be compared has no number, and the reason in its note; a mean leaves such a family out and
+    says so.
+    """
+    rows = [row for run in analysis.study.runs if run.variant.role != "base" for row in _of_run(analysis, guard, run)]
+    for variant in of_role(analysis.study, "control", "harmful"):
+        rows += _means(analysis, guard, variant)
+    return as_numbers(pd.DataFrame(rows, columns=list(CONTRASTS)))
+
+
+def _of_run(analysis: Analysis, guard: Guard, run: Run) -> Iterator[tuple]:
+    base, control = analysis.base(run), analysis.control(run)
+    for quantity, others in (("change_pct", (base,)), ("excess_pp", (control, base))):
+        if others[0] is None:
+            continue
+        key = run.family.key, run.variant.key, "" if quantity == "change_pct" else run.variant.control
+        differs = guard.differs(run, base, None if quantity == "change_pct" else control)
+        refused = guard.refusal(run, *others)
+        if refused:
+            for metric in METRICS:
+                for scope in analysis.scopes:
+                    yield *key, scope, metric, quantity, METHOD, *[np.nan] * 4, None, np.nan, np.nan, differs, refused
+            continue
+        yield from _rows(analysis, (key, quantity, None, differs), *_compared(analysis, (run, *others)))
+
+
+def _compared(
+    analysis: Analysis, runs: tuple[Run, ...], also: str = ""
+) -> tuple[persona_jackknife.Interval, repeat_interval.Repeat, Note]:
+    """Both intervals of a change (variant, base) or an excess (variant, control, base), and what stands beside it."""
+    together = analysis.together(*runs)
+    excess = len(runs) == 3
+    a = (persona_jackknife.excess if excess else persona_jackknife.change)(*together.loo)
+    b = (repeat_interval.excess if excess else repeat_interval.change)(*together.redrawn)
+    return a, b, _Notes(analysis, runs, together, also).of
+
+
+def _rows(
+    analysis: Analysis, about: tuple, a: persona_jackknife.Interval, b: repeat_interval.Repeat, note: Note
+) -> Iterator[tuple]:
+    key, quantity, families, differs = about
+    for metric, at in zip(METRICS, _AT, strict=True):
+        for column, scope in enumerate(analysis.scopes):
+            numbers = (field[at, column] for field in a[:4])
+            limits = b.lo[at, column], b.hi[at, column]
+            said = note(metric, column, a.of(metric).at(column))
+            yield *key, scope, metric, quantity, METHOD, *numbers, families, *limits, differs, said
+
+
+class _Notes:
+    """What stands beside the numbers of a contrast: lost personas, bounds, fewer repetitions, one persona that carries it."""
+
+    def __init__(self, analysis: Analysis, runs: Sequence[Run], together: Together, also: str = "") -> None:
+        self._analysis, self._together, self._also = analysis, together, also
+        self._lost = together.common.note
+        if self._lost:
+            own = analysis.alone(runs[-1]).loo[0].of("susceptibility")[0, 0]
+            shared = together.loo[-1].of("susceptibility")[0, 0]
+            self._lost += " " + common_cells.base_note(shared, len(together.common.personas), own)
+        self._base_bounds = analysis.bounds(together, len(runs) - 1)
+        self._own_bounds = analysis.bounds(together, 0)
+        self._own_lo = persona_jackknife.level(together.loo[0]).of("within_rms").lo
+        self._rarefied = _rarefied(analysis, together) if len(runs) == 2 else ()
+
+    def of(self, metric: str, column: int, interval: persona_jackknife.Interval) -> str:
+        """The note of one metric in one scope."""
+        said = [self._also, self._lost]
+        if metric in NOISE:
+            said.append(self._bound(column))
+        if self._rarefied and metric in ("robustness", "within_rms"):
+            said.append(self._rarefied[column])
+        said.append(persona_jackknife.remark(interval, NAMES.get(metric, metric), self._analysis.scopes[column]))
+        return " ".join(part for part in said if part)
+
+    def _bound(self, column: int) -> str:
+        base, own = self._base_bounds[column], self._own_bounds[column]
+        if base is not None:
+            return f"Base: {base.note} " + noise_bounds.change_sentence(noise_bounds.change_at_least(self._own_lo[column], base))
+        return "" if own is None else f"Variant: {own.note}"
+
+
+def _rarefied(analysis: Analysis, together: Together) -> tuple[str, ...]:
+    """Change of the published R as both sides would have it at equally many repetitions, for sides that differ in them."""
+    own, base = together.sides
+    if analysis.study.by_logprobs or own.loo.repetitions == base.loo.repetitions or min(own.loo.repetitions) < 1:
+        return ()
+    n = rarefaction.smallest_common([own.counts, base.counts])
+    if n < 2 or max(own.loo.repetitions[1], base.loo.repetitions[1]) == n:
+        return ()
+    with np.errstate(invalid="ignore", divide="ignore"):
+        r, r_base = (rarefaction.rarefied(side.loo.means.parts, together.common.scope, n).robustness[0] for side in (own, base))
+        change = 100 * (r / r_base - 1)
+    return tuple(f"Published R at n = {n} on both sides: {value:+.1f} %." if np.isfinite(value) else "" for value in change)
+
+
+def _means(analysis: Analysis, guard: Guard, variant: str) -> Iterator[tuple]:
+    """Means over these families of a variant's changes, and of its excesses for each control that it names."""
+    own = [run for run in analysis.study.runs if run.variant.key == variant and run.variant.role in ("control", "harmful")]
+    controls = dict.fromkeys(run.variant.control for run in own if run.variant.control)
+    for quantity, control in (("change_pct", None), *(("excess_pp", name) for name in controls)):
+        chosen = [run for run in own if control is None or run.variant.control == control]
+        sides = [(run, *([analysis.control(run)] if control else []), analysis.base(run)) for run in chosen]
+        usable = [runs for runs in sides if not guard.refusal(*runs)]
+        left = [runs[0].family.name for runs in sides if runs not in usable]
+        if not usable:
+            continue
+        about = ("mean", variant, control or ""), quantity, len(usable), _differ(guard, usable)
+        if len(usable) == 1:  # that family's own row: two intervals for one number would be one too many
+            yield from _rows(analysis, about, *_compared(analysis, usable[0], _without(left)))
+        else:
+            yield from _rows(analysis, about, *_averaged(analysis, usable, left))
+
+
+def _averaged(
+    analysis: Analysis, usable: list[tuple[Run, ...]], left: list[str]
+) -> tuple[persona_jackknife.Interval, repeat_interval.Repeat, Note]:
+    """Both intervals of the mean over families of changes or excesses, as `_compared` has them of one family."""
+    every = list(dict.fromkeys(run for runs in usable for run in runs))
+    together = analysis.together(*every)
+    at = {run: place for place, run in enumerate(every)}
+    loo = [tuple(together.loo[at[run]] for run in runs) for runs in usable]
+    redrawn = [tuple(together.redrawn[at[run]] for run in runs) for runs in usable]
+    excess = len(usable[0]) == 3
+    a = (persona_jackknife.mean_excess if excess else persona_jackknife.mean_change)(loo)
+    b = (repeat_interval.mean_excess if excess else repeat_interval.mean_change)(redrawn)
+    return a, b, _MeanNotes(analysis, together, [x[:2] for x in loo], left).of
+
+
+def _without(left: list[str]) -> str:
+    """Which families a mean leaves out, as a sentence; empty if none."""
+    return f"Without {', '.join(left)}, whose sides cannot be compared." if left else ""
+
+
+def _differ(guard: Guard, usable: list[tuple[Run, ...]]) -> str:
+    """In how many families the sides differ; of a single family how, and nothing where they do in none."""
+    each = [guard.differs(runs[0], runs[-1], runs[1] if len(runs) == 3 else None) for runs in usable]
+    if len(each) == 1:
+        return each[0]
+    differing = sum(map(bool, each))
+    return f"{differing} of {len(each)} families have sides that differ" if differing else ""
+
+
+class _MeanNotes:
+    """What stands beside a mean over families: how many agree, and what they say as a sample of families."""
+
+    def __init__(self, analysis: Analysis, together: Together, pairs: list, left: list[str]) -> None:
+        self._analysis = analysis
+        self._lost = " ".join(part for part in (_without(left), together.common.note) if part)
+        with np.errstate(invalid="ignore"):
+            ratios = np.array([one.logs[:, 0] - other.logs[:, 0] for one, other in pairs])  # (family, metric, scope)
+        self._families = wider_intervals.over_families(ratios)
+
+    def of(self, metric: str, column: int, interval: persona_jackknife.Interval) -> str:
+        """The note of one metric in one scope."""
+        at = recommended_estimators.METRICS.index(metric), column
+        said = [self._lost, self._families.note(*at)]
+        mean, lo, hi = (100 * np.expm1(field[at]) for field in self._families[:3])
+        if np.isfinite([mean, lo, hi]).all():
+            said.append(f"As a sample of families: ratio {mean:+.0f} % [{lo:.0f}, {hi:.0f}].")
+        said.append(persona_jackknife.remark(interval, NAMES.get(metric, metric), self._analysis.scopes[column]))
+        return " ".join(part for part in said if part)
+
+
+def companions(analysis: Analysis, guard: Guard) -> pd.DataFrame:
+    """Rows of companions.csv: what the changes of noise and pooled S are made of, and how near personas stay to the base's.
+
+    Parts are differences of logarithms, of the logit for `icc` and plain ones for `fidelity`, against the base, and against
+    the control where a variant names one.
+    """
+    rows = []
+    for run in analysis.study.runs:
+        for other in (analysis.base(run), analysis.control(run)):
+            if run.variant.role == "base" or other is None or guard.refusal(run, other, analysis.base(run)):
+                continue
+            runs = list(dict.fromkeys((run, other, analysis.base(run))))
+            own, against = analysis.together(*runs).loo[:2]
+            found = persona_jackknife.split(own, against)._asdict()
+            found["icc"] = persona_jackknife.shift(own, against).of("icc")
+            found["fidelity"] = persona_jackknife.difference(own, against).of("fidelity")
+            rows += [
+                (run.family.key, run.variant.key, other.variant.key, scope, part, *(field[column] for field in interval[:4]))
+                for part, interval in found.items()
+                for column, scope in enumerate(analysis.scopes)
+            ]
+    return as_numbers(pd.DataFrame(rows, columns=list(COMPANIONS)))
