@@ -23,7 +23,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.14 python3 p
 RUN = .venv/bin/python -m persona_collapse
 WITH = $(if $(STUDY),--study '$(STUDY)') $(if $(DATA),--data '$(DATA)')
 .DEFAULT_GOAL := help
-.PHONY: help report published test lab elicit batch estimate plan export pdf compare serve reproduce bench coverage fit notebooks clean lint
+.PHONY: help report published test lab elicit batch estimate plan export pdf compare serve reproduce bench coverage fit notebooks rooms clean lint
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -81,6 +81,9 @@ fit: .venv/ready ## fit the simulated respondents to the published figures again
 
 notebooks: .venv/ready ## execute the committed notebooks in place, ready to commit
 	@$(RUN) notebooks
+
+rooms: .venv/ready ## draw docs/rooms.svg from the library's imports
+	@.venv/bin/python docs/rooms.py
 
 lint: .venv/ready ## style of the code
 	@.venv/bin/python -m ruff check lib tests benchmarks docs && .venv/bin/python -m ruff format --check lib tests benchmarks docs

@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import numpy as np
 import yaml
 
 from persona_collapse.study.study import Study, load_study
@@ -71,3 +72,12 @@ def one_line(error: BaseException) -> str:
     text = str(error)
     assert "\n" not in text, text
     return text
+
+
+def rating_file(folder, name, counts):
+    """The rows of an imported file with these counts (persona, item, category)."""
+    rows = ["persona_id,question_id,run_index,rating"]
+    for p, q in np.ndindex(counts.shape[:2]):
+        ratings = np.repeat(np.arange(6), counts[p, q])
+        rows += [f"{p},{q + 1},{i},{rating}" for i, rating in enumerate(ratings, start=1)]
+    (folder / name).write_text("\n".join(rows) + "\n")

@@ -9,11 +9,11 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
-from asking import MODEL, ask, call, texts
 from persona_collapse.simulated.faults import Faults, Limiter, Options, retry_header
 from persona_collapse.simulated.server import running
 from persona_collapse.simulated.traffic_counts import Tally
 from persona_collapse.study.rating_parser import parse_reply
+from requests_to import MODEL, ask, call, texts
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from building import SCALE, random_counts, write_study
+from importable import rating_file
 from paper import needs_data
 from persona_collapse.asking.collect import collect
 from persona_collapse.exhibits import validity_figures, validity_sentences, validity_tables
@@ -17,7 +18,6 @@ from persona_collapse.tables import choices, frontier, headlines, printed_figure
 from persona_collapse.tables.build import build_tables
 from persona_collapse.tables.headlines import CONTRARY, HOLDS, OPPOSITE, SAME, UNKNOWN, Claim, Found
 from persona_collapse.tables.run_statistics import Analysis
-from test_recommending import rating_file
 
 RISES = Claim("noise", "bad", "noise rises under bad", "within_rms", "change_pct", 1)
 FALLS = RISES._replace(sign=-1)

@@ -6,6 +6,7 @@ import threading
 import pytest
 import yaml
 
+from live import live_study
 from loopback import answer, failure, serve
 from persona_collapse.asking import request_queue
 from persona_collapse.asking.collect import collect
@@ -25,19 +26,6 @@ def quick(monkeypatch, outputs):
     """Hardly any waiting between attempts, a key in the environment."""
     monkeypatch.setattr(request_queue, "FIRST_WAIT", 0.01)
     monkeypatch.setenv("TEST_KEY", KEY)
-
-
-def live_study(tmp_path, url, **changes):
-    content = {
-        "title": "Live",
-        "kind": "live",
-        "protocol": {"repetitions": 1, "personas": 2},
-        "endpoints": {"here": {"base_url": url, "api_key_env": "TEST_KEY", "max_in_flight": 4}},
-        "families": [{"key": "f", "variants": [{"key": "base", "role": "base", "endpoint": "here", "model": "m-1"}]}],
-    }
-    path = tmp_path / "live.yaml"
-    path.write_text(yaml.safe_dump(content | changes), encoding="utf-8")
-    return load_study(path)
 
 
 def rows(study, columns="rating, reason, reply"):

@@ -16,7 +16,6 @@ import openai
 import pytest
 import yaml
 
-from asking import MODEL, ask, call, texts
 from persona_collapse import __main__ as commands
 from persona_collapse.asking.collect import collect
 from persona_collapse.paths import ROOT
@@ -29,6 +28,7 @@ from persona_collapse.study.personas import Persona, load_personas
 from persona_collapse.study.rating_parser import parse_reply
 from persona_collapse.study.respondents import known_figures, load_respondent
 from persona_collapse.study.study import load_study
+from requests_to import MODEL, ask, call, texts
 
 PERSONA = load_personas("everyday")[3]
 

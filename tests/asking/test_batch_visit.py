@@ -13,7 +13,6 @@ import openai
 import pytest
 import yaml
 
-from asking import call
 from persona_collapse import __main__ as commands
 from persona_collapse.asking import batch_files, batch_visit, spending, support
 from persona_collapse.asking.collect import _alone, collect, collect_by_batch
@@ -26,6 +25,7 @@ from persona_collapse.simulated.server import running
 from persona_collapse.store.store import Store, open_store
 from persona_collapse.study.study import load_study
 from persona_collapse.tables.build import build_tables
+from requests_to import call
 
 WHEN = ["first_date", "last_date", "retries", "lost", "latency_p50", "latency_p95"]
 KEY = "sk-sentinel-0123456789abcdef"

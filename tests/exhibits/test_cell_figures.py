@@ -9,6 +9,7 @@ import pytest
 import vl_convert
 
 import hostile
+from hostile import RUN, assert_is_a_picture, specifications
 from persona_collapse.exhibits import cell_figures, theme
 from persona_collapse.exhibits.cell_figures import cell_map, cell_maps
 from persona_collapse.statistics import published_estimators
@@ -16,7 +17,6 @@ from persona_collapse.store.counts import run_counts
 from persona_collapse.tables import cell_replies
 from persona_collapse.tables.cell_replies import CellReplies
 from persona_collapse.text import tamed
-from test_hostile import RUN, assert_is_a_picture, specifications
 
 
 def counted(*cells):

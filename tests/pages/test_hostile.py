@@ -7,14 +7,12 @@ import html
 import json
 import re
 import zipfile
-from dataclasses import replace
-from xml.etree import ElementTree
 
 import pytest
 
 import hostile
 import importable
-from hostile import MARKERS, PAYLOADS, Found, faults, lab
+from hostile import MARKERS, PAYLOADS, RUN, Found, assert_is_a_picture, faults, lab, labelled, specifications
 from persona_collapse.asking.collect import collect, import_report
 from persona_collapse.exhibits import change_sentences, data_sentences, level_sentences, study_figures, theme, validity_sentences
 from persona_collapse.files import guarded
@@ -25,8 +23,6 @@ from persona_collapse.store.store import open_store
 from persona_collapse.study.study import load_study
 from persona_collapse.text import CONTROLS, safe, tamed
 
-#: Places of a Vega-Lite specification that are run, or loaded, or set as markup.
-RUN = {"expr", "filter", "calculate", "test", "signal", "update", "href", "url", "labelExpr", "html"}
 NAMED = pytest.mark.parametrize("payload", PAYLOADS, ids=MARKERS)
 
 
@@ -38,42 +34,6 @@ def outputs_of(hostile_report):
 @pytest.fixture(scope="module")
 def page(outputs_of):
     return (outputs_of / "report.html").read_text(encoding="utf-8")
-
-
-def labelled(study, payload):
-    """A study whose title, families, variants and stacks are all called `payload`."""
-    families = [
-        family.model_copy(
-            update={
-                "label": payload,
-                "variants": tuple(
-                    v.model_copy(update={"label": f"{payload} {v.key}", "stack": payload}) for v in family.variants
-                ),
-            }
-        )
-        for family in study.file.families
-    ]
-    return replace(study, file=study.file.model_copy(update={"title": payload, "families": tuple(families)}))
-
-
-def assert_is_a_picture(svg):
-    """Nothing in it runs, loads or leads anywhere."""
-    for element in ElementTree.fromstring(svg).iter():
-        assert element.tag.rpartition("}")[2] in {"svg", "g", "path", "text", "tspan", "rect", "line", "defs", "clipPath",
-                                                  "linearGradient", "stop", "style", "title", "desc"}  # fmt: skip
-        assert not [name for name in element.attrib if name.startswith("on") or name.endswith("href")]
-
-
-def specifications(value, key=""):
-    """Every string of a specification with the key it stands under."""
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            yield from specifications(inner, name)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from specifications(inner, key)
-    elif isinstance(value, str):
-        yield key, value
 
 
 # --- payload by payload ----------------------------------------------------------------------------------------------

@@ -4,13 +4,13 @@ import math
 
 import pytest
 
+from live import live_study
 from loopback import answer, serve
 from persona_collapse.asking import support
 from persona_collapse.asking.collect import collect
 from persona_collapse.asking.estimate import estimate, estimate_line, estimate_lines
 from persona_collapse.store.store import Store, open_store
 from persona_collapse.study.study import load_study
-from test_elicitation import live_study
 
 
 @pytest.fixture(autouse=True)

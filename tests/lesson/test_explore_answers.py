@@ -8,12 +8,12 @@ import pytest
 import vl_convert
 
 import hostile
+from hostile import RUN, faults, lab, labelled, specifications
 from persona_collapse.exhibits import persona_figures, theme
 from persona_collapse.lesson import explore_answers, explore_figures
 from persona_collapse.lesson.explore_answers import Explored, carried, moves
 from persona_collapse.statistics.recommended_estimators import leave_one_out
 from persona_collapse.study.scopes import scope_matrix
-from test_hostile import RUN, faults, lab, labelled, specifications
 
 
 @pytest.fixture(scope="module")

@@ -54,3 +54,17 @@ def command(outputs, *arguments):
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
         env=os.environ | {"TEST_KEY": KEY, "PYTHONPATH": str(ROOT / "lib")},
     )  # fmt: skip
+
+
+def live_study(tmp_path, url, **changes):
+    """A study of one base `m-1` at a server that answers anything, few at a time; 90 cells as in `live`."""
+    content = {
+        "title": "Live",
+        "kind": "live",
+        "protocol": {"repetitions": 1, "personas": 2},
+        "endpoints": {"here": {"base_url": url, "api_key_env": "TEST_KEY", "max_in_flight": 4}},
+        "families": [{"key": "f", "variants": [{"key": "base", "role": "base", "endpoint": "here", "model": "m-1"}]}],
+    }
+    path = tmp_path / "live.yaml"
+    path.write_text(yaml.safe_dump(content | changes), encoding="utf-8")
+    return load_study(path)

@@ -6,8 +6,10 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import mistune
 import pytest
@@ -19,6 +21,8 @@ from persona_collapse.export.package import Wishes, make_export
 from persona_collapse.paths import ROOT
 from persona_collapse.study.study import load_study
 
+#: Places of a Vega-Lite specification that are run, or loaded, or set as markup.
+RUN = {"expr", "filter", "calculate", "test", "signal", "update", "href", "url", "labelExpr", "html"}
 #: {m} is the payload's marker; a payload that runs sets it on `window`, one that loads asks for http://{m}.invalid.
 _TEMPLATES = [
     # markup
@@ -237,3 +241,39 @@ def export(outputs: Path, folder: Path) -> Path:
         patch.setattr("persona_collapse.paths.OUTPUTS", folder)
         make_export(load_study(outputs.parent.parent / f"{NAME}.yaml"), Wishes(replies=True))
     return copied
+
+
+def labelled(study, payload):
+    """A study whose title, families, variants and stacks are all called `payload`."""
+    families = [
+        family.model_copy(
+            update={
+                "label": payload,
+                "variants": tuple(
+                    v.model_copy(update={"label": f"{payload} {v.key}", "stack": payload}) for v in family.variants
+                ),
+            }
+        )
+        for family in study.file.families
+    ]
+    return replace(study, file=study.file.model_copy(update={"title": payload, "families": tuple(families)}))
+
+
+def assert_is_a_picture(svg):
+    """Nothing in it runs, loads or leads anywhere."""
+    for element in ElementTree.fromstring(svg).iter():
+        assert element.tag.rpartition("}")[2] in {"svg", "g", "path", "text", "tspan", "rect", "line", "defs", "clipPath",
+                                                  "linearGradient", "stop", "style", "title", "desc"}  # fmt: skip
+        assert not [name for name in element.attrib if name.startswith("on") or name.endswith("href")]
+
+
+def specifications(value, key=""):
+    """Every string of a specification with the key it stands under."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from specifications(inner, name)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from specifications(inner, key)
+    elif isinstance(value, str):
+        yield key, value

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from building import SCALE, random_counts
+from importable import rating_file
 from paper import needs_data
 from persona_collapse.asking.collect import collect
 from persona_collapse.statistics import persona_jackknife, repeat_interval
@@ -105,15 +106,6 @@ def test_parts_of_a_change_add_up(mini):
         mini[2].companions.query("scope == 'overall' and against == 'secure' and family == 'gpt-4o'").set_index("part")["value"]
     )
     assert table["within_rms"] == pytest.approx(table[["ceiling", "extremity", "noise_share"]].sum())
-
-
-def rating_file(folder, name, counts):
-    """The rows of an imported file with these counts (persona, item, category)."""
-    rows = ["persona_id,question_id,run_index,rating"]
-    for p, q in np.ndindex(counts.shape[:2]):
-        ratings = np.repeat(np.arange(6), counts[p, q])
-        rows += [f"{p},{q + 1},{i},{rating}" for i, rating in enumerate(ratings, start=1)]
-    (folder / name).write_text("\n".join(rows) + "\n")
 
 
 def imported(folder, **variants):

@@ -6,10 +6,10 @@ import time
 import openai
 import pytest
 
-from asking import MODEL, ask, texts
 from persona_collapse.simulated import batches
 from persona_collapse.simulated.faults import Options
 from persona_collapse.simulated.server import running
+from requests_to import MODEL, ask, texts
 
 
 def lines(prompt, repetitions, **fields):
