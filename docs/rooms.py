@@ -2,7 +2,6 @@
 
 import ast
 import html
-from collections import Counter
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -18,7 +17,7 @@ ROOMS = (
 )  # fmt: skip
 #: Commands and the room they stand in: they may import everything.
 COMMANDS = "__main__"
-_ROW, _BOX, _LEFT, _RIGHT = 46, 34, 10, 470
+_ROW, _BOX, _LEFT, _RIGHT, _WIDTH = 46, 34, 10, 520, 670
 
 
 class Import(NamedTuple):
@@ -56,23 +55,23 @@ def _taken(places: list[str], name: str) -> tuple[str, str, str]:
     return (places[0], places[1], name) if len(places) > 1 else (places[0], name, "")
 
 
-def arrows() -> Counter[tuple[str, str]]:
-    """How many imports go from a room to another one."""
-    return Counter((i.room, i.of) for i in imports() if i.room != i.of and i.file.stem != COMMANDS)
+def arrows() -> set[tuple[str, str]]:
+    """Pairs of a room and another one that it imports from."""
+    return {(i.room, i.of) for i in imports() if i.room != i.of and i.file.stem != COMMANDS}
 
 
 def svg() -> str:
-    """The rooms from top to bottom, an arc from each to every room that it imports from, the thicker the more it takes."""
+    """The rooms from top to bottom, an arc from each to every room that it imports from."""
     shown = ROOMS[1:]
     place = {room: 30 + _ROW * number for number, room in enumerate(shown)}
     arcs, boxes = [], []
-    for (room, of), number in sorted(arrows().items()):
+    for room, of in sorted(arrows()):
         if of:  # every room uses the root
             top, bottom = place[of] + _BOX / 2 + 6, place[room] + _BOX / 2 - 6
             reach = _RIGHT + 26 + 15 * (shown.index(room) - shown.index(of))
             arcs.append(
-                f'<path d="M{_RIGHT} {bottom} C{reach} {bottom} {reach} {top} {_RIGHT} {top}" '
-                f'stroke-width="{min(4, 0.7 + number / 12):.1f}"><title>{room} imports from {of}, {number} times</title></path>'
+                f'<path d="M{_RIGHT} {bottom} C{reach} {bottom} {reach} {top} {_RIGHT} {top}">'
+                f"<title>{room} imports from {of}</title></path>"
             )
     for room in shown:
         about = (import_module(f"{PACKAGE.name}.{room}").__doc__ or "").splitlines()[0]
@@ -83,22 +82,22 @@ def svg() -> str:
         )
     height = 30 + _ROW * len(shown)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 {height}" width="720" height="{height}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}" role="img" '
         'aria-label="Rooms of the library in the order of the data flow; arcs lead from a room up to those it imports from.">\n'
         "<style>rect{fill:#f6f8fa;stroke:#8a8f98}text{font:11px Helvetica,Arial,sans-serif;fill:#57606a}"
-        ".name{font-weight:bold;fill:#1b1f24;font-size:12px}path{fill:none;stroke:#0072B2;opacity:.55;"
+        ".name{font-weight:bold;fill:#1b1f24;font-size:12px}path{fill:none;stroke:#0072B2;opacity:.6;"
         "marker-end:url(#head)}</style>\n"
         '<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
         'markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0L8 4L0 8z" style="fill:#0072B2;stroke:none;marker-end:none"/>'
         "</marker></defs>\n"
-        f'<rect x="0" y="0" width="720" height="{height}" style="fill:white;stroke:none"/>\n'
+        f'<rect x="0" y="0" width="{_WIDTH}" height="{height}" style="fill:white;stroke:none"/>\n'
         '<text x="10" y="18">Each room imports only from rooms above it; all of them use the root: paths, files, text, '
         "input_errors, wire.</text>\n" + "\n".join([*arcs, *boxes]) + "\n</svg>\n"
     )
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= 84 else text[:83].rsplit(" ", 1)[0] + " …"
+    return text if len(text) <= 92 else text[:91].rsplit(" ", 1)[0] + " …"
 
 
 if __name__ == "__main__":

@@ -118,7 +118,8 @@ def test_cells_without_ratings_stay_empty(short):
 
 def test_a_deck_that_is_not_known_has_numbers(short):
     spec = theme.spec(cell_map(SMALL, short.instrument, None, short, "sd", TOLD))
-    assert "persona 1" in texts(spec)
+    assert [row["who"] for row in packed_rows(spec, "who")] == ["persona 1", "persona 2"]
+    assert short.personas[0].text[:20] not in json.dumps(spec)
 
 
 def test_every_run_is_in_the_list_and_the_noisiest_harmful_one_first(mini):

@@ -23,6 +23,7 @@ from persona_collapse.export import print_tables
 from persona_collapse.store.store import open_store
 from persona_collapse.study.study import load_study
 from persona_collapse.tables.build import build_tables
+from persona_collapse.tables.printed_figures import Band
 from persona_collapse.text import safe
 
 
@@ -246,8 +247,10 @@ def test_one_family_is_in_the_band_or_not(alone):
     study, found = alone
     rows = found.metrics.query("scope == 'overall' and metric == 'susceptibility' and method == 'published'")
     at = rows.set_index("variant")["value"]
-    assert level_sentences.band(found.metrics, study, (at["ok"] - 0.01, at["ok"] + 0.01)).endswith("published estimator): ok.")
-    assert level_sentences.band(found.metrics, study, (0, 0.01)).endswith("published estimator): no run of this study.")
+    assert level_sentences.band(found.metrics, study, Band(at["ok"] - 0.01, at["ok"] + 0.01, 1, 1)).endswith(
+        "published estimator): ok."
+    )
+    assert level_sentences.band(found.metrics, study, Band(0, 0.01, 1, 1)).endswith("published estimator): no run of this study.")
 
 
 def test_some_of_several_families_are_counted():

@@ -202,6 +202,13 @@ def test_on_paper_static_pictures_stand_in_and_nothing_is_cut_off(chromium, mini
         assert page.evaluate(WIDE) == 0
         cut = "all => all.filter(e => e.scrollWidth > e.clientWidth + 1 || e.scrollHeight > e.clientHeight + 1).map(e => e.id)"
         assert page.eval_on_selector_all(".table, figure .card", cut) == []
+        # Heads of tables come again on every sheet, and no row, figure or warning is torn.
+        style = "([selector, name]) => [...new Set([...document.querySelectorAll(selector)].map(e => getComputedStyle(e)[name]))]"
+        assert page.evaluate(style, [".table.long thead", "display"]) == ["table-header-group"]
+        for whole in ("figure", "tr", "pre.prompt"):
+            assert page.evaluate(style, [whole, "breakInside"]) == ["avoid"], whole
+        page.emulate_media(media="print", color_scheme="dark")  # paper stays light
+        assert page.evaluate(style, ["body", "backgroundColor"]) in (["rgba(0, 0, 0, 0)"], ["rgb(255, 255, 255)"])
 
 
 def test_the_page_is_readable_before_its_figures_are_drawn(chromium, mini_page):

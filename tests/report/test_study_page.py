@@ -13,7 +13,6 @@ from persona_collapse.report import markdown, methods, notebook_section, pdf
 from persona_collapse.report.markdown import script_json
 from persona_collapse.report.page import Page, with_scopes
 from persona_collapse.report.pdf import chromium, print_pdf, shutil
-from persona_collapse.report.study_page import render_report
 
 
 def notebook(tmp_path, cells):
@@ -251,20 +250,6 @@ def test_software_method_and_questionnaire_are_cited(page):
     cite = page[page.index('id="cite"') :]
     for words in ("persona-collapse", "arXiv 2605.12850", "arXiv 2511.08565", "Mapping the moral domain"):
         assert words in cite
-
-
-def test_the_same_ratings_give_the_same_bytes(page, mini):
-    from persona_collapse.report.provenance import provenance
-
-    study, store, found = mini
-    assert render_report(study, found, provenance(study, store)) == page
-
-
-def test_paper_gets_the_page_without_contents_and_bounded_heights(page):
-    printed = page[page.index("@media print") :]
-    for rule in ("max-height: none", "break-inside: avoid", "nav, .skip", "table-header-group"):
-        assert rule in printed
-    assert "@media screen and (prefers-color-scheme: dark)" in page  # paper stays light
 
 
 def test_without_chromium_one_line_says_what_to_do(monkeypatch):

@@ -41,13 +41,6 @@ def test_exact_cells_leave_only_the_personas():
     assert sample_size.expected_se(TABLES["within_rms", "change"], 100, inf) == pytest.approx(sqrt(0.10 / 100))
 
 
-def test_a_request_buys_most_at_two_or_three_repetitions():
-    # 1 + sqrt(.26 / .10) = 2.6; for 1/n fewer repetitions are always cheaper, down to the 2 that debiasing needs
-    assert sample_size.cheapest_repetitions(TABLES["within_rms", "change"]) == pytest.approx(2.61, abs=0.01)
-    assert sample_size.cheapest_repetitions(TABLES["susceptibility", "change"]) == 2
-    assert sample_size.cheapest_repetitions(Spread(0.0, 1.0, degrees=True)) == inf
-
-
 def test_the_plan_is_the_cheapest_of_all_designs():
     spread = TABLES["within_rms", "change"]
     found = sample_size.plan([spread], 0.05, Asking(30))

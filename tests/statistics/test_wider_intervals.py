@@ -58,13 +58,21 @@ def test_items_that_all_behave_alike_widen_nothing():
         assert wide.of(metric).lo == pytest.approx(narrow.of(metric).lo)
 
 
+def change_over_items(variant, base, own, of_base, scope):
+    """The logarithm of a change for other personas and other items, the same ones on both sides, as the validity page has it."""
+    spread = wider_intervals.between_items(own - of_base, scope)
+    found, t = wider_intervals.widened(persona_jackknife.estimate(variant.logs - base.logs), spread, scope)
+    return found, found.centre - t * found.se
+
+
 def test_a_change_that_is_the_same_for_every_item_is_not_widened():
     (_, found, each), (_, other, of_other) = run(4), run(5)
-    assert (wider_intervals.change_over_items(found, found, each, each, SIX).se == 0).all()
-    wide = wider_intervals.change_over_items(found, other, each, of_other, SIX).of("within_rms")
-    narrow = persona_jackknife.change(found, other).of("within_rms")
-    assert (wide.se > narrow.se).all()
-    assert wide.value == pytest.approx(narrow.value)
+    assert (change_over_items(found, found, each, each, SIX)[0].se == 0).all()
+    wide, _ = change_over_items(found, other, each, of_other, SIX)
+    narrow = persona_jackknife.estimate(found.logs - other.logs)
+    noise = METRICS.index("within_rms")
+    assert (wide.se[noise] > narrow.se[noise]).all()
+    assert wide.value == pytest.approx(narrow.value, nan_ok=True)
 
 
 def test_the_sentence_names_what_the_interval_is_for():
@@ -141,7 +149,8 @@ def test_over_items_like_these_susceptibility_rises_beyond_the_control_in_three_
     clear = {}
     for family in FAMILIES:
         (one, own), (other, of_other) = paper[family, "insecure"], paper[family, "secure"]
-        wide = wider_intervals.change_over_items(one, other, own, of_other, scope).of("susceptibility")
-        clear[family] = bool(wide.lo[0] > 0)
-        assert 1.4 < wide.se[0] / persona_jackknife.change(one, other).of("susceptibility").se[0] < 2.6
+        wide, lo = change_over_items(one, other, own, of_other, scope)
+        s = METRICS.index("susceptibility")
+        clear[family] = bool(lo[s, 0] > 0)
+        assert 1.4 < wide.se[s, 0] / persona_jackknife.estimate(one.logs - other.logs).se[s, 0] < 2.6
     assert clear == {"gpt-4o": True, "gpt-4.1": True, "deepseek-v3.1": False, "qwen3-235b": True}

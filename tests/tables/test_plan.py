@@ -110,7 +110,7 @@ def test_an_endpoint_without_choices_is_planned_one_by_one(example):
     endpoint = study.file.endpoints["openai"]
     with open_store(study.store_path, write=True) as store:
         for run in study.runs:
-            support.remember(store, endpoint, run.variant.model, support.Capability(choices=1))
+            support.remember(store, endpoint, run.variant.model, support.Support(choices=1))
     assert list(design(study, 0.05).ways) == ["one by one", "logprobs"]
 
 

@@ -345,8 +345,9 @@ def test_relatives_are_models_of_the_same_maker():
 
 def test_the_band_leaves_out_two_of_fifteen(mini):
     models = frontier.references(mini[0])
-    low, high = printed_figures.band(mini[0])
-    inside = models["value"].round(2).between(low, high)
+    band = printed_figures.band(mini[0])
+    assert (band.inside, band.models) == (13, 15)
+    inside = models["value"].round(2).between(band.low, band.high)
     assert (len(models), int(models["outside"].sum())) == (15, 2)
     assert inside.equals(~models["outside"])
 

@@ -25,7 +25,7 @@ from persona_collapse.asking.dialect_openai import (
     wrong_server,
 )
 from persona_collapse.asking.slots import answer_of, consecutive, questions
-from persona_collapse.asking.support import Capability
+from persona_collapse.asking.support import Support
 from persona_collapse.files import atomic_text
 from persona_collapse.store.store import Answer, Batch, Store, Traffic
 from persona_collapse.study.study import Run, Study
@@ -92,11 +92,11 @@ def _lines(study: Study, run: Run, store: Store) -> Iterator[str]:
                 yield json.dumps({"custom_id": name, "method": "POST", "url": "/v1/chat/completions", "body": body}) + "\n"
 
 
-def _known(study: Study, run: Run, store: Store) -> Capability:
+def _known(study: Study, run: Run, store: Store) -> Support:
     return support.recall(store, study.file.endpoints[run.variant.endpoint or ""], run.variant.model or "")
 
 
-def _body(study: Study, run: Run, known: Capability, prompt: str, choices: int) -> dict[str, Any]:
+def _body(study: Study, run: Run, known: Support, prompt: str, choices: int) -> dict[str, Any]:
     endpoint = study.file.endpoints[run.variant.endpoint or ""]
     return request_body(
         endpoint, run.variant.model or "", study.file.protocol, prompt, choices=choices, limit=known.limit,

@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 
 from persona_collapse import paths
-from persona_collapse.asking.ledger import UNDER_WAY
+from persona_collapse.asking.ledger import JOURNAL
 from persona_collapse.paths import shown
 
 
@@ -19,7 +19,7 @@ def clean() -> list[str]:
             gone.append(f"{shown(folder)}/")
             continue
         for path in sorted(folder.iterdir()):
-            if path.name.startswith(("ratings.sqlite", UNDER_WAY)) or path.name == "batch":
+            if path.name.startswith(("ratings.sqlite", JOURNAL)) or path.name == "batch":
                 continue
             shutil.rmtree(path) if path.is_dir() else path.unlink()
             gone.append(shown(path))

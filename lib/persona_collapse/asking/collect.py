@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from persona_collapse.asking import slots
-from persona_collapse.asking.ledger import UNDER_WAY
+from persona_collapse.asking.ledger import JOURNAL
 from persona_collapse.paths import STUDIES, shown
 from persona_collapse.store.counts import with_mark
 from persona_collapse.store.store import Store, open_store
 from persona_collapse.study.study import Run, Study, check_keys, load_study
 
 if TYPE_CHECKING:
-    from persona_collapse.asking.support import Capability
+    from persona_collapse.asking.support import Support
 
 
 def collect(study: Study, runs: Sequence[Run] | None = None, *, say: Callable[[str], None] = lambda line: None) -> int:
@@ -41,7 +41,7 @@ def collect(study: Study, runs: Sequence[Run] | None = None, *, say: Callable[[s
             check_keys(study)
             _refuse_twice(study, store, [run for run in runs if missing[run]])
         # A visit that was killed at its very end left word of requests that may have been paid for.
-        killed = study.file.kind == "live" and (study.outputs / UNDER_WAY).exists()
+        killed = study.file.kind == "live" and (study.outputs / JOURNAL).exists()
         with _alone(study, killed or any(missing.values())), _bar(sum(missing.values()), "rating") as bar:
             todo = [run for run in runs if missing[run]]
             if killed or (todo and not study.simulated):
@@ -160,7 +160,7 @@ def open_run(name: str, family: str, variant: str) -> tuple[Study, Run, Store]:
     return with_mark(study, store), run, store
 
 
-def capability_of(study: Study, store: Store, run: Run) -> "Capability | None":
+def support_of(study: Study, store: Store, run: Run) -> "Support | None":
     """What the endpoint of a live run is known to take and say of itself; None for other kinds of study."""
     from persona_collapse.asking.support import recall
 

@@ -87,7 +87,7 @@ def _ways(study: Study, run: Run, store: Store | None, whole: bool) -> Iterator[
 def choices(study: Study, run: Run, store: Store | None) -> int:
     """How many repetitions of a cell one request brings: as many as the endpoint is known, or else hoped, to give."""
     endpoint = study.file.endpoints[run.variant.endpoint or ""]
-    known = support.recall(store, endpoint, run.variant.model or "") if store else support.Capability()
+    known = support.recall(store, endpoint, run.variant.model or "") if store else support.Support()
     return min(known.choices or support.MOST_CHOICES, support.MOST_CHOICES)
 
 

@@ -15,7 +15,7 @@ from persona_collapse.store.store import Answer, Store, Traffic
 from persona_collapse.study.study import Study
 
 #: The name of the journal in the outputs of a study.
-UNDER_WAY = ".under-way"
+JOURNAL = ".under-way"
 _SENT = re.compile(r"\+ (\d+) (\S+) (\S+) (\S+) (\d+) (\d+)")
 _ENDED = re.compile(r"- (\d+)")
 
@@ -110,7 +110,7 @@ class Ledger:
 
     def open(self) -> int:
         """Begin; returns how many requests a killed visit had under way: they may have been paid for, and are counted."""
-        self._journal = Journal(self._study.outputs / UNDER_WAY)
+        self._journal = Journal(self._study.outputs / JOURNAL)
         if lost := self._journal.lost:
             self._store.add([], traffic=[Traffic(*sent[:3], "lost", 1, *sent[3:]) for sent in lost])
             self.spent = spending.spent_usd(self._study, self._store)

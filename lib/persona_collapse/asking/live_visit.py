@@ -17,7 +17,7 @@ from persona_collapse.asking.dialect_openai import Choice, Completion, Elicitati
 from persona_collapse.asking.ledger import Ledger, Sent
 from persona_collapse.asking.request_queue import Asker, Request
 from persona_collapse.asking.slots import answer_of, consecutive
-from persona_collapse.asking.support import Capability
+from persona_collapse.asking.support import Support
 from persona_collapse.store.store import MissingCell, Store
 from persona_collapse.study.study import Run, Study
 
@@ -45,7 +45,7 @@ class Visit:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[None] | None = None
         self._stopping = threading.Event()
-        self._capabilities: dict[tuple[str, str], Capability] = {}
+        self._support: dict[tuple[str, str], Support] = {}
         self._clients: dict[str, Any] = {}
         self._over = False
         self._orderly = True
@@ -155,7 +155,7 @@ class Visit:
                 lines = [[(_place(cell), place, cell) for cell in wanted[run, condition]] for place, run in present]
                 for _, place, cell in heapq.merge(*lines, key=lambda entry: entry[:2]):
                     run = runs[place]
-                    together = 1 if self._logprobs else self._capability(run).choices or 1
+                    together = 1 if self._logprobs else self._support_of(run).choices or 1
                     for block in consecutive(cell.repetitions, together):
                         yield Request(run, condition, cell.question, cell.persona, cell.item, block, again)
 
@@ -163,8 +163,8 @@ class Visit:
     def _logprobs(self) -> bool:
         return self.study.file.protocol.method == "logprobs"
 
-    def _capability(self, run: Run) -> Capability:
-        return self._capabilities[run.variant.endpoint or "", run.variant.model or ""]
+    def _support_of(self, run: Run) -> Support:
+        return self._support[run.variant.endpoint or "", run.variant.model or ""]
 
     async def _probe(self) -> None:
         """Learn what each endpoint takes for each model, unless it is known or nothing is missing."""
@@ -172,10 +172,10 @@ class Visit:
         for run in self.runs:
             name, model = run.variant.endpoint or "", run.variant.model or ""
             own = self.study.file.endpoints[name]
-            if (name, model) in self._capabilities:
+            if (name, model) in self._support:
                 continue
             known = support.recall(self.store, own, model)
-            self._capabilities[name, model] = known
+            self._support[name, model] = known
             first = self._first_request(name, model)
             if first is None or support.complete(known, protocol) or self._stopping.is_set():
                 continue
@@ -184,7 +184,7 @@ class Visit:
                 self.say(f"{self.study.name}: {line}")
             ask, wanted = functools.partial(self._first, first), len(first.repetitions)
             known = await support.probe(known, model, protocol, len(first.repetitions), ask)
-            self._capabilities[name, model] = known
+            self._support[name, model] = known
             if protocol.method == "samples" and known.choices is not None and known.choices < wanted:
                 self.say(
                     f"{self.study.name}: {model}: one request brings {known.choices} of the {wanted} ratings it was asked for; "
@@ -202,10 +202,10 @@ class Visit:
                 return Request(run, condition, cell.question, cell.persona, cell.item, block)
         return None
 
-    async def _first(self, request: Request, choices: int, known: Capability) -> Completion | Failure:
+    async def _first(self, request: Request, choices: int, known: Support) -> Completion | Failure:
         """Ask the first request of a model for so many choices, wait out refusals, and keep what it brings."""
         request.repetitions = request.repetitions[:choices]
-        self._capabilities[request.run.variant.endpoint or "", request.run.variant.model or ""] = known
+        self._support[request.run.variant.endpoint or "", request.run.variant.model or ""] = known
         failures, began = 0, time.monotonic()
         while True:
             request.sends += 1
@@ -240,12 +240,12 @@ class Visit:
             return await self._send(request)
         except RefusedError as error:
             name, model = request.run.variant.endpoint or "", request.run.variant.model or ""
-            support.remember(self.store, self.study.file.endpoints[name], model, Capability())
+            support.remember(self.store, self.study.file.endpoints[name], model, Support())
             raise ElicitationError(support.explained(error, model, self.study.file.protocol)) from None
 
     async def _send(self, request: Request) -> Completion | Failure:
         """Send one request, with word of it on disk before and after, and refuse what another server answered."""
-        run, protocol, known = request.run, self.study.file.protocol, self._capability(request.run)
+        run, protocol, known = request.run, self.study.file.protocol, self._support_of(request.run)
         name = run.variant.endpoint or ""
         own = self.study.file.endpoints[name]
         prompt = self._prompt(request)

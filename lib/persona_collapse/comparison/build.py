@@ -83,9 +83,7 @@ def _means(pair: Pair, side: int) -> pd.DataFrame:
         runs = [tuple(match[side] for match in matches) for matches in families]
         what = "excess_pp" if quantity == EXCESS else "change_pct"
         found = pd.concat([_recommended_mean(pair.analyses[side], what, runs), _published_mean(pair, side, what, runs)])
-        keys = zip(
-            ("family", "variant", "variant_b", "control"), mean_key(quantity, families), strict=True
-        )
+        keys = zip(("family", "variant", "variant_b", "control"), mean_key(quantity, families), strict=True)
         parts.append(found.assign(**dict(keys), quantity=what, families=len(families)))
     names = ["family", "variant", "variant_b", "control", "quantity", "families", "method", "scope", "metric", *_NUMBERS]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=names)

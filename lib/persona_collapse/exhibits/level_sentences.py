@@ -87,7 +87,7 @@ def name_inside(metric: str) -> str:
     return {"within_sd": "the within-persona SD", "within_rms": "noise"}.get(metric, NAMES[metric])
 
 
-def band(metrics: pd.DataFrame, study: Study, limits: tuple[float, float] | None) -> str:
+def band(metrics: pd.DataFrame, study: Study, limits: printed_figures.Band | None) -> str:
     """Which runs lie in the published band of frontier models, by variant; nothing without a band."""
     if limits is None:
         return ""
@@ -95,13 +95,13 @@ def band(metrics: pd.DataFrame, study: Study, limits: tuple[float, float] | None
     parts = []
     for variant in dict.fromkeys(run.variant.key for run in study.runs):
         own = rows[rows["variant"] == variant]
-        inside = int(own["value"].between(*limits).sum())
+        inside = int(own["value"].between(limits.low, limits.high).sum())
         if len(study.file.families) > 1:
             parts.append(f"{inside} of {len(own)} {safe(variant)} runs")
         elif inside:
             parts.append(safe(variant))
     return (
-        f"Inside the published band of frontier models ({limits[0]:g} to {limits[1]:g}; published estimator): "
+        f"Inside the published band of frontier models ({limits.low:g} to {limits.high:g}; published estimator): "
         + (", ".join(parts) or "no run of this study")
         + "."
     )

@@ -37,6 +37,7 @@ from persona_collapse.exhibits.theme import (
 )
 from persona_collapse.study.scopes import OVERALL
 from persona_collapse.study.study import Study
+from persona_collapse.tables.printed_figures import Band
 
 __all__ = [
     "MIME", "SCHEMA", "SIMULATED", "TITLES", "answers", "cell_map", "cell_maps", "changes", "collapse_control", "collapse_map",
@@ -48,8 +49,8 @@ __all__ = [
 # --- comparing the variants of a study -------------------------------------------------------------------------------
 
 
-def levels(metrics: pd.DataFrame, study: Study, metric: str, band: tuple[float, float] | None = None) -> Any:
-    """A metric of every run, with 95 % intervals, and for S the band of frontier models if `band` (low, high) is given.
+def levels(metrics: pd.DataFrame, study: Study, metric: str, band: Band | None = None) -> Any:
+    """A metric of every run, with 95 % intervals, and for S the band of frontier models if `band` is given.
 
     Recommended estimators with interval A; the buttons show the published ones.
     """
@@ -73,10 +74,10 @@ def levels(metrics: pd.DataFrame, study: Study, metric: str, band: tuple[float, 
     layers = [bars, errors, marks]
     said = ""
     if band:
-        low, high = band
+        low, high = band.low, band.high
         area = alt.Chart(pd.DataFrame([{"low": low, "high": high}])).mark_rect(color=BAND, opacity=0.22)
         layers.insert(0, area.encode(y=alt.Y("low:Q"), y2="high:Q"))
-        said = f" The grey band is where 13 of 15 frontier models lie ({low:g} to {high:g}; published)."
+        said = f" The grey band is where {band.inside} of {band.models} frontier models lie ({low:g} to {high:g}; published)."
     if len(infinite):
         said += f" Without a bar: {', '.join(infinite['Model'] + ' ' + infinite['Variant'])} (no finite value)."
     chart = alt.layer(*layers).add_params(pick, switch(), *look.family()).properties(width=alt.Step(36), height=260)
@@ -189,7 +190,7 @@ def foundation_changes(contrasts: pd.DataFrame, study: Study, metric: str) -> An
     )  # fmt: skip
 
 
-def collapse_map(metrics: pd.DataFrame, study: Study, band: tuple[float, float] | None = None) -> Any:
+def collapse_map(metrics: pd.DataFrame, study: Study, band: Band | None = None) -> Any:
     """S against R, with a trail from each base to its variants: where fine-tuning carried the model."""
     look = Look(study)
     rows = metrics.query(f"scope == '{OVERALL}' and metric in ('susceptibility', 'robustness')")
@@ -225,14 +226,14 @@ def collapse_map(metrics: pd.DataFrame, study: Study, band: tuple[float, float] 
     )  # fmt: skip
     layers = [lines, dots, names]
     if band:
-        area = alt.Chart(pd.DataFrame([{"low": band[0], "high": band[1]}])).mark_rect(color=BAND, opacity=0.22)
+        area = alt.Chart(pd.DataFrame([{"low": band.low, "high": band.high}])).mark_rect(color=BAND, opacity=0.22)
         layers.insert(0, area.encode(y=alt.Y("low:Q"), y2="high:Q"))
     chart = alt.layer(*layers).add_params(pick, switch(), *look.family())
     return figure(
         chart.properties(width=600, height=340), study, title="Collapse map",
         caption="Each trail widens from a base to one of its variants. Up: personas answer more differently from one another. "
         "Left: one persona answers less steadily. Collapse is up and to the left. The buttons show the published estimators."
-        + (" The grey band is where 13 of 15 frontier models lie in S (published)." if band else ""),
+        + (f" The grey band is where {band.inside} of {band.models} frontier models lie in S (published)." if band else ""),
         description="Scatter plot of susceptibility against robustness; trails lead from each base to its variants.",
     )  # fmt: skip
 

@@ -19,8 +19,6 @@ from persona_collapse.report.run_notebooks import Job
 
 #: Widths of one and of two columns of a journal page, in centimetres, and dots an inch of a PNG.
 COLUMN_CM, PAGE_CM, DPI = 8.5, 17.5, 300
-#: No letter is smaller than this at print size.
-LEAST_PT = 8.0
 _PT_PER_CM = 72 / 2.54
 #: A pixel of a figure is three quarters of a point in print, as in CSS; 11 px are then 8.25 pt.
 _PT_PER_PX = 0.75

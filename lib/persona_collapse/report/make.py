@@ -6,6 +6,7 @@ from pathlib import Path
 
 from persona_collapse.asking.collect import collect, import_report
 from persona_collapse.files import atomic_text
+from persona_collapse.paths import ROOT
 from persona_collapse.report import run_notebooks
 from persona_collapse.report.run_notebooks import Job, jobs, run
 from persona_collapse.store.counts import with_mark
@@ -48,8 +49,8 @@ def make_report(study: Study, *, say: Callable[[str], None] = lambda line: None)
 
 def page_key(every: list[Job]) -> str:
     """A hash of everything that a page around these notebooks depends on."""
-    template = b"".join((Path(__file__).parent / name).read_bytes() for name in ("page.html", "page.css"))
-    return hashlib.sha256("".join(job.key for job in every).encode() + template).hexdigest()
+    beside = [Path(__file__).parent / name for name in ("page.html", "page.css", "dictionary.csv")] + [ROOT / "CITATION.cff"]
+    return hashlib.sha256("".join(job.key for job in every).encode() + b"".join(p.read_bytes() for p in beside)).hexdigest()
 
 
 def is_fresh(page: Path, key: str) -> bool:

@@ -76,7 +76,7 @@ def code_digest() -> str:
     if "code" not in _digests:
         found = hashlib.sha256()
         read = (path for path in PARAMS.rglob("*") if path.is_file() and path.parent.name != "studies")
-        files = [*(path for path in PACKAGE.rglob("*") if path.suffix in {".py", ".csv", ".html", ".css"}), *read]
+        files = [*PACKAGE.rglob("*.py"), *read]
         for path in sorted(files):
             found.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
         _digests["code"] = found.hexdigest()

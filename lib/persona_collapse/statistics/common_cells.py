@@ -124,16 +124,9 @@ def missing(counts: np.ndarray, categories: range, slots: int | None = None) -> 
 
 
 def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Spearman's correlation with mean ranks for ties; NaN if either side is constant."""
-    first, second = _ranks(one), _ranks(other)
-    if not first.size or not first.any() or not second.any():
+    """Spearman's correlation; NaN if either side is constant or empty."""
+    from scipy.stats import spearmanr  # slow to import, and seldom needed
+
+    if any(side.size == 0 or (side == side[0]).all() for side in (one, other)):
         return float("nan")
-    return float((first * second).sum() / np.sqrt((first**2).sum() * (second**2).sum()))
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Mean ranks less their mean."""
-    _, place, size = np.unique(values, return_inverse=True, return_counts=True)
-    middle = np.cumsum(size) - (size - 1) / 2
-    ranks = middle[place]
-    return ranks - ranks.mean() if ranks.size else ranks
+    return float(spearmanr(one, other).statistic)

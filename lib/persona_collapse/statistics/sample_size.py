@@ -110,18 +110,6 @@ def expected_se(spread: Spread, personas: int, repetitions: float) -> float:
     return sqrt((spread.personas + spread.ratings * spread.per_rating(repetitions)) / personas)
 
 
-def cheapest_repetitions(spread: Spread) -> float:
-    """n* at which a request buys most, personas being free to choose; never below 2.
-
-    References
-    ----------
-    The minimum of n (A + B g(n)): 1 + sqrt(B / A) for g = 1/(n - 1); for g = 1/n it falls until n is smallest.
-    """
-    if spread.degrees:
-        return max(1 + sqrt(spread.ratings / spread.personas), FEWEST) if spread.personas > 0 else inf
-    return float(FEWEST)
-
-
 def floor(spread: Spread, personas: int) -> float:
     """SE that so many personas leave however often they are asked."""
     return sqrt(spread.personas / personas)

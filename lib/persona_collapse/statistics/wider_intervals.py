@@ -76,32 +76,6 @@ def level_over_items(run: LeaveOneOut, own: np.ndarray, scope: np.ndarray) -> pe
     return persona_jackknife.masked(interval, run)
 
 
-def change_over_items(
-    variant: LeaveOneOut, base: LeaveOneOut, own: np.ndarray, of_base: np.ndarray, scope: np.ndarray
-) -> persona_jackknife.Interval:
-    """Changes in percent (metric, scope) with intervals for other personas and other items, the same ones on both sides.
-
-    Parameters
-    ----------
-    variant, base : LeaveOneOut
-        Of the same personas.
-    own, of_base : (metric, item, scope) arrays
-        Their `contributions`.
-    scope : (item, scope) array
-        Weights, as for `level_over_items`.
-    """
-    persona_jackknife.same_personas(variant, base)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        spread = between_items(own - of_base, scope)
-        found, t = widened(persona_jackknife.estimate(variant.logs - base.logs), spread, scope)
-        ratio, reach = variant.full / base.full, t * found.se
-        lo, hi = 100 * np.expm1(found.centre - reach), 100 * np.expm1(found.centre + reach)
-    interval = persona_jackknife.Interval(
-        100 * (ratio - 1), 100 * ratio * found.se, lo, hi, found.carried, persona_jackknife.who(base.personas, found.row)
-    )
-    return persona_jackknife.masked(interval, variant, base)
-
-
 def sentence(personas: int, items: int) -> str:
     """What an interval over items is an interval for."""
     return (

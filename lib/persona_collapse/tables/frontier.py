@@ -47,7 +47,7 @@ def frontier_table(study: Study, metrics: pd.DataFrame) -> pd.DataFrame | None:
             place = _place(run.lo, run.hi, *expected)
             limits = values.min(), values.max(), *expected
             rows.append(
-                (run.family, run.variant, reference, len(kept), run.value, run.lo, run.hi, *band, *limits, place)
+                (run.family, run.variant, reference, len(kept), run.value, run.lo, run.hi, band.low, band.high, *limits, place)
             )  # fmt: skip
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

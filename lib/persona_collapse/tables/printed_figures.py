@@ -4,7 +4,7 @@ import json
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -38,12 +38,22 @@ def _off(value: float, printed: str) -> Decimal:
     return abs(Decimal(as_printed(value, printed)) - Decimal(printed)).scaleb(digits)
 
 
-def band(study: Study) -> tuple[float, float] | None:
+class Band(NamedTuple):
+    """The published band of S, and how many of the frontier models lie in it."""
+
+    low: float
+    high: float
+    inside: int
+    models: int
+
+
+def band(study: Study) -> Band | None:
     """The published band of S of frontier models, if the study names printed figures and samples as they did."""
     if study.file.published is None or study.by_logprobs:
         return None
     found = figures(study.file.published)["frontier_band"]
-    return found["low"], found["high"]
+    models = len(found["models"])
+    return Band(found["low"], found["high"], models - len(found["outside"]), models)
 
 
 def beside(metrics: pd.DataFrame, check: pd.DataFrame | None, study: Study) -> pd.DataFrame:
