@@ -75,10 +75,10 @@ def carry(study: Study, family: str, steps: int = 11) -> tuple[pd.DataFrame, pd.
     """
     of = _family(study, family)
     harmful = next(v for v in of.variants if v.role == "harmful")
-    ends = [load_respondent(v.figures or "", study.instrument) for v in (of.base, harmful)]
+    start, end = (load_respondent(v.figures or "", study.instrument) for v in (of.base, harmful))
     levels, profiles = [], []
     for share in np.linspace(0, 1, steps).round(3).tolist():
-        respondent = response_model.between(*ends, share)
+        respondent = response_model.between(start, end, share)
         persona, alone = (_counts(study, respondent, of.key, study.deck(c), condition=c) for c in ("persona", "self"))
         level = _level(study, persona)
         levels.append((share, level.susceptibility[0], level.robustness[0]))
