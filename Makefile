@@ -82,8 +82,9 @@ fit: .venv/ready ## fit the simulated respondents to the published figures again
 notebooks: .venv/ready ## execute the committed notebooks in place, ready to commit
 	@$(RUN) notebooks
 
-lint: .venv/ready ## style of the code
+lint: .venv/ready ## style and types of the code
 	@.venv/bin/python -m ruff check lib tests benchmarks docs && .venv/bin/python -m ruff format --check lib tests benchmarks docs
+	@.venv/bin/python -m mypy
 
 clean: ## remove what can be rebuilt, never ratings that were bought
 	@if [ -x .venv/bin/python ]; then $(RUN) clean; else echo 'nothing to clean: no .venv yet'; fi
