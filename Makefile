@@ -85,8 +85,9 @@ notebooks: .venv/ready ## execute the committed notebooks in place, ready to com
 rooms: .venv/ready ## draw docs/rooms.svg from the library's imports
 	@.venv/bin/python docs/rooms.py
 
-lint: .venv/ready ## style of the code
+lint: .venv/ready ## style and types of the code
 	@.venv/bin/python -m ruff check lib tests benchmarks docs && .venv/bin/python -m ruff format --check lib tests benchmarks docs
+	@.venv/bin/python -m mypy
 
 clean: ## remove what can be rebuilt, never ratings that were bought
 	@if [ -x .venv/bin/python ]; then $(RUN) clean; else echo 'nothing to clean: no .venv yet'; fi

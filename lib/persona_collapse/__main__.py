@@ -273,7 +273,7 @@ def _add_switch(sub: argparse.ArgumentParser, flag: str, about: str) -> None:
     sub.add_argument(flag, nargs="?", const=True, default=False, type=meant, metavar="1|0", help=about)
 
 
-def _add_compare(commands: argparse._SubParsersAction) -> None:
+def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """The command `compare`, which is about two studies."""
     sub = commands.add_parser("compare", help=(compare.__doc__ or "").splitlines()[0])
     sub.set_defaults(run=compare, study=None)
@@ -282,7 +282,7 @@ def _add_compare(commands: argparse._SubParsersAction) -> None:
     sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
 
-def _add_serve(commands: argparse._SubParsersAction) -> None:
+def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """The command `serve`, which is about no study and has flags of its own."""
     from persona_collapse.simulated import faults
 

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 if TYPE_CHECKING:  # what asks endpoints need not wait for pandas
     import pandas as pd
@@ -58,6 +58,10 @@ def as_csv(table: "pd.DataFrame") -> str:
     return guarded_table(table).to_csv(index=False, lineterminator="\n")
 
 
+@overload
+def epoch(default: int) -> int: ...
+@overload
+def epoch(default: None = None) -> int | None: ...
 def epoch(default: int | None = None) -> int | None:
     """Seconds since 1970 that SOURCE_DATE_EPOCH gives, else `default`."""
     text = os.environ.get("SOURCE_DATE_EPOCH", "")

@@ -154,7 +154,7 @@ class _Slots(NamedTuple):
 
     question: int
     first: int
-    count: int
+    number: int
     identity: str
     protocol: str
 
@@ -203,18 +203,19 @@ def read_results(study: Study, run: Run, store: Store, lines: Iterable[str]) -> 
     sent = _body(study, run, _known(study, run, store), "", 2)
     for line in (_read_line(text, sent) for text in lines if text.strip()):
         found.refusal = found.refusal or line.refusal
-        if line.slots is None:
+        slots = line.slots
+        if slots is None:
             found.outcomes[line.reply.kind if isinstance(line.reply, Failure) else "foreign"] += 1
             continue
-        condition, identity = known.get(line.slots.question, ("", ""))
-        if not identity.startswith(line.slots.identity):
+        condition, identity = known.get(slots.question, ("", ""))
+        if not identity.startswith(slots.identity):
             found.outcomes["foreign"] += 1
-        elif line.slots.protocol != _protocol(study):
+        elif slots.protocol != _protocol(study):
             found.outcomes["of another protocol"] += 1
         else:
             if isinstance(line.reply, Completion):
                 line = line._replace(reply=without_key(line.reply, key))
-            _take(found, study, run, condition, line.slots, line, prompts.get(identity, longest))
+            _take(found, study, run, condition, slots, line, prompts.get(identity, longest))
     return found
 
 
@@ -228,11 +229,12 @@ def _read_line(text: str, sent: dict[str, Any]) -> _Line:
         return _Line(None, Failure("unreadable", "the line is no JSON, or names no request"), now)
     if match is None:
         return _Line(None, Failure("foreign", "the line is for another study"), now)
-    slots = _Slots(*map(int, match.group("question", "first", "count")), match["identity"], match["protocol"])
+    question, first, number = map(int, match.group("question", "first", "count"))
+    slots = _Slots(question, first, number, match["identity"], match["protocol"])
     response = line.get("response") if isinstance(line.get("response"), dict) else {}
     status, body = response.get("status_code"), response.get("body")
     headers = {"x-request-id": str(response["request_id"])} if response.get("request_id") else {}
-    sent = {name: value for name, value in sent.items() if name != "n"} | ({"n": slots.count} if slots.count > 1 else {})
+    sent = {name: value for name, value in sent.items() if name != "n"} | ({"n": slots.number} if slots.number > 1 else {})
     error = _error(body) or _error(line) or {}
     if not isinstance(status, int):  # nothing came of it
         expired = error.get("code") == "batch_expired"
@@ -263,17 +265,22 @@ def _as_time(created: Any) -> str:
 def _take(found: Found, study: Study, run: Run, condition: str, slots: _Slots, line: _Line, prompt: str) -> None:
     """Add what one line brought: answers, and what the request cost, as reported or at most."""
     reply, served, tokens = line.reply, None, (0, 0)
-    most = spending.most_tokens(prompt, 1 if study.by_logprobs else study.file.protocol.max_tokens, slots.count)
+    most = spending.most_tokens(prompt, 1 if study.by_logprobs else study.file.protocol.max_tokens, slots.number)
     kind = "batch" if isinstance(reply, Completion) else reply.kind
-    choices: list[Choice | Failure] = [reply] * slots.count if isinstance(reply, Failure) else list(reply.choices[: slots.count])
+    choices: list[Choice | Failure] = (
+        [reply] * slots.number if isinstance(reply, Failure) else list(reply.choices[: slots.number])
+    )
     if isinstance(reply, Completion):
         served = reply
-        tokens = tuple(m if t is None else t for t, m in zip((reply.input_tokens, reply.output_tokens), most, strict=True))
+        tokens = (
+            most[0] if reply.input_tokens is None else reply.input_tokens,
+            most[1] if reply.output_tokens is None else reply.output_tokens,
+        )
         if wrong := wrong_server(study, run, reply):
             found.wrong = found.wrong or wrong
-            kind, served, choices = "wrong_server", None, [Failure("wrong_server", wrong)] * slots.count
-        elif slots.count > 1 and reply.choices[0].finish_reason != "content_filter":
-            found.asked, found.brought = max(found.asked, slots.count), max(found.brought, len(choices))
+            kind, served, choices = "wrong_server", None, [Failure("wrong_server", wrong)] * slots.number
+        elif slots.number > 1 and reply.choices[0].finish_reason != "content_filter":
+            found.asked, found.brought = max(found.asked, slots.number), max(found.brought, len(choices))
         found.answered += 0 if wrong else len(choices)
     elif reply.paid:
         tokens = most

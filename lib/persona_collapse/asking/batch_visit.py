@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from tqdm import tqdm
 
@@ -47,7 +47,7 @@ class BatchVisit:
     submission was cut off is looked for at the endpoint and never submitted twice; results are stored in one transaction.
     """
 
-    def __init__(self, study: Study, runs: Sequence[Run], store: Store, bar: tqdm, say: Say) -> None:
+    def __init__(self, study: Study, runs: Sequence[Run], store: Store, bar: "tqdm[NoReturn]", say: Say) -> None:
         self._study, self._runs, self._store, self._bar, self._say = study, runs, store, bar, say
         self._open: dict[str, tuple[Run, Batch]] = {}
         self._clients: dict[str, OpenAI] = {}
@@ -339,7 +339,7 @@ def _explained(error: "OpenAIError", batch: Batch) -> ElicitationError:
 # --- by hand: vllm run-batch, or a provider's web page ---------------------------------------------------------------
 
 
-def by_hand(study: Study, store: Store, bar: tqdm, say: Say) -> int:
+def by_hand(study: Study, store: Store, bar: "tqdm[NoReturn]", say: Say) -> int:
     """Take in the results that lie beside the batch files, then write what is missing still; returns the slots taken in.
 
     Results of <name>.jsonl are expected in <name>.out.jsonl, and errors may be in <name>.errors.jsonl. Nothing is sent.

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from tqdm import tqdm
 
@@ -178,13 +178,13 @@ def import_report(study: Study) -> list[str]:
     return [f"{key}: {line}" for key, report in found.items() for line in describe(report)]
 
 
-def _counted(done: bool, bar: tqdm) -> int:
+def _counted(done: bool, bar: "tqdm[NoReturn]") -> int:
     bar.update(1)
     return int(done)
 
 
 @contextmanager
-def _bar(total: int, unit: str) -> Iterator[tqdm]:
+def _bar(total: int, unit: str) -> Iterator["tqdm[NoReturn]"]:
     """A progress bar where somebody can see it: a terminal or a notebook; gone when the work is done."""
     notebook = "ipykernel" in sys.modules
     # A short wait shows nothing: a bar that comes and goes would only be noise.
@@ -197,7 +197,7 @@ def _bar(total: int, unit: str) -> Iterator[tqdm]:
         # What stays in a cell describes the store, not the visit.
         from IPython.display import clear_output
 
-        clear_output()
+        clear_output()  # type: ignore[no-untyped-call]
 
 
 def _knows_its_width() -> bool:

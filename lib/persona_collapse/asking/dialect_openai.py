@@ -6,7 +6,7 @@ import math
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -50,7 +50,7 @@ class Choice(NamedTuple):
     text: str | None
     finish_reason: str | None = None
     refused: bool = False
-    alternatives: tuple[tuple[str, float], ...] = ()
+    alternatives: Sequence[tuple[str, float]] = ()
 
 
 class Completion(NamedTuple):
@@ -171,8 +171,10 @@ def without_key(found: Completion, key: str) -> Completion:
         )
         for choice in found.choices
     )  # fmt: skip
-    words = {name: clean(getattr(found, name)) for name in ("served_model", "fingerprint", "provider", "request_id")}
-    return found._replace(choices=choices, **words)
+    return found._replace(
+        choices=choices, served_model=clean(found.served_model), fingerprint=clean(found.fingerprint),
+        provider=clean(found.provider), request_id=clean(found.request_id),
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=16)

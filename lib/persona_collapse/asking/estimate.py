@@ -67,7 +67,7 @@ def opened(study: Study) -> Iterator[Store | None]:
         yield store
 
 
-def _ways(study: Study, run: Run, store: Store | None, whole: bool) -> Iterator[tuple]:
+def _ways(study: Study, run: Run, store: Store | None, whole: bool) -> Iterator[tuple[str, int, int, int, float, float, bool]]:
     """Rows of one run: way, requests, tokens in and out, dollars, hours, and whether it is the study's own."""
     endpoint = study.file.endpoints[run.variant.endpoint or ""]
     together, store = choices(study, run, store), None if whole else store

@@ -55,8 +55,8 @@ def _wrong(folder: Path, source: Source) -> str:
     if not (folder / source.folder).is_dir():
         return f"folder {source.folder} is missing"
     head = folder / ".git" / "HEAD"
-    is_hash = source.commit is not None and re.fullmatch(r"[0-9a-f]{7,40}", source.commit)
-    if is_hash and not source.sha256 and not (head.is_file() and head.read_text().startswith(source.commit)):
+    commit = source.commit if source.commit is not None and re.fullmatch(r"[0-9a-f]{7,40}", source.commit) else None
+    if commit is not None and not source.sha256 and not (head.is_file() and head.read_text().startswith(commit)):
         return "another commit is checked out"
     for name, expected in source.sha256.items():
         path = folder / source.folder / name

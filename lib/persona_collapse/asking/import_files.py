@@ -43,7 +43,7 @@ def import_run(study: Study, run: Run, store: Store) -> bool:
         return False
     report: dict[str, Any] = {}
     questions: list[Question] = []
-    slots: list[tuple] = []
+    slots: list[tuple[Any, ...]] = []
     for condition, paths in files.items():
         _check_sum(study, paths[0], sums[paths[0]])
         read = [_read(study, path, sums[path], condition) for path in paths]
@@ -199,7 +199,9 @@ def _against_replies(rows: pd.DataFrame, scale: tuple[int, int]) -> dict[str, in
     return {"strict_rule_differs": differs["strict"], "published_rule_differs": differs["published"]}
 
 
-def _lay_out(study: Study, condition: str, rows: pd.DataFrame, questions: list[Question], slots: list[tuple]) -> int:
+def _lay_out(
+    study: Study, condition: str, rows: pd.DataFrame, questions: list[Question], slots: list[tuple[Any, ...]]
+) -> int:  # fmt: skip
     """Append a file's cells and slots to what the store will hold; returns how many slots have no row at all."""
     items, personas = len(study.instrument.items), int(rows["persona"].max()) + 1
     cell = rows["persona"].to_numpy() * items + rows["item"].to_numpy() - 1

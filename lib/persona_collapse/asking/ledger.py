@@ -73,8 +73,8 @@ def _open_requests(path: Path) -> list[Sent]:
     # A line that a kill or a full disk cut short is no request that was sent.
     for line in path.read_text(encoding="utf-8").split("\n")[:-1]:
         if sent := _SENT.fullmatch(line):
-            number, *who, tokens_in, tokens_out = sent.groups()
-            found[number] = Sent(*who, int(tokens_in), int(tokens_out))
+            number, family, variant, condition, tokens_in, tokens_out = sent.groups()
+            found[number] = Sent(family, variant, condition, int(tokens_in), int(tokens_out))
         elif ended := _ENDED.fullmatch(line):
             found.pop(ended[1], None)
     return list(found.values())
@@ -100,7 +100,7 @@ class Ledger:
         self.asked = 0
         self.spent = spending.spent_usd(study, store)
         self._study, self._store, self._fail = study, store, fail
-        self._journal: Journal | None = None
+        self._journal: Journal  # from `open` on
         self._open: dict[int, Sent] = {}
         self._traffic: Counter[tuple[str, str, str, str, str]] = Counter()
         self._answers: list[Answer] = []

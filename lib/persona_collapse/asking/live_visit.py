@@ -39,7 +39,7 @@ class Visit:
         self.study, self.runs, self.store, self.say = study, runs, store, say
         self.ledger = Ledger(study, store, self._fail)
         self.askers: list[Asker] = []
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self.priced = any(spending.price(study, run) for run in runs)
         self.first_until = 0.0  # until when (monotonic seconds) the first request to an endpoint waits
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -73,7 +73,7 @@ class Visit:
         if at_once and self._main and not self.askers and not self._over:
             self._main.cancel()  # a first request is under way
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
         """Remember what ends the visit; the first error is the cause, the others follow from it."""
         self.error = self.error or error
         self._orderly = self._orderly and isinstance(error, ElicitationError)

@@ -86,6 +86,7 @@ class Pace:
     def _growth(self, now: float) -> float:
         if not self._known:
             return _FIRST_GROWTH
+        assert self.rate is not None and self._cycle is not None  # `sent` asks when it has both
         slow = _GROWTH if self.rate < _NEAR * self._met_at else _NEAR_GROWTH
         return slow * 2 ** min(8.0, max(0.0, now - self._cycle) / _LONG)
 
@@ -127,6 +128,7 @@ class Pace:
         self._judge(_SURE if trusted else 1)
 
     def _judge(self, step: int) -> None:
+        assert self._suspect is not None  # a verdict is on a run of refusals
         self._score += step
         if 0 < self._score < _SURE and any(ticket > self._suspect for ticket in self._under_way):
             return  # undecided
@@ -135,7 +137,7 @@ class Pace:
         if sure or (self._score > 0 and not self._at_random):
             self._strays = 0
             self._short = 0 if sure or self._let_in >= _TRUSTED else self._short + 1
-            self._limit_met()
+            self._limit_met(self._suspect)
         else:
             self._strays += 1
         if self._at_random:
@@ -146,12 +148,12 @@ class Pace:
     def _at_random(self) -> bool:
         return self._strays >= _STRAYS or self._short > _SHORT
 
-    def _limit_met(self) -> None:
+    def _limit_met(self, suspect: int) -> None:
         self.limits_met += 1
         self.held_until = max(self.held_until, self._announced)
         lasted = self.held_until - (self._cycle or 0.0)
         # Of what is still under way, later than the first refusal, little will be let in.
-        let_in = self._let_in - sum(ticket > self._suspect for ticket in self._under_way)
+        let_in = self._let_in - sum(ticket > suspect for ticket in self._under_way)
         self._met_at = self.rate or 0.0
         let_through = max(let_in, 1) / lasted if lasted > 0 else None
         if self.rate is None or let_through is None:

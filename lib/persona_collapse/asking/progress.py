@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from tqdm import tqdm
 
@@ -18,7 +19,8 @@ _SHOW_AFTER = 1.0
 
 
 def ask(
-    study: Study, runs: Sequence[Run], store: Store, bar: tqdm, say: Callable[[str], None], *, only_probe: bool = False
+    study: Study, runs: Sequence[Run], store: Store, bar: "tqdm[NoReturn]", say: Callable[[str], None],
+    *, only_probe: bool = False,
 ) -> int:  # fmt: skip
     """Ask every missing slot of `runs` and show how it goes; returns how many, when all is asked.
 

@@ -59,7 +59,7 @@ class Asker:
         send: Callable[[Request], Awaitable[Completion | Failure]],
         settled: Callable[["Asker", Request, Completion | Failure], None],
         failed: Callable[[Request, Failure], None],
-        broken: Callable[[Exception], None],
+        broken: Callable[[BaseException], None],
     ) -> None:
         self.name, self.pace = name, Pace(most)
         self._fresh, self._send, self._settled, self._failed, self._broken = fresh, send, settled, failed, broken
@@ -137,6 +137,7 @@ class Asker:
             if ready:
                 request = heapq.heappop(self._held)[2]
             else:
+                assert self._next is not None  # else the loop was left above
                 request, self._next = self._next, next(self._fresh, None)
             self._start(request, now)
         self._check_idle()

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from tqdm import tqdm
 
@@ -73,10 +73,11 @@ def answer_of(
     `served` is the request that brought it; its tokens stand with its `first` choice, as it was paid once. `sends` counts how
     often the slot was asked until it was answered.
     """
+    rating: int | None = None
+    reason: str | None = None
     if isinstance(found, Failure):
         reason = "wrong_server" if found.kind == "wrong_server" else "transport"
         return Answer(question, repetition, None, reason, found.said, attempts=sends, time=time)
-    rating = reason = None
     if not (found.refused or found.finish_reason == "content_filter"):
         if study.by_logprobs:
             rating, _, reason = first_token.read(found.alternatives, study.instrument.categories)
@@ -93,7 +94,7 @@ def answer_of(
     )  # fmt: skip
 
 
-def simulate(study: Study, run: Run, store: Store, bar: tqdm) -> None:
+def simulate(study: Study, run: Run, store: Store, bar: "tqdm[NoReturn]") -> None:
     """Draw the missing slots of a run; they carry no time, so that the same study is the same file. `bar` counts slots."""
     from persona_collapse.simulated import response_model
     from persona_collapse.study.respondents import load_respondent

@@ -17,7 +17,7 @@ def price(study: Study, run: Run) -> Price | None:
     return run.variant.price_per_million or (endpoint.price_per_million if endpoint else None)
 
 
-def dollars(study: Study, run: Run, input_tokens: int, output_tokens: int) -> float:
+def dollars(study: Study, run: Run, input_tokens: float, output_tokens: float) -> float:
     """The cost of tokens of a run; nothing where no price is known."""
     cost = price(study, run)
     return (input_tokens * cost.input + output_tokens * cost.output) / 1e6 if cost else 0.0

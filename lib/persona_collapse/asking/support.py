@@ -132,10 +132,14 @@ async def probe(known: Support, model: str, protocol: Protocol, choices: int, as
             f"{model}: the first request got no answer ({found.said}); check base_url and that the server runs, "
             "then run the same command again"
         )
+    offered = known.alternatives
+    if not samples:
+        assert want.alternatives is not None  # they were asked for
+        offered = min(len(found.choices[0].alternatives), want.alternatives)
     own = replace(
         want,
         choices=len(found.choices) if samples and several else known.choices,
-        alternatives=known.alternatives if samples else min(len(found.choices[0].alternatives), want.alternatives),
+        alternatives=offered,
         served_model=found.served_model, fingerprint=found.fingerprint, provider=found.provider,
         probed=datetime.now(UTC).isoformat(timespec="seconds"),
     )  # fmt: skip

@@ -80,7 +80,7 @@ def _means(pair: Pair, side: int) -> pd.DataFrame:
     """Means of one study's changes and excesses over the families whose runs are matched; published ones are plain averages."""
     parts = []
     for (quantity, _), families in averaged(pair).items():
-        runs = [tuple(match[side] for match in matches) for matches in families]
+        runs = [tuple(match.both[side] for match in matches) for matches in families]
         what = "excess_pp" if quantity == EXCESS else "change_pct"
         found = pd.concat([_recommended_mean(pair.analyses[side], what, runs), _published_mean(pair, side, what, runs)])
         keys = zip(("family", "variant", "variant_b", "control"), mean_key(quantity, families), strict=True)
@@ -93,7 +93,8 @@ def _recommended_mean(analysis: Analysis, what: str, runs: list[tuple[Run, ...]]
     every = list(dict.fromkeys(run for own in runs for run in own))
     together = analysis.together(*every)
     at = {run: place for place, run in enumerate(every)}
-    loo, redrawn = ([tuple(found[at[run]] for run in own) for own in runs] for found in (together.loo, together.redrawn))
+    loo = [tuple(together.loo[at[run]] for run in own) for own in runs]
+    redrawn = [tuple(together.redrawn[at[run]] for run in own) for own in runs]
     excess = what == "excess_pp"
     a = (persona_jackknife.mean_excess if excess else persona_jackknife.mean_change)(loo)
     b = (repeat_interval.mean_excess if excess else repeat_interval.mean_change)(redrawn)
@@ -129,10 +130,10 @@ def _beside(pair: Pair, tables: Sequence[pd.DataFrame], keys: list[str], also: l
         sides.append(named[[*keys, *numbers]].rename(columns={name: f"{name}_{suffix}" for name in numbers}))
     found = sides[0].merge(sides[1], on=keys, how="outer", sort=False)
     order = {key: place for place, key in enumerate(dict.fromkeys(map(tuple, pd.concat(sides)[keys].to_numpy())))}
-    place = [order[key] for key in map(tuple, found[keys].to_numpy())]
-    return found.iloc[np.argsort(place, kind="stable")].reset_index(drop=True)
+    places = [order[key] for key in map(tuple, found[keys].to_numpy())]
+    return found.iloc[np.argsort(places, kind="stable")].reset_index(drop=True)
 
 
 def _names(pair: Pair) -> tuple[dict[tuple[str, str], tuple[str, str, str]], ...]:
     """For each study the key of the match that a run of it, by family and variant, belongs to."""
-    return tuple({(m.key[0], m[side].variant.key): m.key for m in pair.matches if m[side]} for side in (0, 1))
+    return tuple({(m.key[0], run.variant.key): m.key for m in pair.matches if (run := (m.a, m.b)[side])} for side in (0, 1))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,10 +45,14 @@ _PUBLISHED = {
     "susceptibility_published": "susceptibility", "within_sd": "within_sd", "robustness_published": "robustness",
 }  # fmt: skip
 
+_Row = tuple[Any, ...]
+#: Family, the variant's key on both sides, control.
+_About = tuple[str, str, str, str]
+
 
 def differences_table(pair: Pair) -> pd.DataFrame:
     """Every difference between matched runs: differences.csv."""
-    rows: list[tuple] = []
+    rows: list[_Row] = []
     for match in pair.together:
         for quantity, matches in _quantities(pair, match):
             rows += _refused(pair, quantity, matches) if pair.refusal(*matches) else _of_match(pair, quantity, matches)
@@ -74,14 +79,15 @@ def averaged(pair: Pair) -> dict[tuple[str, str], list[list[Match]]]:
     """
     found: dict[tuple[str, str], list[list[Match]]] = {}
     for match in pair.together:
-        if match.a.variant.role == match.b.variant.role in ("control", "harmful"):
+        a, b = match.both
+        if a.variant.role == b.variant.role in ("control", "harmful"):
             for quantity, matches in _quantities(pair, match):
                 if quantity != LEVEL and not pair.refusal(*matches):
-                    found.setdefault((quantity, match.a.variant.key), []).append(matches)
+                    found.setdefault((quantity, a.variant.key), []).append(matches)
     return {key: families for key, families in found.items() if len(families) > 1}
 
 
-def _of_match(pair: Pair, quantity: str, matches: list[Match]) -> Iterator[tuple]:
+def _of_match(pair: Pair, quantity: str, matches: list[Match]) -> Iterator[_Row]:
     about = *matches[0].key, matches[1].key[1] if quantity == EXCESS else ""
     found = pair.on_common(matches)
     groups = [_group(quantity, own, side) for side, own in enumerate(found.sides)]
@@ -100,7 +106,7 @@ def _group(quantity: str, own: Sequence[Side], side: int) -> Group:
     return interval_arithmetic.logs(own[:1], own[1:]) if side else interval_arithmetic.logs(own[1:], own[:1])
 
 
-def _mean(pair: Pair, quantity: str, families: list[list[Match]]) -> Iterator[tuple]:
+def _mean(pair: Pair, quantity: str, families: list[list[Match]]) -> Iterator[_Row]:
     """The mean of changes or of excesses over the matched families that have a variant."""
     found = pair.on_common([match for matches in families for match in matches])
     if min(len(common.personas) for common in found.commons) < 3:
@@ -122,7 +128,7 @@ def mean_key(quantity: str, families: list[list[Match]]) -> tuple[str, str, str,
     return "mean", keys[0][1], ", ".join(dict.fromkeys(key[2] for key in keys)), ", ".join(controls)
 
 
-def _rows(pair: Pair, found: OnCommon, head: tuple, groups: list[Group]) -> Iterator[tuple]:
+def _rows(pair: Pair, found: OnCommon, head: tuple[_About, str, _Row], groups: list[Group]) -> Iterator[_Row]:
     about, quantity, end = head
     difference = (interval_arithmetic.points if quantity in _PLAIN else interval_arithmetic.percent)(found.joined(groups))
     own, notes = _each(quantity, groups), _Notes(pair, found)
@@ -149,7 +155,7 @@ def _numbers(own: tuple[np.ndarray, np.ndarray], difference: Difference, at: int
     return *(field[at, column] for field in fields), np.nan
 
 
-def _refused(pair: Pair, quantity: str, matches: list[Match]) -> Iterator[tuple]:
+def _refused(pair: Pair, quantity: str, matches: list[Match]) -> Iterator[_Row]:
     about = *matches[0].key, matches[1].key[1] if quantity == EXCESS else ""
     end = *[np.nan] * 10, None, False, 0, 0, 0, _differ(pair, matches), pair.refusal(*matches)
     for metric in METRICS:
@@ -196,7 +202,7 @@ class _Notes:
         return " ".join(said for said in (*self._always, *few, carrier) if said)
 
 
-def _rarefied(pair: Pair, about: tuple, found: OnCommon, end: tuple) -> Iterator[tuple]:
+def _rarefied(pair: Pair, about: _About, found: OnCommon, end: _Row) -> Iterator[_Row]:
     """Differences of the published estimators as both sides would have them at equally many ratings a cell."""
     sides = [own[0] for own in found.sides]
     if pair.studies[0].by_logprobs or not all(len(side.counts) for side in sides):
@@ -218,13 +224,13 @@ def _rarefied(pair: Pair, about: tuple, found: OnCommon, end: tuple) -> Iterator
 
 def _at_n(side: Side, scope: np.ndarray, n: int) -> Side:
     """A run with its published estimators as at n ratings a cell."""
-    fewer, values = rarefaction.rarefied(side.loo.means.parts, scope, n), side.loo.values.copy()
+    fewer, values = rarefaction.rarefied(side.loo.parts, scope, n), side.loo.values.copy()
     for name, metric in _PUBLISHED.items():
         values[recommended_estimators.METRICS.index(name)] = getattr(fewer, metric)
     return Side(side.counts, replace(side.loo, values=values))
 
 
-def _alike(pair: Pair, about: tuple, found: OnCommon, end: tuple) -> Iterator[tuple]:
+def _alike(pair: Pair, about: _About, found: OnCommon, end: _Row) -> Iterator[_Row]:
     """How far the same personas answer alike in both studies: correlation of their true cell means, noise removed."""
     a, b = (own[0] for own in found.sides)
     given, exact = (b.counts, pair.studies[0].instrument.categories, found.commons[0].scope), pair.studies[0].by_logprobs

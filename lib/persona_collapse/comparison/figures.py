@@ -106,10 +106,10 @@ def _said(row: Any, pair: Pair) -> str:
     return "cannot be told"
 
 
-def _panel(data: pd.DataFrame, pair: Pair, order: list[str], title: str, *, named: bool) -> alt.LayerChart:
+def _panel(data: pd.DataFrame, pair: Pair, order: list[str], title: str, *, named: bool) -> alt.LayerChart | alt.FacetChart:
     names = [f"higher in {pair.names[1]}", f"lower in {pair.names[1]}", "cannot be told", "no interval"]
-    scale = {"domain": names, "range": ["#D55E00", "#0072B2", QUIET, QUIET]}
-    shapes = {"domain": names, "range": ["triangle-right", "triangle-left", "circle", "cross"]}
+    scale: dict[str, Any] = {"domain": names, "range": ["#D55E00", "#0072B2", QUIET, QUIET]}
+    shapes: dict[str, Any] = {"domain": names, "range": ["triangle-right", "triangle-left", "circle", "cross"]}
     y = alt.Y("Run:N", sort=order, title=None, axis=alt.Axis(ticks=False, labels=named, labelLimit=300, grid=True))
     # The legend would take the paleness of the thick lines.
     legend = alt.Legend(symbolOpacity=1)
@@ -138,7 +138,7 @@ def _long(table: pd.DataFrame, pair: Pair) -> pd.DataFrame:
     return found.assign(Run=[pair.name_of(*key) for key in found[keys[:3]].itertuples(index=False)])
 
 
-def _beside(data: pd.DataFrame, pair: Pair, title: str, sign: str, *, zero: bool) -> alt.LayerChart:
+def _beside(data: pd.DataFrame, pair: Pair, title: str, sign: str, *, zero: bool) -> alt.LayerChart | alt.FacetChart:
     """One line a run, one mark a study."""
     data = rounded(data[["Run", "Study", "Estimators", "value", "from", "to"]])
     order = list(dict.fromkeys(data["Run"]))
@@ -160,7 +160,7 @@ def _beside(data: pd.DataFrame, pair: Pair, title: str, sign: str, *, zero: bool
     return alt.layer(*layers).add_params(pick, switch()).properties(width=520, height=alt.Step(14))
 
 
-def _finished(chart: Any, pair: Pair, **words: str) -> Any:
+def _finished(chart: Any, pair: Pair, **words: Any) -> Any:
     """A figure with the mark of simulated ratings, which names the study where only one is simulated."""
     if len(pair.simulated) == 1:
         words["mark"] = f"SIMULATED RATINGS in {pair.simulated[0]}: {SIMULATED.partition(' – ')[2]}"

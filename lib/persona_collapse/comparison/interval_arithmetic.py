@@ -5,8 +5,8 @@ persona is left out on all sides at once; groups without a persona in common are
 SE^2 = sum SE_g^2, with Satterthwaite's degrees of freedom (sum SE_g^2)^2 / sum SE_g^4 / (P_g - 1).
 """
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import stdtr
@@ -16,6 +16,8 @@ from persona_collapse.statistics.persona_jackknife import Estimate, Interval
 from persona_collapse.statistics.recommended_estimators import LeaveOneOut
 from persona_collapse.statistics.repeat_interval import NORMAL_95, Repeat
 from persona_collapse.tables.run_statistics import Side
+
+_Scale = Callable[[np.ndarray], np.ndarray]
 
 
 class Group(NamedTuple):
@@ -38,8 +40,8 @@ class Difference(NamedTuple):
 def logs(plus: Sequence[Side], minus: Sequence[Side]) -> Group:
     """Sum of the logarithms of some runs less those of others, all of the same personas."""
     with np.errstate(invalid="ignore"):
-        z = sum((side.loo.logs for side in plus), 0) - sum((side.loo.logs for side in minus), 0)
-    return _group(z, sum(side.redrawn.variance for side in (*plus, *minus)), [*plus, *minus])
+        z = _total(side.loo.logs for side in plus) - _total(side.loo.logs for side in minus)
+    return _group(z, _total(side.redrawn.variance for side in (*plus, *minus)), [*plus, *minus])
 
 
 def change(variant: Side, base: Side, *, sign: int = 1) -> Group:
@@ -60,13 +62,13 @@ def excess(harmful: Side, control: Side, base: Side, *, sign: int = 1) -> Group:
 def mean(groups: Sequence[Group]) -> Group:
     """Mean of groups that share their personas, as over families."""
     z, number = np.mean([group.z for group in groups], axis=0), len(groups)
-    return Group(z, sum(group.again for group in groups) / number**2, _runs(groups))
+    return Group(z, _total(group.again for group in groups) / number**2, _runs(groups))
 
 
 def merged(groups: Sequence[Group]) -> Group:
     """The sum of groups of the same personas as one group, so that these are left out of all at once."""
     with np.errstate(invalid="ignore"):
-        return Group(sum(group.z for group in groups), sum(group.again for group in groups), _runs(groups))
+        return Group(_total(group.z for group in groups), _total(group.again for group in groups), _runs(groups))
 
 
 def percent(groups: Sequence[Group]) -> Difference:
@@ -77,6 +79,11 @@ def percent(groups: Sequence[Group]) -> Difference:
 def points(groups: Sequence[Group]) -> Difference:
     """A sum over independent groups in its own unit."""
     return _difference(groups, lambda z: z, np.ones_like)
+
+
+def _total(parts: Iterable[np.ndarray]) -> Any:
+    """Their sum, an array; 0 where there are none."""
+    return sum(parts)
 
 
 def _group(z: np.ndarray, again: np.ndarray, sides: Sequence[Side]) -> Group:
@@ -91,7 +98,7 @@ def _runs(groups: Sequence[Group]) -> tuple[LeaveOneOut, ...]:
     return runs
 
 
-def _difference(groups: Sequence[Group], shown: Callable, slope: Callable) -> Difference:
+def _difference(groups: Sequence[Group], shown: _Scale, slope: _Scale) -> Difference:
     """The sum of independent groups, shown on another scale on which a small step is `slope` as large."""
     found, group = _combined(groups)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):

@@ -85,8 +85,7 @@ def _opened(names: tuple[str, str], data: str | None) -> Iterator[tuple[tuple[St
                 raise _without_ratings(study)
             stores.append(store := stack.enter_context(open_store(study.store_path)))
             _check_store(study, store)
-        marked = tuple(map(with_mark, studies, stores))
-        yield marked, tuple(stores)
+        yield (with_mark(a, stores[0]), with_mark(b, stores[1])), (stores[0], stores[1])
 
 
 def _read_files(name: str, study: Study, data: str | None) -> None:

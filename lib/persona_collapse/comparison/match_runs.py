@@ -1,6 +1,6 @@
 """What two studies have in common: which runs belong together, and which personas and items are the same on both sides."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,9 +25,22 @@ class Match(NamedTuple):
     by: str  #: key, role, or empty for a run that stands alone
 
     @property
+    def either(self) -> Run:
+        """The run of the first study, or that of the second where it stands alone."""
+        run = self.a or self.b
+        assert run is not None  # one of the two is there
+        return run
+
+    @property
+    def both(self) -> tuple[Run, Run]:
+        """The runs of both studies, of a match that has both."""
+        assert self.a is not None and self.b is not None
+        return self.a, self.b
+
+    @property
     def key(self) -> tuple[str, str, str]:
         """Family, and the variant's key on both sides; empty where there is none."""
-        family = (self.a or self.b).family.key
+        family = self.either.family.key
         return family, self.a.variant.key if self.a else "", self.b.variant.key if self.b else ""
 
 
@@ -130,7 +143,7 @@ def _item_words(study: Study) -> list[tuple[str, str]]:
     return [(ask(item, _SOMEBODY, digit=study.by_logprobs), item.foundation) for item in study.instrument.items]
 
 
-def _same(one: list, other: list) -> tuple[np.ndarray, np.ndarray]:
+def _same(one: Sequence[Hashable], other: Sequence[Hashable]) -> tuple[np.ndarray, np.ndarray]:
     """Places of what stands in both lists, in the order of the first."""
     at = {word: place for place, word in enumerate(other)}
     pairs = [(place, at[word]) for place, word in enumerate(one) if word in at]

@@ -105,7 +105,7 @@ def _measured(pair: Pair, tables: StudyTables) -> str:
 
 def _summary(page: Page, pair: Pair, tables: StudyTables) -> str:
     """The first findings, each with links to what it stands on."""
-    parts = [
+    parts: list[tuple[str, str, tuple[str, ...]]] = [
         (
             "The same result?",
             f"{sentences.agreement(tables, pair)}\n{sentences.counted(tables)}",

@@ -32,14 +32,15 @@ class Pair:
         self.analyses = tuple(Analysis(study, store) for study, store in zip(self.studies, stores, strict=True))
         self.matches = match_runs.matches(a, b)
         self.shared = shared(a, b)
-        self._sides: dict[tuple, Side] = {}
+        self._sides: dict[tuple[int, str, bytes, bytes], Side] = {}
         self._differs: dict[tuple[str, str, str], str] = {}
         self._refusals: dict[tuple[str, str, str], str] = {}
 
     @cached_property
     def tables(self) -> tuple[Tables, Tables]:
         """Every table of each study by itself."""
-        return tuple(build_tables(*one) for one in zip(self.studies, self.stores, strict=True))
+        a, b = (build_tables(*one) for one in zip(self.studies, self.stores, strict=True))
+        return a, b
 
     @property
     def is_evidence(self) -> bool:
@@ -65,7 +66,8 @@ class Pair:
     def guards(self) -> tuple[comparability.Guard, comparability.Guard]:
         """What contrasts inside each study have to say about their sides."""
         each = zip(self.studies, self.stores, self.tables, strict=True)
-        return tuple(comparability.Guard(study, store, tables.quality) for study, store, tables in each)
+        a, b = (comparability.Guard(study, store, tables.quality) for study, store, tables in each)
+        return a, b
 
     def refusal(self, *matches: Match) -> str:
         """Why these runs cannot be set against each other, or nothing."""
@@ -76,31 +78,33 @@ class Pair:
                 self._refusals[match.key] = self._unlike(match)
             if said := self._refusals[match.key]:
                 return said
-        return next((said for side in (0, 1) if (said := self.guards[side].refusal(*(match[side] for match in matches)))), "")
+        each = (self.guards[side].refusal(*(match.both[side] for match in matches)) for side in (0, 1))
+        return next((said for said in each if said), "")
 
     def _unlike(self, match: Match) -> str:
         for side in (0, 1):
-            if not self.analyses[side].counts(match[side]).any():
-                return f"Not compared: {match[side].key} of {self.names[side]} has no ratings yet."
-        return asked_alike(self.shared, (match.a, match.b), self.stores)
+            run = match.both[side]
+            if not self.analyses[side].counts(run).any():
+                return f"Not compared: {run.key} of {self.names[side]} has no ratings yet."
+        return asked_alike(self.shared, match.both, self.stores)
 
     def name_of(self, family: str, variant: str, variant_b: str) -> str:
         """How charts and prose call a match, or the mean over families, by its key."""
         if family == "mean":
-            runs = [m.a or m.b for m in self.matches if (m.key[1] or m.key[2]) == (variant or variant_b)]
+            runs = [m.either for m in self.matches if (m.key[1] or m.key[2]) == (variant or variant_b)]
             return f"{runs[0].variant.name if runs else variant or variant_b}, mean of families"
         match = next(m for m in self.matches if m.key == (family, variant, variant_b))
         if match.a and match.b and match.a.variant.name != match.b.variant.name:
             return f"{match.a.name} / {match.b.variant.name}"
-        return (match.a or match.b).name
+        return match.either.name
 
     def base(self, match: Match) -> Match | None:
         """The bases of a match's families, if they belong together and are not the match itself."""
-        return self._others(match, *(run.family.base.key for run in match[:2]))
+        return self._others(match, *(run.family.base.key for run in match.both))
 
     def control(self, match: Match) -> Match | None:
         """The controls that both runs of a match name, if they belong together."""
-        return self._others(match, *(run.variant.control or "" for run in match[:2]))
+        return self._others(match, *(run.variant.control or "" for run in match.both))
 
     def _others(self, match: Match, a: str, b: str) -> Match | None:
         family = match.key[0]
@@ -115,29 +119,32 @@ class Pair:
     def _differing(self, match: Match) -> str:
         own, other = (
             self.tables[side].quality.query("condition == 'persona'").set_index(["family", "variant"])
-            .loc[(match[side].family.key, match[side].variant.key)]
+            .loc[(match.both[side].family.key, match.both[side].variant.key)]
             for side in (1, 0)
         )  # fmt: skip
         first, samples = self.names[0], not any(study.by_logprobs for study in self.studies)
         found = [f"{what} {there}, in {first} {here}" for what, here, there in self._setting(match) if here != there]
         return "; ".join(found + comparability.differences(own, other, f"run of {first}", samples=samples))
 
-    def _setting(self, match: Match) -> Iterator[tuple[str, str, str]]:
+    def _setting(self, match: Match) -> Iterator[tuple[str, str | None, str | None]]:
         """What a run is and how it was asked, in the first study and in the second."""
         a, b = self.studies
-        yield "role", match.a.variant.role, match.b.variant.role
-        yield "ratings", *("real" if study.is_evidence else "simulated" for study in (a, b))
+        own, other = (run.variant for run in match.both)
+        yield "role", own.role, other.role
+        yield "ratings", "real" if a.is_evidence else "simulated", "real" if b.is_evidence else "simulated"
         if a.simulated and b.simulated:
-            yield "imitating", match.a.variant.figures, match.b.variant.figures
+            yield "imitating", own.figures, other.figures
         if a.file.kind == b.file.kind == "live":
-            yield "model", match.a.variant.model, match.b.variant.model
+            yield "model", own.model, other.model
         if "imported" not in (a.file.kind, b.file.kind):
-            yield "temperature", *(f"{study.file.protocol.temperature:g}" for study in (a, b))
-            yield "max_tokens", *(str(study.file.protocol.max_tokens) for study in (a, b))
+            yield "temperature", f"{a.file.protocol.temperature:g}", f"{b.file.protocol.temperature:g}"
+            yield "max_tokens", str(a.file.protocol.max_tokens), str(b.file.protocol.max_tokens)
 
     def on_common(self, matches: Sequence[Match]) -> "OnCommon":
         """Both runs of every match on the personas and items that all of them have."""
-        counts = [[self.analyses[side].counts(match[side])[:, self.shared.items[side]] for match in matches] for side in (0, 1)]
+        counts = [
+            [self.analyses[side].counts(match.both[side])[:, self.shared.items[side]] for match in matches] for side in (0, 1)
+        ]
         counts = [[one[: min(map(len, own))] for one in own] for own in counts]
         scope = self.analyses[0].scope[self.shared.items[0]]
         if self.shared.paired:
@@ -148,12 +155,17 @@ class Pair:
             commons = tuple(found._replace(counts=own, personas=rows[0][found.personas]) for own in each)
         else:
             # An item that leaves one side leaves both.
-            kept = np.intersect1d(*(common_cells.common(own, scope).items for own in counts))
+            here, there = (common_cells.common(own, scope).items for own in counts)
+            kept = np.intersect1d(here, there)
             commons = tuple(common_cells.common([one[:, kept] for one in own], scope[kept]) for own in counts)
             commons = tuple(found._replace(items=kept[found.items]) for found in commons)
-        sides = ([self._side(side, m[side], one, commons[side]) for m, one in zip(matches, commons[side].counts, strict=True)]
-                 for side in (0, 1))  # fmt: skip
-        return OnCommon(tuple(map(tuple, sides)), commons, self.shared.paired)
+        a, b = (
+            tuple(
+                self._side(side, m.both[side], one, commons[side]) for m, one in zip(matches, commons[side].counts, strict=True)
+            )
+            for side in (0, 1)
+        )
+        return OnCommon((a, b), (commons[0], commons[1]), self.shared.paired)
 
     def _side(self, side: int, run: Run, counts: np.ndarray, common: common_cells.Common) -> Side:
         key = side, run.key, common.personas.tobytes(), common.items.tobytes()
@@ -174,7 +186,8 @@ class OnCommon(NamedTuple):
     @property
     def sizes(self) -> tuple[bool, int, int, int]:
         """Whether it is paired, the personas of each study, and the items."""
-        return self.paired, *(len(common.personas) for common in self.commons), len(self.commons[0].items)
+        a, b = self.commons
+        return self.paired, len(a.personas), len(b.personas), len(a.items)
 
     def joined(self, groups: Sequence[Group]) -> list[Group]:
         """The parts of both studies, as one group where their personas are the same."""

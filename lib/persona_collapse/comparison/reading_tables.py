@@ -98,7 +98,7 @@ def _studies(rows: pd.DataFrame, pair: Pair, suffix: str, form: str, unit: str, 
         limits = [rows[f"{number}_{side}"].astype(float) for number in ("value", "lo", "hi")]
         if not intervals:
             limits[1:] = [limits[0] * np.nan] * 2
-        found[name + suffix] = [_text(*one, form, unit) for one in zip(*limits, strict=True)]
+        found[name + suffix] = [_text(value, lo, hi, form, unit) for value, lo, hi in zip(*limits, strict=True)]
     return found
 
 

@@ -54,12 +54,13 @@ def matched(runs: pd.DataFrame, pair: Pair) -> str:
     lines = [f"- {_runs(int(by.get('key', 0)))} matched by family and variant key."]
     for match in pair.together:
         if match.by == "role":
+            own, other = match.both
             lines.append(
-                f"- {safe(match.a.name)} matched with {safe(match.b.variant.name)} of {safe(pair.names[1])} by role: each side "
-                f"has one {match.a.variant.role} variant left."
+                f"- {safe(own.name)} matched with {safe(other.variant.name)} of {safe(pair.names[1])} by role: each side "
+                f"has one {own.variant.role} variant left."
             )
     for side, name in enumerate(pair.names):
-        alone = [match[side] for match in pair.matches if match[side] and not match[1 - side]]
+        alone = [match.either for match in pair.matches if match[side] and not match[1 - side]]
         if alone:
             lines.append(f"- Only in {safe(name)}: {', '.join(safe(run.name) for run in alone)}.")
     return "\n".join(lines)
@@ -274,7 +275,8 @@ def _rows(tables: StudyTables, quantity: str, metric: str) -> pd.DataFrame:
 
 def _sentences(rows: pd.DataFrame, pair: Pair, clear: Callable[[Any, str], str], unit: str = " %") -> str:
     """A sentence for every clear difference, then those that cannot be told, then those without an interval or a number."""
-    lines, others = [], {kind: [] for kind in _OTHERS}
+    lines: list[str] = []
+    others: dict[str, list[str]] = {kind: [] for kind in _OTHERS}
     for row in rows.itertuples():
         name = _name(row, pair)
         if row.note.startswith(SAME):

@@ -116,7 +116,7 @@ def _shown(cells: Moments, what: str) -> np.ndarray:
     return cells.mean if what == "mean" else np.sqrt(_variance(cells))
 
 
-def _rows(values: Mapping[str, np.ndarray], cells: Moments, said: list[list[str]] | None) -> list[dict]:
+def _rows(values: Mapping[str, np.ndarray], cells: Moments, said: list[list[str]] | None) -> list[dict[str, Any]]:
     """One row a persona with its cells packed, a tenth of the letters of one row a cell, and its place in each order."""
     places = _places(cells)
     return [
@@ -137,7 +137,7 @@ def _places(cells: Moments) -> list[list[int]]:
 
 
 def _looked_up(
-    chart: alt.Chart, words: list[dict], instrument: Instrument, numbers: Sequence[str], texts: Sequence[str] = ()
+    chart: alt.Chart, words: list[dict[str, Any]], instrument: Instrument, numbers: Sequence[str], texts: Sequence[str] = ()
 ) -> alt.Chart:  # fmt: skip
     """One row a cell, with the words of its persona and item, which the data hold once."""
     asked = [
@@ -198,8 +198,8 @@ def _pick(noise: np.ndarray, personas: Sequence[Persona] | None) -> alt.Paramete
     return alt.selection_point(
         name="cell", fields=["Item", "Persona"], on=on_persona("click"), clear=False, toggle=False, empty=False,
         value=[{"Persona": int(persona) + 1, "Item": int(item) + 1}],
-        bind={
-            # Vega puts the last one on top.
+        # A list a field, which altair's types do not know; Vega puts the last one on top.
+        bind={  # type: ignore[arg-type]
             "Item": alt.binding_select(options=list(range(1, noise.shape[1] + 1)), name="to item: "),
             "Persona": of_persona(personas, len(noise), "replies of persona: "),
         },

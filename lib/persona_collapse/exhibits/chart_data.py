@@ -36,8 +36,8 @@ def of_persona(personas: Sequence[Persona] | None, number: int, label: str) -> a
     return alt.binding_select(options=list(range(1, number + 1)), labels=people(personas, number), name=label)
 
 
-def only(pick: alt.Parameter) -> dict[str, Any]:
-    """The filter that keeps what a selection holds, and nothing while it holds nothing."""
+def only(pick: alt.Parameter) -> Any:
+    """The filter that keeps what a selection holds, and nothing while it holds nothing: a mapping, which altair's types lack."""
     return {"param": pick.name, "empty": False}
 
 
@@ -52,7 +52,7 @@ def people(personas: Sequence[Persona] | None, number: int) -> list[str]:
     return [line if len(line) <= _NAMED else line[: _NAMED - 1].rstrip() + "…" for line in lines]
 
 
-def who(personas: Sequence[Persona] | None, number: int) -> list[dict]:
+def who(personas: Sequence[Persona] | None, number: int) -> list[dict[str, Any]]:
     """The words of each persona, once, as data to look up by Persona."""
     lines = [f"{p + 1}. {personas[p].text}" if personas else f"persona {p + 1}" for p in range(number)]
     return [{"Persona": p + 1, "who": "\n".join(wrapped(line))} for p, line in enumerate(lines)]

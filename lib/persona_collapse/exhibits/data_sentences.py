@@ -1,5 +1,7 @@
 """What was asked and what came back, as sentences computed from quality.csv, as a notebook runs for every model."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -100,7 +102,7 @@ def asked(study: Study, run: Run, known: Support, rows: pd.DataFrame) -> str:
     return "\n\n".join([sentence, *warnings])
 
 
-def imported(report: dict) -> str:
+def imported(report: dict[str, Any]) -> str:
     """What the importer found in a run's files, as a list."""
     return "\n".join(f"- {safe(line)}" for line in describe(report))
 

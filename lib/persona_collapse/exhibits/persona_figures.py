@@ -1,7 +1,7 @@
 """Figures of single personas: from base to variant, one among all, and what was answered, chosen from lists under them."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import altair as alt
 import numpy as np
@@ -50,10 +50,11 @@ def trajectories(counts: Mapping[Run, np.ndarray], study: Study) -> Any:
     hover = alt.selection_point(
         name="persona", fields=["Persona"], on=on_persona("pointerover"), clear=False, toggle=False, empty=False,
         value=[{"Persona": _furthest(rows, first)}],
-        bind={"Persona": of_persona(study.personas, len(words), "persona: ")},
+        # A list a field, which altair's types do not know.
+        bind={"Persona": of_persona(study.personas, len(words), "persona: ")},  # type: ignore[arg-type]
     )  # fmt: skip
-    panels = _lines(study, hover).properties(width=max(130, 600 // len(look.families)), height=250)
-    panels = panels.facet(facet=alt.Facet("Model:N", sort=look.families, title=None), columns=4, data=alt.InlineData(values=rows))
+    lines = _lines(study, hover).properties(width=max(130, 600 // len(look.families)), height=250)
+    panels = lines.facet(facet=alt.Facet("Model:N", sort=look.families, title=None), columns=4, data=alt.InlineData(values=rows))
     named = alt.Chart(alt.InlineData(values=words)).transform_filter(only(hover))
     named = named.mark_text(align="left", baseline="top", fontSize=12, lineBreak="\n", color=INK, limit=620)
     named = named.encode(x=alt.value(0), y=alt.value(0), text="who:N").properties(width=540, height=34)
@@ -83,22 +84,23 @@ def _lines(study: Study, hover: alt.Parameter) -> alt.LayerChart:
     ]  # fmt: skip
     frame = alt.Chart().encode(x=x, y=y, detail="Persona:N")
     thin = frame.mark_line(strokeWidth=1.1, opacity=0.45, aria=False)
-    return alt.layer(
+    found = alt.layer(
         thin.encode(color=color.legend(symbolOpacity=1, symbolType="stroke"), strokeDash=dash).add_params(hover),
         alt.Chart().mark_line(color=INK, strokeWidth=2.5).encode(x=x, y="mean(mean):Q"),
         frame.transform_filter(only(hover)).mark_line(strokeWidth=3.5, point={"size": 70}).encode(color=color, tooltip=tooltip),
         # A thin line is hard to hit.
         frame.mark_line(strokeWidth=9, opacity=0, aria=False).encode(tooltip=tooltip),
     )
+    return cast(alt.LayerChart, found)  # layers with facets of their own would be a FacetChart
 
 
-def _left_out(rows: list[dict]) -> str:
+def _left_out(rows: list[dict[str, Any]]) -> str:
     empty = sum(not row["at"].partition(COMMA)[0] or not row["to"].partition(COMMA)[0] for row in rows)
     lines = "1 line is" if empty == 1 else f"{empty:,} lines are"
     return f" {lines} left out of the overall picture: an item without a rating on one side." * bool(empty)
 
 
-def _moves(counts: Mapping[Run, np.ndarray], study: Study) -> list[dict]:
+def _moves(counts: Mapping[Run, np.ndarray], study: Study) -> list[dict[str, Any]]:
     """One row a family, variant and persona: means at both ends by scope, packed."""
     found = {run: persona_means(one, study.instrument) for run, one in counts.items() if len(one)}
     rows = []
@@ -113,14 +115,14 @@ def _moves(counts: Mapping[Run, np.ndarray], study: Study) -> list[dict]:
     return rows
 
 
-def _furthest(rows: list[dict], variant: str) -> int:
+def _furthest(rows: list[dict[str, Any]], variant: str) -> int:
     """The persona whose mean over all items moved furthest, in any family."""
     own = ((row["Persona"], [row[end].partition(COMMA)[0] for end in ("at", "to")]) for row in rows if row["Variant"] == variant)
     moved = [(abs(float(to) - float(at)), -persona) for persona, (at, to) in own if at and to]
     return -max(moved)[1] if moved else 1
 
 
-def _from_base(panels: Any, words: list[dict]) -> Any:
+def _from_base(panels: Any, words: list[dict[str, Any]]) -> Any:
     """Two rows a persona, base and variant, with its words and which way it went."""
     return (
         panels.transform_filter("datum.Variant === variant")
@@ -144,7 +146,8 @@ def one_among_all(counts: np.ndarray, study: Study) -> Any:
     pick = alt.selection_point(
         name="persona", fields=["Persona"], on=on_persona("click"), clear=False, toggle=False, empty=False,
         value=[{"Persona": noisiest + 1}],
-        bind={"Persona": of_persona(study.personas, len(counts), "persona: ")},
+        # A list a field, which altair's types do not know.
+        bind={"Persona": of_persona(study.personas, len(counts), "persona: ")},  # type: ignore[arg-type]
     )  # fmt: skip
     low, high = instrument.scale
     x = alt.X("mean:Q", scale=alt.Scale(domain=[low, high]), title="Mean rating")
@@ -228,7 +231,7 @@ def answers(counts: Mapping[Run, np.ndarray], study: Study) -> Any:
     )  # fmt: skip
 
 
-def _given(counts: np.ndarray, instrument: Instrument, place: int) -> list[dict]:
+def _given(counts: np.ndarray, instrument: Instrument, place: int) -> list[dict[str, Any]]:
     """One row a persona: how often each category was given to the items of each foundation."""
     belongs = scope_matrix(instrument)[:, 1:] > 0
     found = np.einsum("pic,if->pfc", counts, belongs.astype(counts.dtype))

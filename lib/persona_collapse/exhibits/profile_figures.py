@@ -116,13 +116,13 @@ def _web(names: list[str], low: float, high: float, x: alt.X, y: alt.Y) -> list[
     web = alt.Chart(alt.InlineData(values=rings + spokes)).transform_calculate(**placed).mark_line(color=_WEB, strokeWidth=1)
     found = [[web.encode(x=x, y=y, detail="line:N", order="turn:O")]]
     scale = [{"name": f"{ring:g}", "turn": 0, "ring": ring} for ring in points]
-    sides: dict[str, list[dict]] = {"left": [], "center": [], "right": []}
+    sides: dict[str, list[dict[str, Any]]] = {"left": [], "center": [], "right": []}
     for turn, name in enumerate(names):
         across = round(float(np.sin(2 * np.pi * turn / number)), 6)
         row = {"name": name, "turn": turn, "ring": round(low + (1.06 if across else 1.13) * (high - low), 6)}
         sides["left" if across > 0 else "right" if across < 0 else "center"].append(row)
     for align, rows in {**sides, "scale": scale}.items():
-        look = (
+        look: dict[str, Any] = (
             {"align": "right", "dx": -4, "fontSize": 10, "color": QUIET} if align == "scale" else {"align": align, "fontSize": 11}
         )
         if rows:

@@ -57,7 +57,7 @@ def persona_strip(counts: np.ndarray, instrument: Instrument, personas: tuple[Pe
         .add_params(hover)
         .properties(width=560, height=alt.Step(46))
     )
-    if attribute:
+    if pick is not None:
         color = alt.Color("Outlook:N", scale=alt.Scale(scheme="tableau10"))
         chart = chart.encode(color=color, opacity=fade(pick)).add_params(pick)
     else:

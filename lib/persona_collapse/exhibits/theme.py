@@ -168,7 +168,7 @@ def figure(
     With `cells` its data are every cell of a run, packed: too much to be printed beside it as a table.
     """
     actions = {"export": True, "source": False, "editor": False}
-    subtitle = {"subtitle": [mark]} if not study.is_evidence else {}
+    subtitle: dict[str, Any] = {"subtitle": [mark]} if not study.is_evidence else {}
     return chart.properties(
         title=alt.TitleParams(title, **subtitle),
         description=description + (" Simulated ratings." if not study.is_evidence else ""),

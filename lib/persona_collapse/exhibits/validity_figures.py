@@ -63,7 +63,7 @@ def _ends(chosen: pd.DataFrame) -> list[float]:
     return [float(f"{values.min() - room:.3g}"), float(f"{values.max() + room:.3g}")]
 
 
-def _panel(chosen: pd.DataFrame, claim: str, ends: list[float]) -> alt.LayerChart:
+def _panel(chosen: pd.DataFrame, claim: str, ends: list[float]) -> alt.LayerChart | alt.FacetChart:
     data = rounded(chosen[["Choice", "value", "lo", "hi", "verdict"]].rename(columns={"lo": "from", "hi": "to"}))
     unit = {"%": "percent of base", "pp": "points of base", "logit": "difference of logits"}[chosen["quantity"].iloc[0]]
     scale = alt.Scale(domain=ends, nice=False) if ends else alt.Scale()

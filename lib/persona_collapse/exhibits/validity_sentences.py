@@ -1,5 +1,7 @@
 """What a study's conclusions hang on, as sentences computed from validity.csv and its companions."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -255,7 +257,7 @@ def made_of(companions: pd.DataFrame, study: Study) -> str:
     return "\n".join(lines) or "This study has no harmful variant."
 
 
-def _log(row: object) -> str:
+def _log(row: Any) -> str:
     if np.isnan(row.lo):
         return f"{row.value:+.2f} (no interval)"
     return f"{row.value:+.2f} [{row.lo:.2f}, {row.hi:.2f}]"

@@ -72,7 +72,7 @@ def write_ratings(study: Study, store: Store, folder: Path, *, replies: bool) ->
     return [path, parquet] if _write_parquet(path, parquet) else [path]
 
 
-def _slots(study: Study, store: Store, columns: Sequence[str]) -> Iterable[tuple]:
+def _slots(study: Study, store: Store, columns: Sequence[str]) -> Iterable[tuple[Any, ...]]:
     with tqdm(unit="rating", leave=False, disable=None, delay=1) as bar:
         for run in study.runs:
             bar.set_description(run.key, refresh=False)
@@ -81,7 +81,7 @@ def _slots(study: Study, store: Store, columns: Sequence[str]) -> Iterable[tuple
                 yield row
 
 
-def _write_rows(file: io.TextIOBase, columns: Sequence[str], rows: Iterable[tuple]) -> None:
+def _write_rows(file: io.TextIOBase, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(columns)
     # A lone surrogate, as a broken reply may hold, has no UTF-8.

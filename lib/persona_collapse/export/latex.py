@@ -77,7 +77,7 @@ def _letter(letter: str) -> str:
         return letter
     if letter in "\t\n\r":
         return " "
-    plain, *accents = unicodedata.normalize("NFD", letter)
+    plain, *accents = list(unicodedata.normalize("NFD", letter))
     if len(accents) == 1 and accents[0] in _ACCENTS and plain.isascii() and plain.isalpha():
         return rf"\{_ACCENTS[accents[0]]}{{{plain}}}"
     return f"{{[}}U+{ord(letter):04X}{{]}}"

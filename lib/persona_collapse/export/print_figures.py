@@ -241,7 +241,10 @@ def _title(spec: dict[str, Any]) -> tuple[list[str], list[str]]:
     """Lines of title and subtitle."""
     title = spec.get("title") or ""
     title = title if isinstance(title, dict) else {"text": title}
-    return tuple([text] if isinstance(text, str) else list(text) for text in (title.get("text", ""), title.get("subtitle", [])))
+    first, second = (
+        [text] if isinstance(text, str) else list(text) for text in (title.get("text", ""), title.get("subtitle", []))
+    )
+    return first, second
 
 
 def _titled(spec: dict[str, Any], title: list[str], subtitle: list[str]) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def _digits(metric: str) -> int:
     return DIGITS.get(metric, 3)
 
 
-def _parts(names: Sequence[tuple[str, ...]]) -> list[int]:
+def _parts(names: Sequence[Sequence[str]]) -> list[int]:
     """Rows at which a new family begins."""
     return [i for i in range(1, len(names)) if names[i][0] != names[i - 1][0]]
 

@@ -10,7 +10,7 @@ from persona_collapse.simulated import response_model
 from persona_collapse.statistics import published_estimators
 from persona_collapse.statistics.published_errors import published_se
 from persona_collapse.store.store import Store
-from persona_collapse.study.personas import Persona, load_personas
+from persona_collapse.study.personas import Persona
 from persona_collapse.study.respondents import Respondent, load_respondent
 from persona_collapse.study.scopes import scope_matrix
 from persona_collapse.study.study import Run, Study
@@ -75,10 +75,10 @@ def carry(study: Study, family: str, steps: int = 11) -> tuple[pd.DataFrame, pd.
     """
     of = _family(study, family)
     harmful = next(v for v in of.variants if v.role == "harmful")
-    ends = [load_respondent(v.figures or "", study.instrument) for v in (of.base, harmful)]
+    start, end = (load_respondent(v.figures or "", study.instrument) for v in (of.base, harmful))
     levels, profiles = [], []
     for share in np.linspace(0, 1, steps).round(3).tolist():
-        respondent = response_model.between(*ends, share)
+        respondent = response_model.between(start, end, share)
         persona, alone = (_counts(study, respondent, of.key, study.deck(c), condition=c) for c in ("persona", "self"))
         level = _level(study, persona)
         levels.append((share, level.susceptibility[0], level.robustness[0]))
@@ -113,7 +113,7 @@ def more_repetitions(study: Study, family: str, numbers: Sequence[int] = (2, 3, 
             continue
         respondent = load_respondent(variant.figures or "", study.instrument)
         for n in numbers:
-            level = _level(study, _counts(study, respondent, family, _whole_deck(study), repetitions=n))
+            level = _level(study, _counts(study, respondent, family, study.whole_deck(), repetitions=n))
             rows.append((variant.name, n, level.susceptibility[0], level.robustness[0]))
     return pd.DataFrame(rows, columns=["variant", "n", "S", "R"])
 
@@ -144,7 +144,7 @@ def small_studies(
         S of all personas of the deck.
     """
     respondent = load_respondent(_family(study, family).base.figures or "", study.instrument)
-    counts = _counts(study, respondent, family, _whole_deck(study))
+    counts = _counts(study, respondent, family, study.whole_deck())
     rng = np.random.default_rng(_SEED)
     rows = []
     for size in sizes:
@@ -186,11 +186,6 @@ def largest_s(study: Study, personas: int = 100) -> float:
 
 def _family(study: Study, key: str) -> Family:
     return next(f for f in study.file.families if f.key == key)
-
-
-def _whole_deck(study: Study) -> tuple[Persona, ...]:
-    """All personas of the study's deck, however few its protocol takes."""
-    return load_personas(study.file.personas)
 
 
 def _level(study: Study, counts: np.ndarray) -> published_estimators.Levels:

@@ -181,7 +181,7 @@ def check(name: str, answer: object) -> "Markdown":
     """What to say about an answer, for a notebook; a ValueError names the exercises if there is none of that name."""
     from IPython.display import Markdown
 
-    return Markdown(message(name, answer))
+    return Markdown(message(name, answer))  # type: ignore[no-untyped-call]
 
 
 def message(name: str, answer: object) -> str:
@@ -219,8 +219,9 @@ def _as_answer(answer: object, like: Answer) -> Answer | None:
         if not isinstance(answer, tuple | list) or len(answer) != len(like) or not all(isinstance(a, str) for a in answer):
             return None
         return tuple(a.strip().lower() for a in answer)
-    number = isinstance(answer, Real) and not isinstance(answer, bool) and not math.isnan(answer)
-    return float(answer) if number else None
+    if not isinstance(answer, Real) or isinstance(answer, bool) or math.isnan(answer):
+        return None
+    return float(answer)
 
 
 def _in_form(given: Answer, exercise: Exercise) -> bool:

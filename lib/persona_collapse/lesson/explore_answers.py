@@ -147,7 +147,8 @@ def moves(found: Explored) -> list[Move]:
 
 def movers_table(found: Explored, first: int = 8) -> pd.DataFrame:
     """The personas that moved furthest in one foundation, each once a variant."""
-    names, seen, rows = found.study.instrument.foundations, set(), []
+    names, seen = found.study.instrument.foundations, set()
+    rows: list[tuple[str, str, str, float, float, float]] = []
     for move in moves(found):
         if (move.run, move.persona) not in seen and len(rows) < first:
             seen.add((move.run, move.persona))
@@ -204,6 +205,7 @@ def carried(found: Explored, run: Run) -> Carried:
     analysis = found.analysis
     together = analysis.together(run, analysis.base(run))
     own, base = (side.loo.means for side in together.sides)
+    assert own is not None and base is not None  # compared runs have personas in common
     weight = together.common.scope[:, 0]
     parts = weight * (_spread(own.parts) - _spread(base.parts))
     each = own.metric("susceptibility")[1:, 0] - base.metric("susceptibility")[1:, 0]
@@ -304,7 +306,7 @@ def fewer_table(found: Explored, run: Run) -> pd.DataFrame:
     rows, together = [], found.analysis.alone(run)
     personas = len(together.common.personas)
     for n in _numbers(found, run):
-        level = rarefied(together.sides[0].loo.means.parts, together.common.scope, n)
+        level = rarefied(together.sides[0].loo.parts, together.common.scope, n)
         row = {
             "repetitions": n, "requests": n * personas * together.items,
             "published R": level.robustness[0, 0], "published S": level.susceptibility[0, 0],

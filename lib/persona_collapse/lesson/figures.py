@@ -122,7 +122,7 @@ def _present(data: pd.DataFrame) -> list[str]:
     return [name for name in _VARIANTS if name in set(data["variant"])]
 
 
-def _picked(data: pd.DataFrame, looks: list) -> alt.Scale:
+def _picked(data: pd.DataFrame, looks: list[Any]) -> alt.Scale:
     names = _present(data)
     return alt.Scale(domain=names, range=[looks[_VARIANTS.index(name)] for name in names])
 
@@ -131,7 +131,7 @@ def _color(data: pd.DataFrame) -> alt.Color:
     return alt.Color("variant:N", title=None, scale=_picked(data, _COLORS), sort=_VARIANTS)
 
 
-def _scale(channel: str, data: pd.DataFrame, looks: list) -> Any:
+def _scale(channel: str, data: pd.DataFrame, looks: list[Any]) -> Any:
     kind = alt.Shape if channel == "shape" else alt.StrokeDash
     return kind("variant:N", title=None, scale=_picked(data, looks), sort=_VARIANTS)
 
@@ -147,7 +147,7 @@ def _rounded(table: pd.DataFrame) -> pd.DataFrame:
 def _finished(chart: Any, *, title: str, subtitle: str, caption: str, description: str) -> Any:
     """A finished figure in type that the last row can read."""
     # Red is the mark of simulated ratings.
-    quiet = {"subtitleColor": _QUIET, "subtitleFontWeight": "normal"} if subtitle == _QUOTED else {}
+    quiet: dict[str, Any] = {"subtitleColor": _QUIET, "subtitleFontWeight": "normal"} if subtitle == _QUOTED else {}
     return (
         chart.properties(
             title=alt.TitleParams(title, subtitle=[subtitle], **quiet), description=description,

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from persona_collapse.study.scopes import OVERALL
-from persona_collapse.study.study import load_study
+from persona_collapse.study.study import Run, load_study
 from persona_collapse.tables import printed_figures
 
 #: Files of figures, relative to the checkout: what the paper prints, and what follows from the ratings it publishes.
@@ -127,7 +127,7 @@ def anchors_line() -> str:
     )
 
 
-def _runs() -> list:
+def _runs() -> list[Run]:
     """The published runs, alternates left out, in the order of the study of the paper's ratings."""
     return [run for run in load_study("published", files=False).runs if run.variant.role != "alternate"]
 

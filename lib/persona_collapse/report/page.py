@@ -134,7 +134,7 @@ def assemble(
         families=[EVERY, *families] if len(families) > 1 else [],
         vega=Markup(_vega_bundle() if page.figures else ""),
         style=Markup(files(__package__).joinpath("page.css").read_text(encoding="utf-8")),
-        code_style=Markup(HtmlFormatter(style="default").get_style_defs(".code")),
+        code_style=Markup(HtmlFormatter(style="default").get_style_defs(".code")),  # type: ignore[no-untyped-call]
     )
     return tamed(text)
 
@@ -143,7 +143,8 @@ def assemble(
 def _vega_bundle() -> str:
     import vl_convert
 
-    bundle = vl_convert.javascript_bundle()
+    # Its types ask for a snippet, which it can do without.
+    bundle = vl_convert.javascript_bundle()  # type: ignore[call-arg]
     if "</script" in bundle.lower():
         raise ValueError("the Vega bundle contains a closing script tag; it cannot be inlined")
     return bundle

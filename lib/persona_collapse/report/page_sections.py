@@ -18,7 +18,7 @@ _METRICS = {"susceptibility": "Susceptibility S", "robustness": "Robustness R", 
 
 def summary_section(page: Page, study: Study, tables: Tables) -> str:
     """The page's first findings, computed, each with links to the figures that it stands on."""
-    parts = [
+    parts: list[tuple[str, str, tuple[str, ...]]] = [
         (
             title,
             change_sentences.change(tables.contrasts, study, metric),

@@ -169,10 +169,10 @@ def execute(job: Job) -> None:
             _papermill(job, partial)
         except DeadKernelError:
             _papermill(job, partial)
-        notebook = nbformat.read(partial, as_version=4)
+        notebook = nbformat.read(partial, as_version=4)  # type: ignore[no-untyped-call]
         _check_complete(job, notebook)
         _tidy(notebook, job)
-        nbformat.write(notebook, partial)
+        nbformat.write(notebook, partial)  # type: ignore[no-untyped-call]
         os.replace(partial, job.output)
         failed.unlink(missing_ok=True)
     except (PapermillExecutionError, DeadKernelError, CellTimeoutError, _IncompleteError) as error:
@@ -204,7 +204,8 @@ def _papermill(job: Job, output: Path) -> None:
             transport = Unicode("ipc")
             ip = Unicode(f"{sockets}/kernel")
 
-            async def start_kernel(self, **options: Any) -> None:
+            # Typed as the method of a KernelManager, which does not wait.
+            async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
                 # What a kernel itself says on its way out is not the notebook's; a failure is read from the notebook.
                 await super().start_kernel(**options | {"stderr": DEVNULL})
 
@@ -258,7 +259,7 @@ def _named(job: Job) -> str:
     return f"{job.name}{f' ({who})' if who else ''}"
 
 
-def _cause(error: Exception) -> str:
+def _cause(error: Any) -> str:
     if isinstance(error, _IncompleteError):
         return str(error)
     if hasattr(error, "ename"):
@@ -281,10 +282,10 @@ def execute_all(only: str | None = None) -> Iterator[str]:
             continue
         done = path.with_name(f".{path.stem}.done.ipynb")
         execute(Job(path.stem, {}, done, ""))
-        notebook = nbformat.read(done, as_version=4)
+        notebook = nbformat.read(done, as_version=4)  # type: ignore[no-untyped-call]
         notebook.metadata.pop("persona_collapse", None)
         notebook.metadata["language_info"] = {"name": "python"}
-        nbformat.write(notebook, path)
+        nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
         done.unlink()
         yield path.name
 

@@ -38,7 +38,7 @@ class Batches:
         if purpose == "batch" and lines > MOST_REQUESTS:
             message = f"The file holds {lines} requests. The maximum number of requests of a batch is {MOST_REQUESTS}."
             raise ApiError(400, message, param="file", code="too_many_tasks")
-        about = {
+        about: dict[str, Any] = {
             "id": f"file-{len(self._files) + 1:06d}",
             "object": "file",
             "bytes": len(content),
@@ -151,13 +151,15 @@ class Batches:
                 batch[f"{key}_file_id"] = self.add_file(f"{batch['id']}_{key}.jsonl", content, "batch_output")["id"]
         _move(batch, last)
 
-    async def _answer(self, batch: dict[str, Any], lines: list[dict], seconds: float) -> tuple[list[dict], list[dict]]:
+    async def _answer(
+        self, batch: dict[str, Any], lines: list[dict[str, Any]], seconds: float
+    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """Answered and failed lines, in shuffled order, as far as the batch gets before it expires or is cancelled."""
         shuffle = random.Random(f"{self._options.seed}/{batch['id']}")
         share = 1.0 if self._options.batch_expires is None else self._options.batch_expires
         order = shuffle.sample(lines, len(lines))[: int(share * len(lines))]
-        done: list[dict] = []
-        failed: list[dict] = []
+        done: list[dict[str, Any]] = []
+        failed: list[dict[str, Any]] = []
         parts = max(1, -(-len(order) // _TOGETHER))
         for part in range(parts):
             await asyncio.sleep(seconds / parts)

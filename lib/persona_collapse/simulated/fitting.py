@@ -218,7 +218,8 @@ def fit(
     dict
         What `write` writes and `respondents.load_respondent` reads. The same input gives the same result.
     """
-    runs, bases = {}, {}
+    runs: dict[str, Any] = {}
+    bases: dict[str, np.ndarray] = {}
     for name in sorted(figures["runs"], key=lambda n: (n.split("/")[0], not n.endswith("/base"))):
         progress(name)
         family, published = name.split("/")[0], figures["runs"][name]

@@ -103,7 +103,7 @@ class Respondents:
         persona, item = r"(?P<persona>.*)", r"(?P<item>.*)"
         template = re.escape(self.instrument.persona_template.strip())
         self._asked = re.compile(template.replace(r"\{persona\}", persona).replace(r"\{item\}", item), flags=re.DOTALL)
-        self._drawn: dict[tuple, list[int]] = {}
+        self._drawn: dict[tuple[str, str, str | None, float, int], list[int]] = {}
         self._answered: Counter[tuple[str, str]] = Counter()
         self.cell = lru_cache(maxsize=65536)(self._cell)
         self._chances = lru_cache(maxsize=4096)(self._cell_probabilities)

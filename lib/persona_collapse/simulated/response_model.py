@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -28,6 +28,8 @@ EVERYONE = "everyone"
 _FITTED_AT = 0.1
 #: Probability of tokens off the scale in what a simulated first token offers, and the least logprob it is given.
 _CHATTER, _FLOOR = 0.02, -100.0
+
+_Words = TypeVar("_Words", np.ndarray, np.uint64)
 
 
 def cell_probabilities(
@@ -228,7 +230,7 @@ def _digest(text: str) -> np.uint64:
     return np.uint64(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big"))
 
 
-def _mix(state: np.ndarray) -> np.ndarray:
+def _mix(state: _Words) -> _Words:
     """One step of splitmix64 (Steele, Lea and Flood 2014): every bit of the input moves every bit of the output."""
     with np.errstate(over="ignore"):
         state = state + np.uint64(0x9E3779B97F4A7C15)

@@ -62,7 +62,7 @@ def common(counts: Sequence[np.ndarray], scope: np.ndarray) -> Common:
     empty = np.array([ratings(one) == 0 for one in counts])  # (run, persona, item)
     items = ~(empty.mean(axis=1) > ITEM_LEAVES).any(axis=0) if empty.size else np.full(empty.shape[2], True)
     # A run that never gave a rating has nothing in common with any other.
-    personas = ~empty[:, :, items].any(axis=(0, 2)) & items.any()
+    personas = ~np.any(empty[:, :, items], axis=(0, 2)) & items.any()
     kept = (scope > 0) & items[:, None]
     weights = (kept / np.maximum(kept.sum(axis=0), 1))[items]
     restricted = tuple(one[personas][:, items] for one in counts)

@@ -70,7 +70,7 @@ class Estimate(NamedTuple):
     value: np.ndarray
     centre: np.ndarray
     se: np.ndarray
-    df: int  #: degrees of freedom of its t quantile
+    df: int | np.ndarray  #: degrees of freedom of its t quantile
     carried: np.ndarray
     row: np.ndarray
 
@@ -79,9 +79,8 @@ def level(run: LeaveOneOut) -> Interval:
     """Every metric of a run, (metric, scope)."""
     found = estimate(transformed(run))
     value = run.full
-    return masked(
-        Interval(value, found.se * slope(value), *map(back, limits(found)), found.carried, who(run.personas, found.row)), run
-    )
+    lo, hi = map(back, limits(found))
+    return masked(Interval(value, found.se * slope(value), lo, hi, found.carried, who(run.personas, found.row)), run)
 
 
 def change(variant: LeaveOneOut, base: LeaveOneOut) -> Interval:
@@ -123,7 +122,7 @@ def excess(harmful: LeaveOneOut, control: LeaveOneOut, base: LeaveOneOut) -> Int
     return masked(_plain(_excess(harmful, control, base), base.personas), harmful, control, base)
 
 
-def mean_change(pairs: Sequence[tuple[LeaveOneOut, LeaveOneOut]]) -> Interval:
+def mean_change(pairs: Sequence[tuple[LeaveOneOut, ...]]) -> Interval:
     """Mean over these families of the change in percent of (variant, base), (metric, scope)."""
     runs = [run for pair in pairs for run in pair]
     same_personas(*runs)
@@ -132,14 +131,14 @@ def mean_change(pairs: Sequence[tuple[LeaveOneOut, LeaveOneOut]]) -> Interval:
     return masked(_plain(average(changes), runs[0].personas), *runs)
 
 
-def mean_excess(triples: Sequence[tuple[LeaveOneOut, LeaveOneOut, LeaveOneOut]]) -> Interval:
+def mean_excess(triples: Sequence[tuple[LeaveOneOut, ...]]) -> Interval:
     """Mean over these families of the excess of (harmful, control, base), (metric, scope)."""
     runs = [run for triple in triples for run in triple]
     same_personas(*runs)
     return masked(_plain(average([_excess(*triple) for triple in triples]), runs[0].personas), *runs)
 
 
-def average(families: Sequence[np.ndarray]) -> np.ndarray:
+def average(families: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
     """Mean over families, NaN where two are infinite in opposite directions (a variant, or a control, that never varies)."""
     with np.errstate(invalid="ignore"):
         return np.mean(families, axis=0)

@@ -56,7 +56,7 @@ def is_exact(counts: np.ndarray) -> bool:
 
 def answered(counts: np.ndarray) -> np.ndarray:
     """Which personas (persona,) have a rating in every cell; the published method leaves the others out."""
-    return (ratings(counts) > 0).all(axis=1)
+    return np.all(ratings(counts) > 0, axis=1)
 
 
 def ratings(counts: np.ndarray) -> np.ndarray:

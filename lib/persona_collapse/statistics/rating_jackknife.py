@@ -99,8 +99,8 @@ def _small_cells(parts: Parts, other: Parts) -> np.ndarray:
         total[:, AT[one], AT[other]] += np.bincount(q, variance, minlength=items)
 
     for one in ("between", "anchor"):
-        for other in ("between", "anchor"):
-            add(one, other, 2 * of_mean**2 / (personas - 1) ** 2)
+        for two in ("between", "anchor"):
+            add(one, two, 2 * of_mean**2 / (personas - 1) ** 2)
     ends = (counts[p, q, 0] + counts[p, q, -1]) / n
     repeated = np.maximum(own.repeated.sum(axis=0)[q], 1)
     add("noise", "noise", v**2 / repeated**2)

@@ -116,6 +116,12 @@ class LeaveOneOut:
         """One metric (1 + persona, scope)."""
         return self.values[METRICS.index(metric)]
 
+    @property
+    def parts(self) -> Parts:
+        """What the values were made of, of a run with personas."""
+        assert self.means is not None
+        return self.means.parts
+
     @cached_property
     def logs(self) -> np.ndarray:
         """Logarithms of `values`, which every contrast needs; not finite where there is none."""
@@ -160,10 +166,11 @@ def leave_one_out(
     if not used.any() or not counts.shape[1]:  # no personas, or no items, are left
         nothing = np.full((len(METRICS), 1, scope.shape[1]), np.nan)
         return LeaveOneOut(nothing, np.flatnonzero(used), np.zeros(scope.shape[1], int), (0, 0))
-    parts, against = (
-        None if one is None else Parts(one[used], cells(one[used], categories, exact=exact), categories) for one in (counts, base)
-    )
-    return of_means(Means(parts, scope, against), np.flatnonzero(used))
+
+    def parts(of: np.ndarray) -> Parts:
+        return Parts(of[used], cells(of[used], categories, exact=exact), categories)
+
+    return of_means(Means(parts(counts), scope, None if base is None else parts(base)), np.flatnonzero(used))
 
 
 def of_means(means: Means, personas: np.ndarray) -> LeaveOneOut:

@@ -90,13 +90,13 @@ def excess(harmful: Redrawn, control: Redrawn, base: Redrawn) -> Repeat:
     return _mean([_excess(harmful, control, base)])
 
 
-def mean_change(pairs: Sequence[tuple[Redrawn, Redrawn]]) -> Repeat:
+def mean_change(pairs: Sequence[tuple[Redrawn, ...]]) -> Repeat:
     """Mean over these families of the change in percent of (variant, base)."""
     changes = [change(*pair) for pair in pairs]
     return _mean([(found.value, found.se) for found in changes])
 
 
-def mean_excess(triples: Sequence[tuple[Redrawn, Redrawn, Redrawn]]) -> Repeat:
+def mean_excess(triples: Sequence[tuple[Redrawn, ...]]) -> Repeat:
     """Mean over these families of the excess of (harmful, control, base)."""
     return _mean([_excess(*triple) for triple in triples])
 

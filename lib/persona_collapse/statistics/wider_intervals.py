@@ -38,6 +38,7 @@ def contributions(run: LeaveOneOut) -> np.ndarray:
     the logit of ICC (here for its logarithm), and so on.
     """
     means, fidelity = run.means, METRICS.index("fidelity")
+    assert means is not None  # a claim is about runs with personas
     with np.errstate(invalid="ignore", divide="ignore"):
         # Undefined for an item without noise estimate: so are then the metrics of every scope that holds it.
         moved = np.nan_to_num(np.stack([means.part(name)[0] for name in MOVED], axis=-1))

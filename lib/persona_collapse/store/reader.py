@@ -13,6 +13,8 @@ from persona_collapse.study import first_token
 if TYPE_CHECKING:
     import pandas as pd
 
+#: A different reply of a cell and how often it came: (persona, item number, rating, reason, reply, times).
+Said = tuple[int, int, int | None, str | None, str | None, int]
 #: Reasons after which a slot is asked again: the model never answered.
 RETRIED = ("transport", "wrong_server")
 
@@ -22,8 +24,8 @@ class Reader:
 
     _db: sqlite3.Connection
     #: What was read since the last transaction.
-    _counts: dict[tuple, np.ndarray]
-    _offered: dict[tuple, first_token.Offered]
+    _counts: dict[tuple[str, str, str, int, range], np.ndarray]
+    _offered: dict[tuple[str, str, str, int, range], first_token.Offered]
 
     def origin(self, family: str, variant: str) -> tuple[str | None, dict[str, Any]]:
         """What an imported run was read from (a hash), and what the importer found."""
@@ -87,7 +89,7 @@ class Reader:
             (family, variant, condition),
         ).fetchall()
 
-    def said(self, family: str, variant: str, condition: str) -> list[tuple]:
+    def said(self, family: str, variant: str, condition: str) -> list[Said]:
         """Every different reply of a cell, and how often: (persona, item number, rating, reason, reply, times), often ones first.
 
         Persona is 0 without one.
@@ -98,7 +100,7 @@ class Reader:
             (family, variant, condition),
         ).fetchall()
 
-    def slots(self, family: str, variant: str, columns: Iterable[str]) -> Iterator[tuple]:
+    def slots(self, family: str, variant: str, columns: Iterable[str]) -> Iterator[tuple[Any, ...]]:
         """Every recorded slot of a run in the design's order: these columns of the view `ratings`."""
         yield from self._db.execute(
             f"SELECT {', '.join(columns)} FROM ratings WHERE family = ? AND variant = ? "

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,9 +13,6 @@ from persona_collapse.paths import shown
 from persona_collapse.store.reader import RETRIED, Reader
 from persona_collapse.store.schema import is_current, make
 from persona_collapse.study import first_token
-
-if TYPE_CHECKING:
-    pass
 
 
 class Question(NamedTuple):
@@ -100,8 +97,8 @@ class Store(Reader):
     def __init__(self, path: Path, *, write: bool) -> None:
         """Open the file; with `write` it is made if need be and held by this process alone while a transaction runs."""
         self.path, self._write = path, write
-        self._counts: dict[tuple, np.ndarray] = {}
-        self._offered: dict[tuple, first_token.Offered] = {}
+        self._counts: dict[tuple[str, str, str, int, range], np.ndarray] = {}
+        self._offered: dict[tuple[str, str, str, int, range], first_token.Offered] = {}
         if write:
             path.parent.mkdir(parents=True, exist_ok=True)
         elif not path.is_file():
@@ -184,7 +181,7 @@ class Store(Reader):
 
     # --- what is to be asked ---------------------------------------------------------------------------------------
 
-    def plan(self, family: str, variant: str, questions: Iterable[Question]) -> dict[tuple, int]:
+    def plan(self, family: str, variant: str, questions: Iterable[Question]) -> dict[tuple[str, int | None, int], int]:
         """Make `questions` the present design of a run; returns the number of each by (condition, persona, item).
 
         Ratings of questions that are no longer asked stay in the file and leave every count.
@@ -254,9 +251,9 @@ class Store(Reader):
 
     def add(
         self,
-        answers: Iterable[tuple],
+        answers: Iterable[Answer],
         *,
-        again: Iterable[tuple] = (),
+        again: Iterable[Answer] = (),
         traffic: Iterable[Traffic] = (),
         batch: tuple[str, str] | None = None,
     ) -> None:
@@ -288,7 +285,13 @@ class Store(Reader):
                 self._db.execute("UPDATE batches SET status = ? WHERE name = ?", batch[::-1])
 
     def replace_run(
-        self, family: str, variant: str, origin: str, report: dict[str, Any], questions: list[Question], slots: list[tuple]
+        self,
+        family: str,
+        variant: str,
+        origin: str,
+        report: dict[str, Any],
+        questions: list[Question],
+        slots: list[tuple[Any, ...]],
     ) -> None:
         """Replace an imported run whole, in one transaction.
 

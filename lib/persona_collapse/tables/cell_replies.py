@@ -17,6 +17,9 @@ BUDGET = 250_000
 #: A share of an answer's distribution that is worth a word.
 _SHARE = 0.005
 
+#: A different reply of a cell: (rating, reason, reply, times).
+_Reply = tuple[int | None, str | None, str | None, int]
+
 
 class CellReplies(NamedTuple):
     """What was said in every cell (persona, item), lines parted by newlines; how many cells lost their texts to the budget."""
@@ -33,9 +36,9 @@ def replies_of_cells(study: Study, store: Store, run: Run, *, budget: int = BUDG
     others their ratings alone. Of a study asked by logprobs, the shares of its one answer's distribution come first.
     """
     given = run_counts(study, store, run, "persona")
-    found: dict[tuple[int, int], list[tuple]] = {}
-    for persona, item, *reply in store.said(run.family.key, run.variant.key, "persona"):
-        found.setdefault((persona, item - 1), []).append(tuple(reply))
+    found: dict[tuple[int, int], list[_Reply]] = {}
+    for persona, item, rating, reason, reply, times in store.said(run.family.key, run.variant.key, "persona"):
+        found.setdefault((persona, item - 1), []).append((rating, reason, reply, times))
     full = {place: _lines(replies) for place, replies in found.items()}
     brief = {place: _lines([(rating, reason, None, n) for rating, reason, _, n in replies]) for place, replies in found.items()}
     kept = _affordable(full, brief, _noise(given, study), budget)
@@ -47,9 +50,9 @@ def replies_of_cells(study: Study, store: Store, run: Run, *, budget: int = BUDG
     return CellReplies(cells, len(found) - len(kept))
 
 
-def _lines(replies: list[tuple]) -> list[str]:
+def _lines(replies: list[_Reply]) -> list[str]:
     """The lines of one cell, from (rating, reason, reply, times), most frequent first."""
-    merged: dict[tuple, int] = {}
+    merged: dict[tuple[int | None, str | None, str], int] = {}
     for rating, reason, reply, times in replies:
         text = "" if reply is None or reply.strip() == str(rating) else " ".join(tamed(reply).split())
         merged[rating, reason, text] = merged.get((rating, reason, text), 0) + times
@@ -63,7 +66,9 @@ def _lines(replies: list[tuple]) -> list[str]:
     return lines
 
 
-def _affordable(full: dict, brief: dict, noise: np.ndarray, budget: int) -> set[tuple[int, int]]:
+def _affordable(
+    full: dict[tuple[int, int], list[str]], brief: dict[tuple[int, int], list[str]], noise: np.ndarray, budget: int
+) -> set[tuple[int, int]]:
     """The cells that keep their replies: all, or the noisiest whose texts fit beside the ratings of the others."""
     size = {place: sum(map(len, lines)) for place, lines in full.items()}
     left = budget - sum(len(line) for lines in brief.values() for line in lines)

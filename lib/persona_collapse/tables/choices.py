@@ -112,7 +112,7 @@ class Views:
             if n not in self._rarefied:
                 found = {run: rarefaction.rarefied(own, self._scope[:, :1], n) for run, own in self._parts.items()}
                 ways = [("repetitions", f"published estimator at n = {n}")]
-                self._rarefied[n] = Choice(ways, lambda run, metric, found=found: getattr(found[run], metric), metric)
+                self._rarefied[n] = Choice(ways, _plain_reader(found), metric)
             yield self._rarefied[n]._replace(metric=metric)
 
     @cached_property
@@ -157,6 +157,11 @@ def subsets(labels: list[tuple[str, str]]) -> Iterator[tuple[str, str, np.ndarra
         without = values != value
         if _FEWEST <= (~without).sum() <= _LARGEST * len(labels):
             yield "group of personas left out", f"without {name} {value}", without
+
+
+def _plain_reader(found: dict[Run, rarefaction.Rarefied]) -> Values:
+    """Values of every run by the published estimators."""
+    return lambda run, metric: getattr(found[run], metric)
 
 
 def _reader(found: dict[Run, Means]) -> Values:

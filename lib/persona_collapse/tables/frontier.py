@@ -60,7 +60,9 @@ def _levels(metrics: pd.DataFrame) -> pd.DataFrame:
 
 def maker(model: str) -> str:
     """Who makes a model, as far as its name tells: the letters that it starts with."""
-    return re.match(r"[A-Za-z]*", model)[0].lower()
+    letters = re.match(r"[A-Za-z]*", model)
+    assert letters is not None  # no letters match, too
+    return letters[0].lower()
 
 
 def further(values: np.ndarray) -> tuple[float, float]:

@@ -1,7 +1,7 @@
 """The headlines of a study as claims that can be tested: what is compared, in which metric, in which direction."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from persona_collapse.tables.run_statistics import Analysis, of_role
 #: A metric of a run over all personas and without each one, in every way to look (1 + persona, way), by the run and the metric's
 #: name.
 Values = Callable[[Run, str], np.ndarray]
+_Number = TypeVar("_Number", float, np.ndarray)
 HOLDS, SAME, OPPOSITE, CONTRARY, UNKNOWN = "holds", "same direction", "other direction", "contradicted", "not available"
 
 
@@ -32,12 +33,12 @@ class Claim(NamedTuple):
         return {"change_pct": "%", "excess_pp": "pp", "logit": "logit"}[self.quantity]
 
 
-class Found(NamedTuple):
+class Found(NamedTuple, Generic[_Number]):
     """What a way to look gives for one family, or for the mean over families; numbers, or arrays (way,) of several ways."""
 
-    value: float
-    lo: float
-    hi: float
+    value: _Number
+    lo: _Number
+    hi: _Number
 
 
 #: In place of a claim's own metric: the choice in words, and the metric of `recommended_estimators`; `noise_share` is 1 - ICC.
@@ -85,7 +86,7 @@ def claims(analysis: Analysis) -> list[Claim]:
 
 def sides(analysis: Analysis, claim: Claim) -> list[tuple[Run, ...]]:
     """The runs that a claim compares, one tuple a family: variant, its control if the claim is about one, base."""
-    found = []
+    found: list[tuple[Run, ...]] = []
     for run in analysis.study.runs:
         if run.variant.key != claim.variant or run.variant.role not in ("harmful", "control"):
             continue
@@ -97,7 +98,7 @@ def sides(analysis: Analysis, claim: Claim) -> list[tuple[Run, ...]]:
     return found
 
 
-def in_families(claim: Claim, metric: str, sides: Sequence[Sequence[Run]], values: Values) -> Found:
+def in_families(claim: Claim, metric: str, sides: Sequence[Sequence[Run]], values: Values) -> Found[np.ndarray]:
     """The claim's quantity in every family (family, way), with interval A on the scale that contrasts are made on."""
     if claim.quantity == "change_pct":
         return percent(interval(np.array([log_ratio(runs, metric, values) for runs in sides])))
@@ -127,18 +128,18 @@ def log_ratio(runs: Sequence[Run], metric: str, values: Values) -> np.ndarray:
         return np.log(values(runs[0], metric)) - np.log(values(runs[1], metric))
 
 
-def interval(z: np.ndarray) -> Found:
+def interval(z: np.ndarray) -> Found[np.ndarray]:
     """Values and jackknife intervals (..., way) of statistics without each persona (..., 1 + persona, way)."""
     found = persona_jackknife.estimate(z, carried=False)
     return Found(found.value, *persona_jackknife.limits(found))
 
 
-def percent(found: Found) -> Found:
+def percent(found: Found[_Number]) -> Found[_Number]:
     """A logarithm of a ratio as a change in percent."""
     return Found(*(100 * np.expm1(number) for number in found))
 
 
-def verdict(claim: Claim, found: Found) -> str:
+def verdict(claim: Claim, found: Found[float]) -> str:
     """Whether a number bears a claim out: beyond its interval, in its direction only, or not at all."""
     value, (lo, hi) = claim.sign * found.value, sorted((claim.sign * found.lo, claim.sign * found.hi))
     if np.isnan(value):

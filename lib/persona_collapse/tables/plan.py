@@ -211,6 +211,7 @@ def _plan(study: Study, found: Designed, way: str, best: Design | None, target: 
     """The cheapest design by one way, or what would have to be there."""
     if best is None:
         more = sample_size.plan(found.spreads, target, found.asking[way], most_personas=sample_size.NO_LIMIT)
+        assert more is not None  # with enough personas any target is reached
         return f"out of reach of {found.personas} personas; {_shape(more)} would do."
     fewest = " (no plan has fewer personas)" if best.personas == sample_size.FEWEST_PERSONAS < found.personas else ""
     return f"{_shape(best)}{fewest}, {_asked(study, best, way)}; standard error {100 * best.se:.1f} %."

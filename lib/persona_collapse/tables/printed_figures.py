@@ -112,9 +112,9 @@ def known_slips(table: pd.DataFrame) -> pd.Series:
     return ~table["agrees"] & table["note"].str.startswith("known slip")
 
 
-def _computed(metrics: pd.DataFrame, contrasts: pd.DataFrame, profiles: pd.DataFrame) -> dict[tuple, float]:
+def _computed(metrics: pd.DataFrame, contrasts: pd.DataFrame, profiles: pd.DataFrame) -> dict[tuple[str, str, str, str], float]:
     """Computed numbers under the names that the figures file gives the printed ones."""
-    found: dict[tuple, float] = {}
+    found: dict[tuple[str, str, str, str], float] = {}
     metrics = metrics[metrics["method"] == "published"]
     for r in metrics.itertuples():
         found[r.family, r.variant, r.scope, r.metric] = r.value

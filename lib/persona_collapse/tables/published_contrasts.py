@@ -1,6 +1,6 @@
 """What fine-tuning changed: variants against their base, and harmful ones against their matched control."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -90,7 +90,9 @@ def as_numbers(table: pd.DataFrame) -> pd.DataFrame:
     return table.astype(dict.fromkeys(numbers, float) | counted)
 
 
-def _of_family(family: Family, at: dict, kind: tuple[str, str, str]) -> list[tuple]:
+def _of_family(
+    family: Family, at: dict[tuple[str, str, str, str, str], Estimate], kind: tuple[str, str, str]
+) -> list[tuple[Any, ...]]:
     scope, metric, method = kind
     base = at[family.key, family.base.key, *kind]
     rows = []

@@ -1,6 +1,7 @@
 """Rows of the tables by the recommended method: levels, contrasts and companions, each with both intervals and a plain note."""
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,6 +38,9 @@ NAMES = {"susceptibility": "S", "robustness": "R", "within_rms": "noise", "icc":
 NOISE = ("within_rms", "robustness", "relative_noise", "icc")
 #: The note of a metric (by name) in a scope (by column), given its interval there.
 Note = Callable[[str, int, persona_jackknife.Interval], str]
+_Row = tuple[Any, ...]
+#: What rows of one contrast share: family, variant and control; quantity; families; what else differs.
+_About = tuple[tuple[str, str, str | None], str, int | None, str]
 
 
 def levels(analysis: Analysis, run: Run) -> pd.DataFrame:
@@ -79,7 +83,8 @@ def _level_notes(analysis: Analysis, run: Run, alone: Together) -> Note:
     def note(metric: str, column: int, interval: persona_jackknife.Interval) -> str:
         said = [alone.common.note]
         if metric in NOISE:
-            said += [found[column].note if found[column] else "", missing]
+            bound = found[column]
+            said += [bound.note if bound else "", missing]
         said += [single, persona_jackknife.remark(interval, NAMES.get(metric, metric), analysis.scopes[column])]
         return " ".join(part for part in said if part)
 
@@ -98,7 +103,7 @@ def contrasts(analysis: Analysis, guard: Guard) -> pd.DataFrame:
     return as_numbers(pd.DataFrame(rows, columns=list(CONTRASTS)))
 
 
-def _of_run(analysis: Analysis, guard: Guard, run: Run) -> Iterator[tuple]:
+def _of_run(analysis: Analysis, guard: Guard, run: Run) -> Iterator[_Row]:
     base, control = analysis.base(run), analysis.control(run)
     for quantity, others in (("change_pct", (base,)), ("excess_pp", (control, base))):
         if others[0] is None:
@@ -126,8 +131,8 @@ def _compared(
 
 
 def _rows(
-    analysis: Analysis, about: tuple, a: persona_jackknife.Interval, b: repeat_interval.Repeat, note: Note
-) -> Iterator[tuple]:
+    analysis: Analysis, about: _About, a: persona_jackknife.Interval, b: repeat_interval.Repeat, note: Note
+) -> Iterator[_Row]:
     key, quantity, families, differs = about
     for metric, at in zip(METRICS, _AT, strict=True):
         for column, scope in enumerate(analysis.scopes):
@@ -178,18 +183,18 @@ def _rarefied(analysis: Analysis, together: Together) -> tuple[str, ...]:
     if n < 2 or max(own.loo.repetitions[1], base.loo.repetitions[1]) == n:
         return ()
     with np.errstate(invalid="ignore", divide="ignore"):
-        r, r_base = (rarefaction.rarefied(side.loo.means.parts, together.common.scope, n).robustness[0] for side in (own, base))
+        r, r_base = (rarefaction.rarefied(side.loo.parts, together.common.scope, n).robustness[0] for side in (own, base))
         change = 100 * (r / r_base - 1)
     return tuple(f"Published R at n = {n} on both sides: {value:+.1f} %." if np.isfinite(value) else "" for value in change)
 
 
-def _means(analysis: Analysis, guard: Guard, variant: str) -> Iterator[tuple]:
+def _means(analysis: Analysis, guard: Guard, variant: str) -> Iterator[_Row]:
     """Means over these families of a variant's changes, and of its excesses for each control that it names."""
     own = [run for run in analysis.study.runs if run.variant.key == variant and run.variant.role in ("control", "harmful")]
     controls = dict.fromkeys(run.variant.control for run in own if run.variant.control)
     for quantity, control in (("change_pct", None), *(("excess_pp", name) for name in controls)):
         chosen = [run for run in own if control is None or run.variant.control == control]
-        sides = [(run, *([analysis.control(run)] if control else []), analysis.base(run)) for run in chosen]
+        sides = [_sides(analysis, run, over_control=control is not None) for run in chosen]
         usable = [runs for runs in sides if not guard.refusal(*runs)]
         left = [runs[0].family.name for runs in sides if runs not in usable]
         if not usable:
@@ -199,6 +204,15 @@ def _means(analysis: Analysis, guard: Guard, variant: str) -> Iterator[tuple]:
             yield from _rows(analysis, about, *_compared(analysis, usable[0], _without(left)))
         else:
             yield from _rows(analysis, about, *_averaged(analysis, usable, left))
+
+
+def _sides(analysis: Analysis, run: Run, *, over_control: bool) -> tuple[Run, ...]:
+    """A variant with its base, or with the control that it names and its base."""
+    if not over_control:
+        return run, analysis.base(run)
+    control = analysis.control(run)
+    assert control is not None  # a study file that names one has it
+    return run, control, analysis.base(run)
 
 
 def _averaged(
@@ -233,7 +247,13 @@ def _differ(guard: Guard, usable: list[tuple[Run, ...]]) -> str:
 class _MeanNotes:
     """What stands beside a mean over families: how many agree, and what they say as a sample of families."""
 
-    def __init__(self, analysis: Analysis, together: Together, pairs: list, left: list[str]) -> None:
+    def __init__(
+        self,
+        analysis: Analysis,
+        together: Together,
+        pairs: Sequence[tuple[recommended_estimators.LeaveOneOut, ...]],
+        left: list[str],
+    ) -> None:
         self._analysis = analysis
         self._lost = " ".join(part for part in (_without(left), together.common.note) if part)
         with np.errstate(invalid="ignore"):

@@ -61,9 +61,9 @@ class Analysis:
         self.categories = study.instrument.categories
         self.scope = scope_matrix(study.instrument)
         self.scopes = scopes(study.instrument)
-        self._parts: dict[tuple, Parts] = {}
-        self._sides: dict[tuple, Side] = {}
-        self._found: dict[tuple, Together] = {}
+        self._parts: dict[tuple[str, bytes, bytes], Parts] = {}
+        self._sides: dict[tuple[str, str | None, bytes, bytes], Side] = {}
+        self._found: dict[tuple[str, ...], Together] = {}
 
     def counts(self, run: Run) -> np.ndarray:
         """Ratings of a run as personas (persona, item, category), or probabilities of a study asked by logprobs."""
@@ -111,10 +111,11 @@ class Analysis:
         return self._found[key]
 
     def _side(self, run: Run, cut: dict[Run, np.ndarray], base: Run | None, common: common_cells.Common) -> Side:
-        key = run.key, base and base.key, common.personas.tobytes(), common.items.tobytes()
+        key = run.key, base.key if base else None, common.personas.tobytes(), common.items.tobytes()
         if key not in self._sides:
             if len(common.personas):
-                parts, other = (one and self._parts_of(one, cut[one], key[2:]) for one in (run, base))
+                parts = self._parts_of(run, cut[run], key[2:])
+                other = self._parts_of(base, cut[base], key[2:]) if base else None
                 loo = of_means(Means(parts, common.scope, other), np.arange(len(common.personas)))
             else:
                 loo = leave_one_out(cut[run], self.categories, common.scope)

@@ -1,5 +1,7 @@
 """R(T) and S(T) of a study asked by logprobs: what the same models would give at every sampling temperature."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -34,7 +36,7 @@ def temperatures(study: Study) -> list[float]:
     return sorted({*GRID, study.file.protocol.temperature})
 
 
-def _of_run(study: Study, store: Store, run: Run) -> list[tuple]:
+def _of_run(study: Study, store: Store, run: Run) -> list[tuple[Any, ...]]:
     categories = study.instrument.categories
     offered = run_offered(study, store, run, "persona")
     # Every scope, of which the first is overall: the same sums as metrics.csv, to the last digit.

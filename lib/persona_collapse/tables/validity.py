@@ -1,12 +1,12 @@
 """What a conclusion hangs on: every headline of a study under every defensible choice."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from persona_collapse.statistics import persona_jackknife, wider_intervals
-from persona_collapse.statistics.recommended_estimators import METRICS
+from persona_collapse.statistics import persona_jackknife, recommended_estimators, wider_intervals
 from persona_collapse.study.scopes import OVERALL
 from persona_collapse.study.study import Run
 from persona_collapse.tables import headlines
@@ -42,7 +42,7 @@ def validity_table(analysis: Analysis, guard: Guard, contrasts: pd.DataFrame) ->
     for claim in headlines.claims(analysis):
         usable = [runs for runs in headlines.sides(analysis, claim) if not guard.refusal(*runs)]
         sides[claim] = [runs for runs in usable if len(analysis.together(*runs).common.personas)]
-    rows: list[tuple] = []
+    rows: list[tuple[Any, ...]] = []
     views, published = _Shared(analysis, _every(runs for found in sides.values() for runs in found)), _published(contrasts)
     for claim, usable in sides.items():
         # Each family may have personas of its own, none of them common to all.
@@ -74,7 +74,7 @@ class _Shared:
         return self._found[key]
 
 
-def _row(claim: Claim, group: str, choice: str, family: str, found: Found) -> tuple:
+def _row(claim: Claim, group: str, choice: str, family: str, found: Found[float]) -> tuple[Any, ...]:
     verdict = headlines.verdict(claim, found)
     # Families are compared by ratios, also where each excess is in points of its own base.
     unit = "%" if choice == FAMILIES and claim.quantity == "excess_pp" else claim.unit
@@ -82,11 +82,15 @@ def _row(claim: Claim, group: str, choice: str, family: str, found: Found) -> tu
     return *about, *found, verdict == headlines.HOLDS, verdict
 
 
-Line = tuple[str, str, str, Found]
+Line = tuple[str, str, str, Found[float]]
 
 
 def _of_claim(
-    analysis: Analysis, claim: Claim, sides: list[tuple[Run, ...]], views: Views, published: dict[tuple, Found]
+    analysis: Analysis,
+    claim: Claim,
+    sides: list[tuple[Run, ...]],
+    views: Views,
+    published: dict[tuple[str, str, str, str], Found[float]],
 ) -> Iterator[Line]:
     """Group, choice, family and numbers of a claim under every choice."""
     alternates = [run for run in analysis.study.runs if run.variant.role == "alternate"]
@@ -119,19 +123,19 @@ def _everywhere(claim: Claim, sides: Sequence[tuple[Run, ...]], choice: Choice) 
             yield *name, runs[0].family.key, _numbers(each, place, way)
 
 
-def _numbers(found: Found, *place: int) -> Found:
+def _numbers(found: Found[np.ndarray], *place: int) -> Found[float]:
     """One way to look of several, in one family of several."""
     return Found(*(float(field[place]) for field in found))
 
 
-def _mean(claim: Claim, metric: str, sides: Sequence[tuple[Run, ...]], values: Values) -> Found:
+def _mean(claim: Claim, metric: str, sides: Sequence[tuple[Run, ...]], values: Values) -> Found[np.ndarray]:
     """Mean over these families; a single family keeps the scale of its own."""
     if len(sides) == 1:
         return Found(*(field[0] for field in headlines.in_families(claim, metric, sides, values)))
     return headlines.interval(persona_jackknife.average([headlines.plain(claim, metric, runs, values) for runs in sides]))
 
 
-def _published(contrasts: pd.DataFrame) -> dict[tuple, Found]:
+def _published(contrasts: pd.DataFrame) -> dict[tuple[str, str, str, str], Found[float]]:
     """What the published estimator says by family, variant, quantity and metric, with the published interval, which takes the
     runs as independent; its means have none."""
     rows = contrasts[(contrasts["method"] == "published") & (contrasts["scope"] == OVERALL)]
@@ -152,7 +156,7 @@ def _stacks(analysis: Analysis, claim: Claim, sides: list[tuple[Run, ...]], alte
         changed = [runs for runs in served if runs[-1].variant.key == key]
         words = f"base of {', '.join(runs[0].family.name for runs in changed)}: {analysis.study.stack(changed[0][-1])}"
 
-        def values(run: Run, metric: str, at: dict = at) -> np.ndarray:
+        def values(run: Run, metric: str, at: dict[Run, recommended_estimators.LeaveOneOut] = at) -> np.ndarray:
             return at[run].of(metric)[:, :1]
 
         if len(sides) > 1:
@@ -162,7 +166,7 @@ def _stacks(analysis: Analysis, claim: Claim, sides: list[tuple[Run, ...]], alte
             yield "serving stack", words, runs[0].family.key, _numbers(found, place, 0)
 
 
-def _families(claim: Claim, sides: Sequence[tuple[Run, ...]], values: Values) -> Found:
+def _families(claim: Claim, sides: Sequence[tuple[Run, ...]], values: Values) -> Found[float]:
     """The mean over families as a sample of families; of an excess the ratio to the control, in percent."""
     if claim.quantity == "logit":
         each = [headlines.plain(claim, claim.metric, runs, values)[0, 0] for runs in sides]
@@ -173,9 +177,9 @@ def _families(claim: Claim, sides: Sequence[tuple[Run, ...]], values: Values) ->
     return numbers if claim.quantity == "logit" else Found(*map(float, headlines.percent(numbers)))
 
 
-def _items(claim: Claim, sides: Sequence[tuple[Run, ...]], views: Views) -> Iterator[tuple[str, Found]]:
+def _items(claim: Claim, sides: Sequence[tuple[Run, ...]], views: Views) -> Iterator[tuple[str, Found[float]]]:
     """Intervals for other personas and other items like these, for the mean over families and for each."""
-    place, own, scope = METRICS.index(claim.metric), views.recommended, views.together.common.scope
+    place, own, scope = recommended_estimators.METRICS.index(claim.metric), views.recommended, views.together.common.scope
     z = [headlines.plain(claim, claim.metric, runs, own)[:, 0] for runs in sides]
     spread = [_spread(claim, runs, own, views.contributions, place) for runs in sides]
     mean = [(persona_jackknife.average(z), persona_jackknife.average(spread))] if len(sides) > 1 else []
@@ -187,7 +191,8 @@ def _items(claim: Claim, sides: Sequence[tuple[Run, ...]], views: Views) -> Iter
         ]
     else:
         each = list(zip(z, spread, strict=True))
-    value, lo, hi = _over_items(*map(np.array, zip(*mean, *each, strict=True)), scope)
+    without, items = map(np.array, zip(*mean, *each, strict=True))
+    value, lo, hi = _over_items(without, items, scope)
     for place, family in enumerate(["mean"] * len(mean) + [runs[0].family.key for runs in sides]):
         found = Found(value[place], lo[place], hi[place])
         yield family, Found(*map(float, headlines.percent(found) if ratios and family != "mean" else found))
@@ -231,7 +236,7 @@ def foundation_claims(analysis: Analysis, guard: Guard) -> pd.DataFrame:
         own, other = analysis.together(run, base).loo
         change, p = persona_jackknife.change(own, other), persona_jackknife.p_value(own, other)
         for metric in _CLAIMED:
-            at = METRICS.index(metric)
+            at = recommended_estimators.METRICS.index(metric)
             for column, scope in list(enumerate(analysis.scopes))[1:]:
                 numbers = (field[at, column] for field in change[:1] + change[2:4])
                 rows.append((run.family.key, run.variant.key, scope, metric, *numbers, p[at, column], np.nan))
