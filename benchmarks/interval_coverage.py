@@ -16,7 +16,7 @@ from known_populations import KNOWN, Coverage, coverage, like
 from persona_collapse.simulated.response_model import cell_probabilities
 from persona_collapse.study.instrument import Instrument, load_instrument
 from persona_collapse.study.personas import load_personas
-from persona_collapse.study.respondents import known_figures, load_respondent
+from persona_collapse.study.respondent_parameters import known_figures, load_respondent
 from persona_collapse.study.scopes import scope_matrix
 from persona_collapse.study.study import Study, load_study
 

@@ -21,7 +21,7 @@ from persona_collapse.statistics.published_errors import published_se
 from persona_collapse.statistics.recommended_estimators import leave_one_out
 from persona_collapse.study.instrument import Instrument, load_instrument
 from persona_collapse.study.personas import load_personas
-from persona_collapse.study.respondents import known_figures, load_respondent
+from persona_collapse.study.respondent_parameters import known_figures, load_respondent
 from persona_collapse.study.scopes import scope_matrix
 from persona_collapse.study.study import Run, Study, load_study
 from persona_collapse.tables import validity

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from persona_collapse import __main__ as commands
-from persona_collapse.asking import batch_files, batch_visit, spending, support
+from persona_collapse.asking import batch_files, batch_visit, spending, supported_parameters
 from persona_collapse.asking.collect import _alone, collect, collect_by_batch
 from persona_collapse.asking.dialect_openai import ElicitationError
 from persona_collapse.simulated import batches as simulated_batches
@@ -335,7 +335,9 @@ def test_choices_that_fail_to_come_are_made_up_for_in_the_next_round(tmp_path):
     with running(Options(n="ignored", **QUICK)) as server:
         study = study_of(tmp_path, server.base_url)
         with open_store(study.store_path, write=True) as store:  # as if it gave three when it was asked last
-            support.remember(store, study.file.endpoints["here"], "gpt-4o/base", support.Support(choices=3, probed="x"))
+            supported_parameters.remember(
+                store, study.file.endpoints["here"], "gpt-4o/base", supported_parameters.Supported(choices=3, probed="x")
+            )
         said = []
         assert collect_by_batch(study, say=said.append) == SLOTS
         # 90 lines bring a slot each; the other 180 are asked one a line, as the model was seen to give one.
@@ -347,7 +349,9 @@ def test_replies_of_another_model_than_pinned_are_refused_and_counted(tmp_path):
     with running(Options(served_model="other", **QUICK)) as server:
         study = study_of(tmp_path, server.base_url, variant(served_model="gpt-4o/base"))
         with open_store(study.store_path, write=True) as store:
-            support.remember(store, study.file.endpoints["here"], "gpt-4o/base", support.Support(choices=3, probed="x"))
+            supported_parameters.remember(
+                store, study.file.endpoints["here"], "gpt-4o/base", supported_parameters.Supported(choices=3, probed="x")
+            )
         fails(study, "every reply was answered by model other, pinned to gpt-4o/base; correct the pin, or the endpoint")
     assert {row[:2] for row in rows(study)} == {(None, "wrong_server")}
     assert traffic(study)["wrong_server"] == 60
@@ -479,7 +483,9 @@ def test_a_key_refused_and_no_batches_at_the_endpoint_are_said_and_leave_elicit_
     with running(Options(**QUICK)) as server:
         study = study_of(tmp_path, server.base_url)
         with open_store(study.store_path, write=True) as store:
-            support.remember(store, study.file.endpoints["here"], "gpt-4o/base", support.Support(choices=3, probed="x"))
+            supported_parameters.remember(
+                store, study.file.endpoints["here"], "gpt-4o/base", supported_parameters.Supported(choices=3, probed="x")
+            )
         create = openai.resources.batches.Batches.create
         for error, status in ((openai.NotFoundError, 404), (openai.AuthenticationError, 401)):
 

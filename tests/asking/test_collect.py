@@ -8,7 +8,7 @@ import yaml
 
 from live import live_study
 from loopback import answer, failure, serve
-from persona_collapse.asking import request_queue
+from persona_collapse.asking import backoff
 from persona_collapse.asking.collect import collect
 from persona_collapse.asking.dialect_openai import ElicitationError
 from persona_collapse.store.counts import run_counts
@@ -24,7 +24,7 @@ SLOTS = 90
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, outputs):
     """Hardly any waiting between attempts, a key in the environment."""
-    monkeypatch.setattr(request_queue, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(backoff, "FIRST_WAIT", 0.01)
     monkeypatch.setenv("TEST_KEY", KEY)
 
 
@@ -92,7 +92,7 @@ def test_an_answer_is_kept_whatever_it_says(tmp_path):
 
 
 def test_transport_problems_are_tried_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(request_queue, "ATTEMPTS", 50)
+    monkeypatch.setattr(backoff, "ATTEMPTS", 50)
 
     def respond(request):
         return (
@@ -111,7 +111,7 @@ def test_transport_problems_are_tried_again(tmp_path, monkeypatch):
 
 
 def test_a_slot_without_any_answer_is_asked_again_next_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(request_queue, "ATTEMPTS", 1)
+    monkeypatch.setattr(backoff, "ATTEMPTS", 1)
     broken = {5, 6}
     with serve(lambda request: failure(503) if request.number in broken else answer("1")) as (url, requests):
         study = live_study(tmp_path, url)
@@ -144,7 +144,7 @@ def test_what_repetition_cannot_mend_stops_at_once(tmp_path, reply, words):
 
 @pytest.mark.parametrize("body", [b"<html>Bad gateway</html>", b"", b"{", b"[]", b'{"choices": []}'])
 def test_an_endpoint_that_is_none_is_given_up_with_a_reason(tmp_path, monkeypatch, body):
-    monkeypatch.setattr(request_queue, "ATTEMPTS", 1)
+    monkeypatch.setattr(backoff, "ATTEMPTS", 1)
     with serve(lambda request: (200, body)) as (url, requests):
         study = live_study(tmp_path, url)
         with pytest.raises(ElicitationError, match=r"m-1: the first request got no answer \(the answer is .*\); check base_url"):

@@ -12,7 +12,7 @@ import pytest
 
 from live import KEY, live, rows, traffic
 from loopback import answer, failure, serve
-from persona_collapse.asking import request_queue
+from persona_collapse.asking import backoff
 from persona_collapse.asking.collect import collect
 from persona_collapse.asking.dialect_openai import (
     Choice,
@@ -273,7 +273,7 @@ def test_five_thousand_replies_that_nobody_would_send(tmp_path, method):
 def test_a_whole_study_of_such_replies(tmp_path, monkeypatch, outputs):
     """Over sockets: it ends, every slot is accounted for once, and the counts by reason add up to the slots."""
     monkeypatch.setenv("TEST_KEY", KEY)
-    monkeypatch.setattr(request_queue, "FIRST_WAIT", 0.005)
+    monkeypatch.setattr(backoff, "FIRST_WAIT", 0.005)
     draw = random.Random(12)
 
     def respond(request):

@@ -6,7 +6,7 @@ import pytest
 
 from live import live_study
 from loopback import answer, serve
-from persona_collapse.asking import support
+from persona_collapse.asking import supported_parameters
 from persona_collapse.asking.collect import collect
 from persona_collapse.asking.estimate import estimate, estimate_line, estimate_lines
 from persona_collapse.store.store import Store, open_store
@@ -69,7 +69,7 @@ def test_an_endpoint_known_to_ignore_n_makes_choices_cost_as_much_as_one_by_one(
     study = live_study(tmp_path, "http://127.0.0.1:9/v1", protocol={"repetitions": 4, "personas": 2})
     assert own_way(study) == {"one by one": False, "choices": True, "logprobs": False, "batch": False}
     with open_store(study.store_path, write=True) as store:
-        support.remember(store, study.file.endpoints["here"], "m-1", support.Support(choices=1))
+        supported_parameters.remember(store, study.file.endpoints["here"], "m-1", supported_parameters.Supported(choices=1))
     assert requests_of(study) == {"one by one": 360, "choices": 360, "logprobs": 90, "batch": 360}
     assert own_way(study) == {"one by one": True, "choices": False, "logprobs": False, "batch": False}
 

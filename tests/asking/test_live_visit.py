@@ -7,7 +7,7 @@ import pytest
 
 from live import KEY, live, rows, traffic, variant
 from loopback import answer, failure, serve
-from persona_collapse.asking import request_queue
+from persona_collapse.asking import backoff, request_queue
 from persona_collapse.asking.collect import collect
 from persona_collapse.asking.dialect_openai import Choice, Completion, ElicitationError
 from persona_collapse.asking.pacing import Pace
@@ -28,7 +28,7 @@ def key(monkeypatch, outputs):
 @pytest.fixture
 def quick(monkeypatch):
     """Failures are tried again at once."""
-    monkeypatch.setattr(request_queue, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(backoff, "FIRST_WAIT", 0.01)
 
 
 def by_slot(study):
@@ -136,7 +136,7 @@ def test_attempts_at_a_slot_are_bounded_and_refusals_use_none_up(tmp_path, quick
     with serve(respond) as (url, _):
         study = live(tmp_path, url)
         collect(study)
-    assert seen.count("persona/0/2/1") == request_queue.ATTEMPTS == 8
+    assert seen.count("persona/0/2/1") == backoff.ATTEMPTS == 8
     assert seen.count("persona/0/4/1") == 11
     found = {row[:2]: row[2:] for row in rows(study, "condition || persona, item, rating, reason, attempts")}
     assert found["persona0", 2] == (None, "transport", 8) and found["persona0", 4] == (3, None, 11)
@@ -144,7 +144,7 @@ def test_attempts_at_a_slot_are_bounded_and_refusals_use_none_up(tmp_path, quick
 
 def test_patience_with_a_slot_that_is_always_refused_is_bounded(tmp_path, quick, monkeypatch):
 
-    monkeypatch.setattr(request_queue, "PATIENCE", 0.3)
+    monkeypatch.setattr(backoff, "PATIENCE", 0.3)
 
     def respond(request):
         return failure(429, headers={"Retry-After": "0.05"}) if request.slot == "persona/0/2/1" else answer("3")
@@ -161,7 +161,7 @@ def test_the_first_request_waits_out_refusals_and_gives_up_in_the_end(tmp_path, 
     with serve(lambda r: failure(429, headers={"Retry-After": "0.02"}) if r.number <= 8 else answer("3")) as (url, requests):
         assert collect(live(tmp_path, url)) == CELLS
     assert len(requests) == CELLS + 8
-    monkeypatch.setattr(request_queue, "PATIENCE", 0.3)
+    monkeypatch.setattr(backoff, "PATIENCE", 0.3)
     with serve(lambda r: failure(429)) as (url, requests):
         with pytest.raises(ElicitationError, match=r"the first request got no answer \(status 429\)"):
             collect(live(tmp_path, url, name="never"))
@@ -223,7 +223,7 @@ def test_an_endpoint_that_goes_down_is_given_up_with_a_reason(tmp_path, quick):
             collect(study)
     assert sum(rating is not None for rating, _ in rows(study)) == 20
     asked = [request.slot for request in requests]
-    assert max(map(asked.count, asked)) == request_queue.ATTEMPTS
+    assert max(map(asked.count, asked)) == backoff.ATTEMPTS
 
 
 # --- who answers -----------------------------------------------------------------------------------------------------
@@ -274,7 +274,7 @@ def test_a_slot_that_only_another_server_answers_says_so(tmp_path, quick):
     with serve(respond) as (url, requests):
         study = live(tmp_path, url, variants=[variant(served_model="pinned")])
         collect(study)
-        assert len(requests) == CELLS + request_queue.ATTEMPTS - 1
+        assert len(requests) == CELLS + backoff.ATTEMPTS - 1
         with open_store(study.store_path) as store:
             quality = run_quality(study, store, study.runs[0])
         assert quality["wrong_server"].tolist() == [1, 0] and quality["valid"].tolist() == [59, 30]
@@ -322,7 +322,7 @@ def test_only_slots_without_a_rating_are_asked_again_and_first_answers_are_kept(
 def test_a_slot_that_was_never_answered_is_not_reasked(tmp_path, quick, monkeypatch):
     """Transport is no answer: its slot is asked in the next visit, not once more in this one, and has no first answer."""
 
-    monkeypatch.setattr(request_queue, "ATTEMPTS", 1)
+    monkeypatch.setattr(backoff, "ATTEMPTS", 1)
     broken = {"persona/0/2/1"}
     with serve(lambda request: failure(500) if request.slot in broken else answer("3")) as (url, requests):
         study = live(tmp_path, url, protocol={"reask": 3})
@@ -334,7 +334,7 @@ def test_a_slot_that_was_never_answered_is_not_reasked(tmp_path, quick, monkeypa
 
 def test_a_failed_reasking_keeps_the_first_answer(tmp_path, quick, monkeypatch):
 
-    monkeypatch.setattr(request_queue, "ATTEMPTS", 1)
+    monkeypatch.setattr(backoff, "ATTEMPTS", 1)
 
     def respond(request):
         if request.slot != "persona/0/2/1":

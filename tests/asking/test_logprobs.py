@@ -20,7 +20,7 @@ from persona_collapse.store.counts import run_counts, run_offered
 from persona_collapse.store.store import Answer, open_store
 from persona_collapse.study import first_token
 from persona_collapse.study.instrument import load_instrument
-from persona_collapse.study.respondents import load_respondent
+from persona_collapse.study.respondent_parameters import load_respondent
 from persona_collapse.study.scopes import scope_matrix
 from persona_collapse.study.study import load_study
 from persona_collapse.tables.build import build_tables, run_metrics, write_tables

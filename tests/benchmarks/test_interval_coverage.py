@@ -14,7 +14,7 @@ from persona_collapse.paths import ROOT
 from persona_collapse.simulated.response_model import cell_probabilities
 from persona_collapse.statistics.recommended_estimators import METRICS, leave_one_out
 from persona_collapse.study.personas import load_personas
-from persona_collapse.study.respondents import load_respondent
+from persona_collapse.study.respondent_parameters import load_respondent
 from persona_collapse.study.scopes import scope_matrix
 
 

@@ -9,7 +9,7 @@ from persona_collapse.paths import PUBLISHED
 from persona_collapse.simulated import fitting, response_model
 from persona_collapse.study.instrument import load_instrument
 from persona_collapse.study.personas import load_personas
-from persona_collapse.study.respondents import PARAMETERS, from_parameters, load_parameters, load_respondent
+from persona_collapse.study.respondent_parameters import PARAMETERS, from_parameters, load_parameters, load_respondent
 from persona_collapse.study.scopes import scope_matrix
 
 INSTRUMENT = load_instrument("mfq30")

@@ -13,7 +13,7 @@ from persona_collapse.simulated.response_model import between, cell_probabilitie
 from persona_collapse.statistics import published_estimators
 from persona_collapse.study.instrument import load_instrument
 from persona_collapse.study.personas import Persona, load_personas
-from persona_collapse.study.respondents import OUTLOOKS, known_figures, load_respondent
+from persona_collapse.study.respondent_parameters import OUTLOOKS, known_figures, load_respondent
 from persona_collapse.study.scopes import scope_matrix, scopes
 
 INSTRUMENT = load_instrument("mfq30")

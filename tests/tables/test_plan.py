@@ -10,7 +10,7 @@ import yaml
 from building import random_counts
 from importable import cell, write_rows
 from persona_collapse.__main__ import main
-from persona_collapse.asking import support
+from persona_collapse.asking import supported_parameters
 from persona_collapse.asking.collect import collect
 from persona_collapse.asking.estimate import estimate
 from persona_collapse.paths import STUDIES
@@ -110,7 +110,7 @@ def test_an_endpoint_without_choices_is_planned_one_by_one(example):
     endpoint = study.file.endpoints["openai"]
     with open_store(study.store_path, write=True) as store:
         for run in study.runs:
-            support.remember(store, endpoint, run.variant.model, support.Support(choices=1))
+            supported_parameters.remember(store, endpoint, run.variant.model, supported_parameters.Supported(choices=1))
     assert list(design(study, 0.05).ways) == ["one by one", "logprobs"]
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from persona_collapse.asking import spending, support
+from persona_collapse.asking import spending, supported_parameters
 from persona_collapse.asking.dialect_openai import (
     Choice,
     Completion,
@@ -25,7 +25,7 @@ from persona_collapse.asking.dialect_openai import (
     wrong_server,
 )
 from persona_collapse.asking.slots import answer_of, consecutive, questions
-from persona_collapse.asking.support import Support
+from persona_collapse.asking.supported_parameters import Supported
 from persona_collapse.files import atomic_text
 from persona_collapse.store.store import Answer, Batch, Store, Traffic
 from persona_collapse.study.study import Run, Study
@@ -80,7 +80,8 @@ def write(study: Study, run: Run, store: Store, *, most: int | None = None, stat
 
 def _lines(study: Study, run: Run, store: Store) -> Iterator[str]:
     known = _known(study, run, store)
-    together = 1 if study.by_logprobs else min(known.choices or support.MOST_CHOICES, support.MOST_CHOICES)
+    most = supported_parameters.MOST_CHOICES
+    together = 1 if study.by_logprobs else min(known.choices or most, most)
     prompts = {(asked.condition, asked.persona, asked.item): asked for asked in questions(study, run)}
     for condition in study.conditions(run):
         for cell in store.missing_cells(run.family.key, run.variant.key, condition):
@@ -92,11 +93,11 @@ def _lines(study: Study, run: Run, store: Store) -> Iterator[str]:
                 yield json.dumps({"custom_id": name, "method": "POST", "url": "/v1/chat/completions", "body": body}) + "\n"
 
 
-def _known(study: Study, run: Run, store: Store) -> Support:
-    return support.recall(store, study.file.endpoints[run.variant.endpoint or ""], run.variant.model or "")
+def _known(study: Study, run: Run, store: Store) -> Supported:
+    return supported_parameters.recall(store, study.file.endpoints[run.variant.endpoint or ""], run.variant.model or "")
 
 
-def _body(study: Study, run: Run, known: Support, prompt: str, choices: int) -> dict[str, Any]:
+def _body(study: Study, run: Run, known: Supported, prompt: str, choices: int) -> dict[str, Any]:
     endpoint = study.file.endpoints[run.variant.endpoint or ""]
     return request_body(
         endpoint, run.variant.model or "", study.file.protocol, prompt, choices=choices, limit=known.limit,
@@ -334,14 +335,14 @@ def _learn(study: Study, run: Run, store: Store, found: Found) -> str | None:
         known, line = replace(known, limit="max_completion_tokens"), "it wants max_completion_tokens"
     else:
         return None
-    support.remember(store, study.file.endpoints[run.variant.endpoint or ""], run.variant.model or "", known)
+    supported_parameters.remember(store, study.file.endpoints[run.variant.endpoint or ""], run.variant.model or "", known)
     return line
 
 
 def _stop(study: Study, run: Run, batch: Batch, found: Found) -> None:
     """Raise what a further batch would only repeat."""
     if isinstance(found.refusal, RefusedError):
-        told = support.explained(found.refusal, run.variant.model or "", study.file.protocol)
+        told = supported_parameters.explained(found.refusal, run.variant.model or "", study.file.protocol)
         raise ElicitationError(f"{batch.name}: {told}")
     if found.refusal:
         raise ElicitationError(f"{batch.name}: {found.refusal}")

@@ -17,7 +17,7 @@ from persona_collapse.store.store import Store, open_store
 from persona_collapse.study.study import Run, Study, check_keys, load_study
 
 if TYPE_CHECKING:
-    from persona_collapse.asking.support import Support
+    from persona_collapse.asking.supported_parameters import Supported
 
 
 def collect(study: Study, runs: Sequence[Run] | None = None, *, say: Callable[[str], None] = lambda line: None) -> int:
@@ -160,9 +160,9 @@ def open_run(name: str, family: str, variant: str) -> tuple[Study, Run, Store]:
     return with_mark(study, store), run, store
 
 
-def support_of(study: Study, store: Store, run: Run) -> "Support | None":
+def support_of(study: Study, store: Store, run: Run) -> "Supported | None":
     """What the endpoint of a live run is known to take and say of itself; None for other kinds of study."""
-    from persona_collapse.asking.support import recall
+    from persona_collapse.asking.supported_parameters import recall
 
     if study.file.kind != "live":
         return None

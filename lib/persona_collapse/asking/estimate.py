@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from persona_collapse.asking import slots, spending, support
+from persona_collapse.asking import slots, spending, supported_parameters
 from persona_collapse.store.store import Store
 from persona_collapse.study.study import Run, Study
 
@@ -87,8 +87,8 @@ def _ways(study: Study, run: Run, store: Store | None, whole: bool) -> Iterator[
 def choices(study: Study, run: Run, store: Store | None) -> int:
     """How many repetitions of a cell one request brings: as many as the endpoint is known, or else hoped, to give."""
     endpoint = study.file.endpoints[run.variant.endpoint or ""]
-    known = support.recall(store, endpoint, run.variant.model or "") if store else support.Support()
-    return min(known.choices or support.MOST_CHOICES, support.MOST_CHOICES)
+    known = supported_parameters.recall(store, endpoint, run.variant.model or "") if store else supported_parameters.Supported()
+    return min(known.choices or supported_parameters.MOST_CHOICES, supported_parameters.MOST_CHOICES)
 
 
 def with_protocol(study: Study, **changes: object) -> Study:

@@ -12,12 +12,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from persona_collapse.asking import dialect_openai, request_queue, spending, support
+from persona_collapse.asking import backoff, dialect_openai, spending, supported_parameters
 from persona_collapse.asking.dialect_openai import Choice, Completion, ElicitationError, Failure, RefusedError
 from persona_collapse.asking.ledger import Ledger, Sent
 from persona_collapse.asking.request_queue import Asker, Request
 from persona_collapse.asking.slots import answer_of, consecutive
-from persona_collapse.asking.support import Support
+from persona_collapse.asking.supported_parameters import Supported
 from persona_collapse.store.store import MissingCell, Store
 from persona_collapse.study.study import Run, Study
 
@@ -45,7 +45,7 @@ class Visit:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[None] | None = None
         self._stopping = threading.Event()
-        self._support: dict[tuple[str, str], Support] = {}
+        self._support: dict[tuple[str, str], Supported] = {}
         self._clients: dict[str, Any] = {}
         self._over = False
         self._orderly = True
@@ -163,7 +163,7 @@ class Visit:
     def _logprobs(self) -> bool:
         return self.study.file.protocol.method == "logprobs"
 
-    def _support_of(self, run: Run) -> Support:
+    def _support_of(self, run: Run) -> Supported:
         return self._support[run.variant.endpoint or "", run.variant.model or ""]
 
     async def _probe(self) -> None:
@@ -174,16 +174,16 @@ class Visit:
             own = self.study.file.endpoints[name]
             if (name, model) in self._support:
                 continue
-            known = support.recall(self.store, own, model)
+            known = supported_parameters.recall(self.store, own, model)
             self._support[name, model] = known
             first = self._first_request(name, model)
-            if first is None or support.complete(known, protocol) or self._stopping.is_set():
+            if first is None or supported_parameters.complete(known, protocol) or self._stopping.is_set():
                 continue
-            known = replace(known, **await support.listed(self._client(name), model))
+            known = replace(known, **await supported_parameters.listed(self._client(name), model))
             for line in known.warnings(model):
                 self.say(f"{self.study.name}: {line}")
             ask, wanted = functools.partial(self._first, first), len(first.repetitions)
-            known = await support.probe(known, model, protocol, len(first.repetitions), ask)
+            known = await supported_parameters.probe(known, model, protocol, len(first.repetitions), ask)
             self._support[name, model] = known
             if protocol.method == "samples" and known.choices is not None and known.choices < wanted:
                 self.say(
@@ -191,18 +191,18 @@ class Visit:
                     "more requests are needed, and the prompt is paid with each"
                 )
             self.ledger.write()
-            support.remember(self.store, own, model, known)
+            supported_parameters.remember(self.store, own, model, known)
 
     def _first_request(self, name: str, model: str) -> Request | None:
         """The first missing cell of a model with the most repetitions to ask; None if nothing is missing."""
         for run, condition in self._pairs():
             if (run.variant.endpoint, run.variant.model) == (name, model) and (cells := self._missing(run, condition)):
-                cell = max(cells, key=lambda cell: len(consecutive(cell.repetitions, support.MOST_CHOICES)[0]))
-                block = consecutive(cell.repetitions, support.MOST_CHOICES)[0]
+                cell = max(cells, key=lambda cell: len(consecutive(cell.repetitions, supported_parameters.MOST_CHOICES)[0]))
+                block = consecutive(cell.repetitions, supported_parameters.MOST_CHOICES)[0]
                 return Request(run, condition, cell.question, cell.persona, cell.item, block)
         return None
 
-    async def _first(self, request: Request, choices: int, known: Support) -> Completion | Failure:
+    async def _first(self, request: Request, choices: int, known: Supported) -> Completion | Failure:
         """Ask the first request of a model for so many choices, wait out refusals, and keep what it brings."""
         request.repetitions = request.repetitions[:choices]
         self._support[request.run.variant.endpoint or "", request.run.variant.model or ""] = known
@@ -215,12 +215,9 @@ class Visit:
                 return found
             self._failed(request, found)
             failures += found.kind != "limited"
-            if (
-                failures >= _FIRST_ATTEMPTS.get(found.kind, request_queue.ATTEMPTS)
-                or time.monotonic() - began > request_queue.PATIENCE
-            ):
+            if failures >= _FIRST_ATTEMPTS.get(found.kind, backoff.ATTEMPTS) or time.monotonic() - began > backoff.PATIENCE:
                 return found
-            wait = 0.0 if found.kind == "wrong_server" else found.wait or request_queue.backoff(request.sends)
+            wait = 0.0 if found.kind == "wrong_server" else found.wait or backoff.wait(request.sends)
             self.first_until = time.monotonic() + wait
             while (left := self.first_until - time.monotonic()) > 0 and not self._stopping.is_set():
                 await asyncio.sleep(min(left, 0.2))
@@ -240,8 +237,8 @@ class Visit:
             return await self._send(request)
         except RefusedError as error:
             name, model = request.run.variant.endpoint or "", request.run.variant.model or ""
-            support.remember(self.store, self.study.file.endpoints[name], model, Support())
-            raise ElicitationError(support.explained(error, model, self.study.file.protocol)) from None
+            supported_parameters.remember(self.store, self.study.file.endpoints[name], model, Supported())
+            raise ElicitationError(supported_parameters.explained(error, model, self.study.file.protocol)) from None
 
     async def _send(self, request: Request) -> Completion | Failure:
         """Send one request, with word of it on disk before and after, and refuse what another server answered."""

@@ -3,20 +3,13 @@
 import asyncio
 import heapq
 import itertools
-import random
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 
+from persona_collapse.asking import backoff
 from persona_collapse.asking.dialect_openai import Completion, Failure
 from persona_collapse.asking.pacing import Pace
 from persona_collapse.study.study import Run
-
-#: Attempts at one request that may fail, refusals not counted, before its slots are left for the next visit.
-ATTEMPTS = 8
-#: Seconds after which a request that fails or is refused once more is left as well.
-PATIENCE = 3600.0
-#: The first wait after a failure or an unannounced refusal; it doubles each time up to the longest.
-FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0
 
 
 @dataclass(eq=False, slots=True)
@@ -174,17 +167,17 @@ class Asker:
         self._failed(request, found)
         if found.kind == "limited":
             # An announced wait of nothing, or none, would have the same request refused again at once.
-            wait = found.wait or backoff(request.sends)
+            wait = found.wait or backoff.wait(request.sends)
             self.pace.refused(ticket, now, wait)
             tired = False
         else:
             request.failures += 1
-            wait = max(found.wait or 0.0, backoff(request.failures))
+            wait = max(found.wait or 0.0, backoff.wait(request.failures))
             self.pace.failed(ticket)
-            tired = request.failures >= ATTEMPTS
+            tired = request.failures >= backoff.ATTEMPTS
         if self._stopped:
             return
-        if tired or now - request.began > PATIENCE:
+        if tired or now - request.began > backoff.PATIENCE:
             self._settle(request, found)
         else:
             self.put_back(request, wait)
@@ -192,8 +185,3 @@ class Asker:
     def _settle(self, request: Request, found: Completion | Failure) -> None:
         self._unstored += 1
         self._settled(self, request, found)
-
-
-def backoff(times: int) -> float:
-    """Seconds, doubling with each time, scattered so that what failed together is not tried again together."""
-    return min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(times - 1, 10)) * random.uniform(0.8, 1.2)

@@ -42,7 +42,7 @@ def questions(study: Study, run: Run) -> Iterator[Asked]:
         # One token at T = 1 gives every temperature: what the study file says of it decides what is shown, not what is asked.
         protocol = protocol.model_copy(update={"temperature": 1.0, "max_tokens": 1, "repetitions": 1})
     if study.simulated:
-        from persona_collapse.study.respondents import load_respondent
+        from persona_collapse.study.respondent_parameters import load_respondent
 
         respondent = load_respondent(variant.figures or "", study.instrument)
         origin = ["simulated", respondent.fingerprint, study.file.seed, run.key, *["logprobs"] * study.by_logprobs]
@@ -97,7 +97,7 @@ def answer_of(
 def simulate(study: Study, run: Run, store: Store, bar: "tqdm[NoReturn]") -> None:
     """Draw the missing slots of a run; they carry no time, so that the same study is the same file. `bar` counts slots."""
     from persona_collapse.simulated import response_model
-    from persona_collapse.study.respondents import load_respondent
+    from persona_collapse.study.respondent_parameters import load_respondent
 
     respondent = load_respondent(run.variant.figures or "", study.instrument)
     for condition in study.conditions(run):

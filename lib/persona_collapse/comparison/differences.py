@@ -21,7 +21,8 @@ from persona_collapse.statistics import (
     wider_intervals,
 )
 from persona_collapse.study.scopes import OVERALL
-from persona_collapse.tables.recommended_rows import METRICS, NAMES, NOISE
+from persona_collapse.tables.notes import NAMES, NOISE
+from persona_collapse.tables.recommended_rows import METRICS
 from persona_collapse.tables.run_statistics import Side
 
 #: Columns of differences.csv.

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from persona_collapse.asking.import_files import describe
-from persona_collapse.asking.support import Support
+from persona_collapse.asking.supported_parameters import Supported
 from persona_collapse.study.first_token import LEAST_MASS
 from persona_collapse.study.study import Run, Study
 from persona_collapse.tables.comparability import differences
@@ -83,7 +83,7 @@ def mass_line(rows: pd.DataFrame) -> str:
     )
 
 
-def asked(study: Study, run: Run, known: Support, rows: pd.DataFrame) -> str:
+def asked(study: Study, run: Run, known: Supported, rows: pd.DataFrame) -> str:
     """How a live run was asked and what its endpoint says of itself; `rows` are of quality.csv, `known` is the record."""
     endpoint, model = study.file.endpoints[run.variant.endpoint or ""], run.variant.model or ""
     parts = [f"{safe(model)} was asked at {safe(endpoint.base_url)}"]

@@ -11,7 +11,7 @@ from persona_collapse.statistics import published_estimators
 from persona_collapse.statistics.published_errors import published_se
 from persona_collapse.store.store import Store
 from persona_collapse.study.personas import Persona
-from persona_collapse.study.respondents import Respondent, load_respondent
+from persona_collapse.study.respondent_parameters import Respondent, load_respondent
 from persona_collapse.study.scopes import scope_matrix
 from persona_collapse.study.study import Run, Study
 from persona_collapse.study.study_file import Family

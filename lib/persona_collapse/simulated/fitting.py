@@ -15,10 +15,10 @@ from scipy.optimize import least_squares
 from persona_collapse.input_errors import listing
 from persona_collapse.simulated import response_model
 from persona_collapse.simulated.response_model import EVERYONE
-from persona_collapse.study import respondents
+from persona_collapse.study import respondent_parameters
 from persona_collapse.study.instrument import Instrument
 from persona_collapse.study.personas import Persona
-from persona_collapse.study.respondents import KINDS, PARAMETERS, from_parameters, load_parameters
+from persona_collapse.study.respondent_parameters import KINDS, PARAMETERS, from_parameters, load_parameters
 from persona_collapse.study.scopes import scope_matrix
 
 #: Ratings of a cell in the published design; within_sd depends on it.
@@ -216,7 +216,7 @@ def fit(
     Returns
     -------
     dict
-        What `write` writes and `respondents.load_respondent` reads. The same input gives the same result.
+        What `write` writes and `respondent_parameters.load_respondent` reads. The same input gives the same result.
     """
     runs: dict[str, Any] = {}
     bases: dict[str, np.ndarray] = {}
@@ -234,7 +234,7 @@ def fit(
             run["toxic"] = _toxic(run, figures["toxic"][family]["personas"], instrument, toxic_personas)
         off = {key: value[np.abs(value).argmax()] for key, value in problem.off(run).items()}
         runs[name] = run | {"off": _rounded(off, 2)}
-    shape = {"key": instrument.key, **respondents.shape(instrument)}
+    shape = {"key": instrument.key, **respondent_parameters.shape(instrument)}
     return {"about": _ABOUT, "instrument": shape, "runs": {name: runs[name] for name in figures["runs"]}}
 
 

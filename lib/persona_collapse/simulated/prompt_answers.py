@@ -13,7 +13,7 @@ import numpy as np
 from persona_collapse.simulated import response_model
 from persona_collapse.study.instrument import Instrument, load_instrument
 from persona_collapse.study.personas import Persona, load_personas
-from persona_collapse.study.respondents import known_figures, load_respondent
+from persona_collapse.study.respondent_parameters import known_figures, load_respondent
 
 #: The shipped decks, whose personas bring their attributes; any other text is answered as a persona without.
 DECKS = ("everyday", "toxic")

@@ -10,7 +10,7 @@ from scipy.special import ndtr, ndtri
 from persona_collapse.paths import shown
 from persona_collapse.study.instrument import Instrument
 from persona_collapse.study.personas import Persona
-from persona_collapse.study.respondents import (
+from persona_collapse.study.respondent_parameters import (
     ADDED,
     ITEM_SHARE,
     ITEM_SPREAD,

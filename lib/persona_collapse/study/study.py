@@ -160,7 +160,7 @@ def load_study(name: str | Path, data: str | Path | None = None, *, files: bool 
         toxic = load_personas(_beside(path, file.toxic)) if "toxic" in file.conditions else None
     if file.kind == "simulated":
         # Costs nothing and finds a misspelt run before half a study has been made.
-        from persona_collapse.study.respondents import load_respondent
+        from persona_collapse.study.respondent_parameters import load_respondent
 
         for i, family in enumerate(file.families):
             for j, variant in enumerate(family.variants):

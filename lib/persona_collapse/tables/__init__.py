@@ -9,6 +9,7 @@ __all__ = [
     "comparability",
     "frontier",
     "headlines",
+    "notes",
     "plan",
     "printed_figures",
     "published_contrasts",

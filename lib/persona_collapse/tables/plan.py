@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from persona_collapse.asking import spending, support
+from persona_collapse.asking import spending, supported_parameters
 from persona_collapse.asking.estimate import choices, estimate, opened, with_protocol
 from persona_collapse.statistics import persona_jackknife, sample_size
 from persona_collapse.statistics.recommended_estimators import METRICS
@@ -93,7 +93,7 @@ def _costs(study: Study) -> tuple[float, float] | None:
 def _together(study: Study) -> int:
     """Repetitions that one request brings from the leanest endpoint of a study."""
     if study.file.kind != "live":
-        return support.MOST_CHOICES
+        return supported_parameters.MOST_CHOICES
     with opened(study) as store:
         return min(choices(study, run, store) for run in study.runs)
 

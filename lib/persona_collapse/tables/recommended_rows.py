@@ -1,25 +1,22 @@
 """Rows of the tables by the recommended method: levels, contrasts and companions, each with both intervals and a plain note."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from persona_collapse.statistics import (
-    common_cells,
-    noise_bounds,
     persona_jackknife,
-    rarefaction,
     recommended_estimators,
     repeat_interval,
-    wider_intervals,
 )
 from persona_collapse.study.study import Run
 from persona_collapse.tables.comparability import Guard
+from persona_collapse.tables.notes import ContrastNotes, MeanNotes, Note, level_note, without_families
 from persona_collapse.tables.published_contrasts import COLUMNS as CONTRASTS
 from persona_collapse.tables.published_contrasts import as_numbers
-from persona_collapse.tables.run_statistics import Analysis, Together, of_role
+from persona_collapse.tables.run_statistics import Analysis, of_role
 
 METHOD = "recommended"
 #: Metrics of the recommended method, in the order of the tables; the last three of all are published ones.
@@ -32,12 +29,6 @@ LEVELS = (
 #: Columns of companions.csv.
 COMPANIONS = ("family", "variant", "against", "scope", "part", "value", "se", "lo", "hi")
 _AT = [recommended_estimators.METRICS.index(metric) for metric in METRICS]
-#: How notes call a metric.
-NAMES = {"susceptibility": "S", "robustness": "R", "within_rms": "noise", "icc": "ICC"}
-#: Metrics that say how steady a persona is held: missing and too few varying ratings concern them.
-NOISE = ("within_rms", "robustness", "relative_noise", "icc")
-#: The note of a metric (by name) in a scope (by column), given its interval there.
-Note = Callable[[str, int, persona_jackknife.Interval], str]
 _Row = tuple[Any, ...]
 #: What rows of one contrast share: family, variant and control; quantity; families; what else differs.
 _About = tuple[tuple[str, str, str | None], str, int | None, str]
@@ -55,7 +46,7 @@ def levels(analysis: Analysis, run: Run) -> pd.DataFrame:
             side = pair  # the same ratings, so but for fidelity the same numbers
     a, b = persona_jackknife.level(side.loo), repeat_interval.level(side.redrawn)
     ratings = side.counts.sum(axis=(0, 2))
-    notes = _level_notes(analysis, run, alone)
+    notes = level_note(analysis, run, alone)
     rows = []
     for metric in METRICS:
         interval, again = a.of(metric), b.of(metric)
@@ -70,25 +61,6 @@ def levels(analysis: Analysis, run: Run) -> pd.DataFrame:
             limits = again.lo[column], again.hi[column]
             rows.append((run.family.key, run.variant.key, scope, metric, METHOD, *numbers, *sizes, *limits, note))
     return pd.DataFrame(rows, columns=list(LEVELS))
-
-
-def _level_notes(analysis: Analysis, run: Run, alone: Together) -> Note:
-    """What stands beside the numbers of one run, by metric, scope and interval."""
-    found = analysis.bounds(alone, 0)
-    single = recommended_estimators.remark(alone.loo[0])
-    missing = ""
-    if not analysis.study.by_logprobs:
-        missing = common_cells.missing(analysis.counts(run), analysis.categories, analysis.slots(run)).note
-
-    def note(metric: str, column: int, interval: persona_jackknife.Interval) -> str:
-        said = [alone.common.note]
-        if metric in NOISE:
-            bound = found[column]
-            said += [bound.note if bound else "", missing]
-        said += [single, persona_jackknife.remark(interval, NAMES.get(metric, metric), analysis.scopes[column])]
-        return " ".join(part for part in said if part)
-
-    return note
 
 
 def contrasts(analysis: Analysis, guard: Guard) -> pd.DataFrame:
@@ -127,7 +99,7 @@ def _compared(
     excess = len(runs) == 3
     a = (persona_jackknife.excess if excess else persona_jackknife.change)(*together.loo)
     b = (repeat_interval.excess if excess else repeat_interval.change)(*together.redrawn)
-    return a, b, _Notes(analysis, runs, together, also).of
+    return a, b, ContrastNotes(analysis, runs, together, also).of
 
 
 def _rows(
@@ -140,52 +112,6 @@ def _rows(
             limits = b.lo[at, column], b.hi[at, column]
             said = note(metric, column, a.of(metric).at(column))
             yield *key, scope, metric, quantity, METHOD, *numbers, families, *limits, differs, said
-
-
-class _Notes:
-    """What stands beside the numbers of a contrast: lost personas, bounds, fewer repetitions, one persona that carries it."""
-
-    def __init__(self, analysis: Analysis, runs: Sequence[Run], together: Together, also: str = "") -> None:
-        self._analysis, self._together, self._also = analysis, together, also
-        self._lost = together.common.note
-        if self._lost:
-            own = analysis.alone(runs[-1]).loo[0].of("susceptibility")[0, 0]
-            shared = together.loo[-1].of("susceptibility")[0, 0]
-            self._lost += " " + common_cells.base_note(shared, len(together.common.personas), own)
-        self._base_bounds = analysis.bounds(together, len(runs) - 1)
-        self._own_bounds = analysis.bounds(together, 0)
-        self._own_lo = persona_jackknife.level(together.loo[0]).of("within_rms").lo
-        self._rarefied = _rarefied(analysis, together) if len(runs) == 2 else ()
-
-    def of(self, metric: str, column: int, interval: persona_jackknife.Interval) -> str:
-        """The note of one metric in one scope."""
-        said = [self._also, self._lost]
-        if metric in NOISE:
-            said.append(self._bound(column))
-        if self._rarefied and metric in ("robustness", "within_rms"):
-            said.append(self._rarefied[column])
-        said.append(persona_jackknife.remark(interval, NAMES.get(metric, metric), self._analysis.scopes[column]))
-        return " ".join(part for part in said if part)
-
-    def _bound(self, column: int) -> str:
-        base, own = self._base_bounds[column], self._own_bounds[column]
-        if base is not None:
-            return f"Base: {base.note} " + noise_bounds.change_sentence(noise_bounds.change_at_least(self._own_lo[column], base))
-        return "" if own is None else f"Variant: {own.note}"
-
-
-def _rarefied(analysis: Analysis, together: Together) -> tuple[str, ...]:
-    """Change of the published R as both sides would have it at equally many repetitions, for sides that differ in them."""
-    own, base = together.sides
-    if analysis.study.by_logprobs or own.loo.repetitions == base.loo.repetitions or min(own.loo.repetitions) < 1:
-        return ()
-    n = rarefaction.smallest_common([own.counts, base.counts])
-    if n < 2 or max(own.loo.repetitions[1], base.loo.repetitions[1]) == n:
-        return ()
-    with np.errstate(invalid="ignore", divide="ignore"):
-        r, r_base = (rarefaction.rarefied(side.loo.parts, together.common.scope, n).robustness[0] for side in (own, base))
-        change = 100 * (r / r_base - 1)
-    return tuple(f"Published R at n = {n} on both sides: {value:+.1f} %." if np.isfinite(value) else "" for value in change)
 
 
 def _means(analysis: Analysis, guard: Guard, variant: str) -> Iterator[_Row]:
@@ -201,7 +127,7 @@ def _means(analysis: Analysis, guard: Guard, variant: str) -> Iterator[_Row]:
             continue
         about = ("mean", variant, control or ""), quantity, len(usable), _differ(guard, usable)
         if len(usable) == 1:  # that family's own row: two intervals for one number would be one too many
-            yield from _rows(analysis, about, *_compared(analysis, usable[0], _without(left)))
+            yield from _rows(analysis, about, *_compared(analysis, usable[0], without_families(left)))
         else:
             yield from _rows(analysis, about, *_averaged(analysis, usable, left))
 
@@ -227,12 +153,7 @@ def _averaged(
     excess = len(usable[0]) == 3
     a = (persona_jackknife.mean_excess if excess else persona_jackknife.mean_change)(loo)
     b = (repeat_interval.mean_excess if excess else repeat_interval.mean_change)(redrawn)
-    return a, b, _MeanNotes(analysis, together, [x[:2] for x in loo], left).of
-
-
-def _without(left: list[str]) -> str:
-    """Which families a mean leaves out, as a sentence; empty if none."""
-    return f"Without {', '.join(left)}, whose sides cannot be compared." if left else ""
+    return a, b, MeanNotes(analysis, together, [x[:2] for x in loo], left).of
 
 
 def _differ(guard: Guard, usable: list[tuple[Run, ...]]) -> str:
@@ -242,33 +163,6 @@ def _differ(guard: Guard, usable: list[tuple[Run, ...]]) -> str:
         return each[0]
     differing = sum(map(bool, each))
     return f"{differing} of {len(each)} families have sides that differ" if differing else ""
-
-
-class _MeanNotes:
-    """What stands beside a mean over families: how many agree, and what they say as a sample of families."""
-
-    def __init__(
-        self,
-        analysis: Analysis,
-        together: Together,
-        pairs: Sequence[tuple[recommended_estimators.LeaveOneOut, ...]],
-        left: list[str],
-    ) -> None:
-        self._analysis = analysis
-        self._lost = " ".join(part for part in (_without(left), together.common.note) if part)
-        with np.errstate(invalid="ignore"):
-            ratios = np.array([one.logs[:, 0] - other.logs[:, 0] for one, other in pairs])  # (family, metric, scope)
-        self._families = wider_intervals.over_families(ratios)
-
-    def of(self, metric: str, column: int, interval: persona_jackknife.Interval) -> str:
-        """The note of one metric in one scope."""
-        at = recommended_estimators.METRICS.index(metric), column
-        said = [self._lost, self._families.note(*at)]
-        mean, lo, hi = (100 * np.expm1(field[at]) for field in self._families[:3])
-        if np.isfinite([mean, lo, hi]).all():
-            said.append(f"As a sample of families: ratio {mean:+.0f} % [{lo:.0f}, {hi:.0f}].")
-        said.append(persona_jackknife.remark(interval, NAMES.get(metric, metric), self._analysis.scopes[column]))
-        return " ".join(part for part in said if part)
 
 
 def companions(analysis: Analysis, guard: Guard) -> pd.DataFrame:

@@ -24,7 +24,7 @@ _LIST_TIMEOUT = 10.0
 
 
 @dataclass(frozen=True)
-class Support:
+class Supported:
     """One endpoint and model. None is what was not asked yet or not said.
 
     ``choices``: how many ratings one request brings; ``limit``: the name of the parameter that limits a reply's length;
@@ -57,13 +57,13 @@ class Support:
         return found
 
 
-def recall(store: Store, endpoint: Endpoint, model: str) -> Support:
+def recall(store: Store, endpoint: Endpoint, model: str) -> Supported:
     """The record of an endpoint and model; an empty one if it was never asked."""
     known = store.recall(_key(endpoint, model))
-    return Support(**json.loads(known)) if known else Support()
+    return Supported(**json.loads(known)) if known else Supported()
 
 
-def remember(store: Store, endpoint: Endpoint, model: str, found: Support) -> None:
+def remember(store: Store, endpoint: Endpoint, model: str, found: Supported) -> None:
     """Keep a record."""
     store.remember(_key(endpoint, model), json.dumps(asdict(found)))
 
@@ -72,15 +72,15 @@ def _key(endpoint: Endpoint, model: str) -> str:
     return f"capability {endpoint.base_url} {model}"
 
 
-def complete(known: Support, protocol: Protocol) -> bool:
+def complete(known: Supported, protocol: Protocol) -> bool:
     """Whether a record says all that asking by this protocol needs."""
     if protocol.method == "logprobs":
         return known.alternatives is not None
     return known.choices is not None or (protocol.repetitions == 1 and known.probed is not None)
 
 
-#: Sends a request for so many choices with this support, tries transport again, and keeps the answer.
-Probe = Callable[[int, Support], Awaitable[Completion | Failure]]
+#: Sends a request for so many choices in this way, tries transport again, and keeps the answer.
+Probe = Callable[[int, Supported], Awaitable[Completion | Failure]]
 
 
 async def listed(client: "AsyncOpenAI", model: str) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def _date(value: Any) -> str | None:
         return None
 
 
-async def probe(known: Support, model: str, protocol: Protocol, choices: int, ask: Probe) -> Support:
+async def probe(known: Supported, model: str, protocol: Protocol, choices: int, ask: Probe) -> Supported:
     """Ask once for all `choices` and see what comes; what is refused is asked in the other way that there is.
 
     Raises ElicitationError where there is none: a parameter that the protocol needs is never dropped silently.

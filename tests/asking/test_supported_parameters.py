@@ -7,10 +7,10 @@ import pytest
 from live import KEY, command, live, rows, traffic, variant
 from loopback import answer, failure, serve
 from persona_collapse import __main__ as commands
-from persona_collapse.asking import request_queue
+from persona_collapse.asking import backoff
 from persona_collapse.asking.collect import collect
 from persona_collapse.asking.dialect_openai import ElicitationError
-from persona_collapse.asking.support import recall
+from persona_collapse.asking.supported_parameters import recall
 from persona_collapse.simulated.faults import Options
 from persona_collapse.simulated.server import running
 from persona_collapse.store.counts import run_counts, run_offered
@@ -26,7 +26,7 @@ LOGPROBS = {"method": "logprobs"}
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, outputs):
-    monkeypatch.setattr(request_queue, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(backoff, "FIRST_WAIT", 0.01)
     monkeypatch.setenv("TEST_KEY", KEY)
 
 
