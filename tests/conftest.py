@@ -19,6 +19,16 @@ from persona_collapse.study.personas import load_personas
 from persona_collapse.study.study import load_study
 from persona_collapse.tables.build import build_tables
 
+#: Fixtures that take longer than a verdict in a minute can wait for: whole reports, exports, pages.
+SLOW_FIXTURES = {"hostile_report", "comparison_page", "exported", "payload"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Cells of notebooks, tests of what a slow fixture makes, and those that take payload after payload are slow."""
+    for item in items:
+        if item.path.suffix == ".ipynb" or SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture(scope="session")
 def mfq30() -> Instrument:

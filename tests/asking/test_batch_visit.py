@@ -244,6 +244,7 @@ for line in sys.stdin:
 """
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_nothing_is_lost_and_nothing_bought_twice(tmp_path, outputs, live):
     moments, killed = random.Random(7), 0
     with running(Options(seed=3, batch_seconds=0.5)) as server:

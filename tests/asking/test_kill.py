@@ -19,6 +19,8 @@ from persona_collapse.simulated.server import running
 from persona_collapse.store.store import open_store
 from persona_collapse.tables.build import build_tables
 
+pytestmark = pytest.mark.slow
+
 KILLS = 8
 #: 2 runs x (9 personas + self) x 30 items
 SLOTS = 600

@@ -64,6 +64,7 @@ def test_a_storm_ends_with_every_slot_rated_once_and_none_asked_too_early(tmp_pa
 
 
 @pytest.mark.parametrize("limiter", ["window", "bucket"])
+@pytest.mark.slow
 def test_a_limiter_is_kept_to(tmp_path, limiter, monkeypatch):
     """60 a second: 180 cells are three windows; nothing sent inside a wait that was heard of, at most 1.15 times the requests.
 
@@ -283,6 +284,7 @@ def test_a_slot_that_only_another_server_answers_says_so(tmp_path, quick):
     assert set(rows(study)) == {(3, None)}
 
 
+@pytest.mark.slow
 def test_base_and_variants_are_asked_cell_by_cell_side_by_side(tmp_path):
     """One in flight: the order of arrival is every cell of the base, followed by the same cell of each variant."""
     models = ["gpt-4o/base", "gpt-4o/secure", "gpt-4o/insecure"]

@@ -134,6 +134,7 @@ def test_odd_answers_at_the_start(tmp_path, capsys, reply, line):
     assert len(requests) <= 2
 
 
+@pytest.mark.slow
 def test_a_parameter_that_is_refused_later_stops_and_is_asked_anew_next_time(tmp_path, capsys):
     """The endpoint gave five choices and takes none any more: the next visit learns that, and nothing is asked twice."""
     broken = [False]
@@ -191,6 +192,7 @@ def test_a_reasoning_model_gets_its_own_name_for_the_limit_and_the_record_says_s
     ({"n": "ignored"}, 5 * CELLS, 1),
     ({"n": "rejected"}, 5 * CELLS + 1, 1),
 ])  # fmt: skip
+@pytest.mark.slow
 def test_with_and_without_n_the_ratings_are_the_same(tmp_path, options, requests, choices):
     with running(Options(seed=5, **options)) as server:
         study = live(tmp_path, server.base_url, protocol=FIVE)
@@ -354,6 +356,7 @@ def pieces(key, length=8):
     return [key[i : i + length] for i in range(len(key) - length + 1)]
 
 
+@pytest.mark.slow
 def test_the_key_is_nowhere_after_a_refusal_that_echoes_it(tmp_path, outputs):
     """A 401 in the middle that says the key, with and without --debug: not a piece of it in output, store or journal."""
     with running(Options(key_until=30)) as server:
@@ -385,6 +388,7 @@ def test_the_key_is_nowhere_after_an_answer_that_echoes_it(tmp_path, outputs):
         assert not path.is_file() or not [p for p in pieces(KEY) if p.encode() in path.read_bytes()]
 
 
+@pytest.mark.slow
 def test_the_key_is_in_no_notebook_after_a_refusal_that_echoes_it(tmp_path, monkeypatch):
     """A notebook that asks keeps its traceback: no piece of the key is in it."""
     import nbformat

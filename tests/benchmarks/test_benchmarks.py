@@ -7,6 +7,8 @@ import pytest
 
 from persona_collapse.paths import ROOT
 
+pytestmark = pytest.mark.slow
+
 SMALL = {
     "analysis.py --small": "values agree to 1e-9",
     "recommended.py --small": "100 personas x 30 items x  10 runs,    60,000 ratings",

@@ -17,6 +17,8 @@ from persona_collapse.study.personas import load_personas
 from persona_collapse.study.respondent_parameters import load_respondent
 from persona_collapse.study.scopes import scope_matrix
 
+pytestmark = pytest.mark.slow
+
 
 def population(mfq30, figures):
     return cell_probabilities(load_respondent(figures, mfq30), mfq30, load_personas("everyday"))

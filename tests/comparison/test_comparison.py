@@ -255,6 +255,7 @@ class TestNumbers:
         assert printed.loc["mean", "value_b"] == pytest.approx(printed.loc[["f", "g"], "value_b"].mean())
 
 
+@pytest.mark.slow
 def test_intervals_of_no_difference_hold_zero_as_often_as_they_say():
     """A run asked twice, as the same people or as other ones: 95 % of the intervals hold 0; taken as independent though the
     people are the same, nearly all would, so the pairing is seen."""
@@ -510,6 +511,7 @@ class TestSaying:
         assert subtitle[0].startswith("SIMULATED RATINGS in two: ")
         assert "ratings simulated, in one real" in sentences.otherwise(tables.matches, pair)
 
+    @pytest.mark.slow
     def test_the_page_stands_on_its_notebook_and_escapes_names(self, minis, outputs):
         pair, _tables = minis
         folder = pair.folder / "notebooks"
@@ -547,6 +549,7 @@ def fails(capsys, *studies):
     return captured.err.strip().removeprefix("error: ")
 
 
+@pytest.mark.slow
 class TestCommand:
     @pytest.mark.parametrize(
         ("studies", "words"),

@@ -163,6 +163,7 @@ print(hashlib.sha256(json.dumps(theme.spec(study_figures.collapse_map(metrics, s
 """
 
 
+@pytest.mark.slow
 def test_the_same_bytes_in_every_process(mini, tmp_path):
     path = tmp_path / "metrics.csv"
     mini[2].metrics.to_csv(path, index=False)

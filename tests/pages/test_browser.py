@@ -7,6 +7,8 @@ import pytest
 import hostile
 from browsing import browser, opened
 
+pytestmark = pytest.mark.slow
+
 #: Ratio of the luminances of every text and what lies under it, after WCAG 2.1; texts of no size and in closed parts are left out.
 CONTRAST = """() => {
   const parse = text => { const n = text.match(/[\\d.]+/g).map(Number); return [n[0], n[1], n[2], n.length > 3 ? n[3] : 1]; };

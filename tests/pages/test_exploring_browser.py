@@ -12,6 +12,8 @@ from persona_collapse.tables import cell_replies
 from persona_collapse.tables.cell_replies import CellReplies
 from persona_collapse.text import tamed
 
+pytestmark = pytest.mark.slow
+
 #: The middle of the mark of one cell, in pixels of the window.
 CELL = """([persona, item]) => {
   const path = [...document.querySelectorAll(".mark-rect path")].find(p => {

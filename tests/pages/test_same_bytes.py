@@ -6,7 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from persona_collapse.paths import ROOT
+
+pytestmark = pytest.mark.slow
 
 #: Renders the page of the mini study whose outputs lie in the folder of the first argument.
 _RENDER = """

@@ -8,6 +8,8 @@ import pytest
 from persona_collapse.report import run_notebooks
 from persona_collapse.report.run_notebooks import Job, NotebookError, execute, run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def notebooks(tmp_path, monkeypatch):

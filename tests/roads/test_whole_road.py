@@ -10,6 +10,8 @@ import pytest
 
 from persona_collapse.paths import ROOT
 
+pytestmark = pytest.mark.slow
+
 STUDY = """\
 title: "Two runs <b>& a title</b>"
 kind: simulated

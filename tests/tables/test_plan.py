@@ -47,6 +47,7 @@ def test_without_ratings_the_tables_decide(example):
     assert (found.now["one by one"].requests, found.now["choices"].requests) == (3 * 101 * 300, 3 * 101 * 30)
 
 
+@pytest.mark.slow
 def test_the_lowest_price_of_choices_is_below_that_of_the_fewest_requests(example):
     """A rating costs a small part of a prompt: 58 personas x 7 take 30 requests a run more, and 5 ratings a cell fewer."""
     found = design(example(), 0.05)
@@ -80,6 +81,7 @@ def test_a_target_below_the_floor_is_said_to_need_personas(example):
 
 
 @pytest.mark.parametrize("conditions", [["persona"], ["persona", "self"], ["persona", "self", "toxic"]])
+@pytest.mark.slow
 def test_requests_and_price_are_those_of_the_estimate(example, conditions):
     study = example(conditions=conditions, repetitions=3, personas=100)
     total = estimate(study).groupby("way")[["requests", "dollars"]].sum()
@@ -184,6 +186,7 @@ def test_a_pilot_brings_its_own_variances(tmp_path, outputs):
     assert found.spreads != [sample_size.TABLES[metric, "change"] for metric in CHANGED]
 
 
+@pytest.mark.slow
 def test_ratings_by_logprobs_are_a_pilot_without_noise(outputs):
     study = load_study("demo-logprobs")
     collect(study)
@@ -202,6 +205,7 @@ def test_ratings_by_logprobs_are_a_pilot_without_noise(outputs):
     )
 
 
+@pytest.mark.slow
 def test_the_command_says_it_in_lines(capsys):
     assert main(["plan", "--study", "openai-example", "--target", "5"]) == 0
     assert "92 personas x 3 repetitions, 25,110 requests (about " in capsys.readouterr().out
