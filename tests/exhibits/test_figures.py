@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import vl_convert
 
@@ -198,3 +199,9 @@ def test_a_contrast_whose_sides_differ_bears_a_mark(mini):
     marked = {(row["Model"], row["Variant"]) for row in max(spec["datasets"].values(), key=len) if row["mark"]}
     assert marked == {("GPT-4o", "insecure")}
     assert "the two sides also differ otherwise" in spec["usermeta"]["caption"]
+
+
+def test_an_endless_change_gives_no_axis_without_end():
+    """Of 1 [0, 2], 2 [1, 3], 3 [-500, 900] and an endless one: 0 to 3 and 6 % of that on either side."""
+    rows = pd.DataFrame({"value": [1.0, 2, 3, np.inf], "lo": [0.0, 1, -500, np.nan], "hi": [2.0, 3, 900, np.nan]})
+    assert validity_figures._ends(rows) == [-0.18, 3.18]

@@ -59,6 +59,7 @@ def _ends(chosen: pd.DataFrame) -> list[float]:
     if fits.all():
         return []
     values = pd.concat([chosen["value"], chosen.loc[fits, "lo"], chosen.loc[fits, "hi"], pd.Series([0.0])])
+    values = values[np.isfinite(values)]  # where no rating of a base varies a change is endless
     room = 0.06 * (values.max() - values.min())
     return [float(f"{values.min() - room:.3g}"), float(f"{values.max() + room:.3g}")]
 
