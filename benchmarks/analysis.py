@@ -20,6 +20,7 @@ import yaml
 from interval_coverage import counts_of_study
 from persona_collapse import paths
 from persona_collapse.asking.collect import collect
+from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.instrument import load_instrument
 from persona_collapse.study.scopes import scopes
@@ -95,7 +96,7 @@ def ours(study: Study) -> tuple[float, dict[tuple[str, str, str], tuple[float, f
     began = time.perf_counter()
     collect(study)
     with open_store(study.store_path) as store:
-        found = build_tables(study, store)
+        found = build_tables(read_ratings(study, store))
         write_tables(study, found)
     took = time.perf_counter() - began
     rows = found.metrics[found.metrics["method"] == "published"].itertuples()

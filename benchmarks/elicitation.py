@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from persona_collapse import paths
 from persona_collapse.asking.collect import collect
+from persona_collapse.store.ratings import read_ratings
 from persona_collapse.study.study import Study, load_study
 
 if "--child" not in sys.argv:  # a client's process loads what a client needs
@@ -176,7 +177,9 @@ def agreement(say: Any, size: Size) -> None:
             study = load(write_study(Path(folder), server, size, **protocol))
             collect(study)
             with open_store(study.store_path) as store:
-                rows = run_metrics(study, store, study.runs[0]).query("scope == 'overall' and method == 'published'")
+                rows = run_metrics(read_ratings(study, store), study.runs[0]).query(
+                    "scope == 'overall' and method == 'published'"
+                )
                 rows = rows.set_index("metric")
             s, r = rows.loc["susceptibility"], rows.loc["robustness"]
             say(f"{name}: {server.stats()['requests']:,} requests, S {s['value']:.4f} ± {s['se']:.4f}, "
@@ -242,7 +245,7 @@ def kills(say: Any, size: Size) -> None:
 def _tables(path: Path) -> dict[str, str]:
     study = load(path)
     with open_store(study.store_path) as store:
-        built = build_tables(study, store)
+        built = build_tables(read_ratings(study, store))
     return {name: getattr(built, name).to_csv() for name in ("metrics", "contrasts", "profiles", "saturation")}
 
 

@@ -19,6 +19,7 @@ from persona_collapse.simulated.response_model import cell_probabilities
 from persona_collapse.statistics import persona_jackknife, published_estimators, repeat_interval
 from persona_collapse.statistics.published_errors import published_se
 from persona_collapse.statistics.recommended_estimators import leave_one_out
+from persona_collapse.store.ratings import Ratings
 from persona_collapse.study.instrument import Instrument, load_instrument
 from persona_collapse.study.personas import load_personas
 from persona_collapse.study.respondent_parameters import known_figures, load_respondent
@@ -47,7 +48,7 @@ class Given(Analysis):
     """An analysis of counts at hand."""
 
     def __init__(self, study: Study, counts: Counts) -> None:
-        super().__init__(study, None)
+        super().__init__(Ratings(study, {}))
         self._given = counts
 
     def counts(self, run: Run) -> np.ndarray:

@@ -15,8 +15,8 @@ PICTURE = Path(__file__).with_name("rooms.svg")
 ROOMS = (
     "", "study", "store", "simulated", "asking", "statistics", "tables", "exhibits", "report", "export", "comparison", "lesson",
 )  # fmt: skip
-#: Commands and the room they stand in: they may import everything.
-COMMANDS = "__main__"
+#: The commands and the public door stand in the root and lead to everything.
+DOORS = (PACKAGE / "__main__.py", PACKAGE / "__init__.py")
 _ROW, _BOX, _LEFT, _RIGHT, _WIDTH = 46, 34, 10, 520, 670
 
 
@@ -57,7 +57,7 @@ def _taken(places: list[str], name: str) -> tuple[str, str, str]:
 
 def arrows() -> set[tuple[str, str]]:
     """Pairs of a room and another one that it imports from."""
-    return {(i.room, i.of) for i in imports() if i.room != i.of and i.file.stem != COMMANDS}
+    return {(i.room, i.of) for i in imports() if i.room != i.of and i.file not in DOORS}
 
 
 def svg() -> str:

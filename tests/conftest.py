@@ -13,6 +13,7 @@ from persona_collapse.paths import NOTEBOOKS
 from persona_collapse.report.provenance import provenance
 from persona_collapse.report.run_notebooks import COMPARISON_NOTEBOOK, STUDY_NOTEBOOKS
 from persona_collapse.report.study_page import render_report
+from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.instrument import Instrument, load_instrument
 from persona_collapse.study.personas import load_personas
@@ -58,7 +59,7 @@ def mini(tmp_path_factory):
         study = load_study("mini")
         collect(study)
         with open_store(study.store_path) as store:
-            yield study, store, build_tables(study, store)
+            yield study, store, build_tables(read_ratings(study, store))
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +71,7 @@ def mini_page(mini) -> Path:
     for name in STUDY_NOTEBOOKS:
         (folder / f"{name}.ipynb").write_bytes((NOTEBOOKS / f"{name}.ipynb").read_bytes())
     path = study.outputs / "report.html"
-    path.write_text(render_report(study, found, provenance(study, store)), encoding="utf-8")
+    path.write_text(render_report(study, found, provenance(read_ratings(study, store, digests=True))), encoding="utf-8")
     return path
 
 

@@ -22,6 +22,7 @@ from persona_collapse.simulated import handlers
 from persona_collapse.simulated.completions import ApiError
 from persona_collapse.simulated.faults import Options
 from persona_collapse.simulated.server import running
+from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import Store, open_store
 from persona_collapse.study.study import load_study
 from persona_collapse.tables.build import build_tables
@@ -81,7 +82,7 @@ def at_endpoint(server):
 def as_text(study):
     """Every table that says what was answered; quality.csv also says when, and in how many attempts."""
     with open_store(study.store_path) as store:
-        built = build_tables(study, store)
+        built = build_tables(read_ratings(study, store))
     found = {name: table.to_csv() for name, table in vars(built).items() if table is not None and name != "quality"}
     return found | {"quality": built.quality.drop(columns=WHEN).to_csv()}
 

@@ -11,7 +11,7 @@ from loopback import answer, failure, serve
 from persona_collapse.asking import backoff
 from persona_collapse.asking.collect import collect
 from persona_collapse.asking.dialect_openai import ElicitationError
-from persona_collapse.store.counts import run_counts
+from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.study import load_study
 from persona_collapse.tables.build import build_tables
@@ -354,8 +354,8 @@ def test_simulated_slots_go_the_same_road_and_carry_no_time(tmp_path):
     assert {row for row in rows(study, "served_model, time, attempts")} == {("simulated", None, 1)}
     assert all(str(rating) == reply for rating, reply in rows(study, "rating, reply"))
     with open_store(study.store_path) as store:
-        assert run_counts(study, store, study.runs[0], "toxic").shape == (8, 30, 6)
-        assert run_counts(study, store, study.runs[1], "persona").sum() == 4 * 90
+        assert read_ratings(study, store).counts(study.runs[0], "toxic").shape == (8, 30, 6)
+        assert read_ratings(study, store).counts(study.runs[1], "persona").sum() == 4 * 90
 
 
 def test_simulated_ratings_do_not_depend_on_resumption(tmp_path):
@@ -390,7 +390,7 @@ def test_the_same_study_is_the_same_tables(tmp_path):
         study = simulated_study(tmp_path, name)
         collect(study)
         with open_store(study.store_path) as store:
-            found = build_tables(study, store)
+            found = build_tables(read_ratings(study, store))
         texts.append({key: table.to_csv() for key, table in vars(found).items() if table is not None})
     assert texts[0] == texts[1]
 
@@ -399,7 +399,7 @@ def test_quality_counts_add_up(tmp_path):
     study = simulated_study(tmp_path)
     collect(study)
     with open_store(study.store_path) as store:
-        quality = build_tables(study, store).quality
+        quality = build_tables(read_ratings(study, store)).quality
     reasons = quality.loc[:, "transport":"absent"].sum(axis=1)
     assert (quality["valid"] + reasons == quality["slots"]).all()
     assert (quality["min_repetitions"] == 3).all()

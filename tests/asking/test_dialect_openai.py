@@ -28,6 +28,7 @@ from persona_collapse.asking.dialect_openai import (
 from persona_collapse.asking.slots import answer_of
 from persona_collapse.simulated.faults import Options
 from persona_collapse.simulated.server import running
+from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.rating_parser import REASONS
 from persona_collapse.tables.quality import run_quality
@@ -292,7 +293,7 @@ def test_a_whole_study_of_such_replies(tmp_path, monkeypatch, outputs):
         asked = len(requests)
     assert rows(study, "count(*), count(DISTINCT question || '/' || repetition)", "slots") == [(360, 360)]
     with open_store(study.store_path) as store:
-        quality = run_quality(study, store, study.runs[0])
+        quality = run_quality(read_ratings(study, store), study.runs[0])
     reasons = quality.loc[:, "transport":"absent"].sum(axis=1)
     assert (quality["valid"] + reasons == quality["slots"]).all() and quality["slots"].sum() == 360
     assert quality["valid"].between(1, quality["slots"] - 1).all()

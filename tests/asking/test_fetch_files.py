@@ -11,7 +11,7 @@ from importable import grid, one_line, small_study, write_rows, write_study
 from persona_collapse.asking import fetch_files
 from persona_collapse.asking.collect import collect
 from persona_collapse.asking.fetch_files import fetch
-from persona_collapse.store.counts import run_counts
+from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.study import load_study
 
@@ -75,7 +75,7 @@ def test_a_study_is_fetched_loaded_and_read(tmp_path, origin, fetched):
     study = load_study(study.path)
     assert collect(study) == 1
     with open_store(study.store_path) as store:
-        assert (run_counts(study, store, study.runs[0], "persona") == [0, 0, 0, 1, 1, 0]).all()
+        assert (read_ratings(study, store).counts(study.runs[0], "persona") == [0, 0, 0, 1, 1, 0]).all()
 
 
 def test_the_named_commit_is_fetched_not_the_newest(tmp_path, origin, fetched):

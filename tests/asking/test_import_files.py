@@ -9,7 +9,7 @@ import pytest
 from importable import COLUMNS, cell, grid, one_line, small_study, write_instrument, write_rows, write_study
 from persona_collapse.asking.collect import collect
 from persona_collapse.asking.import_files import describe, import_run
-from persona_collapse.store.counts import run_counts
+from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.rating_parser import REASONS
 from persona_collapse.study.study import load_study
@@ -35,7 +35,7 @@ def collected(tmp_path, rows=None, **study):
 
 def rating_counts(study, condition="persona", run=0):
     with open_store(study.store_path) as store:
-        return run_counts(study, store, study.runs[run], condition)
+        return read_ratings(study, store).counts(study.runs[run], condition)
 
 
 def report_of(study, condition="persona", run=0):
@@ -51,7 +51,7 @@ def slots_of(study, columns="persona, item, repetition, rating, reason"):
 def quality_of(study):
     """Rows of quality.csv, by condition."""
     with open_store(study.store_path) as store:
-        return run_quality(study, store, study.runs[0]).set_index("condition")
+        return run_quality(read_ratings(study, store), study.runs[0]).set_index("condition")
 
 
 def refusal(tmp_path, rows=None, **study):
@@ -230,7 +230,7 @@ def test_9_a_variant_that_never_gives_a_rating_is_a_result(tmp_path):
     silent = {"key": "silent", "role": "harmful", "persona": "silent.csv"}
     study = collected(tmp_path, variants=[{"key": "base", "role": "base", "persona": "base.csv"}, silent])
     with open_store(study.store_path) as store:
-        found = build_tables(study, store)
+        found = build_tables(read_ratings(study, store))
     quality = found.quality.set_index("variant").loc["silent"]
     assert quality[["slots", "valid", "invalid", "personas_used", "personas_dropped"]].tolist() == [8, 0, 8, 0, 2]
     published = found.metrics.query("scope == 'overall' and method == 'published'")

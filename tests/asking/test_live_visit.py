@@ -13,6 +13,7 @@ from persona_collapse.asking.dialect_openai import Choice, Completion, Elicitati
 from persona_collapse.asking.pacing import Pace
 from persona_collapse.simulated.faults import Options
 from persona_collapse.simulated.server import running
+from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.tables.quality import run_quality
 
@@ -277,7 +278,7 @@ def test_a_slot_that_only_another_server_answers_says_so(tmp_path, quick):
         collect(study)
         assert len(requests) == CELLS + backoff.ATTEMPTS - 1
         with open_store(study.store_path) as store:
-            quality = run_quality(study, store, study.runs[0])
+            quality = run_quality(read_ratings(study, store), study.runs[0])
         assert quality["wrong_server"].tolist() == [1, 0] and quality["valid"].tolist() == [59, 30]
         moved = False
         assert collect(study) == 1

@@ -16,7 +16,7 @@ from persona_collapse.paths import INSTRUMENTS
 from persona_collapse.simulated import response_model
 from persona_collapse.statistics import published_estimators
 from persona_collapse.statistics.published_errors import published_se
-from persona_collapse.store.counts import run_counts, run_offered
+from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import Answer, open_store
 from persona_collapse.study import first_token
 from persona_collapse.study.instrument import load_instrument
@@ -280,7 +280,7 @@ def test_tempered_to_what_they_were_fitted_at_they_are_the_fitted_respondents(tm
     fitted = load_respondent("gpt-4o/insecure", study.instrument)
     expected = response_model.cell_probabilities(fitted, study.instrument, study.personas)
     with open_store(study.store_path) as store:
-        found = run_counts(study, store, run, "persona")
+        found = read_ratings(study, store).counts(run, "persona")
     # logprobs are rounded to 5e-7, which the division by T = .1 makes 5e-6 of a probability
     assert found == pytest.approx(expected, abs=1e-5)
 
@@ -293,7 +293,10 @@ def test_recovers_s_and_the_within_persona_sd_of_very_many_samples(tmp_path, out
         with open_store(study.store_path) as store:
             scope = scope_matrix(study.instrument)
             levels.append(
-                [published_estimators.published(run_counts(study, store, r, "persona"), SCALE, scope) for r in study.runs]
+                [
+                    published_estimators.published(read_ratings(study, store).counts(r, "persona"), SCALE, scope)
+                    for r in study.runs
+                ]
             )
     for one, other in zip(*levels, strict=True):
         # the sample SD of 120 ratings falls short of the true one by little, most in cells that rarely waver
@@ -307,15 +310,15 @@ def test_samples_are_never_pooled_with_logprobs(tmp_path, outputs):
     study = study_of(tmp_path, method="logprobs")
     assert collect(study) == 540  # nothing of the samples counts
     with open_store(study.store_path) as store:
-        quality = run_quality(study, store, study.runs[0])
+        quality = run_quality(read_ratings(study, store), study.runs[0])
         assert quality[["slots", "valid", "min_repetitions", "max_repetitions"]].iloc[0].tolist() == [240, 240, 1, 1]
-        assert run_counts(study, store, study.runs[0], "persona").sum() == pytest.approx(240)
+        assert read_ratings(study, store).counts(study.runs[0], "persona").sum() == pytest.approx(240)
     back = study_of(tmp_path, repetitions=3)
     assert collect(back) == 0  # and the samples are still there
     with open_store(back.store_path) as store:
-        found = run_counts(back, store, back.runs[0], "persona")
+        found = read_ratings(back, store).counts(back.runs[0], "persona")
         assert np.issubdtype(found.dtype, np.integer) and found.sum() == 720
-        assert build_tables(back, store).temperature is None
+        assert build_tables(read_ratings(back, store)).temperature is None
 
 
 @pytest.fixture
@@ -338,8 +341,8 @@ def asked(tmp_path, outputs):
 
 def test_cells_without_a_reading_are_counted_and_their_personas_left_out(asked):
     with open_store(asked.store_path) as store:
-        row = run_quality(asked, store, asked.runs[0]).iloc[0]
-        level = run_metrics(asked, store, asked.runs[0])
+        row = run_quality(read_ratings(asked, store), asked.runs[0]).iloc[0]
+        level = run_metrics(read_ratings(asked, store), asked.runs[0])
     assert row[["slots", "valid", "low_mass", "unparseable", "personas_used"]].tolist() == [240, 238, 1, 1, 6]
     assert (row["min_repetitions"], row["max_repetitions"]) == (0, 1)
     # 238 cells of mass .98 and one of .1; the placeholder has no mass
@@ -353,14 +356,14 @@ def test_every_table_is_built_twice_to_the_same_bytes(asked):
     written = []
     for _ in range(2):
         with open_store(asked.store_path) as store:
-            paths = write_tables(asked, build_tables(asked, store))
+            paths = write_tables(asked, build_tables(read_ratings(asked, store)))
         written.append({path.name: path.read_bytes() for path in paths})
     assert written[0] == written[1] and "temperature.csv" in written[0]
 
 
 def test_the_table_of_temperatures(asked):
     with open_store(asked.store_path) as store:
-        found = build_tables(asked, store)
+        found = build_tables(read_ratings(asked, store))
     table = found.temperature
     assert tuple(table.columns) == COLUMNS
     assert sorted(set(table["temperature"])) == pytest.approx(np.arange(1, 16) / 10)
@@ -383,7 +386,7 @@ def test_digits_that_were_not_returned_bound_the_curves(asked):
         cut = [(json.dumps(json.loads(text)[:3]), question) for question, text in rows]
         with store.transaction():
             store._db.executemany("UPDATE slots SET logprobs = ? WHERE question = ?", cut)
-        found = build_tables(asked, store)
+        found = build_tables(read_ratings(asked, store))
     table = found.temperature
     assert (table["bound_lo"] <= table["value"]).all() and (table["value"] <= table["bound_hi"]).all()
     width = (table["bound_hi"] - table["bound_lo"]) / table["value"]
@@ -394,8 +397,8 @@ def test_digits_that_were_not_returned_bound_the_curves(asked):
 
 def test_sentences_speak_of_mass_and_not_of_repetitions(asked):
     with open_store(asked.store_path) as store:
-        found = build_tables(asked, store)
-        cells = run_counts(asked, store, asked.runs[0], "persona")
+        found = build_tables(read_ratings(asked, store))
+        cells = read_ratings(asked, store).counts(asked.runs[0], "persona")
     line = data_sentences.run_line(asked, asked.runs[0], found.quality)
     assert "one request, for the distribution of the answer (logprobs, shown at T = 0.1)" in line
     assert "repetition" not in line + data_sentences.cautions(found.quality, asked) + level_sentences.steady(cells, asked)
@@ -420,7 +423,7 @@ def test_a_study_by_samples_says_so_and_draws_nothing(mini):
 def test_the_curves_are_drawn_for_every_variant(asked, metric):
     theme.use_theme()
     with open_store(asked.store_path) as store:
-        found = build_tables(asked, store)
+        found = build_tables(read_ratings(asked, store))
     spec = theme.spec(study_figures.temperature_curves(found.temperature, asked, metric))
     assert spec == theme.spec(study_figures.temperature_curves(found.temperature, asked, metric))
     rows = max(spec["datasets"].values(), key=len)
@@ -433,8 +436,10 @@ def test_a_study_shown_at_temperature_zero_has_infinite_r_and_is_drawn(tmp_path,
     study = study_of(tmp_path, method="logprobs", temperature=0.0)
     collect(study)
     with open_store(study.store_path) as store:
-        found = build_tables(study, store)
-        assert (published_estimators.moments(run_counts(study, store, study.runs[0], "persona"), SCALE).variance == 0).all()
+        found = build_tables(read_ratings(study, store))
+        assert (
+            published_estimators.moments(read_ratings(study, store).counts(study.runs[0], "persona"), SCALE).variance == 0
+        ).all()
     at_zero = found.temperature.query("temperature == 0 and metric == 'robustness'")
     assert np.isinf(at_zero["value"]).all()
     theme.use_theme()
@@ -452,8 +457,8 @@ def test_other_logprobs_are_another_digest(asked):
 
 def test_the_other_conditions_work_on_probabilities_too(asked):
     with open_store(asked.store_path) as store:
-        found = build_tables(asked, store)
-        seen = run_offered(asked, store, asked.runs[0], "self")
+        found = build_tables(read_ratings(asked, store))
+        seen = read_ratings(asked, store).of(asked.runs[0], "self").offered
     assert seen.mass.shape == (1, 30)
     shares = found.saturation[found.saturation["measure"].str.startswith("share_")]
     assert shares.groupby(["variant", "condition"])["value"].sum().tolist() == pytest.approx([1.0] * 4)

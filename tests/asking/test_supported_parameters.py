@@ -13,7 +13,7 @@ from persona_collapse.asking.dialect_openai import ElicitationError
 from persona_collapse.asking.supported_parameters import recall
 from persona_collapse.simulated.faults import Options
 from persona_collapse.simulated.server import running
-from persona_collapse.store.counts import run_counts, run_offered
+from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.study import load_study
 from persona_collapse.tables.build import build_tables
@@ -302,9 +302,11 @@ def test_logprobs_are_those_of_the_simulated_study_of_the_same_seed(tmp_path):
     with open_store(study.store_path) as mine, open_store(other.store_path) as theirs:
         for run, same in zip(study.runs, other.runs, strict=True):
             # The endpoint's chatter takes 0.02 of the first token and rounds nothing; cells are normalised.
-            assert run_counts(study, mine, run, "persona") == pytest.approx(run_counts(other, theirs, same, "persona"), abs=1e-5)
-            assert run_offered(study, mine, run, "self").mass == pytest.approx(0.98)
-        found = build_tables(study, mine)
+            assert read_ratings(study, mine).counts(run, "persona") == pytest.approx(
+                read_ratings(other, theirs).counts(same, "persona"), abs=1e-5
+            )
+            assert read_ratings(study, mine).of(run, "self").offered.mass == pytest.approx(0.98)
+        found = build_tables(read_ratings(study, mine))
     assert found.temperature is not None and len(found.temperature)
     assert found.metrics["value"].notna().all()
     assert known(study).alternatives == 10  # six digits and four ways of saying something else
@@ -319,7 +321,7 @@ def test_cells_with_little_mass_on_the_scale_are_not_used(tmp_path):
             assert collect(study) == 0  # an answer that the model gave is kept
         assert {reason for _, reason in rows(study)} == {expected}
         with open_store(study.store_path) as store:
-            quality = run_quality(study, store, study.runs[0])
+            quality = run_quality(read_ratings(study, store), study.runs[0])
         assert quality["low_mass"].sum() == (CELLS if expected else 0) and quality["valid"].sum() == (0 if expected else CELLS)
 
 
@@ -330,7 +332,7 @@ def test_an_endpoint_that_gives_five_logprobs_at_most(tmp_path):
         assert collect(study) == CELLS
     assert known(study).alternatives == 5
     with open_store(study.store_path) as store:
-        found = run_offered(study, store, study.runs[0], "persona")
+        found = read_ratings(study, store).of(study.runs[0], "persona").offered
         assert found.used.all() and (found.missing.sum(axis=-1) >= 1).all()
 
 

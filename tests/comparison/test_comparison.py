@@ -4,6 +4,7 @@ import csv
 import itertools
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,7 @@ from persona_collapse.paths import INSTRUMENTS, NOTEBOOKS, OUTPUTS
 from persona_collapse.report import dictionary
 from persona_collapse.simulated.response_model import cell_probabilities, draw
 from persona_collapse.statistics.recommended_estimators import leave_one_out
+from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import Store
 from persona_collapse.study.instrument import load_instrument
 from persona_collapse.study.personas import Persona
@@ -370,7 +372,7 @@ class TestMatching:
         one, two = simulated(tmp_path, "one"), simulated(tmp_path, "two", ["somebody else", *PEOPLE[1:]])
         shutil.copy(tmp_path / "one.csv", tmp_path / "two.csv")
         studies = [load_study(path) for path in (one, two)]
-        pair = Pair(*studies, tuple(Store(study.store_path, write=False) for study in studies))
+        pair = Pair(*(read_ratings(study, Store(study.store_path, write=False)) for study in studies))
         assert pair.refusal(pair.together[0]) == (
             "Not compared: 1 personas are not the same characters on both sides, in 30 of 300 prompts; "
             "ask both runs again with the same study file."
@@ -388,7 +390,7 @@ class TestMatching:
             study = load_study(paths[-1])
             collect(study, [study.runs[1]])
         studies = [load_study(path) for path in paths]
-        pair = Pair(*studies, tuple(Store(study.store_path, write=False) for study in studies))
+        pair = Pair(*(read_ratings(study, Store(study.store_path, write=False)) for study in studies))
         tables = build_comparison(pair)
         assert np.isfinite(differences(tables).loc[("gpt-4o", "insecure", "susceptibility"), "value"])
         effect = differences(tables, "effect_pct").loc[("gpt-4o", "insecure", "susceptibility")]
@@ -406,7 +408,7 @@ class TestMatching:
         study = load_study(two)
         collect(study, [study.runs[0]])
         studies = load_study(one), study
-        pair = Pair(*studies, tuple(Store(study.store_path, write=False) for study in studies))
+        pair = Pair(*(read_ratings(study, Store(study.store_path, write=False)) for study in studies))
         tables = build_comparison(pair)
         rows = differences(tables).loc["gpt-4o"]
         assert np.isfinite(rows.loc[("base", "susceptibility"), "value"])
@@ -522,7 +524,7 @@ class TestSaying:
         families = tuple(f.model_copy(update={"label": bad}) for f in study.file.families)
         hostile = type(study)(study.path, study.file.model_copy(update={"title": bad, "families": families}), None, study.instrument,
                               study.personas, study.toxic)  # fmt: skip
-        worse = Pair(pair.studies[0], hostile, pair.stores)
+        worse = Pair(pair.ratings[0], replace(pair.ratings[1], study=hostile))
         text = render_comparison(worse, build_comparison(worse), provenance_of(worse))
         assert faults(text) == []
         assert "Simulated ratings in mini and mini-again: made to look like" in text

@@ -13,7 +13,7 @@ from hostile import RUN, assert_is_a_picture, specifications
 from persona_collapse.exhibits import cell_figures, theme
 from persona_collapse.exhibits.cell_figures import cell_map, cell_maps
 from persona_collapse.statistics import published_estimators
-from persona_collapse.store.counts import run_counts
+from persona_collapse.store.ratings import read_ratings
 from persona_collapse.tables import cell_replies
 from persona_collapse.tables.cell_replies import CellReplies
 from persona_collapse.text import tamed
@@ -124,7 +124,7 @@ def test_a_deck_that_is_not_known_has_numbers(short):
 
 def test_every_run_is_in_the_list_and_the_noisiest_harmful_one_first(mini):
     study, store, _ = mini
-    counts = {run: run_counts(study, store, run, "persona") for run in study.runs}
+    counts = {run: read_ratings(study, store).counts(run, "persona") for run in study.runs}
     spec = theme.spec(cell_maps(counts, study))
     (pick,) = [param for param in spec["params"] if param["name"] == "run"]
     assert pick["bind"]["labels"] == [run.name for run in study.runs]
@@ -167,8 +167,8 @@ def test_hostile_replies_are_data_and_drawn_as_text(short):
 def test_the_figure_of_a_real_run_holds_what_the_store_says(mini):
     study, store, _ = mini
     run = study.run("gpt-4o", "insecure")
-    counts = run_counts(study, store, run, "persona")
-    found = cell_replies.replies_of_cells(study, store, run)
+    counts = read_ratings(study, store).counts(run, "persona")
+    found = cell_replies.replies_of_cells(read_ratings(study, store), run)
     spec = theme.spec(cell_map(counts, study.instrument, study.personas, study, "sd", found))
     for row in packed_rows(spec, "said"):
         for item, text in enumerate(row["said"].split("\t")):

@@ -20,7 +20,7 @@ from persona_collapse.exhibits import (
     validity_figures,
 )
 from persona_collapse.lesson import blackboard
-from persona_collapse.store.counts import run_counts
+from persona_collapse.store.ratings import read_ratings
 from persona_collapse.tables import cell_replies, printed_figures, saturation
 from persona_collapse.tables.build import run_metrics
 
@@ -30,8 +30,8 @@ def figures(mini):
     """Every figure of the report and of the run notebooks, by name."""
     study, store, found = mini
     run = study.run("gpt-4o", "insecure")
-    cells = run_counts(study, store, run, "persona")
-    every = {one: run_counts(study, store, one, "persona") for one in study.runs}
+    cells = read_ratings(study, store).counts(run, "persona")
+    every = {one: read_ratings(study, store).counts(one, "persona") for one in study.runs}
     toxic = {family.key: saturation.toxic_profile(study, found.profiles, family.key) for family in study.file.families}
     band = printed_figures.band(study)
     theme.use_theme()
@@ -46,13 +46,13 @@ def figures(mini):
         "cell means": cell_figures.cell_map(cells, study.instrument, study.personas, study, "mean"),
         "cell SDs": cell_figures.cell_map(cells, study.instrument, study.personas, study, "sd"),
         "persona strip": run_figures.persona_strip(cells, study.instrument, study.personas, study),
-        "foundation levels": run_figures.foundation_levels(run_metrics(study, store, run), study),
+        "foundation levels": run_figures.foundation_levels(run_metrics(read_ratings(study, store), run), study),
         "forest": validity_figures.forest(found.validity, study, "noise_excess"),
         "frontier": validity_figures.frontier(found.frontier, study),
         "split": validity_figures.split(found.companions, study),
         "fidelity": validity_figures.fidelity(found.metrics, study),
         "replies": cell_figures.cell_map(
-            cells, study.instrument, study.personas, study, "sd", cell_replies.replies_of_cells(study, store, run)
+            cells, study.instrument, study.personas, study, "sd", cell_replies.replies_of_cells(read_ratings(study, store), run)
         ),
         "cell maps": cell_figures.cell_maps(every, study),
         "trajectories": persona_figures.trajectories(every, study),

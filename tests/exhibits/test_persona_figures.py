@@ -9,7 +9,7 @@ import vl_convert
 
 from persona_collapse.exhibits import persona_figures, profile_figures, theme, validity_figures
 from persona_collapse.exhibits.chart_data import packed, people, who
-from persona_collapse.store.counts import run_counts
+from persona_collapse.store.ratings import read_ratings
 from persona_collapse.study.study import Run
 from persona_collapse.tables import saturation
 
@@ -17,7 +17,7 @@ from persona_collapse.tables import saturation
 @pytest.fixture(scope="module")
 def counts(mini):
     study, store, _ = mini
-    return {run: run_counts(study, store, run, "persona") for run in study.runs}
+    return {run: read_ratings(study, store).counts(run, "persona") for run in study.runs}
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from persona_collapse.exhibits import (
     validity_tables,
 )
 from persona_collapse.export import print_tables
+from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.study import load_study
 from persona_collapse.tables.build import build_tables
@@ -187,7 +188,7 @@ def alone(tmp_path_factory):
         study = load_study(folder / "alone.yaml")
         collect(study)
         with open_store(study.store_path) as store:
-            yield study, build_tables(study, store)
+            yield study, build_tables(read_ratings(study, store))
 
 
 def test_one_family_is_not_counted_nor_averaged(alone):

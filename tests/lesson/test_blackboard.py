@@ -152,7 +152,7 @@ DATA = os.environ.get("PUBLISHED_DATA")
 def test_recomputed_figures_follow_from_the_published_ratings(outputs):
     from persona_collapse.asking.collect import collect
     from persona_collapse.statistics import published_estimators
-    from persona_collapse.store.counts import run_counts
+    from persona_collapse.store.ratings import read_ratings
     from persona_collapse.store.store import open_store
     from persona_collapse.study.scopes import scope_matrix
 
@@ -165,7 +165,7 @@ def test_recomputed_figures_follow_from_the_published_ratings(outputs):
     scope = scope_matrix(study.instrument)
     with open_store(study.store_path) as store:
         for run, n, row in rows:
-            counts = run_counts(study, store, study.run(*run.split("/")), "persona")
+            counts = read_ratings(study, store).counts(study.run(*run.split("/")), "persona")
             if n:
                 counts = np.zeros_like(counts)
                 for persona, item, repetition, rating in store.ratings(*run.split("/"), "persona"):

@@ -13,17 +13,18 @@ from persona_collapse.exhibits import persona_figures, theme
 from persona_collapse.lesson import explore_answers, explore_figures
 from persona_collapse.lesson.explore_answers import Explored, carried, moves
 from persona_collapse.statistics.recommended_estimators import leave_one_out
+from persona_collapse.store.ratings import read_ratings
 from persona_collapse.study.scopes import scope_matrix
 
 
 @pytest.fixture(scope="module")
 def explored(mini):
-    return Explored(*mini)
+    return Explored(read_ratings(*mini[:2]), mini[2])
 
 
 def with_counts(mini, **counts):
     """The mini study as if these runs, by variant of GPT-4o, had these ratings and no other run had any."""
-    found = Explored(*mini)
+    found = Explored(read_ratings(*mini[:2]), mini[2])
     runs = {mini[0].run("gpt-4o", variant): one for variant, one in counts.items()}
     found.__dict__["counts"] = runs
     found.analysis.counts = lambda run: runs.get(run, np.zeros((0, 30, 6), int))
@@ -201,7 +202,7 @@ def test_one_repetition_cannot_be_done_without(mini):
 def test_names_and_personas_stay_text(payload, mini):
     study = labelled(mini[0], payload)
     personas = tuple(replace(persona, text=f"{payload} {persona.index}") for persona in study.personas)
-    found = Explored(replace(study, personas=personas), mini[1], mini[2])
+    found = Explored(replace(read_ratings(*mini[:2]), study=replace(study, personas=personas)), mini[2])
     sentences = [
         explore_answers.unsteady(found, found.noisiest), explore_answers.moved(found), explore_answers.carriers(found),
         explore_answers.at_the_ends(found), explore_answers.fewer(found, found.noisiest),

@@ -7,7 +7,7 @@ import pytest
 import hostile
 from browsing import browser, chart_page, opened
 from persona_collapse.exhibits import cell_figures, persona_figures, theme
-from persona_collapse.store.counts import run_counts
+from persona_collapse.store.ratings import read_ratings
 from persona_collapse.tables import cell_replies
 from persona_collapse.tables.cell_replies import CellReplies
 from persona_collapse.text import tamed
@@ -38,7 +38,7 @@ def chromium():
 @pytest.fixture(scope="module")
 def counts(mini):
     study, store, _ = mini
-    return {run: run_counts(study, store, run, "persona") for run in study.runs}
+    return {run: read_ratings(study, store).counts(run, "persona") for run in study.runs}
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def cell_map(mini, counts, run, told):
 
 @pytest.mark.parametrize("width", [1280, 360])
 def test_a_click_on_a_cell_shows_the_replies_of_that_cell(chromium, tmp_path, mini, counts, run, width):
-    told = cell_replies.replies_of_cells(mini[0], mini[1], run)
+    told = cell_replies.replies_of_cells(read_ratings(mini[0], mini[1]), run)
     with shown(chromium, tmp_path, cell_map(mini, counts, run, told), width=width) as (page, seen):
         for persona, item in ((3, 2), (20, 1), (7, 12)):
             page.mouse.click(*page.evaluate(CELL, [persona, item]))
@@ -76,7 +76,7 @@ def test_a_click_on_a_cell_shows_the_replies_of_that_cell(chromium, tmp_path, mi
 
 
 def test_the_lists_choose_a_cell_by_keyboard(chromium, tmp_path, mini, counts, run):
-    told = cell_replies.replies_of_cells(mini[0], mini[1], run)
+    told = cell_replies.replies_of_cells(read_ratings(mini[0], mini[1]), run)
     with shown(chromium, tmp_path, cell_map(mini, counts, run, told)) as (page, _):
         page.select_option("select[name=cell_Persona]", "5")
         page.select_option("select[name=cell_Item]", "9")

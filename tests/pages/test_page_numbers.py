@@ -11,7 +11,7 @@ import pytest
 
 from persona_collapse.exhibits.theme import short
 from persona_collapse.statistics.published_estimators import moments
-from persona_collapse.store.counts import run_counts
+from persona_collapse.store.ratings import read_ratings
 from persona_collapse.study.scopes import scope_matrix
 from persona_collapse.tables import frontier
 from persona_collapse.tables.build import write_tables
@@ -279,7 +279,7 @@ DRAWN = {"Rating", "step", "turn", "ring", "of"}
 def test_every_cell_of_every_figure_is_made_of_the_ratings(mini, page):
     """Cell means and SDs, persona means by foundation, and how often each category was given, to two digits."""
     study, store, _ = mini
-    counts = [run_counts(study, store, run, "persona") for run in study.runs]
+    counts = [read_ratings(study, store).counts(run, "persona") for run in study.runs]
     runs = {(run.family.name, run.variant.name): place for place, run in enumerate(study.runs)}
     base = {run.family.name: place for place, run in enumerate(study.runs) if run.variant.role == "base"}
     cells = [moments(one, study.instrument.categories) for one in counts]

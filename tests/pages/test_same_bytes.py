@@ -21,13 +21,14 @@ paths.OUTPUTS = Path(sys.argv[1])
 import hashlib
 from persona_collapse.report.provenance import provenance
 from persona_collapse.report.study_page import render_report
+from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.study import load_study
 from persona_collapse.tables.build import build_tables
 mini = load_study("mini")
 with open_store(mini.store_path) as store:
-    made = provenance(mini, store) | {"commit": sys.argv[2]}
-    page = render_report(mini, build_tables(mini, store), made).splitlines()
+    made = provenance(read_ratings(mini, store, digests=True)) | {"commit": sys.argv[2]}
+    page = render_report(mini, build_tables(read_ratings(mini, store)), made).splitlines()
     print(*(hashlib.sha256(line.encode()).hexdigest() for line in page))
     print(next(line for line in page if 'id="made"' in line))
 """

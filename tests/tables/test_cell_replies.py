@@ -6,6 +6,7 @@ import pytest
 import hostile
 from importable import cell, small_study, write_rows
 from persona_collapse.asking.collect import collect
+from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.tables import cell_replies
 from persona_collapse.text import CONTROLS, LINE
@@ -17,7 +18,7 @@ def told(outputs, folder, rows, **options):
     study = small_study(folder)
     collect(study)
     with open_store(study.store_path) as store:
-        return cell_replies.replies_of_cells(study, store, study.runs[0], **options)
+        return cell_replies.replies_of_cells(read_ratings(study, store), study.runs[0], **options)
 
 
 def replied(rows, *texts):

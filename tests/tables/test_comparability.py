@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from persona_collapse.asking.collect import collect
+from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.study import load_study
 from persona_collapse.tables import comparability, recommended_rows
@@ -82,7 +83,7 @@ def test_a_variant_asked_with_other_personas_has_no_recommended_contrast(tmp_pat
     study = load_study(path)
     collect(study, [study.run("fam", "bad")])
     with open_store(study.store_path) as store:
-        table = build_tables(study, store).contrasts.query("method == 'recommended'")
+        table = build_tables(read_ratings(study, store)).contrasts.query("method == 'recommended'")
     bad = table.query("variant == 'bad' and family == 'fam'")
     assert bad["value"].isna().all() and bad["note"].str.startswith("Not compared: the personas or the words").all()
     assert table.query("variant == 'bad' and family == 'mean'").empty
@@ -95,10 +96,10 @@ def test_what_differs_stands_in_every_row(tmp_path, outputs):
     study = load_study(path)
     collect(study)
     with open_store(study.store_path) as store:
-        table = build_tables(study, store).contrasts
-        quality = build_tables(study, store).quality
-        found = comparability.Guard(study, store, quality)
-        again = recommended_rows.contrasts(Analysis(study, store), found)
+        table = build_tables(read_ratings(study, store)).contrasts
+        quality = build_tables(read_ratings(study, store)).quality
+        found = comparability.Guard(read_ratings(study, store), quality)
+        again = recommended_rows.contrasts(Analysis(read_ratings(study, store)), found)
     own = table[table["family"] == "fam"]
     assert set(own.query("quantity == 'change_pct'")["differs"]) == {"served by b, the base by a"}
     assert set(own.query("quantity == 'excess_pp'")["differs"]) == {"against the base: served by b, the base by a"}

@@ -15,6 +15,7 @@ from persona_collapse.asking.collect import collect
 from persona_collapse.asking.estimate import estimate
 from persona_collapse.paths import STUDIES
 from persona_collapse.statistics import persona_jackknife, sample_size
+from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.study import load_study
 from persona_collapse.tables.plan import CHANGED, design, plan_lines
@@ -194,7 +195,7 @@ def test_ratings_by_logprobs_are_a_pilot_without_noise(outputs):
     assert found.variants == 4
     assert all(spread.ratings == 0 for spread in found.spreads)
     with open_store(study.store_path) as store:
-        analysis = Analysis(study, store)
+        analysis = Analysis(read_ratings(study, store))
         run = next(run for run in study.runs if run.variant.role == "harmful")
         own, base = analysis.together(run, analysis.base(run)).loo
     interval = persona_jackknife.change(own, base).of("susceptibility")

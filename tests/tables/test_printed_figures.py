@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from persona_collapse.asking.collect import collect
+from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.study import load_study
 from persona_collapse.tables import printed_figures
@@ -155,7 +156,7 @@ def paper(tmp_path_factory):
         collect(study)
         with open_store(study.store_path) as store:
             reports = [found for run in study.runs for found in store.origin(run.family.key, run.variant.key)[1].values()]
-            built = build_tables(study, store)
+            built = build_tables(read_ratings(study, store))
     return built, reports
 
 

@@ -13,6 +13,7 @@ from paper import needs_data
 from persona_collapse.asking.collect import collect
 from persona_collapse.statistics import persona_jackknife, repeat_interval
 from persona_collapse.statistics.recommended_estimators import leave_one_out
+from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.scopes import scope_matrix
 from persona_collapse.study.study import load_study
@@ -31,7 +32,7 @@ def test_twelve_metrics_by_six_scopes_of_every_run(mini):
 def test_levels_are_those_of_the_statistics(mini):
     study, store, found = mini
     run = study.run("gpt-4o", "secure")
-    own, scope = Analysis(study, store).counts(run), scope_matrix(study.instrument)
+    own, scope = Analysis(read_ratings(study, store)).counts(run), scope_matrix(study.instrument)
     loo = leave_one_out(own, SCALE, scope)
     interval, again = persona_jackknife.level(loo).of("icc"), repeat_interval.level(repeat_interval.redrawn(loo)).of("icc")
     row = found.metrics.query("family == 'gpt-4o' and variant == 'secure' and metric == 'icc' and scope == 'overall'").iloc[0]
@@ -72,7 +73,7 @@ def test_the_mean_of_one_family_is_that_familys_own_row(tmp_path, outputs):
     study = load_study(tmp_path / "one.yaml")
     collect(study)
     with open_store(study.store_path) as store:
-        found = build_tables(study, store).contrasts.query("method == 'recommended'")
+        found = build_tables(read_ratings(study, store)).contrasts.query("method == 'recommended'")
     for single in ("variant == 'bad' and quantity == 'excess_pp'", "variant == 'ok' and quantity == 'change_pct'"):
         own, mean = (found.query(f"family == '{name}' and {single}").reset_index(drop=True) for name in ("f", "mean"))
         assert len(mean) == 12 * 6 and set(mean["families"]) == {1}
@@ -96,7 +97,7 @@ def test_families_without_end_in_opposite_directions_leave_no_warning(tmp_path, 
     collect(study)
     with open_store(study.store_path) as store, warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = build_tables(study, store)
+        found = build_tables(read_ratings(study, store))
     mean = found.contrasts.query("method == 'recommended' and family == 'mean' and metric == 'within_rms' and scope == 'overall'")
     assert list(mean["families"]) == [2] and mean[["lo", "hi"]].isna().all(axis=None)
 
@@ -119,7 +120,7 @@ def imported(folder, **variants):
     study = load_study(folder / "t.yaml", folder)
     collect(study)
     with open_store(study.store_path) as store:
-        return build_tables(study, store)
+        return build_tables(read_ratings(study, store))
 
 
 def note(found, metric):
@@ -162,7 +163,7 @@ def test_reference_contrasts_of_the_paper(outputs):
     study = load_study("published", os.environ["PUBLISHED_DATA"])
     collect(study)
     with open_store(study.store_path) as store:
-        found = build_tables(study, store)
+        found = build_tables(read_ratings(study, store))
     rows = found.contrasts.query("method == 'recommended' and family == 'mean' and variant == 'insecure' and scope == 'overall'")
 
     def printed(metric, quantity):

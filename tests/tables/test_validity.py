@@ -12,6 +12,7 @@ from paper import needs_data
 from persona_collapse.asking.collect import collect
 from persona_collapse.exhibits import validity_figures, validity_sentences, validity_tables
 from persona_collapse.statistics.recommended_estimators import leave_one_out
+from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.study import load_study
 from persona_collapse.tables import choices, frontier, headlines, printed_figures
@@ -123,7 +124,7 @@ def test_published_estimator_at_all_repetitions_is_the_published_contrast(mini):
 
 @pytest.mark.parametrize("metric", ["susceptibility", "within_rms", "icc"])
 def test_ways_worked_out_together_are_those_of_counts_cut_first(mini, metric):
-    analysis = Analysis(*mini[:2])
+    analysis = Analysis(read_ratings(*mini[:2]))
     runs = [run for run in mini[0].runs if run.family.key == "gpt-4o"]
     views, claim = choices.Views(analysis, runs), RISES._replace(metric=metric)
     items, counts = mini[0].instrument.items, analysis.counts(runs[0])
@@ -144,7 +145,7 @@ def test_ways_worked_out_together_are_those_of_counts_cut_first(mini, metric):
 
 
 def test_a_half_of_the_personas_is_worked_out_from_them_alone(mini):
-    analysis = Analysis(*mini[:2])
+    analysis = Analysis(read_ratings(*mini[:2]))
     runs = [run for run in mini[0].runs if run.family.key == "gpt-4o"]
     views = choices.Views(analysis, runs)
     found = [choice for choice in views.choices(RISES) if choice.ways[0][0] == "half of the personas"]
@@ -163,7 +164,7 @@ def test_a_study_of_bases_alone_makes_no_claim(tmp_path, outputs):
     study = load_study(tmp_path / "t.yaml")
     collect(study)
     with open_store(study.store_path) as store:
-        found = build_tables(study, store)
+        found = build_tables(read_ratings(study, store))
     assert found.validity.empty and found.companions.empty and found.foundation_claims.empty
     assert validity_sentences.overview(found.validity, study) == "This study has no variant to make a claim about."
     assert validity_sentences.verdict(found.validity, study, "noise").startswith("This study makes no such claim")
@@ -185,7 +186,7 @@ def test_the_stack_alone_is_set_beside_the_control(tmp_path, outputs):
     study = load_study(tmp_path / "t.yaml", tmp_path)
     collect(study)
     with open_store(study.store_path) as store:
-        found = build_tables(study, store)
+        found = build_tables(read_ratings(study, store))
     said = validity_sentences.stacks(found, study)
     assert said.startswith("- **The serving stack alone moves the noise of f ") and "served by two" in said
     assert said.endswith("Set beside a base from another stack: f ok, f bad.")
@@ -322,7 +323,7 @@ def test_a_study_by_logprobs_is_looked_at_at_other_temperatures(tmp_path, output
     study = load_study(tmp_path / "t.yaml")
     collect(study)
     with open_store(study.store_path) as store:
-        found = build_tables(study, store)
+        found = build_tables(read_ratings(study, store))
     rows = found.validity.query("kind == 'noise'").groupby("group", sort=False)["choice"].agg(list)
     assert rows["temperature"] == ["T = 0.3", "T = 0.7", "T = 1"]  # of the one family; there is no mean
     assert "repetitions" not in rows
@@ -377,7 +378,7 @@ def test_what_a_reviewer_would_ask_of_the_paper_is_said(outputs):
     study = load_study("published", os.environ["PUBLISHED_DATA"])
     collect(study)
     with open_store(study.store_path) as store:
-        found = build_tables(study, store)
+        found = build_tables(read_ratings(study, store))
     assert validity_sentences.without_excess(found, study).startswith("- **DeepSeek-V3.1 shows no excess**")
     assert "moves the noise of Qwen3-235B by about a quarter" in validity_sentences.stacks(found, study)
     assert "4 families **cannot** carry the average behind “noise rises under insecure beyond the matched control”" in (

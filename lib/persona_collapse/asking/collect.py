@@ -12,7 +12,7 @@ from tqdm import tqdm
 from persona_collapse.asking import slots
 from persona_collapse.asking.ledger import JOURNAL
 from persona_collapse.paths import STUDIES, shown
-from persona_collapse.store.counts import with_mark
+from persona_collapse.store.ratings import Ratings, read_ratings
 from persona_collapse.store.store import Store, open_store
 from persona_collapse.study.study import Run, Study, check_keys, load_study
 
@@ -138,35 +138,44 @@ def _alone(study: Study, needed: bool) -> Iterator[None]:
         yield
 
 
-def open_study(name: str) -> tuple[Study, Store]:
-    """A study with its store, for a notebook: ratings that cost nothing are made if they are not there yet.
+def open_study(name: str, *, digests: bool = False) -> Ratings:
+    """A study's ratings, for a notebook: those that cost nothing are made if they are not there yet.
 
     A live study is never asked from here, 01_elicit and `make elicit` do that; an imported one is read by `make report`.
+    `name` is one of params/studies/, or a path to a study file.
+
+    Examples
+    --------
+    >>> import persona_collapse as pc
+    >>> [run.key for run in pc.open_study("mini").runs][:2]
+    ['gpt-4o/base', 'gpt-4o/secure']
     """
     study = load_study(name, files=False)
     if study.simulated:
         collect(study)
-    store = Store(study.store_path, write=False)
-    return with_mark(study, store), store
+    with open_store(study.store_path) as store:
+        return read_ratings(study, store, digests=digests)
 
 
-def open_run(name: str, family: str, variant: str) -> tuple[Study, Run, Store]:
-    """As `open_study`, with one run of it; a live run is asked for whatever its store lacks."""
+def open_run(name: str, family: str, variant: str) -> tuple[Ratings, Run]:
+    """As `open_study`, with one run and its base alone; a live run is asked for whatever its store lacks."""
     study = load_study(name, files=False)
     run = study.run(family, variant)
     if study.file.kind != "imported":
         collect(study, None if study.simulated else [run])  # what costs nothing is made whole, so that pages reproduce
-    store = Store(study.store_path, write=False)
-    return with_mark(study, store), run, store
+    with open_store(study.store_path) as store:
+        return read_ratings(study, store, {run, Run(run.family, run.family.base)}), run
 
 
-def support_of(study: Study, store: Store, run: Run) -> "Supported | None":
+def support_of(ratings: Ratings, run: Run) -> "Supported | None":
     """What the endpoint of a live run is known to take and say of itself; None for other kinds of study."""
     from persona_collapse.asking.supported_parameters import recall
 
-    if study.file.kind != "live":
+    file = ratings.study.file
+    if file.kind != "live":
         return None
-    return recall(store, study.file.endpoints[run.variant.endpoint or ""], run.variant.model or "")
+    with open_store(ratings.study.store_path) as store:
+        return recall(store, file.endpoints[run.variant.endpoint or ""], run.variant.model or "")
 
 
 def import_report(study: Study) -> list[str]:

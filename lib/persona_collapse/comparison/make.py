@@ -12,7 +12,7 @@ from persona_collapse.paths import shown
 from persona_collapse.report import run_notebooks
 from persona_collapse.report.make import is_fresh, page_key
 from persona_collapse.report.run_notebooks import COMPARISON_NOTEBOOK, Job, ratings_key, stale, study_argument
-from persona_collapse.store.counts import with_mark
+from persona_collapse.store.ratings import read_ratings, with_mark
 from persona_collapse.store.store import Store, open_store
 from persona_collapse.study.study import Study, load_study
 
@@ -28,7 +28,7 @@ def make_comparison(
     are read if they have not been. Raises ValueError, OSError or NotebookError, one line.
     """
     with _opened(_two(names), data) as (studies, stores):
-        pair = Pair(*studies, stores)
+        pair = Pair(*(read_ratings(study, store, digests=True) for study, store in zip(studies, stores, strict=True)))
         _check_matched(pair)
         parameters = {name: study_argument(study) for name, study in zip(("study", "other"), studies, strict=True)}
         ratings = hashlib.sha256("".join(map(ratings_key, studies, stores)).encode()).hexdigest()

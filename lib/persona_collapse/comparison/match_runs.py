@@ -5,9 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from persona_collapse.store.store import Store
+from persona_collapse.store.ratings import Prompts, Ratings
 from persona_collapse.study.study import Run, Study
-from persona_collapse.tables.comparability import Prompts
 from persona_collapse.tables.comparability import refusal as unlike
 
 #: Roles of which a family has one, as a rule, so that they tell which runs belong together where keys differ.
@@ -119,11 +118,11 @@ def shared(a: Study, b: Study) -> Shared:
     return Shared(items, deck, by_number, " ".join(part for part in said if part), "")
 
 
-def asked_alike(shared: Shared, runs: tuple[Run, Run], stores: tuple[Store, Store]) -> str:
+def asked_alike(shared: Shared, runs: tuple[Run, Run], ratings: tuple[Ratings, Ratings]) -> str:
     """Why the recorded prompts of two runs forbid a comparison although their study files allow it, or nothing."""
     if not len(shared.deck[0]):
         return ""
-    prompts = (store.prompts(run.family.key, run.variant.key) for run, store in zip(runs, stores, strict=True))
+    prompts = (own.prompts.get(run.key, {}) for run, own in zip(runs, ratings, strict=True))
     return unlike(*(_renumbered(one, shared, side) for side, one in enumerate(prompts)))
 
 

@@ -60,7 +60,7 @@ only one study has are left out on both sides.
 
 def provenance_of(pair: Pair) -> dict[str, Any]:
     """What made a comparison: versions and commit, and the provenance of both studies."""
-    each = {study.name: provenance(study, store) for study, store in zip(pair.studies, pair.stores, strict=True)}
+    each = {ratings.study.name: provenance(ratings) for ratings in pair.ratings}
     first = next(iter(each.values()))
     return {name: first[name] for name in ("persona_collapse", "commit", "python", "packages")} | {"studies": each}
 

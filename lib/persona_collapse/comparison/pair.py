@@ -13,8 +13,8 @@ from persona_collapse.comparison import interval_arithmetic, match_runs
 from persona_collapse.comparison.interval_arithmetic import Group
 from persona_collapse.comparison.match_runs import Match, asked_alike, shared
 from persona_collapse.statistics import common_cells, recommended_estimators
-from persona_collapse.store.store import Store
-from persona_collapse.study.study import Run, Study
+from persona_collapse.store.ratings import Ratings
+from persona_collapse.study.study import Run
 from persona_collapse.tables import comparability
 from persona_collapse.tables.build import Tables, build_tables
 from persona_collapse.tables.run_statistics import Analysis, Side
@@ -26,10 +26,11 @@ SAME = "The ratings are the same on both sides, cell by cell: one set of ratings
 class Pair:
     """Two studies with their ratings, tables, and what they have in common."""
 
-    def __init__(self, a: Study, b: Study, stores: tuple[Store, Store]) -> None:
-        self.studies, self.stores = (a, b), stores
+    def __init__(self, first: Ratings, second: Ratings) -> None:
+        self.ratings = first, second
+        self.studies = a, b = first.study, second.study
         self.names = a.name, b.name
-        self.analyses = tuple(Analysis(study, store) for study, store in zip(self.studies, stores, strict=True))
+        self.analyses = Analysis(first), Analysis(second)
         self.matches = match_runs.matches(a, b)
         self.shared = shared(a, b)
         self._sides: dict[tuple[int, str, bytes, bytes], Side] = {}
@@ -39,7 +40,7 @@ class Pair:
     @cached_property
     def tables(self) -> tuple[Tables, Tables]:
         """Every table of each study by itself."""
-        a, b = (build_tables(*one) for one in zip(self.studies, self.stores, strict=True))
+        a, b = (build_tables(ratings) for ratings in self.ratings)
         return a, b
 
     @property
@@ -65,8 +66,8 @@ class Pair:
     @cached_property
     def guards(self) -> tuple[comparability.Guard, comparability.Guard]:
         """What contrasts inside each study have to say about their sides."""
-        each = zip(self.studies, self.stores, self.tables, strict=True)
-        a, b = (comparability.Guard(study, store, tables.quality) for study, store, tables in each)
+        each = zip(self.ratings, self.tables, strict=True)
+        a, b = (comparability.Guard(ratings, tables.quality) for ratings, tables in each)
         return a, b
 
     def refusal(self, *matches: Match) -> str:
@@ -86,7 +87,7 @@ class Pair:
             run = match.both[side]
             if not self.analyses[side].counts(run).any():
                 return f"Not compared: {run.key} of {self.names[side]} has no ratings yet."
-        return asked_alike(self.shared, match.both, self.stores)
+        return asked_alike(self.shared, match.both, self.ratings)
 
     def name_of(self, family: str, variant: str, variant_b: str) -> str:
         """How charts and prose call a match, or the mean over families, by its key."""
@@ -201,5 +202,4 @@ class OnCommon(NamedTuple):
 
 def open_pair(a: str, b: str) -> Pair:
     """Two studies for a notebook, opened as `collect.open_study` does."""
-    (one, first), (other, second) = open_study(a), open_study(b)
-    return Pair(one, other, (first, second))
+    return Pair(open_study(a, digests=True), open_study(b, digests=True))

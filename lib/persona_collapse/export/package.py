@@ -19,7 +19,7 @@ from persona_collapse.files import as_csv, epoch, guarded, write_text
 from persona_collapse.report import dictionary
 from persona_collapse.report.provenance import as_json, provenance
 from persona_collapse.report.run_notebooks import jobs
-from persona_collapse.store.counts import with_mark
+from persona_collapse.store.ratings import Ratings, read_ratings, with_mark
 from persona_collapse.store.store import Store, open_store
 from persona_collapse.study.study import Study
 from persona_collapse.tables.build import build_tables
@@ -85,7 +85,8 @@ def _left_out(study: Study, wishes: Wishes) -> Iterator[str]:
 
 
 def _fill(study: Study, store: Store, folder: Path, wishes: Wishes) -> None:
-    found = _tables(study, store, folder / "tables")
+    ratings = read_ratings(study, store, digests=True)
+    found = _tables(ratings, folder / "tables")
     figures = print_figures.write(
         print_figures.of_notebooks(jobs(study, store)), folder / "figures", simulated=not study.is_evidence
     )
@@ -96,7 +97,7 @@ def _fill(study: Study, store: Store, folder: Path, wishes: Wishes) -> None:
     paths = {name: path for name, (path, _) in found.items()}
     write_text(folder / "data" / "data-dictionary.csv", as_csv(described))
     write_text(folder / "data" / "data-dictionary.md", dictionary.as_markdown(described, paths))
-    made = _provenance(study, store, wishes)
+    made = _provenance(ratings, wishes)
     write_text(folder / "provenance.json", as_json(made))
     write_text(folder / "study.yaml", _study_file(study))
     write_text(folder / "README.md", readme(study, made, licence=wishes.licence, ratings=with_ratings(study, wishes)))
@@ -110,9 +111,9 @@ def _fill(study: Study, store: Store, folder: Path, wishes: Wishes) -> None:
     _refuse_keys(study, folder)
 
 
-def _tables(study: Study, store: Store, folder: Path) -> dict[str, tuple[str, list[str]]]:
+def _tables(ratings: Ratings, folder: Path) -> dict[str, tuple[str, list[str]]]:
     """Every table as CSV, and as a paper prints it; returns file and columns of each by name."""
-    built = build_tables(study, store)
+    study, built = ratings.study, build_tables(ratings)
     found = {}
     for name, table in vars(built).items():
         if table is not None:
@@ -141,9 +142,9 @@ def _data(study: Study, store: Store, folder: Path, wishes: Wishes) -> dict[str,
     return found
 
 
-def _provenance(study: Study, store: Store, wishes: Wishes) -> dict[str, Any]:
+def _provenance(ratings: Ratings, wishes: Wishes) -> dict[str, Any]:
     """provenance.json of the report, with what the export was asked for, and no path of a machine."""
-    found = provenance(study, store)
+    study, found = ratings.study, provenance(ratings)
     if Path(found["study"]).is_absolute():
         found["study"] = study.path.name
     asked = {"replies": wishes.replies and with_ratings(study, wishes), "ratings": with_ratings(study, wishes)}

@@ -9,7 +9,7 @@ import pandas as pd
 from persona_collapse.simulated import response_model
 from persona_collapse.statistics import published_estimators
 from persona_collapse.statistics.published_errors import published_se
-from persona_collapse.store.store import Store
+from persona_collapse.store.ratings import Ratings
 from persona_collapse.study.personas import Persona
 from persona_collapse.study.respondent_parameters import Respondent, load_respondent
 from persona_collapse.study.scopes import scope_matrix
@@ -34,12 +34,12 @@ def readable(prompt: str, width: int = 96) -> str:
     return "\n".join(textwrap.fill(line, width, drop_whitespace=False, replace_whitespace=False) for line in prompt.split("\n"))
 
 
-def few_ratings(store: Store, run: Run, personas: list[int], items: list[int]) -> pd.DataFrame:
+def few_ratings(ratings: Ratings, run: Run, personas: list[int], items: list[int]) -> pd.DataFrame:
     """The ratings of a few cells, one column a repetition; personas and items are counted from 1."""
     rows = [
-        (persona, item, repetition, rating)
-        for persona, item, repetition, rating in store.ratings(run.family.key, run.variant.key, "persona")
-        if persona + 1 in personas and item in items
+        (persona, item + 1, repetition + 1, ratings.study.instrument.categories[category])
+        for persona, item, repetition, category in ratings.of(run).slots.tolist()
+        if persona + 1 in personas and item + 1 in items
     ]
     table = pd.DataFrame(rows, columns=["persona", "item", "repetition", "rating"]).assign(persona=lambda t: t["persona"] + 1)
     return table.pivot(index=["item", "persona"], columns="repetition", values="rating")

@@ -14,8 +14,8 @@ from persona_collapse.statistics import published_estimators, sample_size
 from persona_collapse.statistics.common_cells import rank_correlation
 from persona_collapse.statistics.moments import Parts
 from persona_collapse.statistics.rarefaction import rarefied
-from persona_collapse.store.store import Store
-from persona_collapse.study.study import Run, Study
+from persona_collapse.store.ratings import Ratings
+from persona_collapse.study.study import Run
 from persona_collapse.tables.build import Tables
 from persona_collapse.tables.cell_replies import replies_of_cells
 from persona_collapse.tables.comparability import Guard
@@ -39,10 +39,10 @@ NO_VARIANT = "This study has no variant that can be set beside its base."
 class Explored:
     """What the questions are asked of: every run's ratings, and the variants that can be set beside their base."""
 
-    def __init__(self, study: Study, store: Store, tables: Tables) -> None:
-        self.study, self.store = study, store
-        self.analysis = Analysis(study, store)
-        self._guard = Guard(study, store, tables.quality)
+    def __init__(self, ratings: Ratings, tables: Tables) -> None:
+        self.ratings, self.study = ratings, ratings.study
+        self.analysis = Analysis(ratings)
+        self._guard = Guard(ratings, tables.quality)
 
     @cached_property
     def counts(self) -> dict[Run, np.ndarray]:
@@ -102,7 +102,7 @@ def unsteady(found: Explored, run: Run) -> str:
     persona, item = np.unravel_index(int(variance.argmax()), variance.shape)
     falling = np.sort(variance, axis=None)[::-1]
     half = int(np.searchsorted(np.cumsum(falling), falling.sum() / 2)) + 1
-    replies = replies_of_cells(found.study, found.store, run).cells[persona][item].split("\n")
+    replies = replies_of_cells(found.ratings, run).cells[persona][item].split("\n")
     counts = found.counts[run]
     both = int(((counts[..., 0] > 0) & (counts[..., -1] > 0)).sum())
     low, high = found.study.instrument.scale

@@ -9,7 +9,7 @@ from persona_collapse.files import atomic_text
 from persona_collapse.paths import ROOT
 from persona_collapse.report import run_notebooks
 from persona_collapse.report.run_notebooks import Job, jobs, run
-from persona_collapse.store.counts import with_mark
+from persona_collapse.store.ratings import read_ratings, with_mark
 from persona_collapse.store.store import open_store
 from persona_collapse.study.study import Study
 
@@ -38,9 +38,10 @@ def make_report(study: Study, *, say: Callable[[str], None] = lambda line: None)
         from persona_collapse.tables.build import build_tables, write_tables
 
         say(f"{study.name}: {len(study.runs)} runs; {len(stale)} of {len(every)} notebooks to run")
-        built = build_tables(study, store)
+        ratings = read_ratings(study, store, digests=True)
+        built = build_tables(ratings)
         write_tables(study, built)
-        found = provenance(study, store)
+        found = provenance(ratings)
     run(stale, say=say)
     atomic_text(study.outputs / "provenance.json", as_json(found))
     atomic_text(page, render_report(study, built, found) + f"<!-- {key} -->\n")

@@ -9,27 +9,25 @@ from typing import Any
 
 from persona_collapse import __version__
 from persona_collapse.paths import INSTRUMENTS, ROOT, shown
-from persona_collapse.store.store import Store
-from persona_collapse.study.study import Study
+from persona_collapse.store.ratings import Ratings
 
 _PACKAGES = ("altair", "numpy", "openai", "pandas", "papermill", "pydantic", "scipy", "vl-convert-python")
 
 
-def provenance(study: Study, store: Store) -> dict[str, Any]:
-    """Everything a reader needs to make the same report again, as plain values."""
-    runs = {}
+def provenance(ratings: Ratings) -> dict[str, Any]:
+    """Everything a reader needs to make the same report again, as plain values; `ratings` come with digests."""
+    study, runs = ratings.study, {}
     for run in study.runs:
-        found = {c: store.quality(run.family.key, run.variant.key, c) for c in study.conditions(run)}
-        report = store.origin(run.family.key, run.variant.key)[1]
+        found = [ratings.of(run, c).asked for c in study.conditions(run)]
         runs[run.key] = {
             "stack": study.stack(run),
             "asked_model": run.variant.model,
             "endpoint": study.file.endpoints[run.variant.endpoint].base_url if run.variant.endpoint else None,
-            "served_models": sorted({m for f in found.values() for m in (f["models"] or "").split(",") if m}),
-            "first": min((f["first"] for f in found.values() if f["first"]), default=None),
-            "last": max((f["last"] for f in found.values() if f["last"]), default=None),
-            "ratings_sha256": store.digest(run.family.key, run.variant.key),
-            "files": {c: {"file": f["file"], "sha256": f["sha256"]} for c, f in report.items()},
+            "served_models": sorted({m for f in found for m in (f.models or "").split(",") if m}),
+            "first": min((f.first for f in found if f.first), default=None),
+            "last": max((f.last for f in found if f.last), default=None),
+            "ratings_sha256": ratings.digests[run.key],
+            "files": {c: {"file": f["file"], "sha256": f["sha256"]} for c, f in ratings.imported(run).items()},
         }
     prompts = [study.instrument.prompt(item, digit=study.by_logprobs) for item in study.instrument.items]
     prompts.append(study.instrument.persona_template)

@@ -5,6 +5,7 @@ In: counts (persona, item, category) and weights of scopes. Out: values, standar
 
 __all__ = [
     "common_cells",
+    "estimates",
     "moments",
     "noise_bounds",
     "persona_jackknife",

@@ -1,6 +1,6 @@
-"""Answers on disk, and the one way out: counts.
+"""Answers on disk, and the one way out: `Ratings`.
 
-In: a study and answers. Out: ratings as counts (persona, item, category), how they came, and a hash of them.
+In: a study and answers. Out: immutable `Ratings`, as counts (persona, item, category), with how they came.
 """
 
-__all__ = ["counts", "store"]
+__all__ = ["ratings", "store"]

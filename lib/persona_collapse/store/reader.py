@@ -24,7 +24,6 @@ class Reader:
 
     _db: sqlite3.Connection
     #: What was read since the last transaction.
-    _counts: dict[tuple[str, str, str, int, range], np.ndarray]
     _offered: dict[tuple[str, str, str, int, range], first_token.Offered]
 
     def origin(self, family: str, variant: str) -> tuple[str | None, dict[str, Any]]:
@@ -32,27 +31,8 @@ class Reader:
         found = self._db.execute("SELECT origin, report FROM runs WHERE family = ? AND variant = ?", (family, variant)).fetchone()
         return (found[0], json.loads(found[1] or "{}")) if found else (None, {})
 
-    def counts(self, family: str, variant: str, condition: str, items: int, categories: range) -> np.ndarray:
-        """How often each category was given in each cell: (persona, item, category) ints; self has one persona row."""
-        key = family, variant, condition, items, categories
-        if key not in self._counts:
-            self._counts[key] = self._read_counts(*key)
-        return self._counts[key]
-
-    def _read_counts(self, family: str, variant: str, condition: str, items: int, categories: range) -> np.ndarray:
-        rows = np.array(
-            self._db.execute(
-                "SELECT ifnull(persona, 0), item, rating, count(*) FROM ratings "
-                "WHERE family = ? AND variant = ? AND condition = ? AND rating IS NOT NULL GROUP BY 1, 2, 3",
-                (family, variant, condition),
-            ).fetchall(),
-            dtype=int,
-        ).reshape(-1, 4)
-        found = np.zeros((self._personas(family, variant, condition), items, len(categories)), dtype=int)
-        found[rows[:, 0], rows[:, 1] - 1, rows[:, 2] - categories[0]] = rows[:, 3]
-        return found
-
-    def _personas(self, family: str, variant: str, condition: str) -> int:
+    def personas(self, family: str, variant: str, condition: str) -> int:
+        """Rows of personas that a run's design has in one condition; 1 without a persona."""
         return self._db.execute(
             "SELECT ifnull(max(ifnull(persona, 0)) + 1, 0) FROM questions JOIN runs ON run = runs.id "
             "WHERE family = ? AND variant = ? AND condition = ? AND asked > 0",
@@ -68,7 +48,7 @@ class Reader:
                 "AND condition = ? AND logprobs IS NOT NULL AND (rating IS NOT NULL OR reason = 'low_mass')",
                 (family, variant, condition),
             )
-            self._offered[key] = first_token.gather(rows, self._personas(family, variant, condition), items, categories)
+            self._offered[key] = first_token.gather(rows, self.personas(family, variant, condition), items, categories)
         return self._offered[key]
 
     def answered(self, family: str, variant: str) -> dict[tuple[str, int | None, int, str], int]:

@@ -7,8 +7,6 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from persona_collapse.paths import shown
 from persona_collapse.store.reader import RETRIED, Reader
 from persona_collapse.store.schema import is_current, make
@@ -97,7 +95,6 @@ class Store(Reader):
     def __init__(self, path: Path, *, write: bool) -> None:
         """Open the file; with `write` it is made if need be and held by this process alone while a transaction runs."""
         self.path, self._write = path, write
-        self._counts: dict[tuple[str, str, str, int, range], np.ndarray] = {}
         self._offered: dict[tuple[str, str, str, int, range], first_token.Offered] = {}
         if write:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -136,7 +133,6 @@ class Store(Reader):
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All of it or nothing; a full disk or a kill inside leaves the store as it was before."""
-        self._counts.clear()
         self._offered.clear()
         try:
             self._db.execute("BEGIN IMMEDIATE")

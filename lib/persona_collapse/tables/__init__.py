@@ -1,6 +1,6 @@
 """The numbers of a study, as data frames.
 
-In: a study and its store. Out: what stands in outputs/<study>/tables/: metrics, contrasts, validity, profiles, quality, ...
+In: `Ratings`. Out: what stands in outputs/<study>/tables/: metrics, contrasts, validity, profiles, quality, ...
 """
 
 __all__ = [

@@ -10,12 +10,13 @@ from persona_collapse.files import atomic_text, guarded_table
 from persona_collapse.statistics import published_estimators
 from persona_collapse.statistics.published_errors import published_se
 from persona_collapse.statistics.recommended_estimators import at_n
-from persona_collapse.store.store import Store
+from persona_collapse.store.ratings import Ratings
 from persona_collapse.study.study import Run, Study
 from persona_collapse.tables import printed_figures, recommended_rows
 from persona_collapse.tables.comparability import Guard
 from persona_collapse.tables.frontier import frontier_table
-from persona_collapse.tables.published_contrasts import NORMAL_95, contrasts
+from persona_collapse.tables.published_contrasts import NORMAL_95
+from persona_collapse.tables.published_contrasts import contrasts as published_contrasts
 from persona_collapse.tables.quality import run_quality
 from persona_collapse.tables.run_statistics import Analysis
 from persona_collapse.tables.saturation import run_profiles, saturation_rows
@@ -42,14 +43,14 @@ class Tables:
     temperature: pd.DataFrame | None = None
 
 
-def build_tables(study: Study, store: Store) -> Tables:
-    """Make every table of a study from the ratings in its store."""
-    analysis = Analysis(study, store)
-    quality = pd.concat([run_quality(study, store, run) for run in study.runs], ignore_index=True)
-    guard = Guard(study, store, quality)
-    metrics = pd.concat([run_metrics(study, store, run, analysis) for run in study.runs], ignore_index=True)
+def build_tables(ratings: Ratings) -> Tables:
+    """Make every table of a study from its ratings."""
+    study, analysis = ratings.study, Analysis(ratings)
+    quality = pd.concat([run_quality(ratings, run) for run in study.runs], ignore_index=True)
+    guard = Guard(ratings, quality)
+    metrics = pd.concat([run_metrics(ratings, run, analysis) for run in study.runs], ignore_index=True)
     compared = _contrasts(study, metrics, analysis, guard)
-    profiles = pd.concat([run_profiles(study, store, run) for run in study.runs], ignore_index=True)
+    profiles = pd.concat([run_profiles(ratings, run) for run in study.runs], ignore_index=True)
     check = None
     if study.file.kind == "imported" and study.file.published:
         check = printed_figures.check(study.file.published, metrics, compared, profiles)
@@ -60,11 +61,11 @@ def build_tables(study: Study, store: Store) -> Tables:
         validity=validity_table(analysis, guard, compared),
         foundation_claims=foundation_claims(analysis, guard),
         profiles=profiles,
-        saturation=saturation_rows(study, store, profiles),
+        saturation=saturation_rows(ratings, profiles),
         quality=quality,
         published_check=check,
         frontier=frontier_table(study, metrics),
-        temperature=temperature_curves(study, store) if study.by_logprobs else None,
+        temperature=temperature_curves(ratings) if study.by_logprobs else None,
     )
 
 
@@ -86,10 +87,53 @@ def write_tables(study: Study, tables: Tables) -> list[Path]:
     return written
 
 
-def run_metrics(study: Study, store: Store, run: Run, analysis: Analysis | None = None) -> pd.DataFrame:
+def run_metrics(ratings: Ratings, run: Run, analysis: Analysis | None = None) -> pd.DataFrame:
     """Rows of metrics.csv for one run, overall and by foundation: the recommended method, then the published one."""
-    analysis = analysis or Analysis(study, store)
+    analysis = analysis or Analysis(ratings)
     return pd.concat([recommended_rows.levels(analysis, run), _published_levels(analysis, run)], ignore_index=True)
+
+
+def levels(ratings: Ratings) -> pd.DataFrame:
+    """S, R and their companions of every run, as in tables/metrics.csv.
+
+    Returns
+    -------
+    DataFrame
+        One row a metric of a run and scope: family, variant, scope (`overall` or a foundation), metric, method
+        (`recommended` or `published`), value, se, lo, hi (95 % interval for other personas), sizes, lo_repeat, hi_repeat
+        (for the same requests again), note.
+
+    Examples
+    --------
+    >>> import persona_collapse as pc
+    >>> table = pc.levels(pc.open_study("mini"))
+    >>> sorted(table["method"].unique())
+    ['published', 'recommended']
+    """
+    analysis = Analysis(ratings)
+    return pd.concat([run_metrics(ratings, run, analysis) for run in ratings.runs], ignore_index=True)
+
+
+def contrasts(ratings: Ratings) -> pd.DataFrame:
+    """What fine-tuning changed, as in tables/contrasts.csv: every variant against its base, and beyond its matched control.
+
+    Returns
+    -------
+    DataFrame
+        One row a metric of a contrast and scope: family (`mean` for the average over families), variant, control, scope,
+        metric, quantity (`change_pct` of base, or `excess_pp` over the control in points of base), method, value, se, lo, hi
+        and what else stands beside it.
+
+    Examples
+    --------
+    >>> import persona_collapse as pc
+    >>> table = pc.contrasts(pc.open_study("mini"))
+    >>> sorted(table["quantity"].unique())
+    ['change_pct', 'excess_pp']
+    """
+    analysis, metrics = Analysis(ratings), levels(ratings)
+    quality = pd.concat([run_quality(ratings, run) for run in ratings.runs], ignore_index=True)
+    return _contrasts(ratings.study, metrics, analysis, Guard(ratings, quality))
 
 
 def _published_levels(analysis: Analysis, run: Run) -> pd.DataFrame:
@@ -116,7 +160,7 @@ def _published_levels(analysis: Analysis, run: Run) -> pd.DataFrame:
 
 def _contrasts(study: Study, metrics: pd.DataFrame, analysis: Analysis, guard: Guard) -> pd.DataFrame:
     """contrasts.csv: recommended rows, then published ones, each with what its sides differ in."""
-    published_ones = contrasts(study, metrics[metrics["method"] == "published"])
+    published_ones = published_contrasts(study, metrics[metrics["method"] == "published"])
     runs = {(run.family.key, run.variant.key): run for run in study.runs}
     differs = []
     for row in published_ones.itertuples():

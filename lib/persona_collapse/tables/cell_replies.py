@@ -3,10 +3,11 @@
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from persona_collapse.statistics.published_estimators import moments
-from persona_collapse.store.counts import run_counts
-from persona_collapse.store.store import Store
+from persona_collapse.store.ratings import Ratings
+from persona_collapse.store.store import open_store
 from persona_collapse.study.study import Run, Study
 from persona_collapse.text import tamed, wrapped
 
@@ -28,17 +29,18 @@ class CellReplies(NamedTuple):
     cut: int
 
 
-def replies_of_cells(study: Study, store: Store, run: Run, *, budget: int = BUDGET) -> CellReplies:
+def replies_of_cells(ratings: Ratings, run: Run, *, budget: int = BUDGET) -> CellReplies:
     """What a run said as personas, cell by cell, as in "5 × 7" or "no rating (refusal) × 2: “I cannot”"; plain text, tamed.
 
     A reply that is nothing but its rating is not repeated. Longer ones are cut to `text.LONGEST` letters, a cell to its `MOST`
     most frequent replies. Where all would take more than `budget` letters, the noisiest cells keep their replies and the
     others their ratings alone. Of a study asked by logprobs, the shares of its one answer's distribution come first.
     """
-    given = run_counts(study, store, run, "persona")
+    study, given = ratings.study, ratings.counts(run)
     found: dict[tuple[int, int], list[_Reply]] = {}
-    for persona, item, rating, reason, reply, times in store.said(run.family.key, run.variant.key, "persona"):
-        found.setdefault((persona, item - 1), []).append((rating, reason, reply, times))
+    with open_store(study.store_path) as store:  # texts are not part of the ratings
+        for persona, item, rating, reason, reply, times in store.said(run.family.key, run.variant.key, "persona"):
+            found.setdefault((persona, item - 1), []).append((rating, reason, reply, times))
     full = {place: _lines(replies) for place, replies in found.items()}
     brief = {place: _lines([(rating, reason, None, n) for rating, reason, _, n in replies]) for place, replies in found.items()}
     kept = _affordable(full, brief, _noise(given, study), budget)
@@ -48,6 +50,12 @@ def replies_of_cells(study: Study, store: Store, run: Run, *, budget: int = BUDG
     personas, items = given.shape[:2]
     cells = [["\n".join(chosen.get((p, i), ["nothing was asked"])) for i in range(items)] for p in range(personas)]
     return CellReplies(cells, len(found) - len(kept))
+
+
+def replies_without_rating(ratings: Ratings, run: Run, limit: int) -> pd.DataFrame:
+    """The first replies of a run that gave no rating, for reading: condition, persona, item, repetition, reason, reply."""
+    with open_store(ratings.study.store_path) as store:
+        return store.replies(run.family.key, run.variant.key, limit)
 
 
 def _lines(replies: list[_Reply]) -> list[str]:

@@ -10,7 +10,6 @@ from persona_collapse.statistics import rarefaction, wider_intervals
 from persona_collapse.statistics.moments import Parts, cells
 from persona_collapse.statistics.persona_jackknife import FEWEST_VARYING
 from persona_collapse.statistics.recommended_estimators import NOISE, Means, varying
-from persona_collapse.store.counts import run_offered
 from persona_collapse.study import first_token
 from persona_collapse.study.study import Run
 from persona_collapse.tables.headlines import INSTEAD, Claim, Values
@@ -129,7 +128,8 @@ class Views:
         for at in TEMPERATURES:
             parts = {}
             for run in self.runs:
-                offered = run_offered(study, self._analysis.store, run, "persona")
+                offered = self._analysis.ratings.of(run).offered
+                assert offered is not None  # of a study asked by logprobs
                 chances = first_token.probabilities(offered, at)[common.personas][:, common.items]
                 own = cells(chances, self._analysis.categories, exact=True)
                 parts[run] = Parts(chances, own, self._analysis.categories)

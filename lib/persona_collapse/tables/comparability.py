@@ -1,17 +1,12 @@
 """What two runs differ in besides fine-tuning, and which of them cannot be compared at all."""
 
-from collections.abc import Mapping
-
 import pandas as pd
 
-from persona_collapse.store.store import Store
-from persona_collapse.study.study import Run, Study
+from persona_collapse.store.ratings import Prompts, Ratings
+from persona_collapse.study.study import Run
 
 #: Days between the collections of two runs beyond which a contrast says so.
 APART_DAYS = 7
-
-#: Hashes of prompts by (condition, persona, item), see `Store.prompts`.
-Prompts = Mapping[tuple[str, int | None, int], str]
 
 
 def differences(own: pd.Series, other: pd.Series, what: str = "base", *, samples: bool = True) -> list[str]:
@@ -77,14 +72,14 @@ def refusal(one: Prompts, other: Prompts) -> str:
 class Guard:
     """What every contrast of a study has to say about its sides."""
 
-    def __init__(self, study: Study, store: Store, quality: pd.DataFrame) -> None:
+    def __init__(self, ratings: Ratings, quality: pd.DataFrame) -> None:
         """`quality` is quality.csv."""
-        self._study = study
+        self._study = ratings.study
         asked = quality[quality["condition"] == "persona"]
         self._rows = {(row["family"], row["variant"]): row for _, row in asked.iterrows()}
         self._said: dict[tuple[Run, ...], str] = {}
         self._refused: dict[tuple[Run, Run], str] = {}
-        self._prompts = {run.key: store.prompts(run.family.key, run.variant.key) for run in study.runs}
+        self._prompts = ratings.prompts
 
     def differs(self, run: Run, base: Run, control: Run | None = None) -> str:
         """What the sides of a contrast differ in besides fine-tuning, in one line; empty if in nothing."""
@@ -108,7 +103,7 @@ class Guard:
         """Why these runs cannot be compared, or nothing."""
         for pair in ((runs[0], other) for other in runs[1:]):
             if pair not in self._refused:
-                self._refused[pair] = refusal(*(self._prompts[run.key] for run in pair))
+                self._refused[pair] = refusal(*(self._prompts.get(run.key, {}) for run in pair))
             if self._refused[pair]:
                 return self._refused[pair]
         return ""

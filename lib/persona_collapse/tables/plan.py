@@ -12,6 +12,7 @@ from persona_collapse.asking.estimate import choices, estimate, opened, with_pro
 from persona_collapse.statistics import persona_jackknife, sample_size
 from persona_collapse.statistics.recommended_estimators import METRICS
 from persona_collapse.statistics.sample_size import Asking, Design, Spread
+from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.study import Run, Study
 from persona_collapse.tables.run_statistics import Analysis
@@ -103,7 +104,7 @@ def _personas(study: Study) -> int:
     if not study.store_path.is_file():
         return 100
     with open_store(study.store_path) as store:
-        analysis = Analysis(study, store)
+        analysis = Analysis(read_ratings(study, store))
         return max(len(analysis.counts(run)) for run in study.runs) or 100
 
 
@@ -112,7 +113,7 @@ def _pilot(study: Study) -> Iterator[tuple[str, list[Spread]]]:
     if not study.store_path.is_file():
         return
     with open_store(study.store_path) as store:
-        analysis = Analysis(study, store)
+        analysis = Analysis(read_ratings(study, store))
         for run in study.runs:
             base = analysis.base(run)
             if run.variant.role in ("control", "harmful") and (found := spreads(analysis, run, base)):

@@ -4,11 +4,10 @@ import numpy as np
 import pandas as pd
 
 from persona_collapse.statistics import published_estimators
-from persona_collapse.store.counts import run_counts, run_offered
-from persona_collapse.store.store import Store
+from persona_collapse.store.ratings import Ratings
 from persona_collapse.study.rating_parser import REASONS
 from persona_collapse.study.scopes import scope_matrix
-from persona_collapse.study.study import Run, Study
+from persona_collapse.study.study import Run
 
 #: What a request can come to, as the store names it and as a reader is told it.
 OUTCOMES = {
@@ -28,70 +27,68 @@ OUTCOMES = {
 ANSWERED = ("answered", "batch", "refused")
 
 
-def run_quality(study: Study, store: Store, run: Run) -> pd.DataFrame:
+def run_quality(ratings: Ratings, run: Run) -> pd.DataFrame:
     """Rows of quality.csv for one run: what was asked, what came back, and why the rest did not.
 
     Of a run asked by logprobs also the mean and the least probability mass on the scale, cells with too little included.
     """
-    rows = []
+    study, rows = ratings.study, []
     for condition in study.conditions(run):
-        found = store.quality(run.family.key, run.variant.key, condition)
-        report = store.origin(run.family.key, run.variant.key)[1].get(condition)
-        ratings = run_counts(study, store, run, condition)
-        per_cell = published_estimators.moments(ratings, study.instrument.categories).n
-        mass = run_offered(study, store, run, condition).mass if study.by_logprobs else np.empty(0)
+        answers = ratings.of(run, condition)
+        asked, counts = answers.asked, answers.counts
+        per_cell = published_estimators.moments(counts, study.instrument.categories).n
+        mass = np.empty(0) if answers.offered is None else answers.offered.mass
         mass = mass[~np.isnan(mass)]
-        used = int(published_estimators.answered(ratings).sum())
-        absent = report["absent"] if report else found["asked"] - found["recorded"]
-        reasons = {reason: found["reasons"].get(reason, 0) for reason in REASONS} | {"absent": absent}
+        used = int(published_estimators.answered(counts).sum())
+        absent = asked.imported["absent"] if asked.imported else asked.slots - asked.recorded
+        reasons = {reason: asked.missing.get(reason, 0) for reason in REASONS} | {"absent": absent}
         rows.append(
             {
                 "family": run.family.key, "variant": run.variant.key, "condition": condition,
-                "slots": found["recorded"] if report else found["asked"], "valid": found["valid"], **reasons,
+                "slots": asked.recorded if asked.imported else asked.slots, "valid": asked.valid, **reasons,
                 "min_repetitions": int(per_cell.min()) if per_cell.size else 0,
                 "max_repetitions": int(per_cell.max(initial=0)),
-                "personas_used": used, "personas_dropped": len(ratings) - used,
-                "first_date": found["first"], "last_date": found["last"], "stack": study.stack(run),
-                **_asking(study, store, run, condition),
+                "personas_used": used, "personas_dropped": len(counts) - used,
+                "first_date": asked.first, "last_date": asked.last, "stack": study.stack(run),
+                **_asking(ratings, run, condition),
                 "mean_mass": mass.mean() if mass.size else np.nan, "least_mass_seen": mass.min() if mass.size else np.nan,
             }
         )  # fmt: skip
     return pd.DataFrame(rows)
 
 
-def run_and_base_quality(study: Study, store: Store, run: Run) -> pd.DataFrame:
+def run_and_base_quality(ratings: Ratings, run: Run) -> pd.DataFrame:
     """Rows of quality.csv for a run and for the base that it is compared with, if that has been asked."""
     base = Run(run.family, run.family.base)
     both = [run] if run == base else [run, base]
-    return pd.concat([run_quality(study, store, one) for one in both], ignore_index=True)
+    return pd.concat([run_quality(ratings, one) for one in both], ignore_index=True)
 
 
-def _asking(study: Study, store: Store, run: Run, condition: str) -> dict[str, float]:
+def _asking(ratings: Ratings, run: Run, condition: str) -> dict[str, float]:
     """How a live run was asked: requests sent again, those lost with a killed process, seconds to an answer; else empty."""
-    if study.file.kind != "live":
+    if ratings.study.file.kind != "live":
         return dict.fromkeys(("retries", "lost", "latency_p50", "latency_p95"), np.nan)
-    outcomes = store.traffic(run.family.key, run.variant.key, condition)
-    seconds = store.latencies(run.family.key, run.variant.key, condition)
+    asked = ratings.of(run, condition).asked
+    outcomes, seconds = asked.outcomes, asked.seconds
     median, slow = np.percentile(seconds, [50, 95]) if seconds.size else (np.nan, np.nan)
     again = sum(number for outcome, number in outcomes.items() if outcome not in ANSWERED)
     return {"retries": again, "lost": outcomes.get("lost", 0), "latency_p50": median, "latency_p95": slow}
 
 
-def run_asking(study: Study, store: Store, run: Run) -> pd.DataFrame:
+def run_asking(ratings: Ratings, run: Run) -> pd.DataFrame:
     """What became of the requests of a live run: one column a condition, one row an outcome that occurred, then seconds."""
     found = {}
-    for condition in study.conditions(run):
-        outcomes = store.traffic(run.family.key, run.variant.key, condition)
-        quality = store.quality(run.family.key, run.variant.key, condition)
-        asking = _asking(study, store, run, condition)
+    for condition in ratings.study.conditions(run):
+        asked, asking = ratings.of(run, condition).asked, _asking(ratings, run, condition)
+        outcomes = asked.outcomes
         found[condition] = {
             "requests": f"{sum(outcomes.values()):,}",
             **{f"  {OUTCOMES[name]}": f"{outcomes[name]:,}" for name in OUTCOMES if name in outcomes},
             "seconds to an answer, median": _seconds(asking["latency_p50"]),
             "seconds to an answer, 95 %": _seconds(asking["latency_p95"]),
-            "first answer": str(quality["first"] or "")[:16].replace("T", " "),
-            "last answer": str(quality["last"] or "")[:16].replace("T", " "),
-            "served by": ", ".join(filter(None, [quality["models"], quality["providers"]])),
+            "first answer": str(asked.first or "")[:16].replace("T", " "),
+            "last answer": str(asked.last or "")[:16].replace("T", " "),
+            "served by": ", ".join(filter(None, [asked.models, asked.providers])),
         }
     return pd.DataFrame(found).fillna("")
 
@@ -100,24 +97,26 @@ def _seconds(value: float) -> str:
     return "" if np.isnan(value) else f"{value:.2f}"  # an answer of a batch has no latency
 
 
-def run_reasked(study: Study, store: Store, run: Run) -> pd.DataFrame:
+def run_reasked(ratings: Ratings, run: Run) -> pd.DataFrame:
     """Ratings, their mean, S and R of a run from first answers alone, and with what was asked again for want of a rating.
 
     Empty if nothing was asked again. S and R are those of the published method.
     """
-    again = store.reasked(run.family.key, run.variant.key)
+    if run.key not in ratings.again:
+        return pd.DataFrame()
+    again = ratings.again[run.key]
     again = again[(again["condition"] == "persona") & again["rating"].notna()]
     if again.empty:
         return pd.DataFrame()
-    instrument = study.instrument
-    both = run_counts(study, store, run, "persona")
+    instrument = ratings.study.instrument
+    both = ratings.counts(run)
     first = both.copy()
     place = again[["persona", "item", "rating"]].to_numpy(int) - [0, 1, instrument.scale[0]]
     np.subtract.at(first, tuple(place.T), 1)
     rows = {}
-    for name, ratings in {"first answers alone": first, "with those asked again": both}.items():
-        level = published_estimators.published(ratings, instrument.categories, scope_matrix(instrument))
-        share = ratings.sum(axis=(0, 1))
+    for name, counts in {"first answers alone": first, "with those asked again": both}.items():
+        level = published_estimators.published(counts, instrument.categories, scope_matrix(instrument))
+        share = counts.sum(axis=(0, 1))
         mean = share @ np.array(instrument.categories) / share.sum()
         rows[name] = (int(share.sum()), mean, level.susceptibility[0], level.robustness[0])
     return pd.DataFrame.from_dict(rows, orient="index", columns=["ratings", "mean", "S", "R"]).round(3)

@@ -11,8 +11,7 @@ from persona_collapse.statistics import common_cells, noise_bounds
 from persona_collapse.statistics.moments import Parts, cells
 from persona_collapse.statistics.recommended_estimators import LeaveOneOut, Means, leave_one_out, of_means
 from persona_collapse.statistics.repeat_interval import Redrawn, redrawn
-from persona_collapse.store.counts import run_counts
-from persona_collapse.store.store import Store
+from persona_collapse.store.ratings import Ratings
 from persona_collapse.study.scopes import scope_matrix, scopes
 from persona_collapse.study.study import Run, Study
 
@@ -55,19 +54,18 @@ class Together(NamedTuple):
 class Analysis:
     """Recommended statistics of a study; what several contrasts need is computed once."""
 
-    def __init__(self, study: Study, store: Store) -> None:
-        self.study = study
-        self.store = store
-        self.categories = study.instrument.categories
-        self.scope = scope_matrix(study.instrument)
-        self.scopes = scopes(study.instrument)
+    def __init__(self, ratings: Ratings) -> None:
+        self.ratings, self.study = ratings, ratings.study
+        self.categories = self.study.instrument.categories
+        self.scope = scope_matrix(self.study.instrument)
+        self.scopes = scopes(self.study.instrument)
         self._parts: dict[tuple[str, bytes, bytes], Parts] = {}
         self._sides: dict[tuple[str, str | None, bytes, bytes], Side] = {}
         self._found: dict[tuple[str, ...], Together] = {}
 
     def counts(self, run: Run) -> np.ndarray:
         """Ratings of a run as personas (persona, item, category), or probabilities of a study asked by logprobs."""
-        return run_counts(self.study, self.store, run, "persona")
+        return self.ratings.counts(run)
 
     def base(self, run: Run) -> Run:
         """The base of a run's family."""

@@ -4,11 +4,10 @@ import numpy as np
 import pandas as pd
 
 from persona_collapse.statistics.published_estimators import moments
-from persona_collapse.store.counts import run_counts
-from persona_collapse.store.store import Store
+from persona_collapse.store.ratings import Ratings
 from persona_collapse.study.instrument import Instrument
 from persona_collapse.study.study import Run, Study
-from persona_collapse.tables import printed_figures, saturation
+from persona_collapse.tables import printed_figures
 
 
 def profile(counts: np.ndarray, instrument: Instrument) -> pd.DataFrame:
@@ -76,33 +75,33 @@ def _mean(values: np.ndarray) -> float:
     return float(found.mean()) if len(found) else np.nan
 
 
-def run_profiles(study: Study, store: Store, run: Run) -> pd.DataFrame:
+def run_profiles(ratings: Ratings, run: Run) -> pd.DataFrame:
     """Rows of profiles.csv for one run, every condition it was asked in."""
-    parts = []
+    study, parts = ratings.study, []
     for condition in study.conditions(run):
-        found = saturation.profiles(run_counts(study, store, run, condition), study.instrument, each=condition == "toxic")
+        found = profiles(ratings.counts(run, condition), study.instrument, each=condition == "toxic")
         parts.append(found.assign(family=run.family.key, variant=run.variant.key, condition=condition))
     table = pd.concat(parts, ignore_index=True)
     columns = "family variant condition persona foundation mean within_sd ratings between_sd".split()
     return table.astype({"persona": "Int64"})[columns]
 
 
-def run_shares(study: Study, store: Store, run: Run) -> pd.DataFrame:
+def run_shares(ratings: Ratings, run: Run) -> pd.DataFrame:
     """Rows of saturation.csv that need one run alone: share of every category, of both ends and of the ceiling."""
-    rows = []
+    study, rows = ratings.study, []
     for condition in study.conditions(run):
-        share = saturation.shares(run_counts(study, store, run, condition))
+        share = shares(ratings.counts(run, condition))
         found = {f"share_{category}": value for category, value in zip(study.instrument.categories, share, strict=True)}
         found |= {"endpoint_mass": share[0] + share[-1], "ceiling_share": share[-1]}
         rows += [(run.family.key, run.variant.key, condition, name, value) for name, value in found.items()]
     return pd.DataFrame(rows, columns=["family", "variant", "condition", "measure", "value"])
 
 
-def saturation_rows(study: Study, store: Store, profiles: pd.DataFrame) -> pd.DataFrame:
+def saturation_rows(ratings: Ratings, profiles: pd.DataFrame) -> pd.DataFrame:
     """How far each run's answers went to the ends of the scale, as measure and value."""
-    parts = []
+    study, parts = ratings.study, []
     for run in study.runs:
-        parts.append(run_shares(study, store, run))
+        parts.append(run_shares(ratings, run))
         if "self" in study.conditions(run):
             found = _distances(study, run, profiles)
             rows = [(run.family.key, run.variant.key, "self", name, value) for name, value in found.items()]
@@ -115,13 +114,13 @@ def _distances(study: Study, run: Run, profiles: pd.DataFrame) -> dict[str, floa
     own = mean_profile(profiles, run.family.key, run.variant.key, "self")
     if not len(own):
         return {}  # not asked yet
-    found = {"distance_to_ceiling": saturation.distance(own, np.full(len(own), study.instrument.scale[1]))}
+    found = {"distance_to_ceiling": distance(own, np.full(len(own), study.instrument.scale[1]))}
     base = mean_profile(profiles, run.family.key, run.family.base.key, "self")
     if len(base):
-        found["distance_to_base"] = saturation.distance(own, base)
+        found["distance_to_base"] = distance(own, base)
     hostile, _ = toxic_profile(study, profiles, run.family.key)
     if len(hostile):
-        found["distance_to_toxic"] = saturation.distance(own, hostile)
+        found["distance_to_toxic"] = distance(own, hostile)
     return found
 
 

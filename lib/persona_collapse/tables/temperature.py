@@ -7,8 +7,7 @@ import pandas as pd
 
 from persona_collapse.statistics import published_estimators
 from persona_collapse.statistics.published_errors import published_se
-from persona_collapse.store.counts import run_offered
-from persona_collapse.store.store import Store
+from persona_collapse.store.ratings import Ratings
 from persona_collapse.study import first_token
 from persona_collapse.study.scopes import scope_matrix
 from persona_collapse.study.study import Run, Study
@@ -20,14 +19,14 @@ GRID = tuple(step / 10 for step in range(1, 16))
 COLUMNS = ("family", "variant", "temperature", "metric", "value", "lo", "hi", "bound_lo", "bound_hi")
 
 
-def temperature_curves(study: Study, store: Store) -> pd.DataFrame:
+def temperature_curves(ratings: Ratings) -> pd.DataFrame:
     """Rows of temperature.csv: S, R and within_sd of every run, over all items, on a grid of temperatures.
 
     ``value`` takes a category outside the returned alternatives at the smallest returned logprob, as published; ``lo, hi`` are
     value -+ 1.96 times its published persona SE; ``bound_lo, bound_hi`` hold wherever the logprobs of such categories lie,
     and equal the value where every category was returned.
     """
-    rows = [row for run in study.runs for row in _of_run(study, store, run)]
+    rows = [row for run in ratings.runs for row in _of_run(ratings, run)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -36,9 +35,11 @@ def temperatures(study: Study) -> list[float]:
     return sorted({*GRID, study.file.protocol.temperature})
 
 
-def _of_run(study: Study, store: Store, run: Run) -> list[tuple[Any, ...]]:
+def _of_run(ratings: Ratings, run: Run) -> list[tuple[Any, ...]]:
+    study, offered = ratings.study, ratings.of(run).offered
+    if offered is None:
+        return []
     categories = study.instrument.categories
-    offered = run_offered(study, store, run, "persona")
     # Every scope, of which the first is overall: the same sums as metrics.csv, to the last digit.
     scope = scope_matrix(study.instrument)
     rows = []

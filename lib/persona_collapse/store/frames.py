@@ -1,0 +1,155 @@
+"""Ratings from a data frame in memory: nothing is written, and ids are labels in any order."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import ValidationError
+
+from persona_collapse.input_errors import first_error, listing
+from persona_collapse.store.ratings import Answers, Asked, Ratings
+from persona_collapse.study.instrument import Instrument, load_instrument
+from persona_collapse.study.study import Study
+from persona_collapse.study.study_file import StudyFile
+
+#: Columns that a frame must have, and those that it may have; what else they are called.
+NEEDED, OPTIONAL = ("persona", "item", "repetition", "rating"), ("family", "variant", "role", "control")
+ALIASES = {"persona_id": "persona", "question_id": "item", "run_index": "repetition"}
+_WHERE = "data frame"
+
+
+def of_frame(frame: pd.DataFrame, instrument: str | Path, title: str) -> Ratings:
+    """See `Ratings.from_frame`."""
+    asked = load_instrument(instrument)
+    table = _columns(frame)
+    labels = _sorted(table["persona"])
+    place = {label: row for row, label in enumerate(labels)}
+    rows = np.column_stack([table["persona"].map(place), _items(table, asked), _repetitions(table), _ratings(table, asked)])
+    runs = table.groupby(["family", "variant"], sort=False).indices
+    study = _study(table, list(runs), title, asked)
+    return Ratings(
+        study=study,
+        answers={("/".join(run), "persona"): _answers(rows[at], len(labels), asked) for run, at in runs.items()},
+        personas=tuple(map(str, labels)),
+    )
+
+
+def _columns(frame: pd.DataFrame) -> pd.DataFrame:
+    """The columns that are used, under the names that we use, with one base where no variant is named."""
+    named = frame.rename(columns=lambda name: ALIASES.get(name, name))
+    doubled = named.columns[named.columns.duplicated()].tolist()
+    if doubled:
+        raise ValueError(f"{_WHERE}: column {doubled[0]!r} stands twice, under that name or another for it; keep one")
+    for name in NEEDED:
+        if name not in named:
+            raise ValueError(
+                f"{_WHERE}: no column {name!r} (it has {listing(frame.columns)}); expected {listing(NEEDED)}, and where there "
+                f"are several runs {listing(OPTIONAL)}"
+            )
+    if named.empty:
+        raise ValueError(f"{_WHERE}: has no rows; expected one a rating")
+    table = named[[name for name in (*NEEDED, *OPTIONAL) if name in named]].reset_index(drop=True)
+    for name, one in (("family", "model"), ("variant", "base")):
+        table[name] = table[name].astype(str) if name in table else one
+    if "role" not in table:
+        others = [key for key in dict.fromkeys(table["variant"]) if key != "base"]
+        if others:
+            raise ValueError(
+                f"{_WHERE}: no column 'role', but variants {listing(others)}; say for every row whether its variant is base, "
+                "control, harmful or alternate"
+            )
+        table["role"] = "base"
+    for name in ("persona", "item", "repetition"):
+        if table[name].isna().any():
+            row = int(np.argmax(table[name].isna()))
+            raise ValueError(f"{_WHERE}, row {row}: no {name}; every row is one {', one '.join(NEEDED[:3])}")
+    return table
+
+
+def _shown(table: pd.DataFrame, column: str, row: int) -> str:
+    """A value as an error quotes it: as Python writes it, not as an array holds it."""
+    return repr(table[column].iloc[[row]].tolist()[0])
+
+
+def _sorted(labels: pd.Series) -> list[Any]:
+    """Different labels in an order of their own, whatever that of the rows: numbers by value, all else as text."""
+    found = labels.unique().tolist()
+    try:
+        return sorted(found, key=float)
+    except (TypeError, ValueError):
+        return sorted(found, key=str)
+
+
+def _items(table: pd.DataFrame, instrument: Instrument) -> np.ndarray:
+    """Places of items from 0; they go by their numbers."""
+    numbers = pd.to_numeric(table["item"], errors="coerce")
+    wrong = ~numbers.isin([item.number for item in instrument.items])
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise ValueError(
+            f"{_WHERE}, row {row}: item is {_shown(table, 'item', row)}; expected a number from 1 to {len(instrument.items)}, as "
+            f"{instrument.key} counts its items"
+        )
+    return numbers.to_numpy(int) - 1
+
+
+def _repetitions(table: pd.DataFrame) -> np.ndarray:
+    """Repetitions of a cell from 0, in the order of their labels; a label that stands twice is an error."""
+    slot = ["family", "variant", "persona", "item", "repetition"]
+    again = table.duplicated(slot)
+    if again.any():
+        row = int(np.argmax(again))
+        named = ", ".join(f"{name} {_shown(table, name, row)}" for name in slot)
+        raise ValueError(f"{_WHERE}, row {row}: {named} stands twice; a slot has one rating; remove the other")
+    order = {label: place for place, label in enumerate(_sorted(table["repetition"]))}
+    known = table.assign(order=table["repetition"].map(order))
+    return known.groupby(slot[:4])["order"].rank(method="first").to_numpy(int) - 1
+
+
+def _ratings(table: pd.DataFrame, instrument: Instrument) -> np.ndarray:
+    """Places of ratings on the scale, -1 where there is none."""
+    low, high = instrument.scale
+    numbers = pd.to_numeric(table["rating"], errors="coerce")
+    wrong = ~(numbers.isin(instrument.categories) | table["rating"].isna())
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise ValueError(
+            f"{_WHERE}, row {row}: rating is {_shown(table, 'rating', row)}; expected an integer from {low} to {high}, or "
+            f"nothing where there is none; correct it, or name another instrument than {instrument.key}"
+        )
+    return (numbers - low).fillna(-1).to_numpy(int)
+
+
+def _study(table: pd.DataFrame, runs: Sequence[Any], title: str, instrument: Instrument) -> Study:
+    """A study of these runs that is in no file."""
+    about = table.groupby(["family", "variant"], sort=False)
+    families: dict[str, list[dict[str, str]]] = {}
+    for family, variant in runs:
+        own = about.get_group((family, variant))
+        said: dict[str, str] = {"key": variant, "persona": _WHERE}
+        for name in ("role", "control"):
+            values = own[name].dropna().unique().tolist() if name in own else []
+            if len(values) > 1:
+                raise ValueError(f"{_WHERE}: {family}/{variant} has {name} {listing(values)}; expected one")
+            if values and values[0] != "":
+                said[name] = str(values[0])
+        families.setdefault(family, []).append(said)
+    content = {"title": title, "kind": "imported", "families": [{"key": k, "variants": v} for k, v in families.items()]}
+    path = Path(_WHERE)
+    try:
+        file = StudyFile.model_validate(content)
+    except ValidationError as error:
+        raise ValueError(first_error(path, error)) from None
+    return Study(path, file, None, instrument, None, None)
+
+
+def _answers(rows: np.ndarray, personas: int, instrument: Instrument) -> Answers:
+    """One run; what most cells hold is what each was meant to hold."""
+    items, valid = len(instrument.items), rows[:, 3] >= 0
+    number = np.bincount(rows[:, 0] * items + rows[:, 1], minlength=personas * items)
+    usual = int(np.bincount(number[number > 0]).argmax())
+    absent = int(np.maximum(usual - number, 0).sum())
+    asked = Asked(len(rows) + absent, len(rows), int(valid.sum()), {"invalid": int((~valid).sum())})
+    return Answers(rows[valid], (personas, items, len(instrument.categories)), asked)

@@ -1,0 +1,210 @@
+"""`Ratings`: what was asked of a study's runs and what was answered; immutable, and nothing of SQLite."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from persona_collapse.store.store import Store
+from persona_collapse.study import first_token
+from persona_collapse.study.study import Run, Study
+from persona_collapse.wire import SIMULATED_FINGERPRINT
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: How an item was asked: condition, persona and item number, and the hash of the words.
+Prompts = Mapping[tuple[str, int | None, int], str]
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """How a run was asked in one condition, and what came of it."""
+
+    slots: int  #: of the design
+    recorded: int
+    valid: int
+    missing: Mapping[str, int] = field(default_factory=dict)  #: by reason
+    first: str | None = None  #: time of the first answer
+    last: str | None = None
+    models: str | None = None
+    providers: str | None = None
+    imported: Mapping[str, Any] | None = None  #: what the importer found in the file
+    outcomes: Mapping[str, int] = field(default_factory=dict)  #: requests by what they came to
+    seconds: np.ndarray = field(default_factory=lambda: np.empty(0))  #: from request to answer
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """One run in one condition: every valid rating as a row (persona, item, repetition, category), all counted from 0."""
+
+    slots: np.ndarray
+    shape: tuple[int, int, int]  #: personas, items, categories
+    asked: Asked
+    offered: first_token.Offered | None = None  #: where it was asked by logprobs
+    temperature: float = 0.0  #: at which `offered` is read
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """How often each category was given, (persona, item, category) ints, or probabilities by logprobs; read-only."""
+        if self.offered is not None:
+            found = first_token.probabilities(self.offered, self.temperature)
+        else:
+            persona, item, _, category = self.slots.T
+            place = np.ravel_multi_index((persona, item, category), self.shape) if len(self.slots) else np.empty(0, int)
+            found = np.bincount(place, minlength=int(np.prod(self.shape))).reshape(self.shape)
+        found.flags.writeable = False
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Ratings:
+    """The ratings of a study's runs, as everything behind the store takes them.
+
+    Made once: by `read_ratings` from a store, or by `from_frame` from a data frame; `only`, `without` and `first` give cut
+    copies. Runs and conditions that nobody asked have no ratings and are no error.
+    """
+
+    study: Study
+    answers: Mapping[tuple[str, str], Answers]  #: by key of the run and condition
+    prompts: Mapping[str, Prompts] = field(default_factory=dict)  #: by key of the run
+    again: Mapping[str, "pd.DataFrame"] = field(default_factory=dict)  #: slots that were asked again, by key of the run
+    personas: tuple[str, ...] = ()  #: labels of the rows of a data frame; empty where rows are the personas of a deck
+    digests: Mapping[str, str] = field(default_factory=dict)  #: hash of all that a run's pages depend on, by key of the run
+
+    @classmethod
+    def from_frame(cls, frame: "pd.DataFrame", *, instrument: str | Path = "mfq30", title: str = "A data frame") -> "Ratings":
+        """Ratings that are in a data frame: nothing is written to disk, and there is no store.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            One row a rating: columns `persona` (any label), `item` (its number in the instrument), `repetition` (any label)
+            and `rating` (missing where there is none). Where there are several runs also `family`, `variant`, `role` (base,
+            control, harmful or alternate) and, for a harmful variant, `control`, its matched control. `persona_id`,
+            `question_id` and `run_index` are other names for the first three. Order and gaps of labels mean nothing.
+        instrument : str or path
+            A name in params/instruments/, or a YAML file.
+        title : str
+            What figures call it.
+
+        Raises
+        ------
+        ValueError
+            One line that names row, column, what was found, what was expected and what to do.
+
+        Examples
+        --------
+        >>> import pandas as pd, persona_collapse as pc
+        >>> cells = [(p, i, n) for p in ("nurse", "colonel") for i in range(1, 31) for n in (1, 2)]
+        >>> frame = pd.DataFrame(cells, columns=["persona", "item", "repetition"])
+        >>> frame["rating"] = [3 * (p == "nurse") + n for p, i, n in cells]
+        >>> pc.Ratings.from_frame(frame).counts(pc.Ratings.from_frame(frame).runs[0]).shape
+        (2, 30, 6)
+        """
+        from persona_collapse.store.frames import of_frame
+
+        return of_frame(frame, instrument, title)
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """Every run of the study, in its order."""
+        return self.study.runs
+
+    def of(self, run: Run, condition: str = "persona") -> Answers:
+        """A run in one condition."""
+        found, instrument = self.answers.get((run.key, condition)), self.study.instrument
+        nothing = (0, len(instrument.items), len(instrument.categories))
+        return Answers(np.empty((0, 4), int), nothing, Asked(0, 0, 0)) if found is None else found
+
+    def counts(self, run: Run, condition: str = "persona") -> np.ndarray:
+        """Ratings of a run as counts (persona, item, category).
+
+        Of a study asked by logprobs, probabilities at the temperature of its protocol instead, all 0 in a cell not used:
+        floats of the same shape, from which moments are exact.
+        """
+        return self.of(run, condition).counts
+
+    def imported(self, run: Run) -> dict[str, Mapping[str, Any]]:
+        """What the importer found in a run's files, by condition; empty for a run that was asked."""
+        found = {c: self.of(run, c).asked.imported for c in self.study.conditions(run)}
+        return {condition: report for condition, report in found.items() if report}
+
+    def only(self, runs: Iterable[Run]) -> "Ratings":
+        """These runs alone; a family that loses all of its variants is gone."""
+        kept = {run.key for run in runs}
+        families = [
+            family.model_copy(update={"variants": tuple(v for v in family.variants if f"{family.key}/{v.key}" in kept)})
+            for family in self.study.file.families
+        ]
+        file = self.study.file.model_copy(update={"families": tuple(family for family in families if family.variants)})
+        return replace(self, study=replace(self.study, file=file))
+
+    def without(self, personas: Iterable[int]) -> "Ratings":
+        """Without these personas (rows, from 0) in every run; those that stay keep their order."""
+        gone = set(personas)
+        answers = {
+            key: _kept(found, np.array([p not in gone for p in range(found.shape[0])])) if key[1] == "persona" else found
+            for key, found in self.answers.items()
+        }
+        deck = self.study.personas
+        left = None if deck is None else tuple(persona for place, persona in enumerate(deck) if place not in gone)
+        return replace(self, study=replace(self.study, personas=left), answers=answers)
+
+    def first(self, repetitions: int) -> "Ratings":
+        """The first so many repetitions of every cell; probabilities, which have none, stay."""
+        answers = {key: replace(found, slots=found.slots[found.slots[:, 2] < repetitions]) for key, found in self.answers.items()}
+        return replace(self, answers=answers)
+
+
+def _kept(found: Answers, stays: np.ndarray) -> Answers:
+    """Answers of some personas alone, numbered anew."""
+    number = np.cumsum(stays) - 1
+    slots = found.slots[stays[found.slots[:, 0]]].copy()
+    slots[:, 0] = number[slots[:, 0]]
+    offered = None if found.offered is None else first_token.Offered(*(part[stays] for part in found.offered))
+    return replace(found, slots=slots, offered=offered, shape=(int(stays.sum()), *found.shape[1:]))
+
+
+def read_ratings(study: Study, store: Store, runs: Iterable[Run] | None = None, *, digests: bool = False) -> Ratings:
+    """Everything that a store holds of a study's runs (default: of all), but for the texts of replies.
+
+    With `digests` also the hash of each run, which takes as long as all the rest.
+    """
+    chosen = list(study.runs if runs is None else runs)
+    asked = [(run, condition) for run in chosen for condition in study.conditions(run)]
+    keys = [(run.key, (run.family.key, run.variant.key)) for run in chosen]
+    return Ratings(
+        study=with_mark(study, store),
+        answers={(run.key, condition): _answers(study, store, run, condition) for run, condition in asked},
+        prompts={key: store.prompts(*run) for key, run in keys},
+        again={key: store.reasked(*run) for key, run in keys} if study.file.kind == "live" else {},
+        digests={key: store.digest(*run) for key, run in keys} if digests else {},
+    )
+
+
+def with_mark(study: Study, store: Store) -> Study:
+    """The study, marked if any of its ratings came from the simulated endpoint: every page of it then says so."""
+    return replace(study, served_simulated=study.file.kind == "live" and store.has_fingerprint(SIMULATED_FINGERPRINT))
+
+
+def _answers(study: Study, store: Store, run: Run, condition: str) -> Answers:
+    instrument, at = study.instrument, (run.family.key, run.variant.key, condition)
+    personas, items, categories = store.personas(*at), len(instrument.items), instrument.categories
+    slots = np.array(store.ratings(*at), dtype=float).reshape(-1, 4)
+    slots = np.nan_to_num(slots).astype(int) - [0, 1, 1, categories[0]]  # without a persona there is none, which is row 0
+    offered = store.offered(*at, items, categories) if study.by_logprobs else None
+    found, live = store.quality(*at), study.file.kind == "live"
+    return Answers(
+        slots, (personas, items, len(categories)),
+        Asked(
+            slots=found["asked"], recorded=found["recorded"], valid=found["valid"], missing=found["reasons"],
+            first=found["first"], last=found["last"], models=found["models"], providers=found["providers"],
+            imported=store.origin(run.family.key, run.variant.key)[1].get(condition),
+            outcomes=store.traffic(*at) if live else {}, seconds=store.latencies(*at) if live else np.empty(0),
+        ),
+        offered, study.file.protocol.temperature,
+    )  # fmt: skip

@@ -1,0 +1,217 @@
+"""The public door: what a researcher types in a notebook of their own, with a data frame or a study."""
+
+import doctest
+import importlib
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import persona_collapse as pc
+from persona_collapse.asking.collect import collect
+from persona_collapse.paths import ROOT
+from persona_collapse.store.ratings import read_ratings
+from persona_collapse.store.store import open_store
+from persona_collapse.study.study import load_study
+from persona_collapse.tables.build import build_tables
+
+NUMBERS = ["value", "se", "lo", "hi", "lo_repeat", "hi_repeat"]
+
+
+def frame_of(study, store):
+    """The ratings of a study as rows, ids as text of no order and with gaps."""
+    parts = []
+    for run in study.runs:
+        rows = pd.DataFrame(read_ratings(study, store, [run]).of(run).slots, columns=["persona", "item", "repetition", "rating"])
+        rows = rows.assign(
+            persona=[f"p{7 * p + 3:03d}" for p in rows["persona"]], item=rows["item"] + 1, repetition=[f"seed {n}" for n in rows["repetition"]],
+            family=run.family.key, variant=run.variant.key, role=run.variant.role, control=run.variant.control,
+        )  # fmt: skip
+        parts.append(rows)
+    return pd.concat(parts, ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def frame(mini):
+    return frame_of(*mini[:2])
+
+
+def alike(found, expected, keys):
+    """Whether two tables have the same numbers in the same places, to twelve digits."""
+    one, other = (
+        table.fillna({key: "" for key in keys}).set_index(keys)[NUMBERS].astype(float).sort_index() for table in (found, expected)
+    )
+    assert one.index.equals(other.index)
+    np.testing.assert_allclose(one.to_numpy(), other.to_numpy(), rtol=1e-12, atol=1e-12)
+
+
+def test_a_frame_gives_the_levels_and_contrasts_of_the_report(frame, mini):
+    ratings = pc.Ratings.from_frame(frame)
+    alike(pc.levels(ratings), mini[2].metrics, ["family", "variant", "scope", "metric", "method"])
+    alike(pc.contrasts(ratings), mini[2].contrasts, ["family", "variant", "control", "scope", "metric", "quantity", "method"])
+
+
+def test_order_and_names_of_rows_mean_nothing(frame, mini):
+    shuffled = frame.sample(frac=1, random_state=1).rename(
+        columns={"persona": "persona_id", "item": "question_id", "repetition": "run_index"}
+    )
+    ratings = pc.Ratings.from_frame(shuffled)
+    assert ratings.personas[:2] == ("p003", "p010")
+    alike(pc.levels(ratings), mini[2].metrics, ["family", "variant", "scope", "metric", "method"])
+
+
+def test_a_frame_writes_nothing(frame, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("persona_collapse.paths.OUTPUTS", tmp_path / "outputs")
+    pc.contrasts(pc.Ratings.from_frame(frame))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_numbered_from_anywhere_personas_are_the_same_personas():
+    """Four complete personas numbered 6 to 9, or by thousands, give what 0 to 3 give."""
+    rng = np.random.default_rng(1)
+    cells = pd.DataFrame(
+        [(p, i, n) for p in range(4) for i in range(1, 31) for n in range(3)], columns=["persona", "item", "repetition"]
+    )
+    cells["rating"] = rng.integers(0, 6, len(cells))
+    expected = pc.levels(pc.Ratings.from_frame(cells))["value"].to_numpy()
+    assert np.isfinite(expected[0])
+    for moved in (cells["persona"] + 6, cells["persona"] * 1000 + 1000, cells["persona"].map(lambda p: p * 10**20)):
+        assert pc.levels(pc.Ratings.from_frame(cells.assign(persona=moved)))["value"].to_numpy() == pytest.approx(
+            expected, nan_ok=True
+        )
+
+
+def test_plain_counts_give_what_the_table_says(mini):
+    study, store, tables = mini
+    run = study.runs[0]
+    counts = read_ratings(study, store).counts(run)
+    rows = tables.metrics.query("scope == 'overall' and method == 'recommended'").set_index(["family", "variant", "metric"])
+    for metric, found in (("susceptibility", pc.susceptibility(counts)), ("robustness", pc.robustness(counts))):
+        row = rows.loc[(run.family.key, run.variant.key, metric)]
+        assert found == pytest.approx((row["value"], row["lo"], row["hi"]), rel=1e-12)
+
+
+GOOD = {"persona": ["a", "b"], "item": [1, 1], "repetition": [1, 1], "rating": [0, 5]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"persona": None}, "data frame: no column 'persona' (it has 'item', 'repetition', 'rating'); expected 'persona', 'item', "),
+        ({"rating": [0, 6]}, "data frame, row 1: rating is 6; expected an integer from 0 to 5, or nothing where there is none; "),
+        ({"item": [1, 31]}, "data frame, row 1: item is 31; expected a number from 1 to 30, as mfq30 counts its items"),
+        ({"persona": ["a", "a"]}, "data frame, row 1: family 'model', variant 'base', persona 'a', item 1, repetition 1 stands twice; "),
+        ({"persona": ["a", None]}, "data frame, row 1: no persona; every row is one persona, one item, one repetition"),
+        ({"variant": ["base", "bad"]}, "data frame: no column 'role', but variants 'bad'; say for every row whether its variant is "),
+        ({"variant": ["base", "bad"], "role": ["base", "evil"]}, "found 'evil'; expected: "),
+        ({"persona_id": ["a", "b"]}, "data frame: column 'persona' stands twice, under that name or another for it; keep one"),
+    ],
+)  # fmt: skip
+def test_a_wrong_frame_is_refused_in_one_line(changes, said):
+    content = {name: value for name, value in (GOOD | changes).items() if value is not None}
+    with pytest.raises(ValueError) as error:
+        pc.Ratings.from_frame(pd.DataFrame(content))
+    assert said in str(error.value) and "\n" not in str(error.value)
+
+
+def test_counts_that_are_no_counts_are_refused():
+    with pytest.raises(
+        ValueError, match=r"^counts: an array of shape \(3, 2\) and type float64; expected whole numbers from 0 of shape"
+    ):
+        pc.susceptibility(np.zeros((3, 2)))
+
+
+def test_what_is_missing_is_counted(mini):
+    frame = pd.DataFrame({"persona": list("aabb"), "item": 1, "repetition": [1, 2, 1, 2], "rating": [1, None, 2, 3]})
+    ratings = pc.Ratings.from_frame(frame)
+    asked = ratings.of(ratings.runs[0]).asked
+    # 2 personas x 30 items x 2 repetitions as in the cells that there are: 4 rows, 3 of them ratings, 116 rows absent
+    assert (asked.slots, asked.recorded, asked.valid, dict(asked.missing)) == (120, 4, 3, {"invalid": 1})
+
+
+class TestCuts:
+    @pytest.fixture
+    def ratings(self, mini):
+        return read_ratings(*mini[:2])
+
+    def test_only_some_runs(self, ratings):
+        kept = ratings.only(ratings.runs[1:3])
+        assert [run.key for run in kept.runs] == ["gpt-4o/secure", "gpt-4o/insecure"]
+
+    def test_without_personas_the_others_keep_their_ratings_and_their_order(self, ratings):
+        run = ratings.runs[0]
+        left = ratings.without([0, 3])
+        stays = [p for p in range(20) if p not in (0, 3)]
+        assert (left.counts(run) == ratings.counts(run)[stays]).all()
+        assert left.study.personas == tuple(ratings.study.personas[p] for p in stays)
+        assert (left.counts(run, "self") == ratings.counts(run, "self")).all()
+
+    def test_the_first_repetitions_are_those_of_a_study_that_asked_no_more(self, ratings, tmp_path, monkeypatch):
+        monkeypatch.setattr("persona_collapse.paths.OUTPUTS", tmp_path)
+        path = tmp_path / "fewer.yaml"
+        text = (ROOT / "params" / "studies" / "mini.yaml").read_text().replace("repetitions: 5", "repetitions: 2")
+        path.write_text(text)
+        study = load_study(path)
+        collect(study)
+        with open_store(study.store_path) as store:
+            fewer = read_ratings(study, store)
+        first = ratings.first(2)
+        for one, other in zip(ratings.runs, study.runs, strict=True):
+            assert (first.counts(one) == fewer.counts(other)).all()
+
+    def test_counts_cannot_be_changed(self, ratings):
+        with pytest.raises(ValueError, match="read-only"):
+            ratings.counts(ratings.runs[0])[0, 0, 0] = 1
+
+    def test_a_cut_copy_gives_tables(self, ratings, mini):
+        family = ratings.only(run for run in ratings.runs if run.family.key == "gpt-4o")
+        rows = build_tables(family).metrics
+        expected = mini[2].metrics.query("family == 'gpt-4o'").reset_index(drop=True)
+        pd.testing.assert_frame_equal(rows, expected)
+
+
+def test_nothing_heavy_is_imported_before_it_is_used():
+    code = "import sys, persona_collapse; print(sorted({'pandas', 'altair', 'jinja2', 'openai', 'numpy'} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+    code = "import sys, persona_collapse as pc; pc.Ratings; pc.levels; print(sorted({'altair', 'jinja2', 'openai'} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_the_door_is_short_sorted_and_says_what_it_lacks():
+    assert pc.__all__ == sorted(pc.__all__, key=lambda name: (name[0].islower(), name)) and set(pc.__all__) <= set(dir(pc))
+    with pytest.raises(AttributeError, match=r"has no attribute 'level'; it has Estimate, Ratings, "):
+        pc.level  # noqa: B018
+
+
+@pytest.mark.parametrize("name", pc.__all__)
+def test_every_public_docstring_has_an_example_that_runs(name, outputs):
+    thing = getattr(pc, name)
+    module = importlib.import_module(thing.__module__)
+    names = [f"{name}.from_frame"] if name == "Ratings" else [name]
+    found = [test for test in doctest.DocTestFinder().find(thing, name, module=module) if test.name in names]
+    assert found and all(test.examples for test in found)
+    for test in found:
+        told = []
+        assert doctest.DocTestRunner().run(test, out=told.append).failed == 0, "".join(told)
+
+
+def test_the_lines_of_the_readme_run(tmp_path, frame):
+    """What README shows for a data frame of one's own, on the ratings of mini."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    code = text[text.index("import pandas as pd") :].partition("```")[0]
+    frame.to_csv(tmp_path / "ratings.csv", index=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "lib")},
+    )
+    assert done.returncode == 0, done.stderr
