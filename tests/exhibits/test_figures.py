@@ -205,3 +205,12 @@ def test_an_endless_change_gives_no_axis_without_end():
     """Of 1 [0, 2], 2 [1, 3], 3 [-500, 900] and an endless one: 0 to 3 and 6 % of that on either side."""
     rows = pd.DataFrame({"value": [1.0, 2, 3, np.inf], "lo": [0.0, 1, -500, np.nan], "hi": [2.0, 3, 900, np.nan]})
     assert validity_figures._ends(rows) == [-0.18, 3.18]
+
+
+def test_no_two_points_of_a_scale_share_a_colour():
+    for points in range(2, 12):
+        assert len(set(theme.category_colors(points))) == points
+    assert theme.category_colors(2) == ["#08306B", "#A63603"]
+    # Six of the eleven are those of six points; the one between the first two is their mean, (08+2A)/2, (30+6B)/2, (6B+A8)/2.
+    assert theme.category_colors(11)[::2] == theme.category_colors(6)
+    assert theme.category_colors(11)[1] == "#194E8A"

@@ -6,24 +6,17 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from persona_collapse.exhibits.cell_figures import cell_map, cell_maps
-from persona_collapse.exhibits.persona_figures import answers, one_among_all, trajectories
-from persona_collapse.exhibits.profile_figures import self_profiles, self_radar
-from persona_collapse.exhibits.run_figures import collapse_control, foundation_levels, persona_strip
 from persona_collapse.exhibits.theme import (
     BAND,
-    CATEGORIES,
     DIFFERS,
     INK,
     INSIDE,
-    MIME,
     QUIET,
-    SCHEMA,
-    SIMULATED,
     TITLES,
     UNITS,
     Look,
     both,
+    category_colors,
     chosen,
     fade,
     figure,
@@ -31,20 +24,11 @@ from persona_collapse.exhibits.theme import (
     pick_of,
     rounded,
     short,
-    spec,
     switch,
-    use_theme,
 )
 from persona_collapse.study.scopes import OVERALL
 from persona_collapse.study.study import Study
 from persona_collapse.tables.printed_figures import Band
-
-__all__ = [
-    "MIME", "SCHEMA", "SIMULATED", "TITLES", "answers", "cell_map", "cell_maps", "changes", "collapse_control", "collapse_map",
-    "foundation_changes", "foundation_levels", "levels", "one_among_all", "persona_strip", "rating_shares", "self_profiles",
-    "self_radar", "short", "spec", "temperature_curves", "trajectories", "use_theme",
-]  # fmt: skip
-
 
 # --- comparing the variants of a study -------------------------------------------------------------------------------
 
@@ -294,7 +278,7 @@ def rating_shares(table: pd.DataFrame, study: Study, condition: str) -> Any:
     data = look.labelled(rows.assign(category=rows["measure"].str.removeprefix("share_").astype(int)))
     data = data[["Model", "Variant", "category", "value"]].rename(columns={"category": "Rating", "value": "share"})
     categories = list(study.instrument.categories)
-    picks = np.linspace(0, len(CATEGORIES) - 1, len(categories)).round().astype(int)
+    colors = alt.Scale(domain=categories, range=category_colors(len(categories)))
     pick = pick_of("pick_share", "Rating")
     chart = look.of_family(
         alt.Chart(data)
@@ -302,7 +286,7 @@ def rating_shares(table: pd.DataFrame, study: Study, condition: str) -> Any:
         .encode(
             x=alt.X("share:Q", stack="normalize", axis=alt.Axis(format="%"), title="Share of ratings"),
             y=alt.Y("Variant:N", sort=look.names, title=None, axis=alt.Axis(ticks=False)),
-            color=alt.Color("Rating:O", scale=alt.Scale(domain=categories, range=[CATEGORIES[i] for i in picks]), title="Rating"),
+            color=alt.Color("Rating:O", scale=colors, title="Rating"),
             order=alt.Order("Rating:Q"),
             opacity=fade(pick),
             tooltip=["Model", "Variant", "Rating", alt.Tooltip("share:Q", format=".1%")],

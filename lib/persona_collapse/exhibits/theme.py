@@ -24,7 +24,8 @@ LOOKS = {
     "alternate": [("#56B4E9", "diamond", [1, 3])],
     "toxic": [("#CC79A7", "cross", [8, 3, 2, 3])],
 }
-CATEGORIES = ["#08306B", "#2A6BA8", "#88BEDC", "#FDCC8A", "#F07F3C", "#A63603"]
+#: Colours of a scale of six points, low to high; `category_colors` has those of others.
+_CATEGORIES = ["#08306B", "#2A6BA8", "#88BEDC", "#FDCC8A", "#F07F3C", "#A63603"]
 INK, QUIET, _GRID = "#1b1f24", "#57606a", "#e3e6ea"
 BAND = "#8a8f98"
 SIMULATED = "SIMULATED RATINGS – made to look like published figures, evidence of nothing"
@@ -46,6 +47,16 @@ EVERY = "all families"
 ESTIMATORS = ["recommended", "published"]
 #: Marks a contrast whose sides differ in more than fine-tuning.
 DIFFERS = "†"
+
+
+def category_colors(number: int) -> list[str]:
+    """A colour for each point of a scale, low to high, no two alike: those of six points, or between them for more."""
+    at = np.linspace(0, len(_CATEGORIES) - 1, number)
+    if number <= len(_CATEGORIES):
+        return [_CATEGORIES[i] for i in at.round().astype(int)]
+    known = np.array([[int(color[i : i + 2], 16) for i in (1, 3, 5)] for color in _CATEGORIES])
+    mixed = np.column_stack([np.interp(at, range(len(known)), part) for part in known.T]).round().astype(int)
+    return ["#" + "".join(f"{part:02X}" for part in color) for color in mixed]
 
 
 def use_theme() -> None:
