@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 import persona_collapse as pc
 from persona_collapse.asking.collect import collect
@@ -17,6 +18,7 @@ from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.study import load_study
 from persona_collapse.tables.build import build_tables
+from persona_collapse.tables.saturation import run_profiles, run_shares
 
 NUMBERS = ["value", "se", "lo", "hi", "lo_repeat", "hi_repeat"]
 
@@ -172,6 +174,40 @@ class TestCuts:
         rows = build_tables(family).metrics
         expected = mini[2].metrics.query("family == 'gpt-4o'").reset_index(drop=True)
         pd.testing.assert_frame_equal(rows, expected)
+
+
+def instrument(folder, turned=()):
+    """Four items of 1 to 7 in two groups, some of them reversed."""
+    content = {
+        "title": "Seven", "source": "made up", "citation": "none", "terms": "none", "scale": {"low": 1, "high": 7},
+        "persona_prompt": "{persona} {item}", "prompts": {"only": "{text}?"},
+        "items": [{"number": n, "block": "only", "group": "AABB"[n - 1], "text": f"t{n}"} | ({"reversed": True} if n in turned else {})
+                  for n in range(1, 5)],
+    }  # fmt: skip
+    path = folder / f"seven{len(turned)}.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def test_reversing_keys_changes_profiles_and_nothing_of_s_r_noise_and_icc(tmp_path):
+    rng = np.random.default_rng(2)
+    cells = pd.DataFrame(
+        [(p, i, n) for p in range(8) for i in range(1, 5) for n in range(3)], columns=["persona", "item", "repetition"]
+    )
+    cells["rating"] = rng.integers(1, 8, len(cells))
+    plain, turned = (pc.Ratings.from_frame(cells, instrument=instrument(tmp_path, which)) for which in ((), (1, 2, 3, 4)))
+    pd.testing.assert_frame_equal(pc.levels(plain), pc.levels(turned))
+    assert set(pc.levels(plain)["scope"]) == {"overall", "A", "B"}
+    one, other = (run_profiles(ratings, ratings.runs[0]) for ratings in (plain, turned))
+    # On a scale of 1 to 7 a mean m turns into 8 - m.
+    assert (one["mean"] + other["mean"]).to_numpy() == pytest.approx([8, 8])
+    half = pc.Ratings.from_frame(cells, instrument=instrument(tmp_path, (2,)))
+    by_item = cells.groupby("item")["rating"].mean()
+    expected = [(by_item[1] + 8 - by_item[2]) / 2, (by_item[3] + by_item[4]) / 2]
+    assert run_profiles(half, half.runs[0])["mean"].to_numpy() == pytest.approx(expected)
+    shares = run_shares(half, half.runs[0]).set_index("measure")["value"]
+    top = (((cells["item"] == 2) & (cells["rating"] == 1)) | ((cells["item"] != 2) & (cells["rating"] == 7))).mean()
+    assert shares["ceiling_share"] == pytest.approx(top)
 
 
 def test_nothing_heavy_is_imported_before_it_is_used():

@@ -186,7 +186,7 @@ WRONG = {
     "number twice": (own(items=items((1, "trait", "a"), (1, "trait", "b"))), ["numbers are [1, 1]"]),
     "no items": (own(items=[]), [", items: found []", "at least 1 item"]),
     "item without text": (own(items=[ITEM | {"text": ""}]), [", items[0].text: found ''", "at least 1 character"]),
-    "item without foundation": (own(items=[{"number": 1, "block": "trait", "text": "x"}]), [", items[0].foundation: is missing"]),
+    "item without foundation": (own(items=[{"number": 1, "block": "trait", "text": "x"}]), [", items[0].group: is missing"]),
     "unknown key": (own(colour="red"), [", colour: unknown key 'colour'; remove it or correct its spelling"]),
     "unknown key of an item": (own(items=[ITEM | {"reverse": True}]), [", items[0].reverse: unknown key 'reverse'"]),
     "two mistakes": (

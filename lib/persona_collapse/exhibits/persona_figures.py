@@ -23,7 +23,7 @@ from persona_collapse.exhibits.chart_data import (
 from persona_collapse.exhibits.theme import BAND, INK, LOOKS, Look, figure
 from persona_collapse.statistics.published_estimators import moments
 from persona_collapse.study.instrument import Instrument
-from persona_collapse.study.scopes import scope_matrix
+from persona_collapse.study.scopes import keyed, scope_matrix
 from persona_collapse.study.study import Run, Study
 
 # Okabe and Ito's, with a dash each: which way a persona went.
@@ -32,7 +32,7 @@ _WAYS = {"higher": ("#D55E00", [1, 0]), "lower": ("#0072B2", [5, 3]), "the same"
 
 def persona_means(counts: np.ndarray, instrument: Instrument) -> np.ndarray:
     """Mean over items of the cell means (persona, scope): overall first, then each foundation; NaN where a cell is empty."""
-    return moments(counts, instrument.categories).mean @ scope_matrix(instrument)
+    return moments(keyed(counts, instrument), instrument.categories).mean @ scope_matrix(instrument)
 
 
 def trajectories(counts: Mapping[Run, np.ndarray], study: Study) -> Any:

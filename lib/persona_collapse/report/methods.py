@@ -149,7 +149,10 @@ def _marked(template: str) -> str:
 
 def _items(study: Study) -> pd.DataFrame:
     rows = [(item.number, item.block, item.foundation, item.text) for item in study.instrument.items]
-    return pd.DataFrame(rows, columns=["item", "block", "foundation", "wording"])
+    found = pd.DataFrame(rows, columns=["item", "block", "foundation", "wording"])
+    if any(item.reversed for item in study.instrument.items):  # means and profiles turn these, spread within an item needs not
+        found["scored"] = ["the other way round" if item.reversed else "" for item in study.instrument.items]
+    return found
 
 
 def _asked(study: Study) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from persona_collapse.input_errors import first_error, listing, read_yaml
 from persona_collapse.paths import INSTRUMENTS, shown
@@ -14,12 +14,16 @@ from persona_collapse.paths import INSTRUMENTS, shown
 
 @dataclass(frozen=True)
 class Item:
-    """One question: its number in the questionnaire (1-based), block, foundation and wording."""
+    """One question: its number in the questionnaire (1-based), block, foundation (its group) and wording.
+
+    A high rating of a `reversed` item means little of what its group is about: groups score it the other way round.
+    """
 
     number: int
     block: str
     foundation: str
     text: str
+    reversed: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,8 +65,10 @@ class _ItemFile(BaseModel):
     model_config = ConfigDict(extra="forbid")
     number: int
     block: str
-    foundation: Annotated[str, Field(min_length=1)]
+    # The MFQ calls its groups foundations; any other instrument has groups.
+    group: Annotated[str, Field(min_length=1, validation_alias=AliasChoices("group", "foundation"))]
     text: Annotated[str, Field(min_length=1)]
+    reversed: bool = False
 
 
 class _ScaleFile(BaseModel):
@@ -122,7 +128,7 @@ def load_instrument(name: str | Path) -> Instrument:
         scale=(found.scale.low, found.scale.high),
         templates=dict(found.prompts),
         persona_template=found.persona_prompt,
-        items=tuple(Item(i.number, i.block, i.foundation, i.text) for i in found.items),
+        items=tuple(Item(i.number, i.block, i.group, i.text, i.reversed) for i in found.items),
         digit_suffix=found.digit_suffix,
     )
 

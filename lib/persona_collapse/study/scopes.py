@@ -16,6 +16,16 @@ def scope_matrix(instrument: Instrument) -> np.ndarray:
     return belongs / belongs.sum(axis=0)
 
 
+def keyed(counts: np.ndarray, instrument: Instrument) -> np.ndarray:
+    """Counts (persona, item, category) with reversed items scored the other way round, so that their means can be averaged."""
+    turned = [place for place, item in enumerate(instrument.items) if item.reversed]
+    if not turned:
+        return counts
+    found = counts.copy()
+    found[:, turned] = counts[:, turned, ::-1]
+    return found
+
+
 def scopes(instrument: Instrument) -> tuple[str, ...]:
     """Names of the columns of `scope_matrix`."""
     return (OVERALL, *instrument.foundations)

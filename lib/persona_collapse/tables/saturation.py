@@ -6,12 +6,13 @@ import pandas as pd
 from persona_collapse.statistics.published_estimators import moments
 from persona_collapse.store.ratings import Ratings
 from persona_collapse.study.instrument import Instrument
+from persona_collapse.study.scopes import keyed
 from persona_collapse.study.study import Run, Study
 from persona_collapse.tables import printed_figures
 
 
 def profile(counts: np.ndarray, instrument: Instrument) -> pd.DataFrame:
-    """Mean and steadiness of the answers by foundation, for each persona row of `counts`.
+    """Mean and steadiness of the answers by foundation, for each persona row of `counts`; reversed items are turned.
 
     ``mean`` is the mean of the item means of a foundation, ``within_sd`` the mean of its item SDs over repetitions
     (ddof = 1; the figure that the paper prints after the sign ± of a self profile), both over the items that have one.
@@ -26,7 +27,7 @@ def profile(counts: np.ndarray, instrument: Instrument) -> pd.DataFrame:
     DataFrame
         persona (row of `counts`), foundation, mean and within_sd in scale points (NaN without ratings), ratings.
     """
-    cells = moments(counts, instrument.categories)
+    cells = moments(keyed(counts, instrument), instrument.categories)
     sd = np.sqrt(cells.variance)
     rows = []
     for foundation in instrument.foundations:
@@ -90,7 +91,7 @@ def run_shares(ratings: Ratings, run: Run) -> pd.DataFrame:
     """Rows of saturation.csv that need one run alone: share of every category, of both ends and of the ceiling."""
     study, rows = ratings.study, []
     for condition in study.conditions(run):
-        share = shares(ratings.counts(run, condition))
+        share = shares(keyed(ratings.counts(run, condition), study.instrument))
         found = {f"share_{category}": value for category, value in zip(study.instrument.categories, share, strict=True)}
         found |= {"endpoint_mass": share[0] + share[-1], "ceiling_share": share[-1]}
         rows += [(run.family.key, run.variant.key, condition, name, value) for name, value in found.items()]
