@@ -107,9 +107,14 @@ GOOD = {"persona": ["a", "b"], "item": [1, 1], "repetition": [1, 1], "rating": [
         ({"rating": [0, 6]}, "data frame, row 1: rating is 6; expected an integer from 0 to 5, or nothing where there is none; "),
         ({"item": [1, 31]}, "data frame, row 1: item is 31; expected a number from 1 to 30, as mfq30 counts its items"),
         ({"persona": ["a", "a"]}, "data frame, row 1: family 'model', variant 'base', persona 'a', item 1, repetition 1 stands twice; "),
-        ({"persona": ["a", None]}, "data frame, row 1: no persona; every row is one persona, one item, one repetition"),
+        ({"persona": ["a", None]}, "data frame, row 1: no persona; expected one in every row; fill it in, or drop the row"),
         ({"variant": ["base", "bad"]}, "data frame: no column 'role', but variants 'bad'; say for every row whether its variant is "),
         ({"variant": ["base", "bad"], "role": ["base", "evil"]}, "found 'evil'; expected: "),
+        ({"variant": ["base", None], "role": "base"}, "data frame, row 1: variant is nothing; expected letters, digits, points, "),
+        ({"family": ["meta/x", "y"]}, "data frame, row 0: family is 'meta/x'; expected letters, digits, points, dashes and underscores"),
+        ({"controls": ["", ""]}, "data frame: column 'controls' is not known; did you mean 'control'? Rename it, or drop it"),
+        ({"rating": [True, False]}, "data frame, row 0: rating is True; expected an integer from 0 to 5"),
+        ({"role": ["base", None]}, "data frame, row 1: no role; expected one in every row"),
         ({"persona_id": ["a", "b"]}, "data frame: column 'persona' stands twice, under that name or another for it; keep one"),
     ],
 )  # fmt: skip
@@ -118,6 +123,22 @@ def test_a_wrong_frame_is_refused_in_one_line(changes, said):
     with pytest.raises(ValueError) as error:
         pc.Ratings.from_frame(pd.DataFrame(content))
     assert said in str(error.value) and "\n" not in str(error.value)
+
+
+def test_what_is_no_frame_is_refused_and_an_empty_rating_is_missing():
+    with pytest.raises(TypeError, match=r"^data frame: found dict; expected a pandas DataFrame with columns 'persona', 'item'"):
+        pc.Ratings.from_frame(GOOD)
+    ratings = pc.Ratings.from_frame(pd.DataFrame(GOOD | {"rating": ["4", ""]}))
+    assert ratings.counts(ratings.runs[0]).sum() == 1
+    assert repr(ratings) == "<Ratings of 'A data frame', mfq30: model/base 2 personas>"
+
+
+def test_a_control_on_some_rows_only_is_refused():
+    rows = [(p, 1, 1, 3, v, r) for p in "ab" for v, r in (("base", "base"), ("secure", "control"), ("bad", "harmful"))]
+    frame = pd.DataFrame(rows, columns=["persona", "item", "repetition", "rating", "variant", "role"])
+    frame["control"] = ["", "", "secure", "", "", None]
+    with pytest.raises(ValueError, match=r"^data frame: model/bad has control 'secure', ''; expected one$"):
+        pc.Ratings.from_frame(frame)
 
 
 def test_counts_that_are_no_counts_are_refused():

@@ -31,12 +31,14 @@ def susceptibility(counts: np.ndarray) -> Estimate:
     Parameters
     ----------
     counts : (persona, item, category) int array
-        How often each point of the scale was given in each cell; personas with an empty cell are left out.
+        How often each point of the scale was given in each cell, not the ratings themselves; personas with an empty cell are
+        left out. `Ratings.from_frame(df).counts(run)` makes it from rows.
 
     Returns
     -------
     Estimate
-        In scale points.
+        In scale points. Items whose personas differ by less than rating noise explains count as 0, so that S of a model that
+        answers alike as everybody is above 0, and its interval too narrow; pooled S in `levels` does not do so.
 
     Examples
     --------

@@ -1,5 +1,6 @@
 """Ratings from a data frame in memory: nothing is written, and ids are labels in any order."""
 
+import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ def of_frame(frame: pd.DataFrame, instrument: str | Path, title: str) -> Ratings
 
 def _columns(frame: pd.DataFrame) -> pd.DataFrame:
     """The columns that are used, under the names that we use, with one base where no variant is named."""
+    if not isinstance(frame, pd.DataFrame):
+        raise TypeError(f"{_WHERE}: found {type(frame).__name__}; expected a pandas DataFrame with columns {listing(NEEDED)}")
     named = frame.rename(columns=lambda name: ALIASES.get(name, name))
     doubled = named.columns[named.columns.duplicated()].tolist()
     if doubled:
@@ -48,10 +51,16 @@ def _columns(frame: pd.DataFrame) -> pd.DataFrame:
                 f"{_WHERE}: no column {name!r} (it has {listing(frame.columns)}); expected {listing(NEEDED)}, and where there "
                 f"are several runs {listing(OPTIONAL)}"
             )
+    for name in named.columns.difference([*NEEDED, *OPTIONAL]):
+        near = difflib.get_close_matches(str(name), OPTIONAL, n=1, cutoff=0.75)
+        if near and near[0] not in named:  # it would be passed over, and what it says with it
+            raise ValueError(f"{_WHERE}: column {name!r} is not known; did you mean {near[0]!r}? Rename it, or drop it")
     if named.empty:
         raise ValueError(f"{_WHERE}: has no rows; expected one a rating")
     table = named[[name for name in (*NEEDED, *OPTIONAL) if name in named]].reset_index(drop=True)
     for name, one in (("family", "model"), ("variant", "base")):
+        if name in table:
+            _key(table, name)
         table[name] = table[name].astype(str) if name in table else one
     if "role" not in table:
         others = [key for key in dict.fromkeys(table["variant"]) if key != "base"]
@@ -61,16 +70,28 @@ def _columns(frame: pd.DataFrame) -> pd.DataFrame:
                 "control, harmful or alternate"
             )
         table["role"] = "base"
-    for name in ("persona", "item", "repetition"):
+    for name in (*NEEDED[:3], "role"):
         if table[name].isna().any():
             row = int(np.argmax(table[name].isna()))
-            raise ValueError(f"{_WHERE}, row {row}: no {name}; every row is one {', one '.join(NEEDED[:3])}")
+            raise ValueError(f"{_WHERE}, row {row}: no {name}; expected one in every row; fill it in, or drop the row")
     return table
+
+
+def _key(table: pd.DataFrame, name: str) -> None:
+    """Refuse what cannot name a run: nothing, and what a file or a table could not hold."""
+    wrong = ~table[name].astype(str).str.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*") | table[name].isna()
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise ValueError(
+            f"{_WHERE}, row {row}: {name} is {_shown(table, name, row)}; expected letters, digits, points, dashes and "
+            "underscores, of which the first is a letter or a digit; rename it"
+        )
 
 
 def _shown(table: pd.DataFrame, column: str, row: int) -> str:
     """A value as an error quotes it: as Python writes it, not as an array holds it."""
-    return repr(table[column].iloc[[row]].tolist()[0])
+    value = table[column].iloc[[row]].tolist()[0]
+    return "nothing" if pd.isna(value) else repr(value)
 
 
 def _sorted(labels: pd.Series) -> list[Any]:
@@ -102,7 +123,10 @@ def _repetitions(table: pd.DataFrame) -> np.ndarray:
     if again.any():
         row = int(np.argmax(again))
         named = ", ".join(f"{name} {_shown(table, name, row)}" for name in slot)
-        raise ValueError(f"{_WHERE}, row {row}: {named} stands twice; a slot has one rating; remove the other")
+        raise ValueError(
+            f"{_WHERE}, row {row}: {named} stands twice; a slot has one rating; remove the other, or say by "
+            "a column variant or family that they are of different runs"
+        )
     order = {label: place for place, label in enumerate(_sorted(table["repetition"]))}
     known = table.assign(order=table["repetition"].map(order))
     return known.groupby(slot[:4])["order"].rank(method="first").to_numpy(int) - 1
@@ -111,8 +135,9 @@ def _repetitions(table: pd.DataFrame) -> np.ndarray:
 def _ratings(table: pd.DataFrame, instrument: Instrument) -> np.ndarray:
     """Places of ratings on the scale, -1 where there is none."""
     low, high = instrument.scale
-    numbers = pd.to_numeric(table["rating"], errors="coerce")
-    wrong = ~(numbers.isin(instrument.categories) | table["rating"].isna())
+    given = table["rating"].where(table["rating"].astype(str).str.strip() != "")  # as a CSV file has it that was read as text
+    numbers = pd.to_numeric(given, errors="coerce")
+    wrong = ~(numbers.isin(instrument.categories) | given.isna()) | given.map(lambda value: isinstance(value, bool | np.bool_))
     if wrong.any():
         row = int(np.argmax(wrong))
         raise ValueError(
@@ -130,7 +155,7 @@ def _study(table: pd.DataFrame, runs: Sequence[Any], title: str, instrument: Ins
         own = about.get_group((family, variant))
         said: dict[str, str] = {"key": variant, "persona": _WHERE}
         for name in ("role", "control"):
-            values = own[name].dropna().unique().tolist() if name in own else []
+            values = own[name].fillna("").unique().tolist() if name in own else []
             if len(values) > 1:
                 raise ValueError(f"{_WHERE}: {family}/{variant} has {name} {listing(values)}; expected one")
             if values and values[0] != "":

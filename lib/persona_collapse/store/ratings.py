@@ -60,7 +60,7 @@ class Answers:
         return found
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Ratings:
     """The ratings of a study's runs, as everything behind the store takes them.
 
@@ -75,6 +75,10 @@ class Ratings:
     personas: tuple[str, ...] = ()  #: labels of the rows of a data frame; empty where rows are the personas of a deck
     digests: Mapping[str, str] = field(default_factory=dict)  #: hash of all that a run's pages depend on, by key of the run
 
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{run.key} {self.of(run).shape[0]} personas" for run in self.runs)
+        return f"<Ratings of {self.study.file.title!r}, {self.study.instrument.key}: {sizes}>"
+
     @classmethod
     def from_frame(cls, frame: "pd.DataFrame", *, instrument: str | Path = "mfq30", title: str = "A data frame") -> "Ratings":
         """Ratings that are in a data frame: nothing is written to disk, and there is no store.
@@ -87,14 +91,16 @@ class Ratings:
             control, harmful or alternate) and, for a harmful variant, `control`, its matched control. `persona_id`,
             `question_id` and `run_index` are other names for the first three. Order and gaps of labels mean nothing.
         instrument : str or path
-            A name in params/instruments/, or a YAML file.
+            A name in params/instruments/, or a YAML file such as those there.
         title : str
             What figures call it.
 
         Raises
         ------
         ValueError
-            One line that names row, column, what was found, what was expected and what to do.
+            One line that names row (its place, from 0), column, what was found, what was expected and what to do.
+        TypeError
+            `frame` is no data frame.
 
         Examples
         --------
@@ -102,7 +108,8 @@ class Ratings:
         >>> cells = [(p, i, n) for p in ("nurse", "colonel") for i in range(1, 31) for n in (1, 2)]
         >>> frame = pd.DataFrame(cells, columns=["persona", "item", "repetition"])
         >>> frame["rating"] = [3 * (p == "nurse") + n for p, i, n in cells]
-        >>> pc.Ratings.from_frame(frame).counts(pc.Ratings.from_frame(frame).runs[0]).shape
+        >>> ratings = pc.Ratings.from_frame(frame)
+        >>> ratings.counts(ratings.runs[0]).shape
         (2, 30, 6)
         """
         from persona_collapse.store.frames import of_frame
