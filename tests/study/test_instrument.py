@@ -3,6 +3,7 @@
 import pytest
 import yaml
 
+from persona_collapse.paths import ROOT
 from persona_collapse.study.instrument import load_instrument
 
 # METHOD.md section 2; every space counts, those before a newline too.
@@ -232,3 +233,14 @@ def test_a_digit_is_asked_for_by_the_published_suffix(mfq30):
     suffix = "\n\nReturn exactly one digit from 0 to 5. Do not output any other text."
     assert mfq30.prompt(item, "a baker", digit=True) == mfq30.prompt(item, "a baker") + suffix
     assert mfq30.prompt(item, digit=True).endswith(suffix)
+
+
+def test_the_questionnaire_of_the_how_to_can_be_used(tmp_path):
+    """docs/questionnaire.md, copied out as a reader would."""
+    text = (ROOT / "docs" / "questionnaire.md").read_text(encoding="utf-8")
+    path = tmp_path / "warmth.yaml"
+    path.write_text(text.partition("```yaml\n")[2].partition("```")[0], encoding="utf-8")
+    found = load_instrument(path)
+    assert found.foundations == ("Warmth", "Order") and list(found.categories) == [1, 2, 3, 4, 5, 6, 7]
+    assert [item.number for item in found.items if item.reversed] == [2, 4]
+    assert found.prompt(found.items[0], "a nurse").startswith("You are a nurse.\n\nHow much do you agree")
