@@ -34,17 +34,27 @@ def test_contributions_are_shares_of_the_metric():
     assert not each[:, :3, 2].any()  # an item outside a scope contributes nothing to it
 
 
+def over_items(logs, each, scope):
+    """Estimate of logarithms for other personas and other items, and the quantile of its t, as the validity page has it."""
+    return wider_intervals.widened(persona_jackknife.estimate(logs), wider_intervals.between_items(each, scope), scope)
+
+
+def change_over_items(variant, base, own, of_base, scope):
+    """The logarithm of a change, the same personas and items on both sides, and its lower limit."""
+    found, times = over_items(variant.logs - base.logs, own - of_base, scope)
+    return found, found.centre - times * found.se
+
+
 def test_variance_over_items_is_added_within_foundations():
     _, found, each = run(2)
-    wide, narrow = wider_intervals.level_over_items(found, each, SIX), persona_jackknife.level(found)
+    (wide, times), narrow = over_items(found.logs, each, SIX), persona_jackknife.estimate(found.logs)
     row = METRICS.index("within_rms")
     # Var = SE^2 + sum over foundations of Q_f var_f(contribution), df by Satterthwaite with 19 and 6 - 2
-    persona = (narrow.of("within_rms").se[0] / narrow.of("within_rms").value[0]) ** 2
+    persona = narrow.se[row, 0] ** 2
     item = sum(3 * np.var(each[row, own, 0], ddof=1) for own in (slice(0, 3), slice(3, 6)))
     df = (persona + item) ** 2 / (persona**2 / 19 + item**2 / 4)
-    assert wide.of("within_rms").se[0] / wide.of("within_rms").value[0] == pytest.approx(sqrt(persona + item))
-    reach = np.log(wide.of("within_rms").hi[0] / wide.of("within_rms").lo[0]) / 2
-    assert reach == pytest.approx(t.ppf(0.975, df) * sqrt(persona + item))
+    assert wide.se[row, 0] == pytest.approx(sqrt(persona + item))
+    assert times[row, 0] == pytest.approx(t.ppf(0.975, df))
 
 
 def test_items_that_all_behave_alike_widen_nothing():
@@ -52,17 +62,10 @@ def test_items_that_all_behave_alike_widen_nothing():
     counts = np.repeat(one, 6, axis=1)
     found = leave_one_out(counts, SCALE, SIX)
     each = wider_intervals.contributions(found)
-    wide, narrow = wider_intervals.level_over_items(found, each, SIX), persona_jackknife.level(found)
-    for metric in ("susceptibility", "within_rms", "icc"):
-        assert wide.of(metric).se == pytest.approx(narrow.of(metric).se)
-        assert wide.of(metric).lo == pytest.approx(narrow.of(metric).lo)
-
-
-def change_over_items(variant, base, own, of_base, scope):
-    """The logarithm of a change for other personas and other items, the same ones on both sides, as the validity page has it."""
-    spread = wider_intervals.between_items(own - of_base, scope)
-    found, t = wider_intervals.widened(persona_jackknife.estimate(variant.logs - base.logs), spread, scope)
-    return found, found.centre - t * found.se
+    (wide, times), narrow = over_items(found.logs, each, SIX), persona_jackknife.estimate(found.logs)
+    for row in map(METRICS.index, ("susceptibility", "within_rms", "icc")):
+        assert wide.se[row] == pytest.approx(narrow.se[row])
+        assert times[row] == pytest.approx(np.full(3, t.ppf(0.975, len(found.personas) - 1)))
 
 
 def test_a_change_that_is_the_same_for_every_item_is_not_widened():
@@ -73,10 +76,6 @@ def test_a_change_that_is_the_same_for_every_item_is_not_widened():
     noise = METRICS.index("within_rms")
     assert (wide.se[noise] > narrow.se[noise]).all()
     assert wide.value == pytest.approx(narrow.value, nan_ok=True)
-
-
-def test_the_sentence_names_what_the_interval_is_for():
-    assert "other personas drawn like these 100 and other items like these 30" in wider_intervals.sentence(100, 30)
 
 
 def test_families_as_a_sample_by_hand():

@@ -53,38 +53,6 @@ def contributions(run: LeaveOneOut) -> np.ndarray:
     return each
 
 
-def level_over_items(run: LeaveOneOut, own: np.ndarray, scope: np.ndarray) -> persona_jackknife.Interval:
-    """Levels (metric, scope) with intervals for other personas *and* other items like these.
-
-    Parameters
-    ----------
-    run : LeaveOneOut
-    own : (metric, item, scope) array
-        Its `contributions`.
-    scope : (item, scope) array
-        Weights; its columns after the first are the strata within which items vary.
-    """
-    with np.errstate(invalid="ignore", divide="ignore"):
-        slope = persona_jackknife.slope(run.full)
-        # From the logarithm to the metric's own scale.
-        spread = between_items(own * (run.full / slope)[:, None], scope)
-        found, t = widened(persona_jackknife.estimate(persona_jackknife.transformed(run)), spread, scope)
-        reach = t * found.se
-        lo, hi = persona_jackknife.back(found.centre - reach), persona_jackknife.back(found.centre + reach)
-    interval = persona_jackknife.Interval(
-        run.full, found.se * slope, lo, hi, found.carried, persona_jackknife.who(run.personas, found.row)
-    )
-    return persona_jackknife.masked(interval, run)
-
-
-def sentence(personas: int, items: int) -> str:
-    """What an interval over items is an interval for."""
-    return (
-        f"95 % interval for other personas drawn like these {personas} and other items like these {items} of the same "
-        "foundations, for this fine-tuned model, prompt and serving stack."
-    )
-
-
 def over_families(differences: np.ndarray) -> OverFamilies:
     """Mean of what each family shows, with the t interval that takes the families as a sample; personas are never pooled.
 
