@@ -20,12 +20,13 @@ import yaml
 from interval_coverage import counts_of_study
 from persona_collapse import paths
 from persona_collapse.asking.collect import collect
+from persona_collapse.sections.record import all_tables
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.instrument import load_instrument
 from persona_collapse.study.scopes import scopes
 from persona_collapse.study.study import Study, load_study
-from persona_collapse.tables.build import build_tables, write_tables
+from persona_collapse.tables.build import Tables, write
 from recommended import everything, of_runs
 
 #: Draws of personas and of responses that the plain implementation takes.
@@ -96,8 +97,8 @@ def ours(study: Study) -> tuple[float, dict[tuple[str, str, str], tuple[float, f
     began = time.perf_counter()
     collect(study)
     with open_store(study.store_path) as store:
-        found = build_tables(read_ratings(study, store))
-        write_tables(study, found)
+        found = Tables(read_ratings(study, store))
+        write(study, all_tables(found))
     took = time.perf_counter() - began
     rows = found.metrics[found.metrics["method"] == "published"].itertuples()
     return took, {(f"{r.family}/{r.variant}", r.scope, r.metric): (r.value, r.se) for r in rows}

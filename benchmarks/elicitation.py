@@ -30,7 +30,7 @@ if "--child" not in sys.argv:  # a client's process loads what a client needs
     from persona_collapse.simulated.faults import Options
     from persona_collapse.simulated.server import Apart, apart
     from persona_collapse.store.store import open_store
-    from persona_collapse.tables.build import build_tables, run_metrics
+    from persona_collapse.tables.build import Tables, run_metrics
 
 MODEL, IN_FLIGHT, LATENCY = "gpt-4o/base", 64, 0.05
 ITEMS, REPETITIONS = 30, 10
@@ -245,7 +245,7 @@ def kills(say: Any, size: Size) -> None:
 def _tables(path: Path) -> dict[str, str]:
     study = load(path)
     with open_store(study.store_path) as store:
-        built = build_tables(read_ratings(study, store))
+        built = Tables(read_ratings(study, store))
     return {name: getattr(built, name).to_csv() for name in ("metrics", "contrasts", "profiles", "saturation")}
 
 

@@ -26,7 +26,7 @@ from persona_collapse.study.respondent_parameters import known_figures, load_res
 from persona_collapse.study.scopes import scope_matrix
 from persona_collapse.study.study import Run, Study, load_study
 from persona_collapse.tables import validity
-from persona_collapse.tables.published_contrasts import COLUMNS as CONTRASTS
+from persona_collapse.tables.published_contrasts import ContrastRow
 from persona_collapse.tables.run_statistics import Analysis, Side
 
 #: Numbers of personas and of runs between which time and memory grow.
@@ -122,7 +122,7 @@ def published(analysis: Given) -> None:
 
 def conclusions(analysis: Given) -> None:
     """Every claim under every choice, and claims by foundation."""
-    validity.validity_table(analysis, Alike(), pd.DataFrame(columns=list(CONTRASTS)))
+    validity.validity_table(analysis, Alike(), pd.DataFrame(columns=list(ContrastRow._fields)))
     validity.foundation_claims(analysis, Alike())
 
 

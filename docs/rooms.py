@@ -13,10 +13,11 @@ PACKAGE = Path(persona_collapse.__file__).parent
 PICTURE = Path(__file__).with_name("rooms.svg")
 #: Rooms in the order of the data flow: each imports only from those before it. The first is the folder itself.
 ROOMS = (
-    "", "study", "store", "simulated", "asking", "statistics", "tables", "exhibits", "report", "export", "comparison", "lesson",
+    "", "study", "store", "simulated", "asking", "statistics", "tables", "exhibits", "sections", "report", "export",
+    "comparison", "lesson",
 )  # fmt: skip
 #: The commands and the public door stand in the root and lead to everything.
-DOORS = (PACKAGE / "__main__.py", PACKAGE / "__init__.py")
+DOORS = (PACKAGE / "__main__.py", PACKAGE / "__init__.py", PACKAGE / "door.py")
 _ROW, _BOX, _LEFT, _RIGHT, _WIDTH = 46, 34, 10, 520, 670
 
 
@@ -92,7 +93,7 @@ def svg() -> str:
         "</marker></defs>\n"
         f'<rect x="0" y="0" width="{_WIDTH}" height="{height}" style="fill:white;stroke:none"/>\n'
         '<text x="10" y="18">Each room imports only from rooms above it; all of them use the root: paths, files, text, '
-        "input_errors, wire.</text>\n" + "\n".join([*arcs, *boxes]) + "\n</svg>\n"
+        "input_errors, vocabulary, wire.</text>\n" + "\n".join([*arcs, *boxes]) + "\n</svg>\n"
     )
 
 

@@ -8,17 +8,17 @@ import hostile
 from persona_collapse.asking.collect import collect
 from persona_collapse.comparison.build import build_comparison
 from persona_collapse.comparison.page import provenance_of, render_comparison
-from persona_collapse.comparison.pair import open_pair
+from persona_collapse.comparison.pair import NOTEBOOK, open_pair
 from persona_collapse.paths import NOTEBOOKS
 from persona_collapse.report.provenance import provenance
-from persona_collapse.report.run_notebooks import COMPARISON_NOTEBOOK, STUDY_NOTEBOOKS
 from persona_collapse.report.study_page import render_report
+from persona_collapse.sections.record import STUDY, all_tables, of_study
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.instrument import Instrument, load_instrument
 from persona_collapse.study.personas import load_personas
 from persona_collapse.study.study import load_study
-from persona_collapse.tables.build import build_tables
+from persona_collapse.tables.build import Tables
 
 #: Fixtures that take longer than a verdict in a minute can wait for: whole reports, exports, pages.
 SLOW_FIXTURES = {"hostile_report", "comparison_page", "exported", "payload"}
@@ -59,7 +59,7 @@ def mini(tmp_path_factory):
         study = load_study("mini")
         collect(study)
         with open_store(study.store_path) as store:
-            yield study, store, build_tables(read_ratings(study, store))
+            yield study, store, Tables(read_ratings(study, store))
 
 
 @pytest.fixture(scope="session")
@@ -68,10 +68,12 @@ def mini_page(mini) -> Path:
     study, store, found = mini
     folder = study.outputs / "notebooks"
     folder.mkdir(parents=True, exist_ok=True)
-    for name in STUDY_NOTEBOOKS:
-        (folder / f"{name}.ipynb").write_bytes((NOTEBOOKS / f"{name}.ipynb").read_bytes())
+    for entry in of_study(study, STUDY):
+        (folder / entry.source.name).write_bytes(entry.source.read_bytes())
     path = study.outputs / "report.html"
-    path.write_text(render_report(study, found, provenance(read_ratings(study, store, digests=True))), encoding="utf-8")
+    path.write_text(
+        render_report(found, all_tables(found), provenance(read_ratings(study, store, digests=True))), encoding="utf-8"
+    )
     return path
 
 
@@ -92,7 +94,7 @@ def comparison_page(minis, tmp_path_factory) -> Path:
         patch.setattr("persona_collapse.paths.OUTPUTS", tmp_path_factory.mktemp("comparison"))
         folder = pair.folder / "notebooks"
         folder.mkdir(parents=True)
-        (folder / f"{COMPARISON_NOTEBOOK}.ipynb").write_bytes((NOTEBOOKS / f"{COMPARISON_NOTEBOOK}.ipynb").read_bytes())
+        (folder / f"{NOTEBOOK}.ipynb").write_bytes((NOTEBOOKS / f"{NOTEBOOK}.ipynb").read_bytes())
         path = pair.folder / "report.html"
         path.write_text(render_comparison(pair, found, provenance_of(pair)), encoding="utf-8")
         return path

@@ -2,7 +2,9 @@
 
 import doctest
 import importlib
+import inspect
 import os
+import pydoc
 import subprocess
 import sys
 
@@ -17,7 +19,7 @@ from persona_collapse.paths import ROOT
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.study import load_study
-from persona_collapse.tables.build import build_tables
+from persona_collapse.tables.build import Tables
 from persona_collapse.tables.saturation import run_profiles, run_shares
 
 NUMBERS = ["value", "se", "lo", "hi", "lo_repeat", "hi_repeat"]
@@ -192,7 +194,7 @@ class TestCuts:
 
     def test_a_cut_copy_gives_tables(self, ratings, mini):
         family = ratings.only(run for run in ratings.runs if run.family.key == "gpt-4o")
-        rows = build_tables(family).metrics
+        rows = Tables(family).metrics
         expected = mini[2].metrics.query("family == 'gpt-4o'").reset_index(drop=True)
         pd.testing.assert_frame_equal(rows, expected)
 
@@ -246,16 +248,87 @@ def test_the_door_is_short_sorted_and_says_what_it_lacks():
         pc.level  # noqa: B018
 
 
+def examples(thing, name, module):
+    """The examples in the docstring of one public thing."""
+    names = [f"{name}.from_frame"] if name == "Ratings" else [name]
+    return [test for test in doctest.DocTestFinder().find(thing, name, module=module) if test.name in names and test.examples]
+
+
+def failures(tests):
+    told = []
+    return [told for test in tests if doctest.DocTestRunner().run(test, out=told.append).failed]
+
+
 @pytest.mark.parametrize("name", pc.__all__)
 def test_every_public_docstring_has_an_example_that_runs(name, outputs):
     thing = getattr(pc, name)
-    module = importlib.import_module(thing.__module__)
-    names = [f"{name}.from_frame"] if name == "Ratings" else [name]
-    found = [test for test in doctest.DocTestFinder().find(thing, name, module=module) if test.name in names]
-    assert found and all(test.examples for test in found)
-    for test in found:
-        told = []
-        assert doctest.DocTestRunner().run(test, out=told.append).failed == 0, "".join(told)
+    found = examples(thing, name, thing if inspect.ismodule(thing) else importlib.import_module(thing.__module__))
+    assert found and failures(found) == []
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory):
+    """What examples open, opened once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("persona_collapse.paths.OUTPUTS", tmp_path_factory.mktemp("opened"))
+        ratings = pc.open_study("mini")
+        pair, explored = pc.open_pair("mini", "mini-again"), pc.explore(ratings)
+        patch.setattr(pc, "open_study", lambda name: ratings, raising=False)
+        patch.setattr(pc, "open_pair", lambda a, b: pair, raising=False)
+        patch.setattr(pc, "explore", lambda ratings: explored, raising=False)
+        yield ratings, pair
+
+
+EXHIBITS = [(shelf, name) for shelf in ("figures", "say", "tabulate") for name in getattr(pc, shelf).__all__]
+
+
+@pytest.mark.parametrize(("shelf", "name"), EXHIBITS)
+def test_every_exhibit_is_called_as_its_example_says(opened, shelf, name):
+    module = getattr(pc, shelf)
+    found = examples(getattr(module, name), name, module)
+    assert found and failures(found) == []
+
+
+def test_help_on_the_figures_reads_as_a_list_of_them():
+    text = pydoc.plain(pydoc.render_doc(pc.figures))
+    assert "Figures of a study" in text and "collapse_map(ratings, /)" in text and "levels(ratings, /, metric: str)" in text
+
+
+def test_an_exhibit_of_one_run_asks_which_and_knows_it_by_its_key(opened):
+    ratings, _ = opened
+    with pytest.raises(ValueError, match=r"^run: none named; expected one of gpt-4o/base, .*, as in run='gpt-4o/base'$"):
+        pc.say.steady(ratings)
+    with pytest.raises(ValueError, match=r"^run: found 'gpt-4o/bad'; expected one of gpt-4o/base, "):
+        pc.say.steady(ratings, run="gpt-4o/bad")
+    assert pc.say.steady(ratings, run="gpt-4o/base") == pc.say.steady(ratings, run=ratings.runs[0])
+    alone = ratings.only([ratings.runs[0]])
+    assert pc.say.steady(alone) == pc.say.steady(ratings, run=ratings.runs[0])
+
+
+def test_what_is_no_ratings_is_refused(opened):
+    with pytest.raises(TypeError, match=r"^say.steady: found str; expected Ratings, as open_study gives it$"):
+        pc.say.steady("mini")
+    with pytest.raises(TypeError, match=r"^figures.levels: found NoneType; expected "):
+        pc.figures.levels(None, "robustness")
+
+
+def test_a_frame_has_figures_and_sentences_and_no_tables_folder(frame):
+    ratings = pc.Ratings.from_frame(frame)
+    assert pc.figures.levels(ratings, "robustness").usermeta["id"] == "figure-levels-robustness"
+    assert pc.say.changes(ratings, "susceptibility").startswith("- **secure**: S falls by")
+    with pytest.raises(
+        ValueError, match=r"^tables: these ratings are a data frame's, which has no folder; expected those of a study"
+    ):
+        pc.write_tables(ratings)
+
+
+def test_tables_are_written_by_name(mini, opened):
+    ratings, _ = opened
+    folder = ratings.study.outputs / "tables"
+    pc.write_tables(ratings, "metrics")
+    assert [path.name for path in folder.iterdir()] == ["metrics.csv"]
+    with pytest.raises(ValueError, match=r"^tables: no table 'metric'; expected one of quality, metrics, contrasts, "):
+        pc.write_tables(ratings, "metric")
 
 
 def test_the_lines_of_the_readme_run(tmp_path, frame):

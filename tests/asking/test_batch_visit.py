@@ -17,6 +17,7 @@ from persona_collapse import __main__ as commands
 from persona_collapse.asking import batch_files, batch_visit, spending, supported_parameters
 from persona_collapse.asking.collect import _alone, collect, collect_by_batch
 from persona_collapse.asking.dialect_openai import ElicitationError
+from persona_collapse.sections.record import all_tables
 from persona_collapse.simulated import batches as simulated_batches
 from persona_collapse.simulated import handlers
 from persona_collapse.simulated.completions import ApiError
@@ -25,7 +26,7 @@ from persona_collapse.simulated.server import running
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import Store, open_store
 from persona_collapse.study.study import load_study
-from persona_collapse.tables.build import build_tables
+from persona_collapse.tables.build import Tables
 from requests_to import call
 
 WHEN = ["first_date", "last_date", "retries", "lost", "latency_p50", "latency_p95"]
@@ -82,8 +83,8 @@ def at_endpoint(server):
 def as_text(study):
     """Every table that says what was answered; quality.csv also says when, and in how many attempts."""
     with open_store(study.store_path) as store:
-        built = build_tables(read_ratings(study, store))
-    found = {name: table.to_csv() for name, table in vars(built).items() if table is not None and name != "quality"}
+        built = Tables(read_ratings(study, store))
+    found = {name: table.to_csv() for name, table in all_tables(built).items() if table is not None and name != "quality"}
     return found | {"quality": built.quality.drop(columns=WHEN).to_csv()}
 
 

@@ -11,10 +11,11 @@ from loopback import answer, failure, serve
 from persona_collapse.asking import backoff
 from persona_collapse.asking.collect import collect
 from persona_collapse.asking.dialect_openai import ElicitationError
+from persona_collapse.sections.record import all_tables
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.study import load_study
-from persona_collapse.tables.build import build_tables
+from persona_collapse.tables.build import Tables
 
 KEY = "sk-sentinel-0123456789abcdef"
 #: (2 personas + self) x 30 items x 1 repetition
@@ -390,8 +391,8 @@ def test_the_same_study_is_the_same_tables(tmp_path):
         study = simulated_study(tmp_path, name)
         collect(study)
         with open_store(study.store_path) as store:
-            found = build_tables(read_ratings(study, store))
-        texts.append({key: table.to_csv() for key, table in vars(found).items() if table is not None})
+            found = Tables(read_ratings(study, store))
+        texts.append({key: table.to_csv() for key, table in all_tables(found).items() if table is not None})
     assert texts[0] == texts[1]
 
 
@@ -399,7 +400,7 @@ def test_quality_counts_add_up(tmp_path):
     study = simulated_study(tmp_path)
     collect(study)
     with open_store(study.store_path) as store:
-        quality = build_tables(read_ratings(study, store)).quality
+        quality = Tables(read_ratings(study, store)).quality
     reasons = quality.loc[:, "transport":"absent"].sum(axis=1)
     assert (quality["valid"] + reasons == quality["slots"]).all()
     assert (quality["min_repetitions"] == 3).all()

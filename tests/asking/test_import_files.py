@@ -13,7 +13,7 @@ from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.rating_parser import REASONS
 from persona_collapse.study.study import load_study
-from persona_collapse.tables.build import build_tables
+from persona_collapse.tables.build import Tables
 from persona_collapse.tables.quality import run_quality
 
 SELF = {"key": "base", "role": "base", "persona": "base.csv", "self": "base_self.csv"}
@@ -230,7 +230,7 @@ def test_9_a_variant_that_never_gives_a_rating_is_a_result(tmp_path):
     silent = {"key": "silent", "role": "harmful", "persona": "silent.csv"}
     study = collected(tmp_path, variants=[{"key": "base", "role": "base", "persona": "base.csv"}, silent])
     with open_store(study.store_path) as store:
-        found = build_tables(read_ratings(study, store))
+        found = Tables(read_ratings(study, store))
     quality = found.quality.set_index("variant").loc["silent"]
     assert quality[["slots", "valid", "invalid", "personas_used", "personas_dropped"]].tolist() == [8, 0, 8, 0, 2]
     published = found.metrics.query("scope == 'overall' and method == 'published'")

@@ -18,7 +18,7 @@ from persona_collapse.simulated.faults import Options
 from persona_collapse.simulated.server import running
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
-from persona_collapse.tables.build import build_tables
+from persona_collapse.tables.build import Tables
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +35,7 @@ def key(monkeypatch, outputs):
 def csv(study):
     """The tables that come of ratings alone, as they are written."""
     with open_store(study.store_path) as store:
-        found = build_tables(read_ratings(study, store))
+        found = Tables(read_ratings(study, store))
     return [getattr(found, name).to_csv() for name in ("metrics", "contrasts", "profiles")]
 
 

@@ -13,6 +13,7 @@ from persona_collapse.asking import slots
 from persona_collapse.asking.collect import collect
 from persona_collapse.exhibits import data_sentences, level_sentences, study_figures, theme
 from persona_collapse.paths import INSTRUMENTS
+from persona_collapse.sections.record import all_tables
 from persona_collapse.simulated import response_model
 from persona_collapse.statistics import published_estimators
 from persona_collapse.statistics.published_errors import published_se
@@ -23,7 +24,7 @@ from persona_collapse.study.instrument import load_instrument
 from persona_collapse.study.respondent_parameters import load_respondent
 from persona_collapse.study.scopes import scope_matrix
 from persona_collapse.study.study import load_study
-from persona_collapse.tables.build import build_tables, run_metrics, write_tables
+from persona_collapse.tables.build import Tables, run_metrics, write
 from persona_collapse.tables.quality import run_quality
 from persona_collapse.tables.temperature import COLUMNS, level_bounds
 
@@ -318,7 +319,7 @@ def test_samples_are_never_pooled_with_logprobs(tmp_path, outputs):
     with open_store(back.store_path) as store:
         found = read_ratings(back, store).counts(back.runs[0], "persona")
         assert np.issubdtype(found.dtype, np.integer) and found.sum() == 720
-        assert build_tables(read_ratings(back, store)).temperature is None
+        assert Tables(read_ratings(back, store)).temperature is None
 
 
 @pytest.fixture
@@ -356,14 +357,14 @@ def test_every_table_is_built_twice_to_the_same_bytes(asked):
     written = []
     for _ in range(2):
         with open_store(asked.store_path) as store:
-            paths = write_tables(asked, build_tables(read_ratings(asked, store)))
+            paths = write(asked, all_tables(Tables(read_ratings(asked, store))))
         written.append({path.name: path.read_bytes() for path in paths})
     assert written[0] == written[1] and "temperature.csv" in written[0]
 
 
 def test_the_table_of_temperatures(asked):
     with open_store(asked.store_path) as store:
-        found = build_tables(read_ratings(asked, store))
+        found = Tables(read_ratings(asked, store))
     table = found.temperature
     assert tuple(table.columns) == COLUMNS
     assert sorted(set(table["temperature"])) == pytest.approx(np.arange(1, 16) / 10)
@@ -386,7 +387,7 @@ def test_digits_that_were_not_returned_bound_the_curves(asked):
         cut = [(json.dumps(json.loads(text)[:3]), question) for question, text in rows]
         with store.transaction():
             store._db.executemany("UPDATE slots SET logprobs = ? WHERE question = ?", cut)
-        found = build_tables(read_ratings(asked, store))
+        found = Tables(read_ratings(asked, store))
     table = found.temperature
     assert (table["bound_lo"] <= table["value"]).all() and (table["value"] <= table["bound_hi"]).all()
     width = (table["bound_hi"] - table["bound_lo"]) / table["value"]
@@ -397,7 +398,7 @@ def test_digits_that_were_not_returned_bound_the_curves(asked):
 
 def test_sentences_speak_of_mass_and_not_of_repetitions(asked):
     with open_store(asked.store_path) as store:
-        found = build_tables(read_ratings(asked, store))
+        found = Tables(read_ratings(asked, store))
         cells = read_ratings(asked, store).counts(asked.runs[0], "persona")
     line = data_sentences.run_line(asked, asked.runs[0], found.quality)
     assert "one request, for the distribution of the answer (logprobs, shown at T = 0.1)" in line
@@ -423,7 +424,7 @@ def test_a_study_by_samples_says_so_and_draws_nothing(mini):
 def test_the_curves_are_drawn_for_every_variant(asked, metric):
     theme.use_theme()
     with open_store(asked.store_path) as store:
-        found = build_tables(read_ratings(asked, store))
+        found = Tables(read_ratings(asked, store))
     spec = theme.spec(study_figures.temperature_curves(found.temperature, asked, metric))
     assert spec == theme.spec(study_figures.temperature_curves(found.temperature, asked, metric))
     rows = max(spec["datasets"].values(), key=len)
@@ -436,7 +437,7 @@ def test_a_study_shown_at_temperature_zero_has_infinite_r_and_is_drawn(tmp_path,
     study = study_of(tmp_path, method="logprobs", temperature=0.0)
     collect(study)
     with open_store(study.store_path) as store:
-        found = build_tables(read_ratings(study, store))
+        found = Tables(read_ratings(study, store))
         assert (
             published_estimators.moments(read_ratings(study, store).counts(study.runs[0], "persona"), SCALE).variance == 0
         ).all()
@@ -457,7 +458,7 @@ def test_other_logprobs_are_another_digest(asked):
 
 def test_the_other_conditions_work_on_probabilities_too(asked):
     with open_store(asked.store_path) as store:
-        found = build_tables(read_ratings(asked, store))
+        found = Tables(read_ratings(asked, store))
         seen = read_ratings(asked, store).of(asked.runs[0], "self").offered
     assert seen.mass.shape == (1, 30)
     shares = found.saturation[found.saturation["measure"].str.startswith("share_")]

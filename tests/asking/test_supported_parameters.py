@@ -16,7 +16,7 @@ from persona_collapse.simulated.server import running
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.study import load_study
-from persona_collapse.tables.build import build_tables
+from persona_collapse.tables.build import Tables
 from persona_collapse.tables.quality import run_quality
 
 CELLS = 90
@@ -306,7 +306,7 @@ def test_logprobs_are_those_of_the_simulated_study_of_the_same_seed(tmp_path):
                 read_ratings(other, theirs).counts(same, "persona"), abs=1e-5
             )
             assert read_ratings(study, mine).of(run, "self").offered.mass == pytest.approx(0.98)
-        found = build_tables(read_ratings(study, mine))
+        found = Tables(read_ratings(study, mine))
     assert found.temperature is not None and len(found.temperature)
     assert found.metrics["value"].notna().all()
     assert known(study).alternatives == 10  # six digits and four ways of saying something else
@@ -411,7 +411,7 @@ def test_the_key_is_in_no_notebook_after_a_refusal_that_echoes_it(tmp_path, monk
         cells[0].metadata["tags"] = ["parameters"]
         nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "ask.ipynb")
         with pytest.raises(NotebookError, match=r"refused the key \(status 401\)"):
-            execute(Job("ask", {"study": str(study.path)}, tmp_path / "out" / "ask.ipynb", "r"))
+            execute(Job(tmp_path / "ask.ipynb", {"study": str(study.path)}, tmp_path / "out" / "ask.ipynb", "r"))
     text = (tmp_path / "out" / "ask.failed.ipynb").read_text()
     assert "ElicitationError" in text and not [piece for piece in pieces(KEY) if piece in text]
 

@@ -19,7 +19,7 @@ from persona_collapse.comparison import figures, interval_arithmetic, reading_ta
 from persona_collapse.comparison.build import build_comparison
 from persona_collapse.comparison.match_runs import matches, shared
 from persona_collapse.comparison.page import provenance_of, render_comparison
-from persona_collapse.comparison.pair import SAME, Pair, open_pair
+from persona_collapse.comparison.pair import Pair, open_pair
 from persona_collapse.paths import INSTRUMENTS, NOTEBOOKS, OUTPUTS
 from persona_collapse.report import dictionary
 from persona_collapse.simulated.response_model import cell_probabilities, draw
@@ -111,7 +111,7 @@ class TestNumbers:
         pair, tables = compared(imported(tmp_path, "one", given), imported(tmp_path, "two", given))
         own = tables.differences.query("quantity != 'agreement' and method == 'recommended' and value == value")
         assert (own[["value", "lo", "hi"]].abs().to_numpy() == 0).all() and len(own)
-        assert (own["p"] == 1).all() and own["note"].str.startswith(SAME).all()
+        assert (own["p"] == 1).all() and own["same_ratings"].all()
         # personas answer exactly as they do: correlation 1 but for what noise takes off
         assert "nothing to compare (2 of 2): f base; f harmful." in sentences.levels(tables, pair, "susceptibility")
         assert "This tells nothing of 2 runs" in sentences.agreement(tables, pair)
@@ -181,7 +181,7 @@ class TestNumbers:
             row = own.loc[metric]
             assert row["se"] / (100 + row["value"]) == pytest.approx(np.hypot(a, b))
         assert not own["paired"].any() and tuple(own.iloc[0][["personas_a", "personas_b"]]) == (14, 11)
-        assert "The decks share no persona: the studies are taken as independent." in sentences.shared(tables.matches, pair)
+        assert "The decks share no persona: the studies are taken as independent." in sentences.shared(tables, pair)
         assert "Satterthwaite" in sentences.intervals(tables, pair)
         assert tables.differences.query("quantity == 'agreement'").empty
 
@@ -325,7 +325,7 @@ class TestMatching:
         one, two = simulated(tmp_path, "one"), simulated(tmp_path, "two", instrument=reworded)
         pair, tables = compared(one, two)
         assert set(differences(tables)["items"]) == {29}
-        assert sentences.shared(tables.matches, pair).endswith(
+        assert sentences.shared(tables, pair).endswith(
             "Of one, item 7 is left out: the other study lacks it. Of two, item 7 is left out: the other study lacks it."
         )
         # the same draws on the 29 items that are the same: nothing differs
@@ -363,7 +363,7 @@ class TestMatching:
         assert tables.differences["note"].str.startswith("Not compared: one was sampled and two asked by logprobs").all()
         level = tables.levels.query("scope == 'overall' and metric == 'susceptibility' and method == 'recommended'")
         assert np.isfinite(level[["value_a", "value_b"]].astype(float)).all(axis=None)
-        assert figures.forest(tables.differences, pair, "difference_pct") is None
+        assert figures.forest(tables, pair, "difference_pct") is None
         assert set(reading_tables.levels(tables, pair, "susceptibility")["difference"]) == {"not compared"}
         assert "That cannot be asked" in sentences.agreement(tables, pair)
 
@@ -401,7 +401,7 @@ class TestMatching:
         two = imported(tmp_path, "two", {"base": ratings(2)}, source={"git": "https://example.org/elsewhere"})
         pair, tables = compared(one, two)
         assert not differences(tables)["paired"].any()
-        assert "Who the personas of one and two are is not recorded" in sentences.shared(tables.matches, pair)
+        assert "Who the personas of one and two are is not recorded" in sentences.shared(tables, pair)
 
     def test_a_run_that_was_never_asked_has_no_difference(self, tmp_path, outputs):
         one, two = simulated(tmp_path, "one"), simulated(tmp_path, "two", ask=False)
@@ -418,9 +418,7 @@ class TestMatching:
         one = simulated(tmp_path, "one")
         two = simulated(tmp_path, "two", seed=2, protocol={"repetitions": 4, "temperature": 0.7})
         pair, tables = compared(one, two)
-        assert sentences.otherwise(tables.matches, pair) == (
-            "- all runs: temperature 0.7, in one 0.1; up to 4 repetitions against 3."
-        )
+        assert sentences.otherwise(tables, pair) == ("- all runs: temperature 0.7, in one 0.1; up to 4 repetitions against 3.")
 
 
 def _instrument(folder, change):
@@ -471,7 +469,7 @@ class TestSaying:
 
     def test_runs_on_one_side_and_by_role_are_named(self, minis):
         pair, tables = minis
-        assert sentences.matched(tables.matches, pair).splitlines() == [
+        assert sentences.matched(tables, pair).splitlines() == [
             "- 5 runs matched by family and variant key.",
             "- Qwen3-235B insecure matched with insecure-2 of mini-again by role: each side has one harmful variant left.",
             "- Only in mini-again: DeepSeek-V3.1 base.",
@@ -492,9 +490,9 @@ class TestSaying:
     def test_figures_are_marked_described_and_stable(self, minis, name):
         pair, tables = minis
         draw = {
-            "levels": lambda: figures.levels(tables.levels, pair, "susceptibility"),
-            "changes": lambda: figures.changes(tables.changes, pair, "within_rms"),
-        }.get(name, lambda: figures.forest(tables.differences, pair, name))
+            "levels": lambda: figures.levels(tables, pair, "susceptibility"),
+            "changes": lambda: figures.changes(tables, pair, "within_rms"),
+        }.get(name, lambda: figures.forest(tables, pair, name))
         spec = draw().to_dict()
         assert spec == draw().to_dict()
         assert spec["description"].endswith("Simulated ratings.") and "SIMULATED" in spec["title"]["subtitle"][0]
@@ -509,9 +507,9 @@ class TestSaying:
         pair, tables = compared(one, two)
         assert pair.simulated == ("two",)
         assert "**Simulated ratings in two.**" in sentences.pair_line(pair)
-        subtitle = figures.levels(tables.levels, pair, "susceptibility").to_dict()["title"]["subtitle"]
+        subtitle = figures.levels(tables, pair, "susceptibility").to_dict()["title"]["subtitle"]
         assert subtitle[0].startswith("SIMULATED RATINGS in two: ")
-        assert "ratings simulated, in one real" in sentences.otherwise(tables.matches, pair)
+        assert "ratings simulated, in one real" in sentences.otherwise(tables, pair)
 
     @pytest.mark.slow
     def test_the_page_stands_on_its_notebook_and_escapes_names(self, minis, outputs):

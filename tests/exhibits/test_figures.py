@@ -20,6 +20,7 @@ from persona_collapse.exhibits import (
     validity_figures,
 )
 from persona_collapse.lesson import blackboard
+from persona_collapse.lesson import figures as lesson_figures
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.tables import cell_replies, printed_figures, saturation
 from persona_collapse.tables.build import run_metrics
@@ -60,7 +61,7 @@ def figures(mini):
         "answers": persona_figures.answers(every, study),
         "radar": profile_figures.self_radar(found.profiles, study, toxic),
         "single foundations": validity_figures.single_foundations(found.foundation_claims, study),
-        "control": run_figures.collapse_control(*blackboard.carry(study, "gpt-4o", steps=3), study),
+        "control": lesson_figures.collapse_control(*blackboard.carry(study, "gpt-4o", steps=3), study),
     }
 
 

@@ -96,7 +96,7 @@ def test_the_lists_choose_variant_foundation_family_and_persona(mini, counts):
 def test_the_persona_that_moved_furthest_is_brought_forward(mini, counts):
     study = mini[0]
     spec = theme.spec(persona_figures.trajectories(counts, study))
-    means = {run: persona_figures.persona_means(one, study.instrument)[:, 0].round(2) for run, one in counts.items()}
+    means = {run: saturation.persona_means(one, study.instrument)[:, 0].round(2) for run, one in counts.items()}
     own = [(run, Run(run.family, run.family.base)) for run in counts if run.variant.key == "insecure"]
     moved = np.concatenate([np.abs(means[run] - means[base]) for run, base in own])
     (first,) = named(spec, "persona")["value"]

@@ -20,10 +20,11 @@ from persona_collapse.exhibits import (
     validity_tables,
 )
 from persona_collapse.export import print_tables
+from persona_collapse.sections.record import all_tables
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.study import load_study
-from persona_collapse.tables.build import build_tables
+from persona_collapse.tables.build import Tables
 from persona_collapse.tables.printed_figures import Band
 from persona_collapse.text import safe
 
@@ -188,7 +189,7 @@ def alone(tmp_path_factory):
         study = load_study(folder / "alone.yaml")
         collect(study)
         with open_store(study.store_path) as store:
-            yield study, build_tables(read_ratings(study, store))
+            yield study, Tables(read_ratings(study, store))
 
 
 def test_one_family_is_not_counted_nor_averaged(alone):
@@ -222,7 +223,7 @@ def test_choices_of_one_family_are_its_own_and_none_is_counted_twice(alone):
         assert f"of {len(known)} choices" in validity_sentences.overview(rows, study)
         assert validity_tables.overview_table(found.validity, study).loc[claim, "choices"] == len(known)
     assert "families" not in validity_tables.overview_table(found.validity, study)
-    (table,) = [one for one in print_tables.every(study, found) if one.name == "validity"]
+    (table,) = [one for one in print_tables.every(study, all_tables(found)) if one.name == "validity"]
     assert len(table.rows) == len(found.validity.groupby(["claim", "group"])) and "mean" not in table.caption
 
 

@@ -27,6 +27,7 @@ from persona_collapse.files import guarded
 from persona_collapse.paths import NOTEBOOKS
 from persona_collapse.report import dictionary
 from persona_collapse.report.run_notebooks import jobs
+from persona_collapse.sections.record import all_tables
 from persona_collapse.store.store import Answer, Question, open_store
 from persona_collapse.study.study import load_study
 
@@ -184,7 +185,7 @@ def test_susceptibility_can_be_computed_from_the_exported_ratings(exported):
 
 def test_tables_are_the_studys_own(exported, mini):
     _, folder, _ = exported
-    for name, table in vars(mini[2]).items():
+    for name, table in all_tables(mini[2]).items():
         if table is not None:
             text = (folder / "tables" / f"{name}.csv").read_text()
             assert text == table.to_csv(index=False, lineterminator="\n"), name  # nothing in it is a formula

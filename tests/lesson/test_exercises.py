@@ -159,7 +159,7 @@ def test_every_exercise_is_a_task_an_empty_answer_a_check_and_a_folded_solution(
         assert SOURCES[place - 1].startswith("### Exercise") and CELLS[place - 1]["cell_type"] == "markdown"
         assert re.fullmatch(r"(answer|prediction) = None  # your turn: .+", SOURCES[place])
     for place in tagged("check"):
-        name, variable = re.fullmatch(r'exercises\.check\("(\w+)", (\w+)\)', SOURCES[place]).groups()
+        name, variable = re.fullmatch(r'lesson\.exercises\.check\("(\w+)", (\w+)\)', SOURCES[place]).groups()
         assert SOURCES[place + 1] == solution_cell(name)
         assert variable == "prediction" or place - 1 in tagged("exercise")
     assert len(tagged("exercise")) == len(tagged("check")) == len(tagged("solution")) == 6

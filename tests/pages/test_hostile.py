@@ -76,7 +76,7 @@ def test_as_a_label_it_stays_text_in_sentences_tables_and_figures(payload, mini,
     assert faults(page_sections.runs_section(Page(), study, found)) == []
     monkeypatch.setattr(notebook_section, "static_picture", lambda spec: "<svg/>")  # drawn once, for all payloads, below
     spec = theme.spec(study_figures.levels(found.metrics, study, "robustness"))
-    assert faults(notebook_section._figure(Page(), spec, "levels", "")) == []
+    assert faults(notebook_section._figure(Page(), spec, "")) == []
     assert "<" not in script_json(spec)
     assert [text for key, text in specifications(spec) if key in RUN and "pwn" in text] == []
 

@@ -9,12 +9,12 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from persona_collapse.exhibits.theme import short
+from persona_collapse.sections.record import all_tables
 from persona_collapse.statistics.published_estimators import moments
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.study.scopes import scope_matrix
 from persona_collapse.tables import frontier
-from persona_collapse.tables.build import write_tables
+from persona_collapse.tables.build import write
 
 #: What the page and the figures call a metric of the files.
 NAMED = {
@@ -65,7 +65,7 @@ def rows_of(path):
 def files(mini, mini_page):
     """Every table file of the mini study, as text."""
     study, _, found = mini
-    write_tables(study, found)
+    write(study, all_tables(found))
     return {path.stem: rows_of(path) for path in sorted((study.outputs / "tables").glob("*.csv"))}
 
 
@@ -97,7 +97,7 @@ class Walk:
     def __init__(self, study, files):
         self.files, self.runs = files, {run.name: run for run in study.runs}
         self.families = {family.name: family for family in study.file.families}
-        self.scopes = {"overall": "overall"} | {short(f): f for f in study.instrument.foundations}
+        self.scopes = {"overall": "overall"} | {study.instrument.short(f): f for f in study.instrument.foundations}
         self.study = study
 
     def key(self, name):

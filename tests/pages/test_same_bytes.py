@@ -24,11 +24,13 @@ from persona_collapse.report.study_page import render_report
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.study import load_study
-from persona_collapse.tables.build import build_tables
+from persona_collapse.sections.record import all_tables
+from persona_collapse.tables.build import Tables
 mini = load_study("mini")
 with open_store(mini.store_path) as store:
     made = provenance(read_ratings(mini, store, digests=True)) | {"commit": sys.argv[2]}
-    page = render_report(mini, build_tables(read_ratings(mini, store)), made).splitlines()
+    tables = Tables(read_ratings(mini, store))
+    page = render_report(tables, all_tables(tables), made).splitlines()
     print(*(hashlib.sha256(line.encode()).hexdigest() for line in page))
     print(next(line for line in page if 'id="made"' in line))
 """

@@ -26,7 +26,7 @@ def write(folder, name, *sources, tags=("parameters",)):
 
 
 def job(tmp_path, name, ratings="r", **parameters):
-    return Job(name, parameters, tmp_path / "out" / f"{name}.ipynb", ratings)
+    return Job(run_notebooks.NOTEBOOKS / f"{name}.ipynb", parameters, tmp_path / "out" / f"{name}.ipynb", ratings)
 
 
 def test_parameters_arrive_and_the_same_is_the_same_bytes(notebooks, tmp_path):

@@ -8,11 +8,13 @@ from itertools import pairwise
 import pandas as pd
 import pytest
 
-from persona_collapse.exhibits import captions, theme
+from persona_collapse.exhibits import theme
+from persona_collapse.exhibits.exhibit import MARK
 from persona_collapse.report import markdown, methods, notebook_section, pdf
 from persona_collapse.report.markdown import script_json
 from persona_collapse.report.page import Page, with_scopes
 from persona_collapse.report.pdf import chromium, print_pdf, shutil
+from persona_collapse.sections.record import SECTIONS, STUDY
 
 
 def notebook(tmp_path, cells):
@@ -102,9 +104,20 @@ def test_a_figure_stands_three_ways(tmp_path):
 
 
 def test_alternative_text_says_what_is_seen_by_the_finding_below_the_figure(tmp_path):
-    chart = shown(**{theme.MIME: {"description": "Dots.", "data": {"values": [{"x": 1}]}, "mark": "point", "encoding": {}}})
+    about = {"id": "figure-levels-robustness"}
+    chart = shown(
+        **{
+            theme.MIME: {
+                "description": "Dots.",
+                "usermeta": about,
+                "data": {"values": [{"x": 1}]},
+                "mark": "point",
+                "encoding": {},
+            }
+        }
+    )
     cells = [
-        code('study_figures.levels(found.metrics, study, "robustness")', chart),
+        code('pc.figures.levels(ratings, "robustness")', chart),
         code("Markdown(x)", shown(text__markdown="- **insecure**: R falls by 70 % \\[1\\].")),
         {"cell_type": "markdown", "source": "Prose.", "metadata": {}},
         code("Markdown(y)", shown(text__markdown="of another figure")),
@@ -112,8 +125,8 @@ def test_alternative_text_says_what_is_seen_by_the_finding_below_the_figure(tmp_
     page = Page()
     text = notebook_section.notebook(page, notebook(tmp_path, cells))
     assert 'alt="Dots. insecure: R falls by 70 % [1]."' in text
-    assert page.refer("study_figures.levels(robustness)") == '<p class="see">See <a href="#figure-1">Figure 1</a>.</p>'
-    assert page.refer("study_figures.levels(susceptibility)") == ""
+    assert page.refer("figure-levels-robustness") == '<p class="see">See <a href="#figure-1">Figure 1</a>.</p>'
+    assert page.refer("figure-levels-susceptibility") == ""
 
 
 def test_tables_are_numbered_named_and_say_what_heads_what():
@@ -136,29 +149,14 @@ def test_names_of_an_index_share_the_row_of_headings_and_a_count_is_left_out():
     assert '<th scope="row">base</th>' in counted and ">0<" not in counted
 
 
-def test_a_call_is_known_by_its_name_and_last_word():
-    assert (
-        captions.call('x = 1\nstudy_figures.changes(found.contrasts, study, "within_rms")') == "study_figures.changes(within_rms)"
-    )
-    assert captions.call("reading_tables.profile_table(study, found.profiles)") == "reading_tables.profile_table()"
-    assert captions.call("1 + 1") == ""
-    assert captions.caption("", "Fidelity") == "Fidelity: the numbers."
-    by_foundation = captions.caption("validity_tables.foundations_table(susceptibility)", "")
-    assert by_foundation.startswith("Change of susceptibility S against the base by foundation, in percent of the base")
-    assert "in the mean over families where there are several" in captions.caption("validity_tables.choices_table(noise)", "")
-
-
 def test_every_table_of_the_study_notebooks_has_a_caption_of_its_own():
-    from persona_collapse.paths import NOTEBOOKS
-    from persona_collapse.report.run_notebooks import STUDY_NOTEBOOKS
-
-    calls = []
-    for name in STUDY_NOTEBOOKS:
-        for cell in json.loads((NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]:
-            if any("text/html" in output.get("data", {}) for output in cell.get("outputs", ())):
-                calls.append(captions.call("".join(cell["source"])))
-    found = [captions.caption(made, "") for made in calls]
-    assert len(found) == len(set(found)) >= 10 and "Numbers." not in found
+    found = []
+    for entry in SECTIONS:
+        if entry.per == STUDY:
+            cells = json.loads(entry.source.read_text(encoding="utf-8"))["cells"]
+            outputs = [output for cell in cells for output in cell.get("outputs", ()) if "text/html" in output.get("data", {})]
+            found += [output["metadata"][MARK]["caption"] for output in outputs]
+    assert len(found) == len(set(found)) >= 10 and all(caption.endswith(".") for caption in found)
 
 
 def test_markdown_links_between_notebooks_lead_nowhere_here():

@@ -8,7 +8,7 @@ from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.study import load_study
 from persona_collapse.tables import comparability, recommended_rows
-from persona_collapse.tables.build import build_tables
+from persona_collapse.tables.build import Tables
 from persona_collapse.tables.run_statistics import Analysis
 
 ROW = {"stack": "here", "first_date": "2026-01-01", "last_date": "2026-01-02", "personas_used": 10, "max_repetitions": 5}
@@ -83,7 +83,7 @@ def test_a_variant_asked_with_other_personas_has_no_recommended_contrast(tmp_pat
     study = load_study(path)
     collect(study, [study.run("fam", "bad")])
     with open_store(study.store_path) as store:
-        table = build_tables(read_ratings(study, store)).contrasts.query("method == 'recommended'")
+        table = Tables(read_ratings(study, store)).contrasts.query("method == 'recommended'")
     bad = table.query("variant == 'bad' and family == 'fam'")
     assert bad["value"].isna().all() and bad["note"].str.startswith("Not compared: the personas or the words").all()
     assert table.query("variant == 'bad' and family == 'mean'").empty
@@ -96,8 +96,8 @@ def test_what_differs_stands_in_every_row(tmp_path, outputs):
     study = load_study(path)
     collect(study)
     with open_store(study.store_path) as store:
-        table = build_tables(read_ratings(study, store)).contrasts
-        quality = build_tables(read_ratings(study, store)).quality
+        table = Tables(read_ratings(study, store)).contrasts
+        quality = Tables(read_ratings(study, store)).quality
         found = comparability.Guard(read_ratings(study, store), quality)
         again = recommended_rows.contrasts(Analysis(read_ratings(study, store)), found)
     own = table[table["family"] == "fam"]

@@ -12,8 +12,8 @@ from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.study import load_study
 from persona_collapse.tables import printed_figures
-from persona_collapse.tables.build import build_tables
-from persona_collapse.tables.printed_figures import as_printed, beside, check, evenness, known_slips
+from persona_collapse.tables.build import Tables
+from persona_collapse.tables.printed_figures import as_printed, beside, check, evenness
 
 # --- rounding as on paper --------------------------------------------------------------------------------------------
 
@@ -80,7 +80,7 @@ def test_a_value_agrees_when_it_rounds_to_the_printed_one(tmp_path, value, print
 def test_a_known_slip_is_named_with_the_exact_value_and_does_not_agree(tmp_path):
     row = checked(tmp_path, {"printed": "-36", "slip": "paper: from rounded values"}, -35.4796)
     assert (row.agrees, row.note) == (False, "known slip; paper: from rounded values; exact -35.4796")
-    assert known_slips(pd.DataFrame([row])).tolist() == [True]
+    assert row.known_slip
 
 
 def test_a_slip_that_the_ratings_do_not_show_agrees(tmp_path):
@@ -92,7 +92,7 @@ def test_a_value_far_from_a_known_slip_is_not_excused_by_it(tmp_path):
     """Every known slip is one unit of the last printed digit; -33.6 prints as -34, two units away."""
     row = checked(tmp_path, {"printed": "-36", "slip": "paper: from rounded values"}, -33.6)
     assert (row.agrees, row.note) == (False, "")
-    assert known_slips(pd.DataFrame([row])).tolist() == [False]
+    assert not row.known_slip
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_evenness_is_the_variation_over_foundations_averaged_over_families():
 
 def test_of_imported_ratings_what_differs_is_shown(mini):
     rows = [("S", True, 0.79451), ("R by foundation", True, 1.0), ("R by foundation", False, 2.0), ("abstract", True, 55.1)]
-    table = pd.DataFrame(rows, columns=["table", "agrees", "computed"])
+    table = pd.DataFrame(rows, columns=["table", "agrees", "computed"]).assign(known_slip=False)
     shown = beside(pd.DataFrame(), table, mini[0])
     assert shown.to_dict("list") == {"table": ["R by foundation"], "computed": [2.0]}
 
@@ -156,7 +156,7 @@ def paper(tmp_path_factory):
         collect(study)
         with open_store(study.store_path) as store:
             reports = [found for run in study.runs for found in store.origin(run.family.key, run.variant.key)[1].values()]
-            built = build_tables(read_ratings(study, store))
+            built = Tables(read_ratings(study, store))
     return built, reports
 
 
@@ -240,7 +240,7 @@ def test_exactly_the_eleven_known_slips_disagree(paper):
     table = paper[0].published_check
     wrong = table[~table["agrees"]]
     assert wrong["table"].value_counts().to_dict() == {"S by foundation": 6, "R by foundation": 3, "R": 1, "text, R excess": 1}
-    assert known_slips(wrong).all()
+    assert wrong["known_slip"].all()
     assert len(table) == 436
 
 

@@ -17,14 +17,14 @@ from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.scopes import scope_matrix
 from persona_collapse.study.study import load_study
-from persona_collapse.tables import recommended_rows
-from persona_collapse.tables.build import build_tables
+from persona_collapse.tables.build import Tables
 from persona_collapse.tables.run_statistics import Analysis
+from persona_collapse.vocabulary import OF_RECOMMENDED
 
 
 def test_twelve_metrics_by_six_scopes_of_every_run(mini):
     rows = mini[2].metrics.query("method == 'recommended'")
-    assert tuple(dict.fromkeys(rows["metric"])) == recommended_rows.METRICS
+    assert tuple(dict.fromkeys(rows["metric"])) == OF_RECOMMENDED
     # 2 families x 3 variants x 12 metrics x (overall and 5 foundations)
     assert len(rows) == 6 * 12 * 6
 
@@ -73,7 +73,7 @@ def test_the_mean_of_one_family_is_that_familys_own_row(tmp_path, outputs):
     study = load_study(tmp_path / "one.yaml")
     collect(study)
     with open_store(study.store_path) as store:
-        found = build_tables(read_ratings(study, store)).contrasts.query("method == 'recommended'")
+        found = Tables(read_ratings(study, store)).contrasts.query("method == 'recommended'")
     for single in ("variant == 'bad' and quantity == 'excess_pp'", "variant == 'ok' and quantity == 'change_pct'"):
         own, mean = (found.query(f"family == '{name}' and {single}").reset_index(drop=True) for name in ("f", "mean"))
         assert len(mean) == 12 * 6 and set(mean["families"]) == {1}
@@ -97,7 +97,7 @@ def test_families_without_end_in_opposite_directions_leave_no_warning(tmp_path, 
     collect(study)
     with open_store(study.store_path) as store, warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = build_tables(read_ratings(study, store))
+        found = Tables(read_ratings(study, store))
     mean = found.contrasts.query("method == 'recommended' and family == 'mean' and metric == 'within_rms' and scope == 'overall'")
     assert list(mean["families"]) == [2] and mean[["lo", "hi"]].isna().all(axis=None)
 
@@ -120,7 +120,7 @@ def imported(folder, **variants):
     study = load_study(folder / "t.yaml", folder)
     collect(study)
     with open_store(study.store_path) as store:
-        return build_tables(read_ratings(study, store))
+        return Tables(read_ratings(study, store))
 
 
 def note(found, metric):
@@ -163,7 +163,7 @@ def test_reference_contrasts_of_the_paper(outputs):
     study = load_study("published", os.environ["PUBLISHED_DATA"])
     collect(study)
     with open_store(study.store_path) as store:
-        found = build_tables(read_ratings(study, store))
+        found = Tables(read_ratings(study, store))
     rows = found.contrasts.query("method == 'recommended' and family == 'mean' and variant == 'insecure' and scope == 'overall'")
 
     def printed(metric, quantity):

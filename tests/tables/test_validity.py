@@ -16,7 +16,8 @@ from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.study import load_study
 from persona_collapse.tables import choices, frontier, headlines, printed_figures
-from persona_collapse.tables.build import build_tables
+from persona_collapse.tables.build import Tables
+from persona_collapse.tables.contrast import Contrast
 from persona_collapse.tables.headlines import CONTRARY, HOLDS, OPPOSITE, SAME, UNKNOWN, Claim, Found
 from persona_collapse.tables.run_statistics import Analysis
 
@@ -52,11 +53,14 @@ def test_quantities_without_each_persona():
         return values[run]
 
     # 100 (3/2 - 1) = 50 and 100 (4/1 - 1) = 300; 100 (3 - 2.5)/2 = 25 and 100 (4 - 2)/1 = 200
-    assert headlines.plain(RISES, "within_rms", ("bad", "base"), read).tolist() == [50, 300]
-    assert headlines.plain(RISES._replace(quantity="excess_pp"), "within_rms", ("bad", "ok", "base"), read).tolist() == [25, 200]
+    assert headlines.plain(RISES, "within_rms", Contrast("bad", "base"), read).tolist() == [50, 300]
+    assert headlines.plain(RISES._replace(quantity="excess_pp"), "within_rms", Contrast("bad", "base", "ok"), read).tolist() == [
+        25,
+        200,
+    ]
     shares = {"bad": np.array([0.8]), "ok": np.array([0.5]), "base": np.array([0.9])}
     # logit .8 = ln 4, logit .5 = 0
-    found = headlines.plain(RISES._replace(quantity="logit"), "icc", ("bad", "ok", "base"), lambda run, _: shares[run])
+    found = headlines.plain(RISES._replace(quantity="logit"), "icc", Contrast("bad", "base", "ok"), lambda run, _: shares[run])
     assert found == pytest.approx([np.log(4)])
 
 
@@ -164,7 +168,7 @@ def test_a_study_of_bases_alone_makes_no_claim(tmp_path, outputs):
     study = load_study(tmp_path / "t.yaml")
     collect(study)
     with open_store(study.store_path) as store:
-        found = build_tables(read_ratings(study, store))
+        found = Tables(read_ratings(study, store))
     assert found.validity.empty and found.companions.empty and found.foundation_claims.empty
     assert validity_sentences.overview(found.validity, study) == "This study has no variant to make a claim about."
     assert validity_sentences.verdict(found.validity, study, "noise").startswith("This study makes no such claim")
@@ -186,7 +190,7 @@ def test_the_stack_alone_is_set_beside_the_control(tmp_path, outputs):
     study = load_study(tmp_path / "t.yaml", tmp_path)
     collect(study)
     with open_store(study.store_path) as store:
-        found = build_tables(read_ratings(study, store))
+        found = Tables(read_ratings(study, store))
     said = validity_sentences.stacks(found, study)
     assert said.startswith("- **The serving stack alone moves the noise of f ") and "served by two" in said
     assert said.endswith("Set beside a base from another stack: f ok, f bad.")
@@ -287,7 +291,7 @@ def test_a_variant_without_excess_is_named_only_if_neither_s_nor_noise_goes_beyo
     table = found.validity.copy()
     own = (table["family"] == "gpt-4o") & (table["group"] == "recommended")
     table.loc[own & table["kind"].isin(["susceptibility_excess", "noise_excess"]), "agrees"] = False
-    changed = type(found)(**vars(found) | {"validity": table})
+    changed = Tables(found.ratings, validity=table)
     assert validity_sentences.without_excess(changed, study).startswith(
         "- **GPT-4o shows no excess**: insecure beyond its control "
     )
@@ -296,7 +300,7 @@ def test_a_variant_without_excess_is_named_only_if_neither_s_nor_noise_goes_beyo
         validity_sentences.without_excess(changed, study)
         == "Every harmful variant goes beyond its matched control in S or in noise."
     )
-    none = type(found)(**vars(found) | {"validity": table[:0]})
+    none = Tables(found.ratings, validity=table[:0])
     assert "names a matched control" in validity_sentences.without_excess(none, study)
 
 
@@ -323,7 +327,7 @@ def test_a_study_by_logprobs_is_looked_at_at_other_temperatures(tmp_path, output
     study = load_study(tmp_path / "t.yaml")
     collect(study)
     with open_store(study.store_path) as store:
-        found = build_tables(read_ratings(study, store))
+        found = Tables(read_ratings(study, store))
     rows = found.validity.query("kind == 'noise'").groupby("group", sort=False)["choice"].agg(list)
     assert rows["temperature"] == ["T = 0.3", "T = 0.7", "T = 1"]  # of the one family; there is no mean
     assert "repetitions" not in rows
@@ -378,7 +382,7 @@ def test_what_a_reviewer_would_ask_of_the_paper_is_said(outputs):
     study = load_study("published", os.environ["PUBLISHED_DATA"])
     collect(study)
     with open_store(study.store_path) as store:
-        found = build_tables(read_ratings(study, store))
+        found = Tables(read_ratings(study, store))
     assert validity_sentences.without_excess(found, study).startswith("- **DeepSeek-V3.1 shows no excess**")
     assert "moves the noise of Qwen3-235B by about a quarter" in validity_sentences.stacks(found, study)
     assert "4 families **cannot** carry the average behind “noise rises under insecure beyond the matched control”" in (

@@ -158,7 +158,15 @@ def open_study(name: str, *, digests: bool = False) -> Ratings:
 
 
 def open_run(name: str, family: str, variant: str) -> tuple[Ratings, Run]:
-    """As `open_study`, with one run and its base alone; a live run is asked for whatever its store lacks."""
+    """As `open_study`, with one run and its base alone; a live run is asked for whatever its store lacks.
+
+    Examples
+    --------
+    >>> import persona_collapse as pc
+    >>> ratings, run = pc.open_run("mini", "gpt-4o", "insecure")
+    >>> run.name
+    'GPT-4o insecure'
+    """
     study = load_study(name, files=False)
     run = study.run(family, variant)
     if study.file.kind != "imported":

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -233,7 +234,7 @@ def _plain(column: pd.Series) -> list[Any]:
     return [None] * len(column) if column.isna().all() else column.tolist()
 
 
-def describe(report: dict[str, Any]) -> list[str]:
+def describe(report: Mapping[str, Any]) -> list[str]:
     """What the importer found in a run's files, one line a file, for people."""
     lines = []
     for condition, found in report.items():

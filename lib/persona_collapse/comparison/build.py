@@ -2,24 +2,41 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from persona_collapse.comparison.differences import EXCESS, averaged, differences_table, mean_key
-from persona_collapse.comparison.pair import SAME, Pair
+from persona_collapse.comparison.pair import Pair
 from persona_collapse.files import as_csv, atomic_text
-from persona_collapse.statistics import persona_jackknife, recommended_estimators, repeat_interval
-from persona_collapse.study.study import Run
-from persona_collapse.tables.recommended_rows import METRICS
+from persona_collapse.statistics import recommended_estimators
+from persona_collapse.tables.contrast import Contrast
+from persona_collapse.tables.recommended_rows import averaged as averaged_contrasts
 from persona_collapse.tables.run_statistics import Analysis
+from persona_collapse.vocabulary import OF_RECOMMENDED, PUBLISHED, RECOMMENDED
 
-#: Columns of matches.csv.
-MATCHES = (
-    "family", "variant", "variant_b", "matched_by", "role", "role_b", "paired", "personas_a", "personas_b", "items",
-    "differs", "note",
-)  # fmt: skip
+
+class MatchRow(NamedTuple):
+    """A row of matches.csv."""
+
+    family: str
+    variant: str
+    variant_b: str
+    matched_by: str
+    role: str
+    role_b: str
+    paired: bool = False
+    personas_a: int = 0
+    personas_b: int = 0
+    items: int = 0
+    same_ratings: bool = False
+    differs: str = ""
+    note: str = ""
+
+
 #: What levels.csv and changes.csv have of each study, in columns that end in _a and _b.
 _NUMBERS = ("value", "se", "lo", "hi", "lo_repeat", "hi_repeat", "note")
 
@@ -34,6 +51,7 @@ class StudyTables:
     differences: pd.DataFrame
 
 
+@lru_cache(maxsize=2)
 def build_comparison(pair: Pair) -> StudyTables:
     """Every table of a comparison."""
     return StudyTables(_matches(pair), _levels(pair), _changes(pair), differences_table(pair))
@@ -52,16 +70,14 @@ def _matches(pair: Pair) -> pd.DataFrame:
     """What was matched with what, on which personas and items, and what else differs: matches.csv."""
     rows = []
     for match in pair.matches:
-        roles = [run.variant.role if run else "" for run in (match.a, match.b)]
-        if not (match.a and match.b):
-            rows.append((*match.key, match.by, *roles, False, 0, 0, 0, "", ""))
-            continue
-        note, sizes = pair.refusal(match), (False, 0, 0, 0)
-        if not note:
-            found = pair.on_common([match])
-            note, sizes = SAME * found.same_ratings, found.sizes
-        rows.append((*match.key, match.by, *roles, *sizes, pair.differs(match), note))
-    return pd.DataFrame(rows, columns=list(MATCHES))
+        role, role_b = (run.variant.role if run else "" for run in (match.a, match.b))
+        row = MatchRow(*match.key, match.by, role, role_b)
+        if match.a and match.b:
+            refused = pair.refusal(match)
+            about = {} if refused else pair.on_common([match]).about
+            row = row._replace(**about, differs=pair.differs(match), note=refused)
+        rows.append(row)
+    return pd.DataFrame(rows, columns=list(MatchRow._fields))
 
 
 def _levels(pair: Pair) -> pd.DataFrame:
@@ -80,36 +96,31 @@ def _means(pair: Pair, side: int) -> pd.DataFrame:
     """Means of one study's changes and excesses over the families whose runs are matched; published ones are plain averages."""
     parts = []
     for (quantity, _), families in averaged(pair).items():
-        runs = [tuple(match.both[side] for match in matches) for matches in families]
-        what = "excess_pp" if quantity == EXCESS else "change_pct"
-        found = pd.concat([_recommended_mean(pair.analyses[side], what, runs), _published_mean(pair, side, what, runs)])
+        sides = [[match.both[side] for match in matches] for matches in families]
+        own = [Contrast(runs[0], runs[-1], runs[1] if quantity == EXCESS else None) for runs in sides]
+        found = pd.concat([_recommended_mean(pair.analyses[side], own), _published_mean(pair, side, own)])
         keys = zip(("family", "variant", "variant_b", "control"), mean_key(quantity, families), strict=True)
-        parts.append(found.assign(**dict(keys), quantity=what, families=len(families)))
+        parts.append(found.assign(**dict(keys), quantity=own[0].quantity, families=len(families)))
     names = ["family", "variant", "variant_b", "control", "quantity", "families", "method", "scope", "metric", *_NUMBERS]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=names)
 
 
-def _recommended_mean(analysis: Analysis, what: str, runs: list[tuple[Run, ...]]) -> pd.DataFrame:
-    every = list(dict.fromkeys(run for own in runs for run in own))
-    together = analysis.together(*every)
-    at = {run: place for place, run in enumerate(every)}
-    loo = [tuple(together.loo[at[run]] for run in own) for own in runs]
-    redrawn = [tuple(together.redrawn[at[run]] for run in own) for own in runs]
-    excess = what == "excess_pp"
-    a = (persona_jackknife.mean_excess if excess else persona_jackknife.mean_change)(loo)
-    b = (repeat_interval.mean_excess if excess else repeat_interval.mean_change)(redrawn)
+def _recommended_mean(analysis: Analysis, contrasts: list[Contrast]) -> pd.DataFrame:
+    together = analysis.together(*dict.fromkeys(run for contrast in contrasts for run in contrast.runs))
+    found = averaged_contrasts(analysis, contrasts, [])
     rows = []
-    for metric in METRICS:
+    for metric in OF_RECOMMENDED:
         place = recommended_estimators.METRICS.index(metric)
         for column, scope in enumerate(analysis.scopes):
-            numbers = (*(field[place, column] for field in a[:4]), b.lo[place, column], b.hi[place, column])
-            rows.append(("recommended", scope, metric, *numbers, together.common.note))
+            again = found.repeat.lo[place, column], found.repeat.hi[place, column]
+            numbers = *(field[place, column] for field in found.interval[:4]), *again
+            rows.append((RECOMMENDED, scope, metric, *numbers, together.common.note))
     return pd.DataFrame(rows, columns=["method", "scope", "metric", *_NUMBERS])
 
 
-def _published_mean(pair: Pair, side: int, what: str, runs: list[tuple[Run, ...]]) -> pd.DataFrame:
-    table, chosen = pair.tables[side].contrasts, {(own[0].family.key, own[0].variant.key) for own in runs}
-    table = table[(table["method"] == "published") & (table["quantity"] == what)]
+def _published_mean(pair: Pair, side: int, contrasts: list[Contrast]) -> pd.DataFrame:
+    table, chosen = pair.tables[side].contrasts, {contrast.variant.keys for contrast in contrasts}
+    table = table[(table["method"] == PUBLISHED) & (table["quantity"] == contrasts[0].quantity)]
     table = table[[key in chosen for key in zip(table["family"], table["variant"], strict=True)]]
     mean = table.groupby(["method", "scope", "metric"], sort=False)["value"].agg(lambda values: values.mean(skipna=False))
     return mean.reset_index().reindex(columns=["method", "scope", "metric", *_NUMBERS]).assign(note="")

@@ -1,8 +1,9 @@
 """What differs between two studies: every metric of matched runs, effect of fine-tuning and excess, each with both intervals."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import pandas as pd
 from persona_collapse.comparison import interval_arithmetic
 from persona_collapse.comparison.interval_arithmetic import Difference, Group
 from persona_collapse.comparison.match_runs import Match
-from persona_collapse.comparison.pair import SAME, OnCommon, Pair
+from persona_collapse.comparison.pair import OnCommon, Pair
 from persona_collapse.statistics import (
     common_cells,
     noise_bounds,
@@ -21,16 +22,45 @@ from persona_collapse.statistics import (
     wider_intervals,
 )
 from persona_collapse.study.scopes import OVERALL
-from persona_collapse.tables.notes import NAMES, NOISE
-from persona_collapse.tables.recommended_rows import METRICS
+from persona_collapse.tables.notes import named
 from persona_collapse.tables.run_statistics import Side
+from persona_collapse.vocabulary import CLAIMED, METRICS, OF_RECOMMENDED, PUBLISHED, RECOMMENDED
 
-#: Columns of differences.csv.
-COLUMNS = (
-    "family", "variant", "variant_b", "control", "scope", "metric", "quantity", "method", "value_a", "value_b", "value", "se",
-    "lo", "hi", "lo_repeat", "hi_repeat", "p", "p_holm", "families", "paired", "personas_a", "personas_b", "items", "differs",
-    "note",
-)  # fmt: skip
+
+class DifferenceRow(NamedTuple):
+    """A row of differences.csv."""
+
+    family: str
+    variant: str
+    variant_b: str
+    control: str
+    scope: str
+    metric: str
+    quantity: str
+    method: str
+    value_a: float = np.nan
+    value_b: float = np.nan
+    value: float = np.nan
+    se: float = np.nan
+    lo: float = np.nan
+    hi: float = np.nan
+    lo_repeat: float = np.nan
+    hi_repeat: float = np.nan
+    p: float = np.nan
+    p_holm: float = np.nan
+    families: int | None = None
+    paired: bool = False
+    personas_a: int = 0
+    personas_b: int = 0
+    items: int = 0
+    same_ratings: bool = False
+    differs: str = ""
+    note: str = ""
+
+
+#: A row of which family, variants and control are known, and what else all rows of a match share.
+_Begun = Callable[..., DifferenceRow]
+_NUMBERS = [name for name, kind in DifferenceRow.__annotations__.items() if kind is float]
 #: Quantities: the second study over the first, in percent; the effect (variant over base) in the second over that in the first;
 #: the excess, and of means over families the change, in the second less that in the first, in points of base; how far personas
 #: answer alike in both.
@@ -39,28 +69,22 @@ ALIKE = "agreement"
 #: Quantities that are differences in points, not ratios.
 _PLAIN = (EXCESS, CHANGE)
 #: Methods: the recommended one, and the published estimators at equally many ratings a cell.
-RECOMMENDED, RAREFIED = "recommended", "rarefied"
+RAREFIED = "rarefied"
 #: Metrics over all items whose differences are adjusted for their number.
-COUNTED = ("susceptibility", "within_rms")
-_PUBLISHED = {
-    "susceptibility_published": "susceptibility", "within_sd": "within_sd", "robustness_published": "robustness",
-}  # fmt: skip
-
-_Row = tuple[Any, ...]
-#: Family, the variant's key on both sides, control.
-_About = tuple[str, str, str, str]
+COUNTED = CLAIMED
+_PUBLISHED = {metric.key: metric.written or metric.key for metric in METRICS.values() if metric.method == PUBLISHED}
 
 
 def differences_table(pair: Pair) -> pd.DataFrame:
     """Every difference between matched runs: differences.csv."""
-    rows: list[_Row] = []
+    rows: list[DifferenceRow] = []
     for match in pair.together:
         for quantity, matches in _quantities(pair, match):
             rows += _refused(pair, quantity, matches) if pair.refusal(*matches) else _of_match(pair, quantity, matches)
     for (quantity, _), families in averaged(pair).items():
         rows += _mean(pair, quantity, families)
-    numbers = dict.fromkeys(COLUMNS[8:18], float)
-    return _counted_together(pd.DataFrame(rows, columns=list(COLUMNS)).astype({"families": "Int64", **numbers}))
+    found = pd.DataFrame(rows, columns=list(DifferenceRow._fields))
+    return _counted_together(found.astype({"families": "Int64", **dict.fromkeys(_NUMBERS, float)}))
 
 
 def _quantities(pair: Pair, match: Match) -> Iterator[tuple[str, list[Match]]]:
@@ -88,16 +112,20 @@ def averaged(pair: Pair) -> dict[tuple[str, str], list[list[Match]]]:
     return {key: families for key, families in found.items() if len(families) > 1}
 
 
-def _of_match(pair: Pair, quantity: str, matches: list[Match]) -> Iterator[_Row]:
-    about = *matches[0].key, matches[1].key[1] if quantity == EXCESS else ""
+def _of_match(pair: Pair, quantity: str, matches: list[Match]) -> Iterator[DifferenceRow]:
     found = pair.on_common(matches)
+    begun = partial(DifferenceRow, *_key(quantity, matches), **found.about, differs=_differ(pair, matches))
     groups = [_group(quantity, own, side) for side, own in enumerate(found.sides)]
-    end = None, *found.sizes, _differ(pair, matches)
-    yield from _rows(pair, found, (about, quantity, end), groups)
+    yield from _rows(pair, found, quantity, partial(begun, quantity=quantity), groups)
     if quantity == LEVEL:
-        yield from _rarefied(pair, about, found, end)
+        yield from _rarefied(pair, begun, found)
         if found.paired:
-            yield from _alike(pair, about, found, end)
+            yield from _alike(pair, begun, found)
+
+
+def _key(quantity: str, matches: list[Match]) -> tuple[str, str, str, str]:
+    """Family, variant on both sides, and control where the quantity is about one."""
+    return *matches[0].key, matches[1].key[1] if quantity == EXCESS else ""
 
 
 def _group(quantity: str, own: Sequence[Side], side: int) -> Group:
@@ -107,7 +135,7 @@ def _group(quantity: str, own: Sequence[Side], side: int) -> Group:
     return interval_arithmetic.logs(own[:1], own[1:]) if side else interval_arithmetic.logs(own[1:], own[:1])
 
 
-def _mean(pair: Pair, quantity: str, families: list[list[Match]]) -> Iterator[_Row]:
+def _mean(pair: Pair, quantity: str, families: list[list[Match]]) -> Iterator[DifferenceRow]:
     """The mean of changes or of excesses over the matched families that have a variant."""
     found = pair.on_common([match for matches in families for match in matches])
     if min(len(common.personas) for common in found.commons) < 3:
@@ -118,8 +146,8 @@ def _mean(pair: Pair, quantity: str, families: list[list[Match]]) -> Iterator[_R
     for side, own in enumerate(found.sides):
         each = [_group(own_quantity, own[first : first + size], side) for first in range(0, len(own), size)]
         groups.append(interval_arithmetic.mean(each))
-    about = mean_key(quantity, families)
-    yield from _rows(pair, found, (about, own_quantity, (len(families), *found.sizes, "")), groups)
+    begun = partial(DifferenceRow, *mean_key(quantity, families), quantity=own_quantity, families=len(families), **found.about)
+    yield from _rows(pair, found, own_quantity, begun, groups)
 
 
 def mean_key(quantity: str, families: list[list[Match]]) -> tuple[str, str, str, str]:
@@ -129,16 +157,16 @@ def mean_key(quantity: str, families: list[list[Match]]) -> tuple[str, str, str,
     return "mean", keys[0][1], ", ".join(dict.fromkeys(key[2] for key in keys)), ", ".join(controls)
 
 
-def _rows(pair: Pair, found: OnCommon, head: tuple[_About, str, _Row], groups: list[Group]) -> Iterator[_Row]:
-    about, quantity, end = head
+def _rows(pair: Pair, found: OnCommon, quantity: str, begun: _Begun, groups: list[Group]) -> Iterator[DifferenceRow]:
     difference = (interval_arithmetic.points if quantity in _PLAIN else interval_arithmetic.percent)(found.joined(groups))
     own, notes = _each(quantity, groups), _Notes(pair, found)
-    for at, metric in enumerate(METRICS):
+    for at, metric in enumerate(OF_RECOMMENDED):
         if metric == "fidelity":  # to the base of its own study
             continue
         for column, scope in enumerate(pair.analyses[0].scopes):
             numbers = _numbers(own, difference, at, column)
-            yield *about, scope, metric, quantity, RECOMMENDED, *numbers, *end, notes.of(difference, metric, column)
+            note = notes.of(difference, metric, column)
+            yield begun(scope=scope, metric=metric, method=RECOMMENDED, note=note, **numbers)
 
 
 def _each(quantity: str, groups: list[Group]) -> tuple[np.ndarray, np.ndarray]:
@@ -150,19 +178,19 @@ def _each(quantity: str, groups: list[Group]) -> tuple[np.ndarray, np.ndarray]:
         return (np.exp(a), np.exp(b)) if quantity == LEVEL else (100 * np.expm1(a), 100 * np.expm1(b))
 
 
-def _numbers(own: tuple[np.ndarray, np.ndarray], difference: Difference, at: int, column: int) -> tuple[float, ...]:
-    """From value_a to p_holm, which is not known yet."""
-    fields = (*own, *difference.interval[:4], difference.repeat.lo, difference.repeat.hi, difference.p)
-    return *(field[at, column] for field in fields), np.nan
+def _numbers(own: tuple[np.ndarray, np.ndarray], difference: Difference, at: int, column: int) -> dict[str, float]:
+    """The numbers of a row, but for p_holm, which needs all rows."""
+    names = "value_a", "value_b", "value", "se", "lo", "hi", "lo_repeat", "hi_repeat", "p"
+    fields = *own, *difference.interval[:4], difference.repeat.lo, difference.repeat.hi, difference.p
+    return {name: field[at, column] for name, field in zip(names, fields, strict=True)}
 
 
-def _refused(pair: Pair, quantity: str, matches: list[Match]) -> Iterator[_Row]:
-    about = *matches[0].key, matches[1].key[1] if quantity == EXCESS else ""
-    end = *[np.nan] * 10, None, False, 0, 0, 0, _differ(pair, matches), pair.refusal(*matches)
-    for metric in METRICS:
+def _refused(pair: Pair, quantity: str, matches: list[Match]) -> Iterator[DifferenceRow]:
+    begun = partial(DifferenceRow, *_key(quantity, matches), differs=_differ(pair, matches), note=pair.refusal(*matches))
+    for metric in OF_RECOMMENDED:
         for scope in pair.analyses[0].scopes:
             if metric != "fidelity":
-                yield *about, scope, metric, quantity, RECOMMENDED, *end
+                yield begun(scope=scope, metric=metric, quantity=quantity, method=RECOMMENDED)
 
 
 def _differ(pair: Pair, matches: list[Match]) -> str:
@@ -171,13 +199,12 @@ def _differ(pair: Pair, matches: list[Match]) -> str:
 
 
 class _Notes:
-    """What stands beside the numbers of a difference: copies, lost personas, steady runs, one persona that carries it."""
+    """What stands beside the numbers of a difference: lost personas, steady runs, one persona that carries it."""
 
     def __init__(self, pair: Pair, found: OnCommon) -> None:
         self._pair, self._paired = pair, found.paired
-        self._always = [SAME] * found.same_ratings
         lost = [(name, self._lost(common)) for name, common in zip(pair.names, found.commons, strict=True)]
-        self._always += [lost[0][1]] if found.paired else [f"{name}: {said}" for name, said in lost if said]
+        self._always = [lost[0][1]] if found.paired else [f"{name}: {said}" for name, said in lost if said]
         about = pair.studies[0].instrument.categories, found.commons[0].scope
         self._few = [
             [f"{name}: {one.note}" if one else "" for one in noise_bounds.noise_bounds(side.counts, *about)]
@@ -198,12 +225,12 @@ class _Notes:
         place = self._pair.analyses[0].scopes[column]
         if not self._paired:
             place += f", {self._pair.names[int(difference.group[recommended_estimators.METRICS.index(metric), column])]}"
-        carrier = persona_jackknife.remark(difference.interval.of(metric).at(column), NAMES.get(metric, metric), place)
-        few = [own[column] for own in self._few] if metric in NOISE else []
+        carrier = persona_jackknife.remark(difference.interval.of(metric).at(column), named(metric), place)
+        few = [own[column] for own in self._few] if METRICS[metric].noise else []
         return " ".join(said for said in (*self._always, *few, carrier) if said)
 
 
-def _rarefied(pair: Pair, about: _About, found: OnCommon, end: _Row) -> Iterator[_Row]:
+def _rarefied(pair: Pair, begun: _Begun, found: OnCommon) -> Iterator[DifferenceRow]:
     """Differences of the published estimators as both sides would have them at equally many ratings a cell."""
     sides = [own[0] for own in found.sides]
     if pair.studies[0].by_logprobs or not all(len(side.counts) for side in sides):
@@ -216,11 +243,11 @@ def _rarefied(pair: Pair, about: _About, found: OnCommon, end: _Row) -> Iterator
     if any(side.loo.repetitions != (n, n) for side in sides):  # how far those would move with the ratings is not known
         groups = [group._replace(again=np.full_like(group.again, np.nan)) for group in groups]
     own, difference = _each(LEVEL, groups), interval_arithmetic.percent(found.joined(groups))
-    note = " ".join([SAME] * found.same_ratings + [f"Published estimator at n = {n} on both sides."])
+    note = f"Published estimator at n = {n} on both sides."
     for name, metric in _PUBLISHED.items():
         for column, scope in enumerate(pair.analyses[0].scopes):
             numbers = _numbers(own, difference, recommended_estimators.METRICS.index(name), column)
-            yield *about, scope, metric, LEVEL, RAREFIED, *numbers, *end, note
+            yield begun(scope=scope, metric=metric, quantity=LEVEL, method=RAREFIED, note=note, **numbers)
 
 
 def _at_n(side: Side, scope: np.ndarray, n: int) -> Side:
@@ -231,7 +258,7 @@ def _at_n(side: Side, scope: np.ndarray, n: int) -> Side:
     return Side(side.counts, replace(side.loo, values=values))
 
 
-def _alike(pair: Pair, about: _About, found: OnCommon, end: _Row) -> Iterator[_Row]:
+def _alike(pair: Pair, begun: _Begun, found: OnCommon) -> Iterator[DifferenceRow]:
     """How far the same personas answer alike in both studies: correlation of their true cell means, noise removed."""
     a, b = (own[0] for own in found.sides)
     given, exact = (b.counts, pair.studies[0].instrument.categories, found.commons[0].scope), pair.studies[0].by_logprobs
@@ -239,8 +266,10 @@ def _alike(pair: Pair, about: _About, found: OnCommon, end: _Row) -> Iterator[_R
     level = persona_jackknife.level(loo).of("fidelity")
     again = repeat_interval.level(repeat_interval.redrawn(loo)).of("fidelity")
     for column, scope in enumerate(pair.analyses[0].scopes):
-        numbers = np.nan, np.nan, *(field[column] for field in level[:4]), again.lo[column], again.hi[column], np.nan, np.nan
-        yield *about, scope, "fidelity", ALIKE, RECOMMENDED, *numbers, *end, ""
+        yield begun(
+            scope=scope, metric="fidelity", quantity=ALIKE, method=RECOMMENDED, value=level.value[column], se=level.se[column],
+            lo=level.lo[column], hi=level.hi[column], lo_repeat=again.lo[column], hi_repeat=again.hi[column],
+        )  # fmt: skip
 
 
 def _counted_together(found: pd.DataFrame) -> pd.DataFrame:

@@ -6,16 +6,15 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from persona_collapse.comparison.differences import EFFECT, EXCESS, LEVEL, RECOMMENDED
+from persona_collapse.comparison.build import StudyTables
+from persona_collapse.comparison.differences import EFFECT, EXCESS, LEVEL
 from persona_collapse.comparison.pair import Pair
+from persona_collapse.exhibits import exhibit
 from persona_collapse.exhibits.theme import (
     DIFFERS,
     INK,
-    INSIDE,
+    MADE,
     QUIET,
-    SIMULATED,
-    TITLES,
-    UNITS,
     both,
     chosen,
     fade,
@@ -25,11 +24,12 @@ from persona_collapse.exhibits.theme import (
     switch,
 )
 from persona_collapse.study.scopes import OVERALL
+from persona_collapse.vocabulary import CLAIMED, METRICS, RECOMMENDED
 
 # Okabe and Ito's, with a shape each: the first study and the second.
 _COLOURS, _SHAPES = ["#0072B2", "#D55E00"], ["circle", "triangle-up"]
 #: What a forest shows of S and of noise.
-_FOREST = {"susceptibility": "S", "within_rms": "noise"}
+_FOREST = {metric: METRICS[metric].name for metric in CLAIMED}
 _QUANTITIES = {
     LEVEL: ("difference", "difference (%)", "{b} against {a}, in percent of {a}"),
     EFFECT: ("difference of the effect", "difference of the effect (%)",
@@ -39,37 +39,42 @@ _QUANTITIES = {
 }  # fmt: skip
 
 
-def levels(table: pd.DataFrame, pair: Pair, metric: str) -> Any:
-    """A metric of every run in both studies, with interval A; the buttons show the published estimators. Takes levels.csv."""
-    data = both(_long(table[table["scope"] == OVERALL], pair), metric)
-    chart = _beside(data, pair, f"{TITLES[metric]} ({UNITS[metric]})", "", zero=False)
+@exhibit.figure("levels", by="metric")
+def levels(tables: StudyTables, pair: Pair, metric: str) -> Any:
+    """A metric of every run in both studies, with interval A; the buttons show the published estimators."""
+    data = both(_long(tables.levels[tables.levels["scope"] == OVERALL], pair), metric)
+    chart = _beside(data, pair, f"{METRICS[metric].heading} ({METRICS[metric].unit})", "", zero=False)
     return _finished(
-        chart, pair, title=f"{TITLES[metric]} in both studies",
-        caption=f"{TITLES[metric]} of every run, each study on its own personas and items. Lines: 95 % interval for other "
-        "personas like these; the buttons show the published estimators, ± 1.96 published standard errors, of which R and the "
-        "within-persona SD can be compared at equal repetitions only.",
-        description=f"Dot plot of {TITLES[metric]} of every run, one mark a study, with 95 % intervals.",
+        chart, pair, title=f"{METRICS[metric].heading} in both studies",
+        caption=f"{METRICS[metric].heading} of every run, each study on its own personas and items. Lines: 95 % interval for "
+        "other personas like these; the buttons show the published estimators, ± 1.96 published standard errors, of which R and "
+        "the within-persona SD can be compared at equal repetitions only.",
+        description=f"Dot plot of {METRICS[metric].heading} of every run, one mark a study, with 95 % intervals.",
     )  # fmt: skip
 
 
-def changes(table: pd.DataFrame, pair: Pair, metric: str) -> Any:
-    """Change of a metric against the base in both studies; None for bases alone. Takes changes.csv."""
-    own = table[(table["scope"] == OVERALL) & (table["quantity"] == "change_pct")]
+@exhibit.figure("changes", by="metric")
+def changes(tables: StudyTables, pair: Pair, metric: str) -> Any:
+    """Change of a metric against the base in both studies; None for bases alone."""
+    changed = tables.changes
+    own = changed[(changed["scope"] == OVERALL) & (changed["quantity"] == "change_pct")]
     data = both(_long(own, pair), metric)
     if data.empty:
         return None
-    chart = _beside(data, pair, f"Change of {INSIDE[metric]} against base (%)", "+", zero=True)
+    chart = _beside(data, pair, f"Change of {METRICS[metric].inside} against base (%)", "+", zero=True)
     return _finished(
-        chart, pair, title=f"Change of {INSIDE[metric]} against base in both studies",
+        chart, pair, title=f"Change of {METRICS[metric].inside} against base in both studies",
         caption="Percent of the base of the same family and study, with the 95 % interval for other personas like these; means "
         "are over the families that stand in both. The buttons show the published estimators.",
-        description=f"Dot plot of the percent change of {TITLES[metric]} against base in both studies.",
+        description=f"Dot plot of the percent change of {METRICS[metric].heading} against base in both studies.",
     )  # fmt: skip
 
 
-def forest(table: pd.DataFrame, pair: Pair, quantity: str) -> Any:
+@exhibit.figure("forest", by="quantity")
+def forest(tables: StudyTables, pair: Pair, quantity: str) -> Any:
     """What differs between the studies in S and in noise, with both intervals, from differences.csv; None for nothing."""
-    rows = table[(table["scope"] == OVERALL) & (table["quantity"] == quantity) & (table["method"] == RECOMMENDED)]
+    found = tables.differences
+    rows = found[(found["scope"] == OVERALL) & (found["quantity"] == quantity) & (found["method"] == RECOMMENDED)]
     rows = rows[rows["metric"].isin(_FOREST) & np.isfinite(rows["value"].astype(float))]
     if rows.empty:
         return None
@@ -163,5 +168,5 @@ def _beside(data: pd.DataFrame, pair: Pair, title: str, sign: str, *, zero: bool
 def _finished(chart: Any, pair: Pair, **words: Any) -> Any:
     """A figure with the mark of simulated ratings, which names the study where only one is simulated."""
     if len(pair.simulated) == 1:
-        words["mark"] = f"SIMULATED RATINGS in {pair.simulated[0]}: {SIMULATED.partition(' – ')[2]}"
+        words["mark"] = f"SIMULATED RATINGS in {pair.simulated[0]}: {MADE}"
     return figure(chart, pair, **words)

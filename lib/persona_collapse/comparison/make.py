@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from persona_collapse.asking.collect import collect
-from persona_collapse.comparison.pair import Pair
+from persona_collapse.comparison.pair import NOTEBOOK, Pair
 from persona_collapse.files import atomic_text
-from persona_collapse.paths import shown
+from persona_collapse.paths import NOTEBOOKS, shown
 from persona_collapse.report import run_notebooks
 from persona_collapse.report.make import is_fresh, page_key
-from persona_collapse.report.run_notebooks import COMPARISON_NOTEBOOK, Job, ratings_key, stale, study_argument
+from persona_collapse.report.run_notebooks import Job, ratings_key, stale, study_argument
 from persona_collapse.store.ratings import read_ratings, with_mark
 from persona_collapse.store.store import Store, open_store
 from persona_collapse.study.study import Study, load_study
@@ -32,8 +32,8 @@ def make_comparison(
         _check_matched(pair)
         parameters = {name: study_argument(study) for name, study in zip(("study", "other"), studies, strict=True)}
         ratings = hashlib.sha256("".join(map(ratings_key, studies, stores)).encode()).hexdigest()
-        notebook = pair.folder / "notebooks" / f"{COMPARISON_NOTEBOOK}.ipynb"
-        job = Job(COMPARISON_NOTEBOOK, parameters, notebook, ratings)
+        notebook = pair.folder / "notebooks" / f"{NOTEBOOK}.ipynb"
+        job = Job(NOTEBOOKS / f"{NOTEBOOK}.ipynb", parameters, notebook, ratings)
         page, key = pair.folder / "report.html", page_key([job])
         there = [pair.folder / "tables" / f"{name}.csv" for name in ("matches", "levels", "changes", "differences")]
         if job.fresh and is_fresh(page, key) and all(path.is_file() for path in there):

@@ -4,15 +4,16 @@ from typing import Any
 
 from persona_collapse.comparison import reading_tables, sentences
 from persona_collapse.comparison.build import StudyTables
-from persona_collapse.comparison.pair import Pair
-from persona_collapse.exhibits.theme import TITLES
+from persona_collapse.comparison.differences import EFFECT, EXCESS, LEVEL
+from persona_collapse.comparison.pair import NOTEBOOK, Pair
+from persona_collapse.exhibits.exhibit import exhibit_id
 from persona_collapse.report import citing, notebook_section, page_sections
 from persona_collapse.report.markdown import markdown
 from persona_collapse.report.page import Page, assemble
 from persona_collapse.report.provenance import as_json, provenance
-from persona_collapse.report.run_notebooks import COMPARISON_NOTEBOOK
 from persona_collapse.report.study_page import dates
 from persona_collapse.text import safe
+from persona_collapse.vocabulary import CLAIMED, HEADLINES, METRICS, OF_PUBLISHED, PUBLISHED, RECOMMENDED
 
 __all__ = ["as_json", "provenance_of", "render_comparison"]
 
@@ -70,10 +71,10 @@ def render_comparison(pair: Pair, tables: StudyTables, made: dict[str, Any]) -> 
     page = Page()
     opening = page.heading(2, "Summary", "summary")
     body = [
-        notebook_section.notebook(page, pair.folder / "notebooks" / f"{COMPARISON_NOTEBOOK}.ipynb"),
+        notebook_section.notebook(page, pair.folder / "notebooks" / f"{NOTEBOOK}.ipynb"),
         _runs(page, pair, tables),
         page.heading(2, "Methods", "methods") + markdown(_METHODS),
-        page_sections.described(page, tables, also="; each study's own numbers stand in its own folder"),
+        page_sections.described(page, vars(tables), also="; each study's own numbers stand in its own folder"),
         page_sections.made_of(page, made, made["studies"]),
         page.heading(2, "How to cite", "cite") + markdown("\n".join(_cited(pair))),
     ]
@@ -98,7 +99,7 @@ def _measured(pair: Pair, tables: StudyTables) -> str:
     a, b = (f"**{safe(s.name)}** (*{safe(s.file.title)}*, {len(s.runs)} runs)" for s in pair.studies)
     return (
         f"*Asked again, on another date, with another fine-tune or by somebody else: is it the same result?* {b} is set beside "
-        f"{a}; {len(pair.together)} runs stand in both. {sentences.shared(tables.matches, pair)} Every sentence with a number "
+        f"{a}; {len(pair.together)} runs stand in both. {sentences.shared(tables, pair)} Every sentence with a number "
         "on this page is computed from the ratings."
     )
 
@@ -109,16 +110,16 @@ def _summary(page: Page, pair: Pair, tables: StudyTables) -> str:
         (
             "The same result?",
             f"{sentences.agreement(tables, pair)}\n{sentences.counted(tables)}",
-            ("figures.forest(effect_pct)", "figures.forest(excess_difference_pp)"),
+            (exhibit_id("figure", "forest", EFFECT), exhibit_id("figure", "forest", EXCESS)),
         )
     ]
-    for metric in ("susceptibility", "within_rms"):
-        keys = f"figures.levels({metric})", "figures.forest(difference_pct)"
-        parts.append((TITLES[metric], sentences.levels(tables, pair, metric), keys))
-        keys = f"figures.changes({metric})", "figures.forest(effect_pct)"
-        parts.append((f"{TITLES[metric]}: effects of fine-tuning", sentences.effects(tables, pair, metric), keys))
+    for metric in CLAIMED:
+        keys = exhibit_id("figure", "levels", metric), exhibit_id("figure", "forest", LEVEL)
+        parts.append((METRICS[metric].heading, sentences.levels(tables, pair, metric), keys))
+        keys = exhibit_id("figure", "changes", metric), exhibit_id("figure", "forest", EFFECT)
+        parts.append((f"{METRICS[metric].heading}: effects of fine-tuning", sentences.effects(tables, pair, metric), keys))
     parts.append(("The same people", sentences.alike(tables, pair), ()))
-    parts.append(("What else differs", sentences.otherwise(tables.matches, pair), ("reading_tables.matches()",)))
+    parts.append(("What else differs", sentences.otherwise(tables, pair), (exhibit_id("table", "matches"),)))
     return "\n".join(
         page.heading(3, title, f"summary-{number}", listed=False) + markdown(text) + page.refer(*keys)
         for number, (title, text, keys) in enumerate(parts, 1)
@@ -133,9 +134,8 @@ def _runs(page: Page, pair: Pair, tables: StudyTables) -> str:
         "published ones, ± 1.96 published standard errors, of which R and the within-persona SD hang on the number of "
         "repetitions.</p>",
     ]
-    wanted = [(metric, title, "recommended") for metric, title in {**TITLES, "icc": "ICC"}.items()]
-    wanted += [("susceptibility", "Susceptibility S", "published"), ("robustness", "Robustness R", "published")]
-    wanted += [("within_sd", "Within-persona SD", "published")]
+    wanted = [(key, METRICS[key].heading, RECOMMENDED) for key in (*HEADLINES, "icc")]
+    wanted += [(key, METRICS[key].heading, PUBLISHED) for key in OF_PUBLISHED]
     for metric, title, method in wanted:
         caption = f"{title} of every run of both studies, over all items and by foundation: {method} estimator, 95 % intervals."
         parts.append(page.table(reading_tables.scopes(tables, pair, metric, method), caption, wide=True))

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,11 +16,11 @@ from persona_collapse.statistics import common_cells, recommended_estimators
 from persona_collapse.store.ratings import Ratings
 from persona_collapse.study.study import Run
 from persona_collapse.tables import comparability
-from persona_collapse.tables.build import Tables, build_tables
+from persona_collapse.tables.build import Tables, tables_of
 from persona_collapse.tables.run_statistics import Analysis, Side
 
-#: What is said of two runs that are one.
-SAME = "The ratings are the same on both sides, cell by cell: one set of ratings, not two."
+#: The notebook of two studies, which belongs to the report of neither.
+NOTEBOOK = "06_compare_studies"
 
 
 class Pair:
@@ -40,7 +40,7 @@ class Pair:
     @cached_property
     def tables(self) -> tuple[Tables, Tables]:
         """Every table of each study by itself."""
-        a, b = (build_tables(ratings) for ratings in self.ratings)
+        a, b = (tables_of(ratings) for ratings in self.ratings)
         return a, b
 
     @property
@@ -185,10 +185,13 @@ class OnCommon(NamedTuple):
     paired: bool
 
     @property
-    def sizes(self) -> tuple[bool, int, int, int]:
-        """Whether it is paired, the personas of each study, and the items."""
+    def about(self) -> dict[str, Any]:
+        """Whether it is paired, the personas of each study, the items, and whether the ratings are the same, as in tables."""
         a, b = self.commons
-        return self.paired, len(a.personas), len(b.personas), len(a.items)
+        return {
+            "paired": self.paired, "personas_a": len(a.personas), "personas_b": len(b.personas), "items": len(a.items),
+            "same_ratings": self.same_ratings,
+        }  # fmt: skip
 
     def joined(self, groups: Sequence[Group]) -> list[Group]:
         """The parts of both studies, as one group where their personas are the same."""
@@ -201,5 +204,13 @@ class OnCommon(NamedTuple):
 
 
 def open_pair(a: str, b: str) -> Pair:
-    """Two studies for a notebook, opened as `collect.open_study` does."""
+    """Two studies side by side, each opened as `open_study` does; `figures`, `say` and `tabulate` take pairs, too.
+
+    Examples
+    --------
+    >>> import persona_collapse as pc
+    >>> pair = pc.open_pair("mini", "mini-again")
+    >>> len(pair.together)
+    6
+    """
     return Pair(open_study(a, digests=True), open_study(b, digests=True))

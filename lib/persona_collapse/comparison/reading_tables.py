@@ -4,27 +4,52 @@ import numpy as np
 import pandas as pd
 
 from persona_collapse.comparison.build import StudyTables
-from persona_collapse.comparison.differences import CHANGE, EFFECT, EXCESS, LEVEL, RECOMMENDED
+from persona_collapse.comparison.differences import CHANGE, EFFECT, EXCESS, LEVEL
 from persona_collapse.comparison.pair import Pair
+from persona_collapse.exhibits import exhibit
 from persona_collapse.exhibits.change_sentences import whole
-from persona_collapse.exhibits.level_sentences import TWINS
-from persona_collapse.exhibits.theme import short
 from persona_collapse.study.scopes import OVERALL
+from persona_collapse.vocabulary import METRICS, PUBLISHED, RECOMMENDED, twin
 
 _KEYS = ["family", "variant", "variant_b"]
 
 
+@exhibit.table(
+    "levels",
+    lambda metric: (
+        f"{METRICS[metric].heading} of every run in both studies, each on its own personas and items, with 95 % intervals for "
+        "other personas; the difference on what both have in common; and the published estimator of both."
+    ),
+    by="metric",
+)
 def levels(tables: StudyTables, pair: Pair, metric: str) -> pd.DataFrame:
     """A metric of every run in both studies, the difference, and the published values; over all items."""
     return _table(tables.levels, tables, pair, metric, (LEVEL, ".2f", "", " %"))
 
 
+@exhibit.table(
+    "changes",
+    lambda metric: (
+        f"{METRICS[metric].heading}: change against the base in both studies, each on its own personas and items, with 95 % "
+        "intervals; how much larger the ratio of variant to base is in the second (of means over families, the difference in "
+        "points); and the published changes."
+    ),
+    by="metric",
+)
 def changes(tables: StudyTables, pair: Pair, metric: str) -> pd.DataFrame:
     """A change against the base in both studies, how much larger the effect is in the second, and the published changes."""
     rows = tables.changes[tables.changes["quantity"] == "change_pct"]
     return _table(rows, tables, pair, metric, (EFFECT, "whole", " %", " %"))
 
 
+@exhibit.table(
+    "excesses",
+    lambda metric: (
+        f"{METRICS[metric].heading}: excess over the matched control in both studies, in points of the base, with 95 % "
+        "intervals; the difference; and the published excesses."
+    ),
+    by="metric",
+)
 def excesses(tables: StudyTables, pair: Pair, metric: str) -> pd.DataFrame:
     """The excess over the control in both studies, the difference between them, and the published ones."""
     rows = tables.changes[tables.changes["quantity"] == "excess_pp"]
@@ -41,7 +66,7 @@ def scopes(tables: StudyTables, pair: Pair, metric: str, method: str) -> pd.Data
         parts.append(own[own["value"].notna()].assign(study=name))
     found = pd.concat(parts, ignore_index=True)
     found["text"] = [_text(r.value, r.lo, r.hi, ".2f", "") for r in found.itertuples()]
-    found["scope"] = found["scope"].map(short)
+    found["scope"] = found["scope"].map(pair.studies[0].instrument.short)
     wide = found.pivot_table(index=[*_KEYS, "study"], columns="scope", values="text", aggfunc="first", sort=False)
     keys = [match.key for match in pair.matches]
     wide = wide.loc[sorted(wide.index, key=lambda key: (keys.index(key[:3]), pair.names.index(key[3])))].rename_axis(columns=None)
@@ -49,16 +74,29 @@ def scopes(tables: StudyTables, pair: Pair, metric: str, method: str) -> pd.Data
     return wide.set_axis(pd.Index([pair.name_of(*key[:3]) for key in wide.index], name="run")).reset_index()
 
 
+@exhibit.table(
+    "foundations",
+    lambda metric: (
+        f"{METRICS[metric].heading}: difference between the studies over all items and by foundation, with 95 % intervals for "
+        "other personas; recommended estimator."
+    ),
+    by="metric",
+)
 def foundations(tables: StudyTables, pair: Pair, metric: str) -> pd.DataFrame:
     """The difference of a metric in every foundation, one column each."""
     rows = tables.differences[(tables.differences["quantity"] == LEVEL) & (tables.differences["method"] == RECOMMENDED)]
     rows = rows[rows["metric"] == metric]
     texts = [_text(row.value, row.lo, row.hi, "whole", " %") for row in rows.itertuples()]
-    named = rows.assign(text=texts, scope=rows["scope"].map(short))
+    named = rows.assign(text=texts, scope=rows["scope"].map(pair.studies[0].instrument.short))
     wide = named.pivot_table(index=_KEYS, columns="scope", values="text", aggfunc="first", sort=False)
     return _named(wide.rename_axis(columns=None), pair)
 
 
+@exhibit.table(
+    "matches",
+    "Runs of both studies: what was matched with what, on how many personas and items differences are taken, and what else "
+    "differs.",
+)
 def matches(tables: StudyTables, pair: Pair) -> pd.DataFrame:
     """Which runs were matched, and on how many personas and items their difference is taken."""
     rows = []
@@ -79,7 +117,7 @@ def _table(rows: pd.DataFrame, tables: StudyTables, pair: Pair, metric: str, how
     rows = rows[rows["scope"] == OVERALL]
     own, printed = (
         rows[(rows["metric"] == name) & (rows["method"] == method)].set_index(_KEYS)
-        for name, method in ((metric, RECOMMENDED), (TWINS.get(metric, metric), "published"))
+        for name, method in ((metric, RECOMMENDED), (twin(metric), PUBLISHED))
     )
     found = _studies(own, pair, "", form, unit)
     differences = _differences(tables, between, metric, unit_between)

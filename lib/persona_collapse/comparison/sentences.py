@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 
 from persona_collapse.comparison.build import StudyTables
-from persona_collapse.comparison.differences import ALIKE, CHANGE, COUNTED, EFFECT, EXCESS, LEVEL, RAREFIED, RECOMMENDED
-from persona_collapse.comparison.pair import SAME, Pair
+from persona_collapse.comparison.differences import ALIKE, CHANGE, COUNTED, EFFECT, EXCESS, LEVEL, RAREFIED
+from persona_collapse.comparison.pair import Pair
+from persona_collapse.exhibits import exhibit
 from persona_collapse.exhibits.change_sentences import whole
-from persona_collapse.exhibits.level_sentences import name_inside
 from persona_collapse.statistics import persona_jackknife, repeat_interval
 from persona_collapse.study.scopes import OVERALL
 from persona_collapse.text import safe
+from persona_collapse.vocabulary import METRICS, RECOMMENDED
 
 #: From this correlation on, personas are said to answer as alike as the noise lets tell.
 _AS_ALIKE = 0.995
@@ -26,9 +27,12 @@ _OTHERS = {
     "refused": "Not compared",
     "same": "The same ratings on both sides, cell by cell, so that there is nothing to compare",
 }
+#: What is said of two runs that are one.
+_ONE_SET = "The ratings are the same on both sides, cell by cell: one set of ratings, not two."
 _COUNTED_NAMES = {LEVEL: "Levels", EFFECT: "Effects", EXCESS: "Excesses over the control", CHANGE: "Mean changes"}
 
 
+@exhibit.finding("pair")
 def pair_line(pair: Pair) -> str:
     """Which two studies stand side by side, how many runs they have in common, and what is simulated."""
     a, b = (f"**{safe(s.name)}** (*{safe(s.file.title)}*, {s.file.kind})" for s in pair.studies)
@@ -48,9 +52,10 @@ def simulated(pair: Pair) -> str:
     )
 
 
-def matched(runs: pd.DataFrame, pair: Pair) -> str:
-    """Which runs were matched by their role, and which stand on one side only; takes matches.csv."""
-    by = runs["matched_by"].value_counts()
+@exhibit.finding("matched")
+def matched(tables: StudyTables, pair: Pair) -> str:
+    """Which runs were matched by their role, and which stand on one side only."""
+    by = tables.matches["matched_by"].value_counts()
     lines = [f"- {_runs(int(by.get('key', 0)))} matched by family and variant key."]
     for match in pair.together:
         if match.by == "role":
@@ -66,13 +71,14 @@ def matched(runs: pd.DataFrame, pair: Pair) -> str:
     return "\n".join(lines)
 
 
-def shared(runs: pd.DataFrame, pair: Pair) -> str:
-    """Whether the same personas answered the same items, and so what differences stand on; takes matches.csv."""
+@exhibit.finding("shared")
+def shared(tables: StudyTables, pair: Pair) -> str:
+    """Whether the same personas answered the same items, and so what differences stand on."""
     if pair.shared.refusal:
         return (
             f"**No difference is taken.** {safe(pair.shared.refusal)} The values of both studies stand side by side all the same."
         )
-    used = runs[runs["items"] > 0]
+    used = tables.matches[tables.matches["items"] > 0]
     if used.empty:
         return "**No difference is taken**: no pair of runs can be compared; the reasons stand below."
     items = int(used["items"].max())
@@ -91,6 +97,7 @@ def shared(runs: pd.DataFrame, pair: Pair) -> str:
     return f"{said} {safe(pair.shared.note)}".strip()
 
 
+@exhibit.finding("intervals")
 def intervals(tables: StudyTables, pair: Pair) -> str:
     """What the intervals of differences are intervals for."""
     used = tables.matches[tables.matches["items"] > 0]
@@ -98,9 +105,7 @@ def intervals(tables: StudyTables, pair: Pair) -> str:
         return "There is no difference, so there is no interval."
     personas, others, items = (int(used[name].max()) for name in ("personas_a", "personas_b", "items"))
     if pair.shared.paired:
-        first = persona_jackknife.sentence(personas, items, paired=True).replace(
-            "this fine-tuned model", "these two fine-tuned models"
-        )
+        first = persona_jackknife.sentence(personas, items, paired=True, model="these two fine-tuned models")
     else:
         first = (
             f"95 % interval for other personas drawn like these {personas} and those {others}, on these {items} items; "
@@ -110,50 +115,52 @@ def intervals(tables: StudyTables, pair: Pair) -> str:
     if not pair.studies[0].by_logprobs:
         rows = pd.concat([t.quality for t in pair.tables]).query("condition == 'persona' and valid > 0")
         n = int(rows["min_repetitions"].min()), int(rows["max_repetitions"].max())
-        again = repeat_interval.sentence(personas, items, n)
-        if not pair.shared.paired:
-            again = again.replace(f"same {personas} personas", f"same {personas} and {others} personas")
+        again = repeat_interval.sentence(str(personas) if pair.shared.paired else f"{personas} and {others}", items, n)
         said.append(f"In differences.csv beside it (`lo_repeat`, `hi_repeat`) and pale in the figures: {again}")
         said.append("A difference inside that is noise; one outside it but inside the first is about these personas only.")
     return " ".join(said)
 
 
+@exhibit.finding("levels", by="metric")
 def levels(tables: StudyTables, pair: Pair, metric: str) -> str:
     """Which runs have more or less of a metric in the second study, with the values of both, and which cannot be told."""
 
     def clear(row: Any, name: str) -> str:
         values = f"{row.value_b:.2f} against {row.value_a:.2f}"
-        return f"{name_inside(metric)} of {name} is **{_much(row, ' %')}** in {_than(pair)} ({values})"
+        return f"{METRICS[metric].name} of {name} is **{_much(row, ' %')}** in {_than(pair)} ({values})"
 
     return _sentences(_rows(tables, LEVEL, metric), pair, clear)
 
 
+@exhibit.finding("effects", by="metric")
 def effects(tables: StudyTables, pair: Pair, metric: str) -> str:
     """Whether fine-tuning did more in the second study: the ratio of variant to base there over that in the first."""
 
     def clear(row: Any, name: str) -> str:
         changed = f"change {whole(row.value_b, '+')} % against {whole(row.value_a, '+')} %"
-        return f"relative to its base, {name_inside(metric)} of {name} is **{_much(row, ' %')}** in {_than(pair)} ({changed})"
+        return f"relative to its base, {METRICS[metric].name} of {name} is **{_much(row, ' %')}** in {_than(pair)} ({changed})"
 
     def clear_mean(row: Any, name: str) -> str:
         values = f"{whole(row.value_b, '+')} % against {whole(row.value_a, '+')} %"
-        return f"the change of {name_inside(metric)} under {name} is **{_much(row, ' points')}** in {_than(pair)} ({values})"
+        return f"the change of {METRICS[metric].name} under {name} is **{_much(row, ' points')}** in {_than(pair)} ({values})"
 
     means = _rows(tables, CHANGE, metric)
     found = _sentences(_rows(tables, EFFECT, metric), pair, clear)
     return found if means.empty else f"{found}\n{_sentences(means, pair, clear_mean, ' points')}"
 
 
+@exhibit.finding("excesses", by="metric")
 def excesses(tables: StudyTables, pair: Pair, metric: str) -> str:
     """Whether harmful variants go further beyond their control in the second study, in points of base."""
 
     def clear(row: Any, name: str) -> str:
         values = f"{whole(row.value_b, '+')} against {whole(row.value_a, '+')}"
-        return f"the excess of {name} in {name_inside(metric)} is **{_much(row, ' points')}** in {_than(pair)} ({values})"
+        return f"the excess of {name} in {METRICS[metric].name} is **{_much(row, ' points')}** in {_than(pair)} ({values})"
 
     return _sentences(_rows(tables, EXCESS, metric), pair, clear, " points")
 
 
+@exhibit.finding("agreement")
 def agreement(tables: StudyTables, pair: Pair) -> str:
     """Whether the second study finds what the first found: each clear change and excess of the first, and what became of it."""
     if pair.shared.refusal:
@@ -176,7 +183,7 @@ def agreement(tables: StudyTables, pair: Pair) -> str:
             f"- Of {len(rows)} {what} of S and noise that are clear in {a}, **{same}** {go} the same way in {b}, {clear} "
             f"clearly{_apart(tables, unlike, rows)}."
         )
-    if (copies := int((tables.matches["note"] == SAME).sum())) and lines:
+    if (copies := int(tables.matches["same_ratings"].sum())) and lines:
         lines.append(f"- This tells nothing of {_runs(copies)} whose ratings are the same in both, cell by cell.")
     return "\n".join(lines) or f"No change of S or noise that both studies have is clear in {a}."
 
@@ -193,12 +200,13 @@ def _apart(tables: StudyTables, quantity: str, rows: pd.DataFrame) -> str:
     return f"; {apart} of {len(known)} {_verb(apart, 'differs', 'differ')} in size beyond the interval"
 
 
+@exhibit.finding("counted")
 def counted(tables: StudyTables) -> str:
     """How many differences stand alone, and how many once all of them are counted."""
     lines = []
     for quantity, what in _COUNTED_NAMES.items():
         own = pd.concat([_rows(tables, quantity, metric) for metric in COUNTED])
-        own = own[(own["family"] != "mean") & own["p_holm"].notna() & ~own["note"].str.startswith(SAME)]
+        own = own[(own["family"] != "mean") & own["p_holm"].notna() & ~own["same_ratings"]]
         if len(own):
             alone, left = int((own["p"] < 0.05).sum()), int((own["p_holm"] < 0.05).sum())
             are, remain = _verb(alone, "is", "are"), _verb(left or 1, "remains", "remain")
@@ -210,6 +218,7 @@ def counted(tables: StudyTables) -> str:
     return "\n".join(lines) or "No difference between two sets of ratings has an interval."
 
 
+@exhibit.finding("alike")
 def alike(tables: StudyTables, pair: Pair) -> str:
     """Whether the same personas answer alike in both studies, item by item, apart from noise."""
     rows = _where(tables.differences, scope=OVERALL, quantity=ALIKE)
@@ -227,21 +236,24 @@ def alike(tables: StudyTables, pair: Pair) -> str:
     return "\n".join(lines)
 
 
+@exhibit.finding("at_equal_repetitions")
 def at_equal_repetitions(tables: StudyTables, pair: Pair) -> str:
     """How the published R compares once both sides have equally many ratings a cell."""
     rows = _where(tables.differences, scope=OVERALL, metric="robustness", method=RAREFIED)
     rows = rows[np.isfinite(rows["value"].astype(float))]
     if rows.empty:
         return "The published R, which depends on the number of repetitions, cannot be compared here."
-    first = rows["note"].iloc[0].removeprefix(SAME).strip()
+    first = rows["note"].iloc[0]
     found = _sentences(
         rows, pair, lambda row, name: f"{name} **{_much(row, ' %')}** ({row.value_b:.2f} against {row.value_a:.2f})"
     )
     return f"{first} R there, {safe(pair.names[1])} against {safe(pair.names[0])}:\n\n{found}"
 
 
-def otherwise(runs: pd.DataFrame, pair: Pair) -> str:
-    """What else differs between the sides, runs that differ in the same together; and which are refused. Takes matches.csv."""
+@exhibit.finding("otherwise")
+def otherwise(tables: StudyTables, pair: Pair) -> str:
+    """What else differs between the sides, runs that differ in the same together; and which are refused."""
+    runs = tables.matches
     together = runs[(runs["variant"] != "") & (runs["variant_b"] != "")]
     lines = []
     for differs, rows in together[together["differs"] != ""].groupby("differs", sort=False):
@@ -250,17 +262,20 @@ def otherwise(runs: pd.DataFrame, pair: Pair) -> str:
     for note, rows in together[together["note"] != ""].groupby("note", sort=False):
         who = "all runs" if len(rows) == len(together) else _names(rows.itertuples(), pair)
         lines.append(f"- {who}: {safe(note)}")
+    if (same := together[together["same_ratings"]]).size:
+        lines.append(f"- {'all runs' if len(same) == len(together) else _names(same.itertuples(), pair)}: {_ONE_SET}")
     return "\n".join(lines) or "Matched runs agree in what was asked, by whom it was served, when, and how often."
 
 
+@exhibit.finding("remarks")
 def remarks(tables: StudyTables, pair: Pair) -> str:
     """What has to be said beside the differences over all items."""
     rows = _where(tables.differences, scope=OVERALL, method=RECOMMENDED)
     rows = rows[rows["metric"].isin(COUNTED) & np.isfinite(rows["value"])]
     if rows.empty:
         return "There is no difference to say anything beside."
-    notes = [(row, row.note.removeprefix(SAME).strip()) for row in rows.itertuples()]
-    lines = [f"- {_name(row, pair)}, {_COUNTED_NAMES[row.quantity].lower()}: {safe(note)}" for row, note in notes if note]
+    noted = rows[rows["note"] != ""].itertuples()
+    lines = [f"- {_name(row, pair)}, {_COUNTED_NAMES[row.quantity].lower()}: {safe(row.note)}" for row in noted]
     return "\n".join(dict.fromkeys(lines)) or "Nothing: no difference over all items hangs on lost ratings or on one persona."
 
 
@@ -279,7 +294,7 @@ def _sentences(rows: pd.DataFrame, pair: Pair, clear: Callable[[Any, str], str],
     others: dict[str, list[str]] = {kind: [] for kind in _OTHERS}
     for row in rows.itertuples():
         name = _name(row, pair)
-        if row.note.startswith(SAME):
+        if row.same_ratings:
             others["same"].append(name)
         elif np.isnan(row.value):
             others["refused"].append(name)

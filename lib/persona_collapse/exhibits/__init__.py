@@ -4,11 +4,12 @@ In: a table of `tables`, or counts. Out: Altair charts, wide and rounded frames,
 """
 
 __all__ = [
-    "captions",
     "cell_figures",
     "change_sentences",
     "chart_data",
     "data_sentences",
+    "data_tables",
+    "exhibit",
     "level_sentences",
     "persona_figures",
     "profile_figures",

@@ -6,8 +6,9 @@ from typing import Any
 import altair as alt
 import numpy as np
 
+from persona_collapse.exhibits import exhibit
 from persona_collapse.exhibits.chart_data import TAB, entry, listed, of_persona, on_persona, only, packed, unpacked, who
-from persona_collapse.exhibits.theme import INK, figure, over, short
+from persona_collapse.exhibits.theme import INK, figure, over
 from persona_collapse.statistics.published_estimators import Moments, moments
 from persona_collapse.study.instrument import Instrument
 from persona_collapse.study.personas import Persona
@@ -24,43 +25,53 @@ _PICKED = "#E69F00"
 _TOLD = r"datum.who + '\n' + datum.question + '\n' + datum.said"
 
 
+@exhibit.figure("cell_map", by="what")
 def cell_map(
     counts: np.ndarray,
     instrument: Instrument,
     personas: Sequence[Persona] | None,
     study: Study,
     what: str,
-    said: CellReplies | None = None,
+    replies: CellReplies | None = None,
 ) -> Any:
     """Every cell of a run: `mean` of its ratings, or `sd` over its repetitions; personas down, items across.
 
-    Rows are sorted by what is shown; a list under the map sorts them otherwise. Hovering names persona and item. With `said`
-    a click on a cell, or the two lists that choose one, shows what was said there: first the noisiest cell.
+    Rows are sorted by what is shown; a list under the map sorts them otherwise. Hovering names persona and item. With `replies`
+    a click on a cell, or the two lists that choose one, shows what was replies there: first the noisiest cell.
     """
     cells = moments(counts, instrument.categories)
     shown = {what: _shown(cells, what)}
-    rows = _rows(shown, cells, said.cells if said else None)
+    rows = _rows(shown, cells, replies.cells if replies else None)
     words = who(personas, len(cells.n))
-    frame = _looked_up(alt.Chart(alt.InlineData(values=rows)), words, instrument, [*shown], ["said"] if said else [])
-    pick = _pick(shown[what], personas) if said else None
+    frame = _looked_up(alt.Chart(alt.InlineData(values=rows)), words, instrument, [*shown], ["said"] if replies else [])
+    pick = _pick(shown[what], personas) if replies else None
     chart = _map(frame, study, what, width=18 * len(instrument.items), personas=len(words), pick=pick)
-    if said and pick:
-        most = max((text.count("\n") for row in said.cells for text in row), default=0)
+    if replies and pick:
+        most = max((text.count("\n") for row in replies.cells for text in row), default=0)
         chart = alt.vconcat(chart, _panel(frame, pick, most + 2 + 4), spacing=14)
     sort = "mean" if what == "mean" else "noise"
     return figure(
         chart.add_params(_sorted_by(sort)), study, title=_TITLES[what],
-        caption=_caption(study, what) + (_told(said) if said else ""),
+        caption=_caption(study, what) + (_told(replies) if replies else ""),
         description=f"Heat map of the {_label(study, what).lower()} of every persona and item.", cells=True,
     )  # fmt: skip
 
 
-def cell_maps(counts: Mapping[Run, np.ndarray], study: Study) -> Any:
-    """Means and noise of every cell side by side, of the run that the list under them names; `counts` has every run's ratings.
+@exhibit.figure("cell_replies")
+def cell_replies(
+    counts: np.ndarray, instrument: Instrument, personas: tuple[Persona, ...] | None, study: Study, said: CellReplies
+) -> Any:
+    """The noise of every cell of a run; a click shows what was said there. `said` has the replies of every cell."""
+    return cell_map(counts, instrument, personas, study, "sd", said)
+
+
+@exhibit.figure("cell_maps")
+def cell_maps(by_run: Mapping[Run, np.ndarray], study: Study) -> Any:
+    """Means and noise of every cell side by side, of the run that the list under them names; `by_run` has every run's ratings.
 
     First the harmful variant with the most noise. None without ratings.
     """
-    found = {run: moments(one, study.instrument.categories) for run, one in counts.items() if len(one)}
+    found = {run: moments(one, study.instrument.categories) for run, one in by_run.items() if len(one)}
     if not found:
         return None
     rows = [
@@ -182,7 +193,7 @@ def _map(frame: alt.Chart, study: Study, what: str, *, width: int, personas: int
         outline = frame.transform_filter(only(pick)).mark_rect(aria=False, fillOpacity=0, stroke=_PICKED, strokeWidth=2)
         layers = [cells.add_params(pick), outline.encode(x=x, y="row:O")]
     heads = [
-        {"Item": item.number, "name": short(item.foundation)}
+        {"Item": item.number, "name": study.instrument.short(item.foundation)}
         for place, item in enumerate(grouped)
         if place == 0 or grouped[place - 1].foundation != item.foundation
     ]

@@ -3,20 +3,22 @@
 import numpy as np
 import pandas as pd
 
+from persona_collapse.exhibits import exhibit
 from persona_collapse.exhibits.data_sentences import family_name
-from persona_collapse.exhibits.level_sentences import TWINS, name_inside
 from persona_collapse.study.scopes import OVERALL
 from persona_collapse.study.study import Study
 from persona_collapse.tables.build import Tables
 from persona_collapse.text import safe
+from persona_collapse.vocabulary import METRICS, twin
 
 
+@exhibit.finding("changes", by="metric")
 def change(contrasts: pd.DataFrame, study: Study, metric: str) -> str:
     """What each kind of fine-tuning did to a metric: the mean over these families, then family by family."""
     chosen = contrasts.query(
         f"scope == '{OVERALL}' and metric == @metric and quantity == 'change_pct' and method == 'recommended'"
     )
-    printed = contrasts[contrasts["metric"] == TWINS.get(metric, metric)]
+    printed = contrasts[contrasts["metric"] == twin(metric)]
     printed = printed.query(f"scope == '{OVERALL}' and quantity == 'change_pct' and method == 'published'")
     lines = []
     for variant in dict.fromkeys(r.variant.key for r in study.runs if r.variant.role in ("control", "harmful")):
@@ -24,14 +26,14 @@ def change(contrasts: pd.DataFrame, study: Study, metric: str) -> str:
         known = rows[np.isfinite(rows["value"])]
         if known.empty:
             why = next((note for note in rows["note"] if note), "")
-            lines.append(f"- **{safe(variant)}**: no finite change of {name_inside(metric)} in any family. {why}".strip())
+            lines.append(f"- **{safe(variant)}**: no finite change of {METRICS[metric].name} in any family. {why}".strip())
             continue
         mean = chosen[(chosen["variant"] == variant) & (chosen["family"] == "mean")]
         average = ""
         if len(mean) and len(known) > 1:
             average = f" {moved(mean.iloc[0])} on average over these families{_printed_mean(printed, variant)};"
         each = "; ".join(f"{family_name(study, row.family)} {moved(row)}" for row in known.itertuples())
-        lines.append(f"- **{safe(variant)}**: {name_inside(metric)}{average or ' of'} {each}.")
+        lines.append(f"- **{safe(variant)}**: {METRICS[metric].name}{average or ' of'} {each}.")
     return "\n".join(lines) or "This study has no variant to compare with a base."
 
 
@@ -61,6 +63,7 @@ def _printed_mean(printed: pd.DataFrame, variant: str) -> str:
     return f" (published estimator: {value.iloc[0]:+.0f} %)" if len(value) and np.isfinite(value.iloc[0]) else ""
 
 
+@exhibit.finding("excess", by="metric")
 def excess(contrasts: pd.DataFrame, study: Study, metric: str) -> str:
     """How far harmful fine-tuning goes beyond its matched control, family by family."""
     rows = contrasts.query(f"scope == '{OVERALL}' and metric == @metric and quantity == 'excess_pp' and method == 'recommended'")
@@ -74,7 +77,7 @@ def excess(contrasts: pd.DataFrame, study: Study, metric: str) -> str:
         mean = rows[(rows["variant"] == variant) & (rows["family"] == "mean")]
         if len(parts) > 1 and len(mean):
             parts.append(f"on the mean of these families by {_excess(mean.iloc[0])}")
-        lines.append(f"Beyond the matched control, {safe(variant)} changes {name_inside(metric)} " + "; ".join(parts) + ".")
+        lines.append(f"Beyond the matched control, {safe(variant)} changes {METRICS[metric].name} " + "; ".join(parts) + ".")
     return "\n\n".join(lines)
 
 
@@ -86,6 +89,7 @@ def _excess(row: object) -> str:
     return f"{whole(value, '+')} pp [{whole(lo)}, {whole(hi)}]{clear}"
 
 
+@exhibit.finding("remarks")
 def remarks(found: Tables, study: Study) -> str:
     """What has to be said beside the numbers over all items: bounds, lost personas, one persona that carries an interval."""
     lines: list[str] = []
@@ -102,6 +106,7 @@ def remarks(found: Tables, study: Study) -> str:
     return "\n".join(lines) or "Nothing: every interval over all items stands on all personas, and on no single one."
 
 
+@exhibit.finding("collapse")
 def collapse(contrasts: pd.DataFrame, study: Study) -> str:
     """Which harmful variants moved up and to the left of their base on the collapse map, beyond their intervals."""
     rows = contrasts.query(f"scope == '{OVERALL}' and quantity == 'change_pct' and method == 'recommended'")

@@ -6,7 +6,6 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from persona_collapse.exhibits.theme import short
 from persona_collapse.study.instrument import Instrument
 from persona_collapse.study.personas import Persona
 from persona_collapse.study.scopes import OVERALL
@@ -28,7 +27,7 @@ def listed(name: str, labels: Sequence[str], label: str, first: int = 0) -> alt.
 
 def of_foundation(instrument: Instrument) -> alt.Parameter:
     """The list of what can be looked at: 0 is everything, then each foundation in the instrument's order."""
-    return listed("foundation", [OVERALL, *map(short, instrument.foundations)], "foundation: ")
+    return listed("foundation", [OVERALL, *map(instrument.short, instrument.foundations)], "foundation: ")
 
 
 def of_persona(personas: Sequence[Persona] | None, number: int, label: str) -> alt.BindRadioSelect:

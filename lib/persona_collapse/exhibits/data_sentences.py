@@ -1,5 +1,6 @@
 """What was asked and what came back, as sentences computed from quality.csv, as a notebook runs for every model."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -7,9 +8,13 @@ import pandas as pd
 
 from persona_collapse.asking.import_files import describe
 from persona_collapse.asking.supported_parameters import Supported
+from persona_collapse.exhibits import exhibit
+from persona_collapse.store.ratings import Ratings
 from persona_collapse.study.first_token import LEAST_MASS
 from persona_collapse.study.study import Run, Study
 from persona_collapse.tables.comparability import differences
+from persona_collapse.tables.plan import plan_lines
+from persona_collapse.tables.quality import MISSING, run_reasked
 from persona_collapse.text import safe
 
 
@@ -23,9 +28,13 @@ def simulated(study: Study) -> str:
     )
 
 
-def run_line(study: Study, run: Run, quality: pd.DataFrame) -> str:
+_NOT_IMPORTED = "Nothing was imported: this run was asked slot by slot."
+
+
+@exhibit.finding("run")
+def run_line(study: Study, run: Run, run_quality: pd.DataFrame) -> str:
     """Which model and variant a notebook is about, and how much there is of it."""
-    row = quality[quality["condition"] == "persona"].iloc[0]
+    row = run_quality[run_quality["condition"] == "persona"].iloc[0]
     low, high = row["min_repetitions"], row["max_repetitions"]
     repetitions = f"{high} repetitions" if low == high else f"{low} to {high} repetitions"
     if study.by_logprobs:
@@ -40,6 +49,7 @@ def run_line(study: Study, run: Run, quality: pd.DataFrame) -> str:
     return "\n\n".join(part for part in (line, simulated(study)) if part)
 
 
+@exhibit.finding("study")
 def study_line(study: Study) -> str:
     """Which study a notebook is about, and how much there is of it."""
     families, runs = len(study.file.families), len(study.runs)
@@ -51,17 +61,18 @@ def study_line(study: Study) -> str:
     return "\n\n".join(part for part in (line, simulated(study)) if part)
 
 
-def quality(rows: pd.DataFrame) -> str:
+@exhibit.finding("quality")
+def quality(quality: pd.DataFrame) -> str:
     """How many slots have a rating, and why the others have none."""
-    slots, valid = int(rows["slots"].sum()), int(rows["valid"].sum())
-    reasons = rows.loc[:, "transport":"absent"].sum()
+    slots, valid = int(quality["slots"].sum()), int(quality["valid"].sum())
+    reasons = quality[list(MISSING)].sum()
     reasons = reasons[reasons > 0]
     sentence = f"{valid:,} of {slots:,} slots hold a rating"
     if len(reasons):
         sentence += " (" + ", ".join(f"{name}: {number:,}" for name, number in reasons.items()) + ")"
-    if rows["mean_mass"].notna().any():
-        sentence += f"; {mass_line(rows)}"
-    dropped = int(rows.loc[rows["condition"] == "persona", "personas_dropped"].sum())
+    if quality["mean_mass"].notna().any():
+        sentence += f"; {mass_line(quality)}"
+    dropped = int(quality.loc[quality["condition"] == "persona", "personas_dropped"].sum())
     end = f"; **{dropped}** personas lack a rating for some item and are left out of S and R." if dropped else "."
     if valid == 0:
         return sentence + ". **This run never gave a rating**: S and R do not exist for it, which is itself the result."
@@ -83,8 +94,11 @@ def mass_line(rows: pd.DataFrame) -> str:
     )
 
 
-def asked(study: Study, run: Run, known: Supported, rows: pd.DataFrame) -> str:
-    """How a live run was asked and what its endpoint says of itself; `rows` are of quality.csv, `known` is the record."""
+@exhibit.finding("asked")
+def asked(study: Study, run: Run, known: Supported | None, run_quality: pd.DataFrame) -> str:
+    """How a live run was asked and what its endpoint says of itself, `known`; or that no endpoint was asked."""
+    if known is None:
+        return f"No endpoint was asked: the ratings are {study.file.kind}."
     endpoint, model = study.file.endpoints[run.variant.endpoint or ""], run.variant.model or ""
     parts = [f"{safe(model)} was asked at {safe(endpoint.base_url)}"]
     if known.choices:
@@ -95,36 +109,50 @@ def asked(study: Study, run: Run, known: Supported, rows: pd.DataFrame) -> str:
         parts.append(f"length limited by `{known.limit}`")
     if known.fingerprint:
         parts.append(f"fingerprint {safe(known.fingerprint)}")
-    retries, lost = int(rows["retries"].sum()), int(rows["lost"].sum())
+    retries, lost = int(run_quality["retries"].sum()), int(run_quality["lost"].sum())
     sentence = ", ".join(parts) + f". {retries:,} requests were sent again"
     sentence += f", {lost} of them after a killed process may have paid for them." if lost else "."
     warnings = [f"> **Warning.** {safe(line)}." for line in known.warnings(model)]
     return "\n\n".join([sentence, *warnings])
 
 
-def imported(report: dict[str, Any]) -> str:
-    """What the importer found in a run's files, as a list."""
-    return "\n".join(f"- {safe(line)}" for line in describe(report))
+@exhibit.finding("imported")
+def imported(report: Mapping[str, Any]) -> str:
+    """What the importer found in a run's files, as a list; `report` is by condition."""
+    return "\n".join(f"- {safe(line)}" for line in describe(report)) or _NOT_IMPORTED
 
 
-def cautions(table: pd.DataFrame, study: Study) -> str:
-    """What differs between a base and its variants besides fine-tuning; `table` is quality.csv."""
-    rows = table[table["condition"] == "persona"].set_index(["family", "variant"])
-    lines = []
-    for family in study.file.families:
-        if (family.key, family.base.key) not in rows.index:
-            continue
-        base = rows.loc[(family.key, family.base.key)]
-        for variant in family.variants:
-            if variant.role == "base" or (family.key, variant.key) not in rows.index:
-                continue
-            own = rows.loc[(family.key, variant.key)]
-            differs = differences(own, base, samples=not study.by_logprobs)
-            if differs:
-                lines.append(f"- {safe(family.name)} {safe(variant.name)}: {safe('; '.join(differs))}")
+@exhibit.finding("asked_again")
+def asked_again(ratings: Ratings, run: Run) -> str:
+    """Whether answers of a run were asked again for want of a rating."""
+    return "" if len(run_reasked(ratings, run)) else "No answer was asked again."
+
+
+@exhibit.finding("plan")
+def plan(study: Study, target: float = 0.05) -> str:
+    """Personas and repetitions for a standard error of `target` (0.05 is 5 %) in the changes, by each way of asking."""
+    return "\n\n".join(plan_lines(study, target))
+
+
+@exhibit.finding("cautions")
+def cautions(beside: pd.DataFrame, study: Study) -> str:
+    """What differs between a base and its variants besides fine-tuning; `beside` is quality.csv."""
+    lines = [f"- {safe(run.name)}: {safe('; '.join(found))}" for run, found in differing(beside, study)]
     if not lines:
         return f"Base and variants agree in stack, date{' and personas' if study.by_logprobs else ', personas and repetitions'}."
     return "**Besides fine-tuning, these contrasts also differ in:**\n\n" + "\n".join(lines)
+
+
+def differing(beside: pd.DataFrame, study: Study) -> list[tuple[Run, list[str]]]:
+    """Variants that differ from their base in more than fine-tuning, and in what, in words; `beside` is quality.csv."""
+    rows = beside[beside["condition"] == "persona"].set_index(["family", "variant"])
+    found = []
+    for run in study.runs:
+        base = run.family.key, run.family.base.key
+        if run.keys != base and run.keys in rows.index and base in rows.index:
+            differs = differences(rows.loc[run.keys], rows.loc[base], samples=not study.by_logprobs)
+            found += [(run, differs)] if differs else []
+    return found
 
 
 def family_name(study: Study, key: str) -> str:

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from persona_collapse.exhibits import exhibit
 from persona_collapse.exhibits.data_sentences import mass_line
 from persona_collapse.statistics import persona_jackknife, repeat_interval
 from persona_collapse.statistics.published_estimators import is_exact, moments
@@ -12,19 +13,18 @@ from persona_collapse.tables import printed_figures
 from persona_collapse.tables.build import Tables
 from persona_collapse.tables.saturation import mean_profile
 from persona_collapse.text import safe
+from persona_collapse.vocabulary import METRICS, twin
 
-NAMES = {"susceptibility": "S", "robustness": "R", "within_rms": "Noise", "within_sd": "The within-persona SD"}
-#: The published twin of a recommended metric, where it has another name.
-TWINS = {"within_rms": "within_sd"}
 #: Probability of one category from which on a cell is said to hold one answer, and the two temperatures that are compared.
 _ONE_ANSWER, _COLD, _WARM = 0.99, 0.1, 1.0
 
 
-def level(metrics: pd.DataFrame, metric: str) -> str:
+@exhibit.finding("level", by="metric")
+def level(run_metrics: pd.DataFrame, metric: str) -> str:
     """One run's value of a metric with interval A, the published value beside it, and where it is largest over foundations."""
-    rows = metrics[(metrics["metric"] == metric) & (metrics["method"] == "recommended")].set_index("scope")
+    rows = run_metrics[(run_metrics["metric"] == metric) & (run_metrics["method"] == "recommended")].set_index("scope")
     overall = rows.loc[OVERALL]
-    name = NAMES[metric]
+    name = METRICS[metric].name[:1].upper() + METRICS[metric].name[1:]
     if np.isinf(overall["value"]):
         return f"**{name} is infinite**: no rating varies between repetitions. {overall['note']}"
     if np.isnan(overall["value"]):
@@ -35,7 +35,7 @@ def level(metrics: pd.DataFrame, metric: str) -> str:
     if len(finite):
         most, least = finite.idxmax(), finite.idxmin()
         span = f" Largest for {most} ({_number(finite[most])}), smallest for {least} ({_number(finite[least])})."
-    said = f"**{name} = {_number(overall['value'])}** {_interval(overall)}{_published(metrics, metric)}.{span}"
+    said = f"**{name} = {_number(overall['value'])}** {_interval(overall)}{_published(run_metrics, metric)}.{span}"
     return f"{said} {overall['note']}".strip()
 
 
@@ -47,12 +47,13 @@ def _interval(row: pd.Series) -> str:
 
 def _published(metrics: pd.DataFrame, metric: str) -> str:
     """The published value of a metric over all items, in parentheses."""
-    wanted = (metrics["metric"] == TWINS.get(metric, metric)) & (metrics["method"] == "published")
+    wanted = (metrics["metric"] == twin(metric)) & (metrics["method"] == "published")
     row = metrics[wanted & (metrics["scope"] == OVERALL)].iloc[0]
     error = "" if np.isnan(row["se"]) else f" ± {_number(row['se'])}"
     return f" (published: {_number(row['value'])}{error}{', ' + row['note'] if row['note'] else ''})"
 
 
+@exhibit.finding("intervals")
 def intervals(metrics: pd.DataFrame, quality: pd.DataFrame, study: Study, *, paired: bool = False) -> str:
     """What the intervals are intervals for, once where they first stand; tables of the study, or one run's rows of them."""
     rows = metrics.query("scope == @OVERALL and metric == 'susceptibility' and method == 'recommended'")
@@ -83,31 +84,29 @@ def _number(value: float) -> str:
     return f"{value:.2f}" if abs(value) < 100 else f"{value:,.0f}"
 
 
-def name_inside(metric: str) -> str:
-    return {"within_sd": "the within-persona SD", "within_rms": "noise"}.get(metric, NAMES[metric])
-
-
-def band(metrics: pd.DataFrame, study: Study, limits: printed_figures.Band | None) -> str:
+@exhibit.finding("band")
+def band(metrics: pd.DataFrame, study: Study, band: printed_figures.Band | None) -> str:
     """Which runs lie in the published band of frontier models, by variant; nothing without a band."""
-    if limits is None:
+    if band is None:
         return ""
     rows = metrics.query("scope == @OVERALL and metric == 'susceptibility' and method == 'published'")
     parts = []
     for variant in dict.fromkeys(run.variant.key for run in study.runs):
         own = rows[rows["variant"] == variant]
-        inside = int(own["value"].between(limits.low, limits.high).sum())
+        inside = int(own["value"].between(band.low, band.high).sum())
         if len(study.file.families) > 1:
             parts.append(f"{inside} of {len(own)} {safe(variant)} runs")
         elif inside:
             parts.append(safe(variant))
     return (
-        f"Inside the published band of frontier models ({limits.low:g} to {limits.high:g}; published estimator): "
+        f"Inside the published band of frontier models ({band.low:g} to {band.high:g}; published estimator): "
         + (", ".join(parts) or "no run of this study")
         + "."
     )
 
 
-def saturated(table: pd.DataFrame, profiles: pd.DataFrame, study: Study) -> str:
+@exhibit.finding("self_ratings")
+def saturated(saturation: pd.DataFrame, profiles: pd.DataFrame, study: Study) -> str:
     """Whether answers without a persona went to the ceiling, and whether they went towards hostile characters."""
     top = study.instrument.scale[1]
     lines = []
@@ -115,8 +114,8 @@ def saturated(table: pd.DataFrame, profiles: pd.DataFrame, study: Study) -> str:
         nearer = compared = hostile = asked = 0
         means = []
         for family in study.file.families:
-            own = _measures(table, family.key, variant)
-            base = _measures(table, family.key, family.base.key)
+            own = _measures(saturation, family.key, variant)
+            base = _measures(saturation, family.key, family.base.key)
             found = mean_profile(profiles, family.key, variant, "self")
             if "distance_to_ceiling" not in own or "distance_to_ceiling" not in base or not np.isfinite(found).all():
                 continue
@@ -147,18 +146,20 @@ def _measures(table: pd.DataFrame, family: str, variant: str) -> dict[str, float
     return {name: value for name, value in found.items() if np.isfinite(value)}
 
 
-def ends(table: pd.DataFrame, study: Study) -> str:
+@exhibit.finding("ends")
+def ends(run_shares: pd.DataFrame, study: Study) -> str:
     """How much of one run's ratings lies at the ends of the scale, by condition."""
     words = {"persona": "as personas", "self": "without a persona", "toxic": "as hostile characters"}
-    at = table.set_index(["condition", "measure"])["value"]
+    at = run_shares.set_index(["condition", "measure"])["value"]
     parts = [
         f"{100 * at[c, 'endpoint_mass']:.0f} % {words[c]} ({100 * at[c, 'ceiling_share']:.0f} % at the ceiling)"
-        for c in dict.fromkeys(table["condition"])
+        for c in dict.fromkeys(run_shares["condition"])
         if np.isfinite(at[c, "endpoint_mass"])
     ]
     return "Ratings at either end of the scale: " + "; ".join(parts) + "." if parts else "There is no rating to show."
 
 
+@exhibit.finding("steady")
 def steady(counts: np.ndarray, study: Study) -> str:
     """How many cells of a run never vary, and how much of the within-persona SD the liveliest tenth of cells carries."""
     sd = np.sqrt(moments(counts, study.instrument.categories).variance)
@@ -177,6 +178,7 @@ def steady(counts: np.ndarray, study: Study) -> str:
     return f"{still}; the liveliest tenth of cells carries {100 * top:.0f} % of the within-persona SD."
 
 
+@exhibit.finding("temperature")
 def temperature(found: Tables, study: Study) -> str:
     """How R and S of a variant beside its base's change with temperature, how sure that is, or why it cannot be said."""
     if found.temperature is None:
@@ -197,7 +199,8 @@ def temperature(found: Tables, study: Study) -> str:
             if np.isfinite(ends).all() and all(base > 0 for _, base in ends):
                 cold, warm = (own / base for own, base in ends)
                 said.append(
-                    f"{NAMES[metric]} is {cold:.2f} times the base's at T = {_COLD:g} and {warm:.2f} times at T = {_WARM:g}"
+                    f"{METRICS[metric].name} is {cold:.2f} times the base's at T = {_COLD:g} and {warm:.2f} times at T = "
+                    f"{_WARM:g}"
                 )
         if said:
             lines.append(f"- **{safe(run.name)}**: {'; '.join(said)}.")
@@ -214,10 +217,11 @@ def _bounds(table: pd.DataFrame) -> str:
     most = rows.loc[off.idxmax()]
     return (
         f"Digits outside the returned alternatives move no value by more than {100 * off.max():.2g} % "
-        f"({NAMES[most['metric']]} at T = {most['temperature']:g}), wherever their probabilities lie."
+        f"({METRICS[most['metric']].name} at T = {most['temperature']:g}), wherever their probabilities lie."
     )
 
 
+@exhibit.finding("uneven")
 def uneven(metrics: pd.DataFrame, study: Study) -> str:
     """How evenly S and the within-persona SD lie over foundations (coefficient of variation), by variant."""
     found = printed_figures.evenness(metrics[metrics["method"] == "published"])
@@ -230,9 +234,10 @@ def uneven(metrics: pd.DataFrame, study: Study) -> str:
     return f"Spread of the levels over foundations (coefficient of variation{mean}): " + "; ".join(parts) + "."
 
 
-def endpoints(table: pd.DataFrame, study: Study) -> str:
+@exhibit.finding("endpoints")
+def endpoints(saturation: pd.DataFrame, study: Study) -> str:
     """How the share of ratings at the ends of the scale, as personas, compares with the base's."""
-    at = table[(table["condition"] == "persona") & (table["measure"] == "endpoint_mass")]
+    at = saturation[(saturation["condition"] == "persona") & (saturation["measure"] == "endpoint_mass")]
     at = at.set_index(["family", "variant"])["value"]
     lines = []
     for variant in dict.fromkeys(r.variant.key for r in study.runs if r.variant.role in ("control", "harmful")):
@@ -248,6 +253,7 @@ def endpoints(table: pd.DataFrame, study: Study) -> str:
     return "\n".join(lines) or "This study has no variant to compare with a base."
 
 
+@exhibit.finding("against_print")
 def against_print(found: Tables, study: Study) -> str:
     """Whether an imported study reproduces the printed figures, or how near a simulated one comes to them."""
     if study.by_logprobs:
@@ -261,14 +267,14 @@ def against_print(found: Tables, study: Study) -> str:
     off = pairs.loc[ratio.idxmax()]
     return (
         f"The simulated S and R lie within {100 * np.expm1(ratio.median()):.1f} % (median) of the published figures that they "
-        f"imitate; furthest off is {NAMES[off['metric']]} of {safe(study.run(off['family'], off['variant']).name)} "
+        f"imitate; furthest off is {METRICS[off['metric']].name} of {safe(study.run(off['family'], off['variant']).name)} "
         f"({off['simulated']:.2f} simulated, {off['published']:.2f} published). A small deck or few repetitions move both."
     )
 
 
 def agreement(check: pd.DataFrame) -> str:
     """How many printed numbers the ratings reproduce, and which they do not."""
-    slips = printed_figures.known_slips(check)
+    slips = check["known_slip"]
     open_ = check[~check["agrees"] & ~slips]
     sentence = (
         f"**{int(check['agrees'].sum())} of {len(check)} printed numbers follow from the ratings**; {int(slips.sum())} more are "

@@ -6,6 +6,7 @@ from typing import Any, cast
 import altair as alt
 import numpy as np
 
+from persona_collapse.exhibits import exhibit
 from persona_collapse.exhibits.chart_data import (
     COMMA,
     EVERYBODY,
@@ -23,25 +24,22 @@ from persona_collapse.exhibits.chart_data import (
 from persona_collapse.exhibits.theme import BAND, INK, LOOKS, Look, figure
 from persona_collapse.statistics.published_estimators import moments
 from persona_collapse.study.instrument import Instrument
-from persona_collapse.study.scopes import keyed, scope_matrix
+from persona_collapse.study.scopes import scope_matrix
 from persona_collapse.study.study import Run, Study
+from persona_collapse.tables.saturation import persona_means
 
 # Okabe and Ito's, with a dash each: which way a persona went.
 _WAYS = {"higher": ("#D55E00", [1, 0]), "lower": ("#0072B2", [5, 3]), "the same": (BAND, [1, 2])}
 
 
-def persona_means(counts: np.ndarray, instrument: Instrument) -> np.ndarray:
-    """Mean over items of the cell means (persona, scope): overall first, then each foundation; NaN where a cell is empty."""
-    return moments(keyed(counts, instrument), instrument.categories).mean @ scope_matrix(instrument)
-
-
-def trajectories(counts: Mapping[Run, np.ndarray], study: Study) -> Any:
+@exhibit.figure("trajectories")
+def trajectories(by_run: Mapping[Run, np.ndarray], study: Study) -> Any:
     """Each persona's mean at the base and at a variant as one line, a panel a family; None for bases alone.
 
-    `counts` has every run's ratings as personas. Lists choose variant, foundation and family; hovering, or the list of
+    `by_run` has every run's ratings as personas. Lists choose variant, foundation and family; hovering, or the list of
     personas, brings one forward in every panel and says who it is.
     """
-    look, rows = Look(study, base=False), _moves(counts, study)
+    look, rows = Look(study, base=False), _moves(by_run, study)
     if not rows:
         return None
     names = [name for name in look.names if any(row["Variant"] == name for row in rows)]
@@ -136,6 +134,7 @@ def _from_base(panels: Any, words: list[dict[str, Any]]) -> Any:
     )
 
 
+@exhibit.figure("one_among_all")
 def one_among_all(counts: np.ndarray, study: Study) -> Any:
     """One persona's answers to every item among those of all: mean and SD over repetitions; lists choose persona, foundation."""
     instrument, cells = study.instrument, moments(counts, study.instrument.categories)
@@ -197,14 +196,15 @@ def _by_item(chart: alt.Chart, study: Study, number: int) -> alt.Chart:
     )
 
 
-def answers(counts: Mapping[Run, np.ndarray], study: Study) -> Any:
+@exhibit.figure("answers")
+def answers(by_run: Mapping[Run, np.ndarray], study: Study) -> Any:
     """How often each category was given, beside that of the whole run; lists choose run (of several), foundation and persona."""
     instrument = study.instrument
-    runs = [run for run, one in counts.items() if len(one)]
+    runs = [run for run, one in by_run.items() if len(one)]
     if not runs:
         return None
-    rows = [row for place, run in enumerate(runs) for row in _given(counts[run], instrument, place)]
-    number, categories = max(len(counts[run]) for run in runs), instrument.categories
+    rows = [row for place, run in enumerate(runs) for row in _given(by_run[run], instrument, place)]
+    number, categories = max(len(by_run[run]) for run in runs), instrument.categories
     every = alt.Chart(alt.InlineData(values=rows)).transform_filter("datum.run === run")
     roles = [run.variant.role for run in runs]
     picks = [

@@ -7,7 +7,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from persona_collapse.exhibits.theme import QUIET, Look, fade, figure, pick_of, rounded, short
+from persona_collapse.exhibits import exhibit
+from persona_collapse.exhibits.theme import QUIET, Look, fade, figure, pick_of, rounded
 from persona_collapse.study.study import Study
 
 #: Profiles over foundations and their source (`measured` or `printed`), by family key.
@@ -16,6 +17,7 @@ Toxic = Mapping[str, tuple[np.ndarray, str]]
 _WEB = "#d0d4da"
 
 
+@exhibit.figure("self_profiles")
 def self_profiles(profiles: pd.DataFrame, study: Study, toxic: Toxic) -> Any:
     """Answers without a persona by foundation, one panel a family, with the base's profile as hostile characters.
 
@@ -24,7 +26,12 @@ def self_profiles(profiles: pd.DataFrame, study: Study, toxic: Toxic) -> Any:
     look, data = _profiles(profiles, study, toxic)
     pick = pick_of("pick_profile", "Variant")
     low, high = study.instrument.scale
-    x = alt.X("Foundation:N", sort=[short(f) for f in study.instrument.foundations], title=None, axis=alt.Axis(labelAngle=0))
+    x = alt.X(
+        "Foundation:N",
+        sort=[study.instrument.short(f) for f in study.instrument.foundations],
+        title=None,
+        axis=alt.Axis(labelAngle=0),
+    )
     y = alt.Y("mean:Q", scale=alt.Scale(domain=[low, high]), title="Mean rating")
     frame = alt.Chart(data).encode(x=x, y=y, color=look.color(), opacity=fade(pick))
     chart = look.of_family(
@@ -47,10 +54,11 @@ def self_profiles(profiles: pd.DataFrame, study: Study, toxic: Toxic) -> Any:
     )  # fmt: skip
 
 
+@exhibit.figure("self_radar")
 def self_radar(profiles: pd.DataFrame, study: Study, toxic: Toxic) -> Any:
     """The profiles of `self_profiles` as the paper draws them: foundations round a circle, the scale from its middle outwards."""
     look, data = _profiles(profiles, study, toxic)
-    names, pick = [short(f) for f in study.instrument.foundations], pick_of("pick_radar", "Variant")
+    names, pick = [study.instrument.short(f) for f in study.instrument.foundations], pick_of("pick_radar", "Variant")
     data["turn"] = data["Foundation"].map({name: place for place, name in enumerate(names)})
     # Each line closes where it began.
     data = pd.concat([data, data[data["turn"] == 0].assign(turn=len(names))], ignore_index=True)
@@ -91,7 +99,7 @@ def _profiles(profiles: pd.DataFrame, study: Study, toxic: Toxic) -> tuple[Look,
     ]
     data = pd.concat([own, rounded(pd.DataFrame(hostile, columns=own.columns))], ignore_index=True)
     data = data.rename(columns={"foundation": "Foundation"})
-    data["Foundation"] = data["Foundation"].map(short)
+    data["Foundation"] = data["Foundation"].map(study.instrument.short)
     return look, data
 
 

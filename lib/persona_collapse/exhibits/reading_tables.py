@@ -5,27 +5,41 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from persona_collapse.exhibits import exhibit
 from persona_collapse.study.scopes import OVERALL
 from persona_collapse.study.study import Study
 from persona_collapse.tables.saturation import mean_rows, printed_toxic
+from persona_collapse.vocabulary import METRICS
 
 
-def levels_table(metrics: pd.DataFrame) -> pd.DataFrame:
+@exhibit.table(
+    "levels",
+    "S, R and ICC of a run with 95 % intervals for other personas, and the published S and R with their standard errors.",
+)
+def levels_table(run_metrics: pd.DataFrame) -> pd.DataFrame:
     """S, R and ICC of one run by scope with interval A, and the published S and R with their standard errors beside them."""
     found = {}
-    for metric, name, digits in (("susceptibility", "S", 3), ("robustness", "R", 2), ("icc", "ICC", 3)):
-        rows = metrics[(metrics["metric"] == metric) & (metrics["method"] == "recommended")].set_index("scope")
+    for name, digits, metric in (
+        (METRICS[key].name, METRICS[key].digits, key) for key in ("susceptibility", "robustness", "icc")
+    ):
+        rows = run_metrics[(run_metrics["metric"] == metric) & (run_metrics["method"] == "recommended")].set_index("scope")
         found[name] = [
             f"{r.value:.{digits}f}" + (f" [{r.lo:.{digits}f}, {r.hi:.{digits}f}]" if np.isfinite(r.lo) else "")
             for r in rows.itertuples()
         ]
-    for metric, name, digits in (("susceptibility", "S", 3), ("robustness", "R", 2)):
-        rows = metrics[(metrics["metric"] == metric) & (metrics["method"] == "published")].set_index("scope")
+    for name, digits, metric in ((METRICS[key].name, METRICS[key].digits, key) for key in ("susceptibility", "robustness")):
+        rows = run_metrics[(run_metrics["metric"] == metric) & (run_metrics["method"] == "published")].set_index("scope")
         at = f", {rows['note'].iloc[0]}" if rows["note"].iloc[0] else ""
         found[f"published {name}{at}"] = [f"{r.value:.{digits}f} ± {r.se:.{digits}f}" for r in rows.itertuples()]
     return pd.DataFrame(found, index=rows.index.rename(None))
 
 
+@exhibit.table(
+    "companions",
+    "Companions of S and R over all items, by run: how extreme ratings are for the room there is, the share of "
+    "variation that is the persona's (ICC), S and noise relative to the room, fidelity to the base, mass at both "
+    "ends, and what the persona tells about an answer. Recommended estimators.",
+)
 def companions_table(study: Study, metrics: pd.DataFrame) -> pd.DataFrame:
     """What stands beside S and R on a bounded scale, one row a run, over all items."""
     wanted = ["extremity", "icc", "relative_susceptibility", "relative_noise", "fidelity", "endpoint_mass", "information_share"]
@@ -35,9 +49,14 @@ def companions_table(study: Study, metrics: pd.DataFrame) -> pd.DataFrame:
     return wide.rename(columns=lambda name: name.replace("_", " ").replace("icc", "ICC")).rename_axis(columns=None).round(3)
 
 
-def saturation_table(study: Study, table: pd.DataFrame) -> pd.DataFrame:
+@exhibit.table(
+    "saturation",
+    "Where ratings lie on the scale, by run: shares at both ends and at the top, and root mean square distances over "
+    "foundations of the profile without a persona, in scale points.",
+)
+def saturation_table(study: Study, saturation: pd.DataFrame) -> pd.DataFrame:
     """Endpoint mass, ceiling share and distances of every run, one row a run."""
-    chosen = table[~table["measure"].str.startswith("share_") & table["condition"].isin(["persona", "self"])]
+    chosen = saturation[~saturation["measure"].str.startswith("share_") & saturation["condition"].isin(["persona", "self"])]
     chosen = chosen.assign(
         measure=[
             m.replace("_", " ") + (f" ({'personas' if c == 'persona' else 'self'})" if not m.startswith("distance") else "")
@@ -49,6 +68,11 @@ def saturation_table(study: Study, table: pd.DataFrame) -> pd.DataFrame:
     return wide.rename_axis(columns=None).round(3)
 
 
+@exhibit.table(
+    "profiles",
+    "Answers without a persona, and of the base as hostile characters: mean rating by foundation in scale points, ± "
+    "standard deviation over repetitions (over characters for the hostile ones).",
+)
 def profile_table(study: Study, profiles: pd.DataFrame) -> pd.DataFrame:
     """Profiles without a persona as a paper prints them, mean ± SD, with the hostile characters' profile of each family."""
     rows = []

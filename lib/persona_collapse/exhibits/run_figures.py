@@ -6,18 +6,15 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from persona_collapse.exhibits import exhibit
 from persona_collapse.exhibits.theme import (
-    BAND,
     LOOKS,
-    TITLES,
-    UNITS,
     both,
     chosen,
     fade,
     figure,
     pick_of,
     rounded,
-    short,
     switch,
 )
 from persona_collapse.study.instrument import Instrument
@@ -25,8 +22,10 @@ from persona_collapse.study.personas import Persona
 from persona_collapse.study.scopes import OVERALL
 from persona_collapse.study.study import Study
 from persona_collapse.tables import saturation
+from persona_collapse.vocabulary import METRICS
 
 
+@exhibit.figure("persona_strip")
 def persona_strip(counts: np.ndarray, instrument: Instrument, personas: tuple[Persona, ...] | None, study: Study) -> Any:
     """Each persona's mean rating by foundation, one dot a persona; hovering shows who it is."""
     rows = saturation.profile(counts, instrument)
@@ -37,7 +36,7 @@ def persona_strip(counts: np.ndarray, instrument: Instrument, personas: tuple[Pe
     data["who"] = [personas[i].text if personas else f"persona {i + 1}" for i in index]
     if attribute:
         data["Outlook"] = [personas[i].attributes.get(attribute, "") for i in index] if personas else ""
-    data["Foundation"] = data["foundation"].map(short)
+    data["Foundation"] = data["foundation"].map(study.instrument.short)
     # A spread by rank instead of a random jitter: the same picture every time.
     data["offset"] = [round(((i * 7) % 11) / 11, 3) for i in index]
     data = data.drop(columns=["persona", "foundation"])
@@ -49,7 +48,12 @@ def persona_strip(counts: np.ndarray, instrument: Instrument, personas: tuple[Pe
         .mark_point(filled=True, opacity=0.75)
         .encode(
             x=alt.X("mean:Q", scale=alt.Scale(domain=list(instrument.scale)), title="Mean rating of one persona"),
-            y=alt.Y("Foundation:N", sort=[short(f) for f in instrument.foundations], title=None, axis=alt.Axis(ticks=False)),
+            y=alt.Y(
+                "Foundation:N",
+                sort=[study.instrument.short(f) for f in instrument.foundations],
+                title=None,
+                axis=alt.Axis(ticks=False),
+            ),
             yOffset=alt.YOffset("offset:Q"),
             size=shown,
             tooltip=["who", *(["Outlook"] if attribute else []), "Foundation", alt.Tooltip("mean:Q", format=".2f")],
@@ -70,19 +74,20 @@ def persona_strip(counts: np.ndarray, instrument: Instrument, personas: tuple[Pe
     )  # fmt: skip
 
 
-def foundation_levels(metrics: pd.DataFrame, study: Study) -> Any:
+@exhibit.figure("foundation_levels")
+def foundation_levels(run_metrics: pd.DataFrame, study: Study) -> Any:
     """S and R of one run by foundation, with 95 % intervals, beside the overall value."""
-    rows = pd.concat([both(metrics, metric) for metric in ("susceptibility", "robustness")])
+    rows = pd.concat([both(run_metrics, metric) for metric in ("susceptibility", "robustness")])
     data = rounded(rows[["metric", "scope", "Estimators", "value", "from", "to"]]).rename(columns={"scope": "Scope"})
-    order = [OVERALL, *(short(f) for f in study.instrument.foundations)]
-    data["Scope"] = data["Scope"].map(short)
-    data["Metric"] = data.pop("metric").map(TITLES)
+    order = [OVERALL, *(study.instrument.short(f) for f in study.instrument.foundations)]
+    data["Scope"] = data["Scope"].map(study.instrument.short)
+    data["Metric"] = data.pop("metric").map(lambda metric: METRICS[metric].heading)
     y = alt.Y("Scope:N", sort=order, title=None, axis=alt.Axis(ticks=False))
     tooltip = ["Scope", *(alt.Tooltip(f"{c}:Q", format=".3f") for c in ("value", "from", "to"))]
     panels = []
     for metric in ("susceptibility", "robustness"):
-        own = chosen(alt.Chart(data[data["Metric"] == TITLES[metric]])).encode(y=y)
-        title = f"{TITLES[metric]} ({UNITS[metric]})"
+        own = chosen(alt.Chart(data[data["Metric"] == METRICS[metric].heading])).encode(y=y)
+        title = f"{METRICS[metric].heading} ({METRICS[metric].unit})"
         x = alt.X("value:Q", title=title, scale=alt.Scale(zero=True))
         panels.append(
             alt.layer(
@@ -95,45 +100,4 @@ def foundation_levels(metrics: pd.DataFrame, study: Study) -> Any:
         caption="Recommended estimators with the 95 % interval for other personas like these; the buttons show the published "
         "ones, ± 1.96 published standard errors.",
         description="Dot plots of susceptibility and robustness, overall and by foundation.",
-    )  # fmt: skip
-
-
-def collapse_control(steps: pd.DataFrame, profiles: pd.DataFrame, study: Study) -> Any:
-    """A slider that carries a simulated model from base to collapsed, while S, R and the self profile follow.
-
-    `steps` has share, S, R; `profiles` has share, foundation, mean; both for shares 0 to 1 in equal steps.
-    """
-    shares = sorted(steps["share"].unique())
-    slider = alt.binding_range(min=0, max=1, step=float(shares[1] - shares[0]), name="from base (0) to collapsed (1): ")
-    share = alt.param(name="share", value=0, bind=slider)
-    near = "abs(datum.share - share) < 0.001"
-    path = alt.Chart(rounded(steps)).encode(
-        x=alt.X("R:Q", scale=alt.Scale(type="log", nice=False, padding=15), title="Robustness R"),
-        y=alt.Y("S:Q", scale=alt.Scale(zero=False, padding=15), title="Susceptibility S"),
-    )
-    moving = path.transform_filter(near)
-    left = alt.layer(
-        path.mark_line(color=BAND, strokeDash=[3, 3]).encode(order="share:Q"),
-        path.mark_point(color=BAND, size=24, filled=True).encode(tooltip=["share", "S", "R"]),
-        moving.mark_point(filled=True, size=260, color=LOOKS["harmful"][0][0], shape="triangle-up", opacity=1),
-        moving.mark_text(dx=14, dy=-14, align="left", fontSize=12).encode(text=alt.Text("S:Q", format=".2f")),
-    ).properties(width=300, height=240)
-    data = rounded(profiles)
-    data["Foundation"] = data.pop("foundation").map(short)
-    right = (
-        alt.Chart(data)
-        .transform_filter(near)
-        .mark_bar(color=LOOKS["harmful"][0][0], cornerRadiusEnd=2)
-        .encode(
-            x=alt.X("mean:Q", scale=alt.Scale(domain=list(study.instrument.scale)), title="Mean rating without a persona"),
-            y=alt.Y("Foundation:N", sort=[short(f) for f in study.instrument.foundations], title=None),
-            tooltip=["Foundation", alt.Tooltip("mean:Q", format=".2f")],
-        )
-        .properties(width=260, height=240)
-    )
-    return figure(
-        alt.hconcat(left, right).add_params(share), study, title="Carry a model from base to collapsed",
-        caption="Move the control. Left: the model wanders over the collapse map, up (answers differ more between personas) and "
-        "to the left (less steady). Right: its answers without a persona.",
-        description="A control that moves a simulated model from base to collapsed, with its S, R and self profile.",
     )  # fmt: skip

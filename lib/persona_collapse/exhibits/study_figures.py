@@ -6,14 +6,12 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from persona_collapse.exhibits import exhibit
 from persona_collapse.exhibits.theme import (
     BAND,
     DIFFERS,
     INK,
-    INSIDE,
     QUIET,
-    TITLES,
-    UNITS,
     Look,
     both,
     category_colors,
@@ -23,16 +21,17 @@ from persona_collapse.exhibits.theme import (
     over,
     pick_of,
     rounded,
-    short,
     switch,
 )
 from persona_collapse.study.scopes import OVERALL
 from persona_collapse.study.study import Study
 from persona_collapse.tables.printed_figures import Band
+from persona_collapse.vocabulary import METRICS
 
 # --- comparing the variants of a study -------------------------------------------------------------------------------
 
 
+@exhibit.figure("levels", by="metric")
 def levels(metrics: pd.DataFrame, study: Study, metric: str, band: Band | None = None) -> Any:
     """A metric of every run, with 95 % intervals, and for S the band of frontier models if `band` is given.
 
@@ -48,7 +47,7 @@ def levels(metrics: pd.DataFrame, study: Study, metric: str, band: Band | None =
     tooltip = ["Model", "Variant", *(alt.Tooltip(f"{c}:Q", format=".3~f") for c in ("value", "from", "to", "se"))]
     frame = look.of_family(chosen(alt.Chart(data))).encode(x=x, xOffset=offset, opacity=fade(pick))
     bars = frame.mark_bar(cornerRadiusTopLeft=2, cornerRadiusTopRight=2).encode(
-        y=alt.Y("value:Q", title=f"{TITLES[metric]} ({UNITS[metric]})"), color=look.color(), tooltip=tooltip
+        y=alt.Y("value:Q", title=f"{METRICS[metric].heading} ({METRICS[metric].unit})"), color=look.color(), tooltip=tooltip
     )
     # The shape above the interval says in grey what the colour says.
     marks = frame.mark_point(filled=True, size=42, stroke="white", strokeWidth=0.6).encode(
@@ -57,7 +56,7 @@ def levels(metrics: pd.DataFrame, study: Study, metric: str, band: Band | None =
     errors = frame.mark_rule(color=INK, strokeWidth=1.3).encode(y="from:Q", y2="to:Q")
     layers = [bars, errors, marks]
     said = ""
-    if band:
+    if band and metric == "susceptibility":
         low, high = band.low, band.high
         area = alt.Chart(pd.DataFrame([{"low": low, "high": high}])).mark_rect(color=BAND, opacity=0.22)
         layers.insert(0, area.encode(y=alt.Y("low:Q"), y2="high:Q"))
@@ -66,15 +65,13 @@ def levels(metrics: pd.DataFrame, study: Study, metric: str, band: Band | None =
         said += f" Without a bar: {', '.join(infinite['Model'] + ' ' + infinite['Variant'])} (no finite value)."
     chart = alt.layer(*layers).add_params(pick, switch(), *look.family()).properties(width=alt.Step(36), height=260)
     return figure(
-        chart, study, title=f"{TITLES[metric]} of every run",
-        caption=f"{TITLES[metric]}: {_meaning(metric, study)} Lines: 95 % interval for other personas like these; the buttons "
-        f"show the published estimators, ± 1.96 published standard errors.{said}",
-        description=f"Bar chart of {TITLES[metric]} by model and variant, with 95 % intervals.",
+        chart, study, title=f"{METRICS[metric].heading} of every run",
+        caption=f"{METRICS[metric].heading}: {_meaning(metric, study)} Lines: 95 % interval for other personas like these; the "
+        f"buttons show the published estimators, ± 1.96 published standard errors.{said}",
+        description=f"Bar chart of {METRICS[metric].heading} by model and variant, with 95 % intervals.",
     )  # fmt: skip
 
 
-#: Of the published estimators, which temperature curves show.
-_CURVES = {"susceptibility": "Susceptibility S", "robustness": "Robustness R", "within_sd": "Within-persona SD"}
 _MEANING = {
     "susceptibility": "how much answers differ between personas (SD over personas of what each means, mean over items).",
     "robustness": "how steadily one persona is held (1 over the root mean square SD over {over}).",
@@ -86,6 +83,7 @@ def _meaning(metric: str, study: Study) -> str:
     return _MEANING[metric].format(over=over(study))
 
 
+@exhibit.figure("changes", by="metric")
 def changes(contrasts: pd.DataFrame, study: Study, metric: str) -> Any:
     """Change of a metric against base in percent, family by family, and the mean over these families, with intervals.
 
@@ -108,7 +106,7 @@ def changes(contrasts: pd.DataFrame, study: Study, metric: str) -> Any:
         yOffset=alt.YOffset("Variant:N", sort=look.names), color=look.color(), opacity=fade(pick),
     )  # fmt: skip
     tooltip = ["Model", "Variant", *(alt.Tooltip(f"{c}:Q", format="+.1f") for c in _CHANGE), "differs"]
-    title = f"Change of {INSIDE[metric]} against base (%)"
+    title = f"Change of {METRICS[metric].inside} against base (%)"
     zero = alt.Chart(pd.DataFrame([{"change": 0}])).mark_rule(color=INK).encode(x="change:Q")
     chart = alt.layer(
         zero,
@@ -121,10 +119,10 @@ def changes(contrasts: pd.DataFrame, study: Study, metric: str) -> Any:
         mean = none = ""
     said = f" {DIFFERS}: the two sides also differ otherwise; hover, or see what else differs." if data["mark"].any() else ""
     return figure(
-        chart.properties(width=560, height=alt.Step(16)), study, title=f"Change of {INSIDE[metric]} against base",
+        chart.properties(width=560, height=alt.Step(16)), study, title=f"Change of {METRICS[metric].inside} against base",
         caption="Percent of the base of the same family, with the 95 % interval for other personas like these, the same ones on "
         f"both sides. {mean}The buttons show the published estimators, ± 1.96 published standard errors{none}.{said}",
-        description=f"Dot plot of the percent change of {TITLES[metric]} against base, by model and variant.",
+        description=f"Dot plot of the percent change of {METRICS[metric].heading} against base, by model and variant.",
     )  # fmt: skip
 
 
@@ -136,14 +134,15 @@ def _variant_name(study: Study, key: str) -> str:
 _CHANGE = ("change", "from", "to")
 
 
+@exhibit.figure("foundation_changes", by="metric")
 def foundation_changes(contrasts: pd.DataFrame, study: Study, metric: str) -> Any:
     """Change of a metric against base by foundation, one panel a family; None for bases alone."""
     look = Look(study, base=False)
     rows = contrasts.query(f"scope != '{OVERALL}' and quantity == 'change_pct' and family != 'mean'")
     data = look.labelled(both(rows, metric))[["Model", "Variant", "Estimators", "scope", "value", "from", "to"]]
     data = data.rename(columns={"scope": "Foundation", "value": "change"})
-    data["Foundation"] = data["Foundation"].map(short)
-    order = [short(f) for f in study.instrument.foundations]
+    data["Foundation"] = data["Foundation"].map(study.instrument.short)
+    order = [study.instrument.short(f) for f in study.instrument.foundations]
     if data.empty:
         return None
     pick = pick_of("pick_foundation", "Variant")
@@ -167,13 +166,14 @@ def foundation_changes(contrasts: pd.DataFrame, study: Study, metric: str) -> An
         .add_params(pick, switch(), *look.family())
     )  # fmt: skip
     return figure(
-        chart, study, title=f"Change of {INSIDE[metric]} by foundation",
+        chart, study, title=f"Change of {METRICS[metric].inside} by foundation",
         caption="Percent of the base's value for the same foundation, with the 95 % interval for other personas like these. "
         "The panels have scales of their own; the buttons show the published estimators.",
-        description=f"Dot plots of the percent change of {TITLES[metric]} by foundation, one panel a model.",
+        description=f"Dot plots of the percent change of {METRICS[metric].heading} by foundation, one panel a model.",
     )  # fmt: skip
 
 
+@exhibit.figure("collapse_map")
 def collapse_map(metrics: pd.DataFrame, study: Study, band: Band | None = None) -> Any:
     """S against R, with a trail from each base to its variants: where fine-tuning carried the model."""
     look = Look(study)
@@ -222,15 +222,16 @@ def collapse_map(metrics: pd.DataFrame, study: Study, band: Band | None = None) 
     )  # fmt: skip
 
 
-def temperature_curves(table: pd.DataFrame | None, study: Study, metric: str) -> Any:
+@exhibit.figure("temperature_curves", by="metric")
+def temperature_curves(temperature: pd.DataFrame | None, study: Study, metric: str) -> Any:
     """A metric at every sampling temperature, base against variants, one panel a family; None for a study by samples.
 
-    `table` is temperature.csv.
+    `temperature` is temperature.csv.
     """
-    if table is None:
+    if temperature is None:
         return None
     look = Look(study)
-    data = look.labelled(table[table["metric"] == metric])[["Model", "Variant", "temperature", "value", "lo", "hi"]]
+    data = look.labelled(temperature[temperature["metric"] == metric])[["Model", "Variant", "temperature", "value", "lo", "hi"]]
     data = data.rename(columns={"temperature": "T", "lo": "from", "hi": "to"})
     log = metric == "robustness"
     if log:
@@ -242,7 +243,7 @@ def temperature_curves(table: pd.DataFrame | None, study: Study, metric: str) ->
     ticks = alt.Axis(values=[0, 0.3, 0.6, 0.9, 1.2, 1.5], format=".1f")
     x = alt.X("T:Q", title="Sampling temperature T", axis=ticks, scale=alt.Scale(nice=False, domainMin=0))
     scale = alt.Scale(type="log", nice=False, padding=8) if log else alt.Scale(zero=False, padding=8)
-    y = alt.Y("value:Q", scale=scale, title=f"{_CURVES[metric]} ({UNITS[metric]}{', log scale' if log else ''})")
+    y = alt.Y("value:Q", scale=scale, title=f"{METRICS[metric].heading} ({METRICS[metric].unit}{', log scale' if log else ''})")
     # The legend would take the faintness of the bands.
     color = look.color().legend(symbolOpacity=1)
     frame = alt.Chart(data).encode(x=x, color=color)
@@ -261,20 +262,22 @@ def temperature_curves(table: pd.DataFrame | None, study: Study, metric: str) ->
         .add_params(pick, *look.family())
     )
     return figure(
-        chart, study, title=f"{_CURVES[metric]} at every temperature",
+        chart, study, title=f"{METRICS[metric].heading} at every temperature",
         caption=f"From the logprobs of one request a cell. Bands: value ± 1.96 published standard errors, persona part only, as "
         f"distributions carry no sampling noise. The dashed line is T = {at:g}, for which every other number is computed.",
-        description=f"Line charts of {_CURVES[metric]} against sampling temperature for every variant, one panel a model.",
+        description=f"Line charts of {METRICS[metric].heading} against sampling temperature for every variant, one panel a "
+        "model.",
     )  # fmt: skip
 
 
 # --- saturation ------------------------------------------------------------------------------------------------------
 
 
-def rating_shares(table: pd.DataFrame, study: Study, condition: str) -> Any:
-    """Share of each category among all ratings of a condition, one bar a run; `table` is saturation.csv."""
+@exhibit.figure("rating_shares", by="condition")
+def rating_shares(shares: pd.DataFrame, study: Study, condition: str) -> Any:
+    """Share of each category among all ratings of a condition, one bar a run; `shares` is saturation.csv."""
     look = Look(study)
-    rows = table[(table["condition"] == condition) & table["measure"].str.startswith("share_")]
+    rows = shares[(shares["condition"] == condition) & shares["measure"].str.startswith("share_")]
     data = look.labelled(rows.assign(category=rows["measure"].str.removeprefix("share_").astype(int)))
     data = data[["Model", "Variant", "category", "value"]].rename(columns={"category": "Rating", "value": "share"})
     categories = list(study.instrument.categories)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from persona_collapse.study.study import Study
 from persona_collapse.text import tamed_within
+from persona_collapse.vocabulary import PUBLISHED, RECOMMENDED, twin
 
 #: What JupyterLab draws without a network; it knows no newer version, and ours uses nothing newer.
 MIME = "application/vnd.vegalite.v5+json"
@@ -28,23 +29,12 @@ LOOKS = {
 _CATEGORIES = ["#08306B", "#2A6BA8", "#88BEDC", "#FDCC8A", "#F07F3C", "#A63603"]
 INK, QUIET, _GRID = "#1b1f24", "#57606a", "#e3e6ea"
 BAND = "#8a8f98"
-SIMULATED = "SIMULATED RATINGS – made to look like published figures, evidence of nothing"
-SHORT = {
-    "Harm/Care": "Harm", "Fairness/Reciprocity": "Fairness", "In-group/Loyalty": "Loyalty",
-    "Authority/Respect": "Authority", "Purity/Sanctity": "Purity",
-}  # fmt: skip
-TITLES = {
-    "susceptibility": "Susceptibility S",
-    "robustness": "Robustness R",
-    "within_rms": "Within-persona noise",
-}
-INSIDE = {metric: title[0].lower() + title[1:] for metric, title in TITLES.items()}
-UNITS = {"susceptibility": "scale points", "robustness": "1 / scale points", "within_rms": "scale points"}
-#: What the published method calls a metric, where that is another estimator under another name.
-PUBLISHED = {"within_rms": "within_sd"}
+#: What the mark of simulated ratings says of them.
+MADE = "made to look like published figures, evidence of nothing"
+SIMULATED = f"SIMULATED RATINGS – {MADE}"
 #: In the list of families: all of them.
 EVERY = "all families"
-ESTIMATORS = ["recommended", "published"]
+ESTIMATORS = [RECOMMENDED, PUBLISHED]
 #: Marks a contrast whose sides differ in more than fine-tuning.
 DIFFERS = "†"
 
@@ -196,11 +186,6 @@ def fade(pick: alt.Parameter) -> Any:
     return alt.when(pick).then(alt.value(1)).otherwise(alt.value(0.12))
 
 
-def short(foundation: str) -> str:
-    """The first word of a foundation, as axes show it."""
-    return SHORT.get(foundation, foundation)
-
-
 def switch() -> alt.Parameter:
     """Two buttons under a figure: recommended estimators with interval A, or the published ones."""
     return switch_between("estimators", ESTIMATORS, "estimators: ")
@@ -218,9 +203,8 @@ def chosen(frame: alt.Chart) -> alt.Chart:
 
 def both(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Rows of a metric by the recommended method and of its published twin, told apart by the column Estimators."""
-    twin = PUBLISHED.get(metric, metric)
-    wanted = ((table["method"] == "recommended") & (table["metric"] == metric)) | (
-        (table["method"] == "published") & (table["metric"] == twin)
+    wanted = ((table["method"] == RECOMMENDED) & (table["metric"] == metric)) | (
+        (table["method"] == PUBLISHED) & (table["metric"] == twin(metric))
     )
     return table[wanted].rename(columns={"method": "Estimators", "lo": "from", "hi": "to"})
 

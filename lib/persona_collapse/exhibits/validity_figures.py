@@ -6,13 +6,15 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from persona_collapse.exhibits import exhibit
 from persona_collapse.exhibits.chart_data import listed
-from persona_collapse.exhibits.theme import BAND, INK, QUIET, TITLES, Look, fade, figure, pick_of, rounded, short, switch_between
+from persona_collapse.exhibits.theme import BAND, INK, QUIET, Look, fade, figure, pick_of, rounded, switch_between
 from persona_collapse.exhibits.validity_tables import shown
 from persona_collapse.study.scopes import OVERALL
 from persona_collapse.study.study import Study
 from persona_collapse.tables.frontier import ALL, references
 from persona_collapse.tables.headlines import CONTRARY, HOLDS, OPPOSITE, SAME, UNKNOWN
+from persona_collapse.vocabulary import CLAIMED, METRICS
 
 # Okabe and Ito's, with a shape each, so that the verdicts can be told apart in grey.
 _VERDICTS = {
@@ -21,13 +23,12 @@ _VERDICTS = {
 }  # fmt: skip
 #: An interval so many times as wide as half of the others is cut at the frame.
 _WIDE = 8
-#: Metrics of which foundation_claims.csv speaks.
-_SHIFTS = ("susceptibility", "within_rms")
 _PARTS = {
     "within_rms": "all of the change", "extremity": "larger steps", "noise_share": "weaker anchor", "ceiling": "ceiling",
 }  # fmt: skip
 
 
+@exhibit.figure("forest", by="kind")
 def forest(validity: pd.DataFrame, study: Study, kind: str) -> Any:
     """One headline under every defensible choice, each with its interval; None if the study has no such headline.
 
@@ -86,20 +87,21 @@ def _panel(chosen: pd.DataFrame, claim: str, ends: list[float]) -> alt.LayerChar
     ).properties(width=430, height=alt.Step(15))
 
 
-def single_foundations(claims: pd.DataFrame, study: Study) -> Any:
+@exhibit.figure("single_foundations")
+def single_foundations(foundation_claims: pd.DataFrame, study: Study) -> Any:
     """Change of every variant in the foundation and the metric that are chosen, with intervals; None for bases alone.
 
-    `claims` is foundation_claims.csv. Filled marks are clear after Holm's adjustment for all claims made.
+    `foundation_claims` is foundation_claims.csv. Filled marks are clear after Holm's adjustment for all foundation_claims made.
     """
-    if claims.empty:
+    if foundation_claims.empty:
         return None
     look, foundations = Look(study, base=False), study.instrument.foundations
-    data = look.labelled(claims.assign(
-        of=claims["scope"].map({name: place for place, name in enumerate(foundations)}),
-        Metric=claims["metric"].map({metric: TITLES[metric] for metric in _SHIFTS}),
-        Holm=np.where(claims["p_holm"] < 0.05, "clear", "not clear"),
+    data = look.labelled(foundation_claims.assign(
+        of=foundation_claims["scope"].map({name: place for place, name in enumerate(foundations)}),
+        Metric=foundation_claims["metric"].map({metric: METRICS[metric].heading for metric in CLAIMED}),
+        Holm=np.where(foundation_claims["p_holm"] < 0.05, "clear", "not clear"),
     ))[["Model", "Variant", "Metric", "of", "Holm", "value", "lo", "hi"]].rename(columns={"lo": "from", "hi": "to"})  # fmt: skip
-    metrics = [TITLES[metric] for metric in _SHIFTS]
+    metrics = [METRICS[metric].heading for metric in CLAIMED]
     pick = pick_of("pick_claimed", "Variant")
     frame = alt.Chart(data).transform_filter("datum.of === foundation && datum.Metric === metric")
     frame = look.of_family(frame).encode(
@@ -118,7 +120,7 @@ def single_foundations(claims: pd.DataFrame, study: Study) -> Any:
             for told, mark in (("not clear", {"fill": "white", "strokeWidth": 2}), ("clear", {"filled": True}))
         ),
     ).properties(width=520, height=alt.Step(20))
-    chosen = listed("foundation", [short(name) for name in foundations], "foundation: ")
+    chosen = listed("foundation", [study.instrument.short(name) for name in foundations], "foundation: ")
     return figure(
         chart.add_params(pick, chosen, switch_between("metric", metrics, "metric: "), *look.family()), study,
         title="What changed in one foundation",
@@ -128,16 +130,17 @@ def single_foundations(claims: pd.DataFrame, study: Study) -> Any:
     )  # fmt: skip
 
 
-def frontier(table: pd.DataFrame | None, study: Study) -> Any:
+@exhibit.figure("frontier")
+def frontier(frontier: pd.DataFrame | None, study: Study) -> Any:
     """S of every run beside that of each published frontier model, with both bands; None where there are none.
 
-    `table` is frontier.csv.
+    `frontier` is frontier.csv.
     """
-    if table is None:
+    if frontier is None:
         return None
     models = references(study)
     one = [(m.model, "frontier model", m.value, m.value - 1.96 * m.se, m.value + 1.96 * m.se) for m in models.itertuples()]
-    own = table[table["reference"] == ALL]
+    own = frontier[frontier["reference"] == ALL]
     for row in own.itertuples():
         run = study.run(row.family, row.variant)
         one.append((run.name, run.variant.role, row.value, row.lo, row.hi))
@@ -174,6 +177,7 @@ def _area(low: float, high: float, opacity: float) -> alt.Chart:
     return alt.Chart(limits).mark_rect(color=BAND, opacity=opacity).encode(x="low:Q", x2="high:Q")
 
 
+@exhibit.figure("noise_parts")
 def split(companions: pd.DataFrame, study: Study) -> Any:
     """What the change of noise of every variant is made of, with intervals, one panel a family; takes companions.csv."""
     look = Look(study, base=False)
@@ -215,6 +219,7 @@ def _pairs(rows: pd.DataFrame) -> list[tuple[str, str]]:
     return list(zip(rows["family"], rows["against"], strict=True))
 
 
+@exhibit.figure("fidelity")
 def fidelity(metrics: pd.DataFrame, study: Study) -> Any:
     """How far every variant keeps the base's pattern over personas: correlation of true cell means, with interval A."""
     look = Look(study, base=False)

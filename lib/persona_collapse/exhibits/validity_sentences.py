@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from persona_collapse.exhibits import exhibit
 from persona_collapse.exhibits.change_sentences import moved
 from persona_collapse.exhibits.validity_tables import by_claim, counted_choices, recommended_row, with_interval
 from persona_collapse.study.scopes import OVERALL
@@ -13,6 +14,7 @@ from persona_collapse.tables.build import Tables
 from persona_collapse.tables.frontier import ALL, OTHERS
 from persona_collapse.tables.headlines import CONTRARY, HOLDS, OPPOSITE, SAME, UNKNOWN
 from persona_collapse.text import safe
+from persona_collapse.vocabulary import CLAIMED, METRICS
 
 #: Simple fractions by which prose calls a share.
 _FRACTIONS = {
@@ -21,12 +23,14 @@ _FRACTIONS = {
 }  # fmt: skip
 
 
+@exhibit.finding("headlines")
 def overview(validity: pd.DataFrame, study: Study) -> str:
     """Which headlines survive all choices, most, some or none."""
     lines = [f"- {_survival(rows)}{_contradicted(rows)}" for _, rows in by_claim(validity)]
     return "\n".join(lines) or "This study has no variant to make a claim about."
 
 
+@exhibit.finding("headline", by="kind")
 def verdict(validity: pd.DataFrame, study: Study, kind: str) -> str:
     """What happens to the headlines of one kind: choices under which they fail, then family by family."""
     parts = []
@@ -107,6 +111,7 @@ def _families(rows: pd.DataFrame, study: Study) -> str:
     return "; it ".join(said) + "."
 
 
+@exhibit.finding("without_excess")
 def without_excess(found: Tables, study: Study) -> str:
     """Families in which a harmful variant shows no excess over its control in S, in noise and in ICC."""
     validity = found.validity
@@ -132,13 +137,14 @@ def without_excess(found: Tables, study: Study) -> str:
     return "\n".join(lines) or f"{who} harmful variant goes beyond its matched control in S or in noise."
 
 
+@exhibit.finding("sample_of_families")
 def sample_of_families(validity: pd.DataFrame) -> str:
     """Whether the average over families could be said of families like these, and whether a sign test could ever tell."""
     lines = []
     for claim, rows in by_claim(validity):
         sample = rows[rows["choice"] == "families as a sample"]
         families = rows[(rows["group"] == "recommended") & (rows["family"] != "mean")]
-        if sample.empty or claim.endswith("below its base"):
+        if sample.empty or rows["kind"].iloc[0] == "control":  # that S does not rise is not a claim about a direction
             continue
         row, number = sample.iloc[0], len(families)
         sign = -1 if rows["kind"].iloc[0] == "anchor" else 1
@@ -157,6 +163,7 @@ def sample_of_families(validity: pd.DataFrame) -> str:
     return "\n".join(lines) + f"\n\n{how}{least if families < 6 else ''}"
 
 
+@exhibit.finding("stacks")
 def stacks(found: Tables, study: Study) -> str:
     """How far the serving stack alone moves noise and S: the base's weights as otherwise served, beside the base."""
     rows = found.contrasts.query("scope == @OVERALL and quantity == 'change_pct' and method == 'recommended'")
@@ -207,6 +214,7 @@ def _plainly(row: pd.Series) -> str:
     return "not contradicted" if row["kind"] == "control" and row["verdict"] == HOLDS else row["verdict"]
 
 
+@exhibit.finding("anchored")
 def anchored(validity: pd.DataFrame, study: Study) -> str:
     """In how many families the harmful variant is not less persona-determined than its matched control."""
     names = {f.key: safe(f.name) for f in study.file.families}
@@ -236,6 +244,7 @@ def anchored(validity: pd.DataFrame, study: Study) -> str:
     return "\n".join(lines) or "No harmful variant of this study names a matched control."
 
 
+@exhibit.finding("noise_parts")
 def made_of(companions: pd.DataFrame, study: Study) -> str:
     """Whether what a harmful variant adds to its control's noise is larger steps, a weaker anchor, or room on the scale."""
     rows = companions[(companions["scope"] == OVERALL)]
@@ -263,6 +272,7 @@ def _log(row: Any) -> str:
     return f"{row.value:+.2f} [{row.lo:.2f}, {row.hi:.2f}]"
 
 
+@exhibit.finding("fidelity")
 def faithful(found: Tables, study: Study) -> str:
     """How far each variant keeps the base's pattern over personas, and whether harmful ones depart further than controls."""
     levels = found.metrics.query("scope == @OVERALL and metric == 'fidelity' and method == 'recommended'")
@@ -289,27 +299,29 @@ def faithful(found: Tables, study: Study) -> str:
     return "Agreement with the base's pattern over personas: " + "; ".join(lines) + "." + end
 
 
-def single_foundations(table: pd.DataFrame) -> str:
+@exhibit.finding("single_foundations")
+def single_foundations(foundation_claims: pd.DataFrame) -> str:
     """How many claims about a single foundation stand alone, and how many once all of them are counted."""
     lines = []
-    for metric, name in (("susceptibility", "S"), ("within_rms", "noise")):
-        own = table[(table["metric"] == metric) & table["p"].notna()]
+    for metric in CLAIMED:
+        own = foundation_claims[(foundation_claims["metric"] == metric) & foundation_claims["p"].notna()]
         if len(own):
             alone, together = int((own["p"] < 0.05).sum()), int((own["p_holm"] < 0.05).sum())
             lines.append(
-                f"- {name}: {alone} of {len(own)} changes in a single foundation have intervals that exclude no change; "
-                f"{together} remain when all of them are counted (Holm, 5 %)."
+                f"- {METRICS[metric].name}: {alone} of {len(own)} changes in a single foundation have intervals that exclude no "
+                f"change; {together} remain when all of them are counted (Holm, 5 %)."
             )
     return "\n".join(lines) or "No change in a single foundation has an interval."
 
 
-def among_frontier(table: pd.DataFrame | None, study: Study) -> str:
+@exhibit.finding("among_frontier")
+def among_frontier(frontier: pd.DataFrame | None, study: Study) -> str:
     """Where runs lie among the frontier models: in the band as published, and in the whole distribution, with uncertainty."""
-    if table is None:
+    if frontier is None:
         return "This study names no published frontier models, or asks another prompt than they were asked."
     lines = []
     for variant in dict.fromkeys(run.variant.key for run in study.runs):
-        own = table[table["variant"] == variant]
+        own = frontier[frontier["variant"] == variant]
         every, others = own[own["reference"] == ALL], own[own["reference"] == OTHERS]
         inside = int(every["value"].between(every["band_lo"], every["band_hi"]).sum())
         runs = f"{inside} of {len(every)} runs inside" if len(every) > 1 else "inside" if inside else "not inside"
@@ -317,7 +329,7 @@ def among_frontier(table: pd.DataFrame | None, study: Study) -> str:
         for rows, what in ((every, "all of them"), (others, "those of other makers")):
             line += f"; beside {what}, {_places(rows)}"
         lines.append(line + ".")
-    first = table.iloc[0]
+    first = frontier.iloc[0]
     head = (
         f"The published band ({first['band_lo']:g} to {first['band_hi']:g}) leaves out the models that lie outside it. One more "
         f"model like all {int(first['models'])} would lie between {first['expected_lo']:.2f} and {first['expected_hi']:.2f} "

@@ -5,15 +5,22 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
+from persona_collapse.exhibits import exhibit
 from persona_collapse.exhibits.change_sentences import whole
 from persona_collapse.study.study import Study
-from persona_collapse.tables.headlines import CONTRARY, HOLDS, OPPOSITE, SAME
+from persona_collapse.tables.headlines import ABOUT, CONTRARY, HOLDS, OPPOSITE, SAME
+from persona_collapse.vocabulary import METRICS
 
 #: Of a group with more choices than this, the extremes are shown.
 _MANY = 8
 _UNITS = {"%": " %", "pp": " pp", "logit": ""}
 
 
+@exhibit.table(
+    "headlines",
+    "Every headline under every defensible choice of estimator, base, persona, item, repetition and family: the "
+    "recommended value with its 95 % interval, and under how many choices the claim holds.",
+)
 def overview_table(validity: pd.DataFrame, study: Study) -> pd.DataFrame:
     """One row a headline: how many choices bear it out, and how many families where there are several."""
     rows = []
@@ -57,6 +64,14 @@ def shown(rows: pd.DataFrame, study: Study) -> pd.DataFrame:
     return found.drop_duplicates("Choice", ignore_index=True)
 
 
+@exhibit.table(
+    "choices",
+    lambda kind: (
+        f"Choice by choice: {ABOUT[kind]}, in the mean over families where there are several, with 95 % intervals and what "
+        "becomes of the claim."
+    ),
+    by="kind",
+)
 def choices_table(validity: pd.DataFrame, study: Study, kind: str) -> pd.DataFrame:
     """The headlines of one kind under every choice that the figure shows, for reading."""
     parts = []
@@ -70,9 +85,17 @@ def choices_table(validity: pd.DataFrame, study: Study, kind: str) -> pd.DataFra
     return table.set_index(["claim", "choice"]) if len(parts) > 1 else table.drop(columns="claim").set_index("choice")
 
 
-def foundations_table(table: pd.DataFrame, study: Study, metric: str) -> pd.DataFrame:
+@exhibit.table(
+    "single_foundations",
+    lambda metric: (
+        f"Change of {METRICS[metric].inside} against the base by foundation, in percent of the base; recommended estimator. A "
+        "star: clear after Holm's adjustment for all claims made."
+    ),
+    by="metric",
+)
+def foundations_table(foundation_claims: pd.DataFrame, study: Study, metric: str) -> pd.DataFrame:
     """Changes by foundation in percent, with a star where they remain after Holm's adjustment, for reading."""
-    own = table[table["metric"] == metric]
+    own = foundation_claims[foundation_claims["metric"] == metric]
     text = [
         f"{whole(row.value, '+')} %{' *' if row.p_holm < 0.05 else ''}" if np.isfinite(row.value) else ""
         for row in own.itertuples()

@@ -19,10 +19,11 @@ from persona_collapse.files import as_csv, epoch, guarded, write_text
 from persona_collapse.report import dictionary
 from persona_collapse.report.provenance import as_json, provenance
 from persona_collapse.report.run_notebooks import jobs
+from persona_collapse.sections.record import all_tables
 from persona_collapse.store.ratings import Ratings, read_ratings, with_mark
 from persona_collapse.store.store import Store, open_store
 from persona_collapse.study.study import Study
-from persona_collapse.tables.build import build_tables
+from persona_collapse.tables.build import Tables
 
 #: A key of fewer letters, such as x for an endpoint that wants none, may be a word of any text.
 _SHORTEST_KEY = 8
@@ -113,9 +114,9 @@ def _fill(study: Study, store: Store, folder: Path, wishes: Wishes) -> None:
 
 def _tables(ratings: Ratings, folder: Path) -> dict[str, tuple[str, list[str]]]:
     """Every table as CSV, and as a paper prints it; returns file and columns of each by name."""
-    study, built = ratings.study, build_tables(ratings)
+    study, built = ratings.study, all_tables(Tables(ratings))
     found = {}
-    for name, table in vars(built).items():
+    for name, table in built.items():
         if table is not None:
             write_text(folder / f"{name}.csv", as_csv(table))
             found[name] = f"tables/{name}.csv", list(table.columns)

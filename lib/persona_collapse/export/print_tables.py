@@ -1,20 +1,18 @@
 """A study's tables as a paper prints them: wide, rounded, one caption each that stands alone."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from persona_collapse.exhibits import theme, validity_tables
+from persona_collapse.exhibits import validity_tables
 from persona_collapse.export.latex import Column, LatexTable, label, number
 from persona_collapse.study.scopes import OVERALL, scopes
 from persona_collapse.study.study import Study
-from persona_collapse.tables.build import Tables
+from persona_collapse.vocabulary import METRICS, OF_PUBLISHED, inside, words
 
-#: Digits after the point where a person reads.
-DIGITS = {"robustness": 2}
 #: Metrics that are printed by foundation, too; the CSV files have them all.
-_HEADLINE = ("susceptibility", "robustness", "within_sd", "within_rms")
+_HEADLINE = (*OF_PUBLISHED, "within_rms")
 _QUANTITIES = {
     "change_pct": ("Change against base", "percent of the base of the same family"),
     "excess_pp": ("Excess over the matched control", "percentage points of the base"),
@@ -24,7 +22,7 @@ _ABREAST = 3
 _SIMULATED = " Simulated ratings, made to look like published figures: evidence of nothing."
 
 
-def every(study: Study, tables: Tables) -> list[LatexTable]:
+def every(study: Study, tables: Mapping[str, pd.DataFrame | None]) -> list[LatexTable]:
     """Every table of a study for print, in the order of the files; those without a layout of their own as they are."""
     own: dict[str, Callable[[Study, pd.DataFrame], Iterator[LatexTable]]] = {
         "metrics": _levels, "contrasts": _contrasts, "companions": _companions, "validity": _validity,
@@ -32,7 +30,7 @@ def every(study: Study, tables: Tables) -> list[LatexTable]:
         "quality": _quality, "published_check": _published_check, "temperature": _temperature,
     }  # fmt: skip
     found: list[LatexTable] = []
-    for name, table in vars(tables).items():
+    for name, table in tables.items():
         if table is None or table.empty:
             continue
         found += own[name](study, table) if name in own else _as_it_is(study, name, table)
@@ -52,14 +50,12 @@ def _names(study: Study, family: str, variant: str) -> tuple[str, str]:
 
 
 def _words(key: str) -> str:
-    known = theme.TITLES | {"within_sd": "Within-persona SD", "icc": "ICC"}
-    return known.get(key, key[:1].upper() + key[1:].replace("_", " "))
+    return METRICS[key].heading if key in METRICS else words(key)
 
 
 def _inside(key: str) -> str:
     """The name of a metric inside a sentence."""
-    words = _words(key)
-    return words if words.isupper() else words[0].lower() + words[1:]
+    return inside(_words(key))
 
 
 def _method(method: str) -> str:
@@ -67,7 +63,7 @@ def _method(method: str) -> str:
 
 
 def _digits(metric: str) -> int:
-    return DIGITS.get(metric, 3)
+    return METRICS[metric].digits if metric in METRICS else 3
 
 
 def _parts(names: Sequence[Sequence[str]]) -> list[int]:
@@ -146,7 +142,7 @@ def _by_scope(study: Study, table: pd.DataFrame, name: str, caption: str, digits
     runs = list(dict.fromkeys(zip(table["family"], table["variant"], strict=True)))
     at = {(r.family, r.variant, r.scope): number(r.value, digits, r.se) for r in table.itertuples()}
     rows = [[*_names(study, *run), *(at.get((*run, scope), "") for scope in wanted)] for run in runs]
-    columns = [*_RUN, *(Column(theme.short(scope)) for scope in wanted)]
+    columns = [*_RUN, *(Column(study.instrument.short(scope)) for scope in wanted)]
     return LatexTable(label(name), _titled(study, caption), columns, rows, _parts(rows))
 
 
@@ -256,7 +252,7 @@ def _published_check(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
         run = str(r["family"]), str(r["variant"])
         names = _names(study, *run) if run in known else run
         rows.append(
-            [str(r["table"]), *names, theme.short(str(r["scope"])), str(r["metric"]).replace("_", " "), printed,
+            [str(r["table"]), *names, study.instrument.short(str(r["scope"])), str(r["metric"]).replace("_", " "), printed,
              number(r["computed"], digits), "yes" if r["agrees"] else "no", str(r["note"] or "")]
         )  # fmt: skip
     columns = [

@@ -7,9 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from persona_collapse.exhibits import exhibit
 from persona_collapse.exhibits.change_sentences import whole
-from persona_collapse.exhibits.persona_figures import persona_means
-from persona_collapse.exhibits.theme import TITLES, short
 from persona_collapse.statistics import published_estimators, sample_size
 from persona_collapse.statistics.common_cells import rank_correlation
 from persona_collapse.statistics.moments import Parts
@@ -21,7 +20,9 @@ from persona_collapse.tables.cell_replies import replies_of_cells
 from persona_collapse.tables.comparability import Guard
 from persona_collapse.tables.plan import CHANGED, spreads
 from persona_collapse.tables.run_statistics import Analysis
+from persona_collapse.tables.saturation import persona_means
 from persona_collapse.text import safe, tamed
+from persona_collapse.vocabulary import METRICS
 
 #: Repetitions that a smaller study might have had.
 #: Rank correlation from which noise is said to go with room.
@@ -94,23 +95,25 @@ def _brief(text: str) -> str:
 # --- 1. which cells make a model unsteady ----------------------------------------------------------------------------
 
 
-def unsteady(found: Explored, run: Run) -> str:
+@exhibit.finding("unsteady")
+def unsteady(explored: Explored, run: Run | None = None) -> str:
     """The liveliest cell of a run with what was said there, and how few cells hold half of the run's variance."""
-    variance = np.nan_to_num(found.variance(run))
+    run = run or explored.noisiest
+    variance = np.nan_to_num(explored.variance(run))
     if not variance.any():
         return f"No cell of **{safe(run.name)}** varies."
     persona, item = np.unravel_index(int(variance.argmax()), variance.shape)
     falling = np.sort(variance, axis=None)[::-1]
     half = int(np.searchsorted(np.cumsum(falling), falling.sum() / 2)) + 1
-    replies = replies_of_cells(found.ratings, run).cells[persona][item].split("\n")
-    counts = found.counts[run]
+    replies = replies_of_cells(explored.ratings, run).cells[persona][item].split("\n")
+    counts = explored.counts[run]
     both = int(((counts[..., 0] > 0) & (counts[..., -1] > 0)).sum())
-    low, high = found.study.instrument.scale
+    low, high = explored.study.instrument.scale
     ends = "" if published_estimators.is_exact(counts) else f" {both:,} cells were given both {low} and {high}."
     return (
         f"**{safe(run.name)}**: half of the variance within cells lies in {half:,} of {variance.size:,} cells "
-        f"({100 * half / variance.size:.0f} %). The liveliest is *{safe(found.persona(int(persona)))}* on item "
-        f"*{safe(found.item(int(item)))}*: {safe('; '.join(replies))}.{ends}"
+        f"({100 * half / variance.size:.0f} %). The liveliest is *{safe(explored.persona(int(persona)))}* on item "
+        f"*{safe(explored.item(int(item)))}*: {safe('; '.join(replies))}.{ends}"
     )
 
 
@@ -145,31 +148,39 @@ def moves(found: Explored) -> list[Move]:
     return sorted(every, key=lambda move: (-abs(move.change), move.run.key, move.persona, move.foundation))
 
 
-def movers_table(found: Explored, first: int = 8) -> pd.DataFrame:
+@exhibit.table(
+    "movers",
+    "The personas that moved most between the base and a variant, by foundation: mean ratings in scale points.",
+)
+def movers_table(explored: Explored, first: int = 8) -> pd.DataFrame:
     """The personas that moved furthest in one foundation, each once a variant."""
-    names, seen = found.study.instrument.foundations, set()
+    names, seen = explored.study.instrument.foundations, set()
     rows: list[tuple[str, str, str, float, float, float]] = []
-    for move in moves(found):
+    for move in moves(explored):
         if (move.run, move.persona) not in seen and len(rows) < first:
             seen.add((move.run, move.persona))
-            where = short(names[move.foundation])
-            rows.append((move.run.name, found.persona(move.persona), where, move.base, move.variant, move.change))
+            where = explored.study.instrument.short(names[move.foundation])
+            rows.append((move.run.name, explored.persona(move.persona), where, move.base, move.variant, move.change))
     return pd.DataFrame(rows, columns=["run", "persona", "foundation", "base", "variant", "change"]).round(2)
 
 
-def moved(found: Explored) -> str:
+@exhibit.finding("moved")
+def moved(explored: Explored) -> str:
     """In which foundation personas moved most, and how many moved up at all."""
-    every, names = moves(found), found.study.instrument.foundations
+    every, names = moves(explored), explored.study.instrument.foundations
     if not every:
         return NO_VARIANT
-    by = pd.DataFrame({"foundation": [short(names[m.foundation]) for m in every], "change": [m.change for m in every]})
+    by = pd.DataFrame(
+        {"foundation": [explored.study.instrument.short(names[m.foundation]) for m in every], "change": [m.change for m in every]}
+    )
     size = by["change"].abs().groupby(by["foundation"], sort=False).mean()
     furthest = every[0]
     return (
-        f"Personas moved most in **{safe(size.idxmax())}** ({size.max():.2f} scale points on average over {len(found.compared)} "
-        f"runs) and least in {safe(size.idxmin())} ({size.min():.2f}); {100 * (by['change'] > 0).mean():.0f} % of all moves lead "
-        f"up the scale. Furthest: *{safe(found.persona(furthest.persona))}* under {safe(furthest.run.name)}, "
-        f"{safe(short(names[furthest.foundation]))} {furthest.base:.2f} to {furthest.variant:.2f}."
+        f"Personas moved most in **{safe(size.idxmax())}** ({size.max():.2f} scale points on average over "
+        f"{len(explored.compared)} runs) and least in {safe(size.idxmin())} ({size.min():.2f}); "
+        f"{100 * (by['change'] > 0).mean():.0f} % of all moves lead up the scale. Furthest: "
+        f"*{safe(explored.persona(furthest.persona))}* under {safe(furthest.run.name)}, "
+        f"{safe(explored.study.instrument.short(names[furthest.foundation]))} {furthest.base:.2f} to {furthest.variant:.2f}."
     )
 
 
@@ -223,11 +234,12 @@ def _spread(parts: Parts) -> np.ndarray:
     return np.sqrt(np.maximum(parts.anchor[0], 0))
 
 
-def carriers(found: Explored) -> str:
+@exhibit.finding("carriers")
+def carriers(explored: Explored) -> str:
     """For every compared variant: how many items make half of the change of S, and what is left without some personas."""
     lines = []
-    for run in found.compared:
-        one = carried(found, run)
+    for run in explored.compared:
+        one = carried(explored, run)
         if not np.isfinite(one.change) or one.change == 0:
             continue
         along = int((one.parts * np.sign(one.change) > 0).sum())
@@ -254,13 +266,17 @@ def _without(one: Carried) -> str:
 # --- 4. noise and the ends of the scale ------------------------------------------------------------------------------
 
 
-def ends_table(found: Explored) -> pd.DataFrame:
+@exhibit.table(
+    "ends",
+    "How many cells lie near the ends of the scale, by run, and how much they vary.",
+)
+def ends_table(explored: Explored) -> pd.DataFrame:
     """Where the noise of every run lies: cells near an end of the scale, their noise and that of the others, in scale points."""
-    low, high = found.study.instrument.scale
+    low, high = explored.study.instrument.scale
     rows = {}
-    for run, counts in found.counts.items():
-        mean = published_estimators.moments(counts, found.study.instrument.categories).mean
-        variance = found.variance(run)
+    for run, counts in explored.counts.items():
+        mean = published_estimators.moments(counts, explored.study.instrument.categories).mean
+        variance = explored.variance(run)
         known = np.isfinite(variance)
         room = np.minimum(mean - low, high - mean)[known]
         variance = variance[known]
@@ -276,9 +292,10 @@ def ends_table(found: Explored) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").round(3).rename_axis(index=None)
 
 
-def at_the_ends(found: Explored) -> str:
+@exhibit.finding("at_the_ends")
+def at_the_ends(explored: Explored) -> str:
     """Whether noise goes with room to vary, and whether a noisier variant has more room than its base."""
-    table = ends_table(found)
+    table = ends_table(explored)
     rank = table["rank correlation of room and noise"].dropna()
     if rank.empty:
         return "No run varies within its cells."
@@ -286,8 +303,8 @@ def at_the_ends(found: Explored) -> str:
         f"Noise goes with room, by a rank correlation above {CLEARLY:g}, in {int((rank > CLEARLY).sum())} of {len(rank)} runs "
         f"({rank.min():.2f} to {rank.max():.2f}): a mean near an end of the scale leaves little to vary."
     ]
-    for run in found.compared:
-        own, base = (table.loc[one.name] for one in (run, found.analysis.base(run)))
+    for run in explored.compared:
+        own, base = (table.loc[one.name] for one in (run, explored.analysis.base(run)))
         lines.append(
             f"- **{safe(run.name)}**: {100 * own['cells near an end']:.0f} % of cells lie within {NEAR:g} of an end, against "
             f"{100 * base['cells near an end']:.0f} % of its base; noise elsewhere {own['noise elsewhere']:.2f} against "
@@ -299,25 +316,30 @@ def at_the_ends(found: Explored) -> str:
 # --- 5. what fewer repetitions would have cost -----------------------------------------------------------------------
 
 
-def fewer_table(found: Explored, run: Run) -> pd.DataFrame:
+@exhibit.table(
+    "fewer",
+    "What fewer repetitions would have done to a run's numbers and their standard errors.",
+)
+def fewer_table(explored: Explored, run: Run | None = None) -> pd.DataFrame:
     """One row a number of repetitions up to those there are: requests, published R and S as expected from so many, and the
     standard error of the changes of S and noise against the base, in percent. Empty for logprobs, or below two repetitions.
     """
-    rows, together = [], found.analysis.alone(run)
+    run = run or explored.noisiest
+    rows, together = [], explored.analysis.alone(run)
     personas = len(together.common.personas)
-    for n in _numbers(found, run):
+    for n in _numbers(explored, run):
         level = rarefied(together.sides[0].loo.parts, together.common.scope, n)
         row = {
             "repetitions": n, "requests": n * personas * together.items,
             "published R": level.robustness[0, 0], "published S": level.susceptibility[0, 0],
         }  # fmt: skip
-        for metric, spread in zip(CHANGED, _spreads(found, run), strict=False):
+        for metric, spread in zip(CHANGED, _spreads(explored, run), strict=False):
             row[f"{_PLAIN[metric]}: standard error (%)"] = 100 * sample_size.expected_se(spread, personas, n)
         rows.append(row)
     return pd.DataFrame(rows).round(2)
 
 
-_PLAIN = {metric: TITLES[metric].split()[-1] for metric in CHANGED}
+_PLAIN = {metric: METRICS[metric].heading.split()[-1] for metric in CHANGED}
 
 
 def _spreads(found: Explored, run: Run) -> Sequence[sample_size.Spread]:
@@ -331,9 +353,11 @@ def _numbers(found: Explored, run: Run) -> list[int]:
     return sorted({n for n in FEWER if n < most} | {most})
 
 
-def fewer(found: Explored, run: Run) -> str:
+@exhibit.finding("fewer")
+def fewer(explored: Explored, run: Run | None = None) -> str:
     """What the fewest repetitions would have saved, what they would have cost in precision, and what R would have read."""
-    table = fewer_table(found, run)
+    run = run or explored.noisiest
+    table = fewer_table(explored, run)
     if len(table) < 2:
         return "These ratings have no repetitions to do without."
     few, all_ = table.iloc[0], table.iloc[-1]

@@ -6,8 +6,9 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from persona_collapse.exhibits import exhibit
 from persona_collapse.exhibits.chart_data import listed
-from persona_collapse.exhibits.theme import BAND, INK, LOOKS, Look, fade, figure, pick_of, rounded, short
+from persona_collapse.exhibits.theme import BAND, INK, LOOKS, Look, fade, figure, pick_of, rounded
 from persona_collapse.lesson.explore_answers import Explored, carried
 from persona_collapse.statistics.published_estimators import moments
 
@@ -15,15 +16,16 @@ from persona_collapse.statistics.published_estimators import moments
 _STEP = 0.5
 
 
-def item_parts(found: Explored) -> Any:
+@exhibit.figure("item_parts")
+def item_parts(explored: Explored) -> Any:
     """What every item adds to the change of S of the variant that is chosen, largest on top; None for bases alone."""
-    runs = found.compared
+    runs = explored.compared
     if not runs:
         return None
-    instrument = found.study.instrument
+    instrument = explored.study.instrument
     rows = [
-        (place, found.item(int(item)), short(instrument.items[item].foundation), part)
-        for place, one in enumerate(carried(found, run) for run in runs)
+        (place, explored.item(int(item)), instrument.short(instrument.items[item].foundation), part)
+        for place, one in enumerate(carried(explored, run) for run in runs)
         for item, part in zip(one.items, one.parts, strict=True)
     ]
     data = rounded(pd.DataFrame(rows, columns=["run", "Item", "Foundation", "part"])).astype({"run": int})
@@ -39,7 +41,7 @@ def item_parts(found: Explored) -> Any:
         .properties(width=260, height=alt.Step(16))
     )  # fmt: skip
     return figure(
-        chart.add_params(listed("run", [run.name for run in runs], "run: ", _first(found))), found.study,
+        chart.add_params(listed("run", [run.name for run in runs], "run: ", _first(explored))), explored.study,
         title="What each item adds to the change of S",
         caption="S is a mean over items, so its change against the base is the sum of these bars; to the right S rises. "
         "Recommended estimator. The list chooses the variant.",
@@ -51,11 +53,14 @@ def _first(found: Explored) -> int:
     return found.compared.index(found.noisiest) if found.noisiest in found.compared else 0
 
 
-def room(found: Explored) -> Any:
+@exhibit.figure("room")
+def room(explored: Explored) -> Any:
     """Noise of the cells of every run against their mean, in steps of half a point, one panel a family."""
-    look = Look(found.study)
-    low, high = found.study.instrument.scale
-    steps = [(run.family.key, run.variant.key, *step) for run, counts in found.counts.items() for step in _steps(found, run)]
+    look = Look(explored.study)
+    low, high = explored.study.instrument.scale
+    steps = [
+        (run.family.key, run.variant.key, *step) for run, counts in explored.counts.items() for step in _steps(explored, run)
+    ]
     data = look.labelled(pd.DataFrame(steps, columns=["family", "variant", "mean", "noise", "cells"]))
     means = np.linspace(low, high, 41)
     most = rounded(pd.DataFrame({"mean": means, "most": np.sqrt((means - low) * (high - means))}))
@@ -74,7 +79,7 @@ def room(found: Explored) -> Any:
     ).properties(width=310, height=170)  # fmt: skip
     chart = look.of_family(panels.facet(facet=alt.Facet("Model:N", sort=look.families, title=None), columns=2))
     return figure(
-        chart.add_params(pick, *look.family()), found.study, title="Noise and the room that the scale leaves",
+        chart.add_params(pick, *look.family()), explored.study, title="Noise and the room that the scale leaves",
         caption="Cells put together by their mean rating, in steps of half a point: the root mean square SD within them, and by "
         "size how many there are. The dotted line is the most that the mean allows, answers at both ends of the scale only.",
         description="Line charts of the noise of cells against their mean rating, one panel a model.",

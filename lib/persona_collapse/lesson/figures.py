@@ -5,7 +5,8 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from persona_collapse.exhibits import theme
+from persona_collapse.exhibits import exhibit, theme
+from persona_collapse.study.study import Study
 
 # Okabe and Ito's colours with a shape and a dash each, as everywhere in the report.
 _VARIANTS = ["base", "secure", "insecure"]
@@ -15,6 +16,7 @@ _INK, _QUIET = "#1b1f24", "#57606a"
 _QUOTED = "Published figures: arXiv 2605.12850"
 
 
+@exhibit.figure("repetition_curves")
 def repetition_curves(table: pd.DataFrame) -> Any:
     """R and S against the number of repetitions, base and insecure; `table` is `blackboard.more_repetitions`."""
     data = _rounded(table)
@@ -36,6 +38,7 @@ def repetition_curves(table: pd.DataFrame) -> Any:
     )  # fmt: skip
 
 
+@exhibit.figure("interval_rows")
 def interval_rows(studies: pd.DataFrame, whole: float) -> Any:
     """Each small study as an interval of S, one panel a number of personas; `studies`, `whole` are `blackboard.small_studies`."""
     data = _rounded(studies)
@@ -63,6 +66,7 @@ def interval_rows(studies: pd.DataFrame, whole: float) -> Any:
     )  # fmt: skip
 
 
+@exhibit.figure("printed_map")
 def printed_map(table: pd.DataFrame) -> Any:
     """S against R as the paper prints them, with a line from each base to its variants; `table` is `quoted_figures.levels`."""
     data = _rounded(table)
@@ -95,6 +99,7 @@ def printed_map(table: pd.DataFrame) -> Any:
     )  # fmt: skip
 
 
+@exhibit.figure("anchor_map")
 def anchor_map(table: pd.DataFrame) -> Any:
     """Persona anchor against extremity, with a path base, secure, insecure a model; `table` is `quoted_figures.anchors`."""
     data = _rounded(table)
@@ -156,4 +161,46 @@ def _finished(chart: Any, *, title: str, subtitle: str, caption: str, descriptio
         .configure_axis(labelFontSize=14, titleFontSize=15)
         .configure_legend(labelFontSize=14, titleFontSize=14)
         .configure_title(fontSize=17, subtitleFontSize=13)
+    )  # fmt: skip
+
+
+@exhibit.figure("collapse_control")
+def collapse_control(steps: pd.DataFrame, profiles: pd.DataFrame, study: Study) -> Any:
+    """A slider that carries a simulated model from base to collapsed, while S, R and the self profile follow.
+
+    `steps` has share, S, R; `profiles` has share, foundation, mean; both for shares 0 to 1 in equal steps.
+    """
+    shares = sorted(steps["share"].unique())
+    slider = alt.binding_range(min=0, max=1, step=float(shares[1] - shares[0]), name="from base (0) to collapsed (1): ")
+    share = alt.param(name="share", value=0, bind=slider)
+    near = "abs(datum.share - share) < 0.001"
+    path = alt.Chart(theme.rounded(steps)).encode(
+        x=alt.X("R:Q", scale=alt.Scale(type="log", nice=False, padding=15), title="Robustness R"),
+        y=alt.Y("S:Q", scale=alt.Scale(zero=False, padding=15), title="Susceptibility S"),
+    )
+    moving = path.transform_filter(near)
+    left = alt.layer(
+        path.mark_line(color=theme.BAND, strokeDash=[3, 3]).encode(order="share:Q"),
+        path.mark_point(color=theme.BAND, size=24, filled=True).encode(tooltip=["share", "S", "R"]),
+        moving.mark_point(filled=True, size=260, color=theme.LOOKS["harmful"][0][0], shape="triangle-up", opacity=1),
+        moving.mark_text(dx=14, dy=-14, align="left", fontSize=12).encode(text=alt.Text("S:Q", format=".2f")),
+    ).properties(width=300, height=240)
+    data = theme.rounded(profiles)
+    data["Foundation"] = data.pop("foundation").map(study.instrument.short)
+    right = (
+        alt.Chart(data)
+        .transform_filter(near)
+        .mark_bar(color=theme.LOOKS["harmful"][0][0], cornerRadiusEnd=2)
+        .encode(
+            x=alt.X("mean:Q", scale=alt.Scale(domain=list(study.instrument.scale)), title="Mean rating without a persona"),
+            y=alt.Y("Foundation:N", sort=[study.instrument.short(f) for f in study.instrument.foundations], title=None),
+            tooltip=["Foundation", alt.Tooltip("mean:Q", format=".2f")],
+        )
+        .properties(width=260, height=240)
+    )
+    return theme.figure(
+        alt.hconcat(left, right).add_params(share), study, title="Carry a model from base to collapsed",
+        caption="Move the control. Left: the model wanders over the collapse map, up (answers differ more between personas) and "
+        "to the left (less steady). Right: its answers without a persona.",
+        description="A control that moves a simulated model from base to collapsed, with its S, R and self profile.",
     )  # fmt: skip

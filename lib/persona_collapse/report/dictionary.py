@@ -3,11 +3,11 @@
 import csv
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from importlib.resources import files
 from typing import NamedTuple
 
 import pandas as pd
 
+from persona_collapse.paths import PACKAGE, shown
 from persona_collapse.text import escape_markdown
 
 #: Stands for every table that says nothing of its own.
@@ -26,14 +26,15 @@ class Entry(NamedTuple):
 
 @lru_cache
 def entries() -> dict[tuple[str, str], Entry]:
-    """Every entry by table and column; the table `*` is for columns that mean the same everywhere."""
-    text = files(__package__).joinpath("dictionary.csv").read_text(encoding="utf-8")
+    """Every entry by table and column, of every room and section; the table `*` is for columns that mean the same everywhere."""
     found: dict[tuple[str, str], Entry] = {}
-    for row in csv.DictReader(text.splitlines()):
-        key = row["table"], row["column"]
-        if key in found or None in row or None in row.values():
-            raise ValueError(f"dictionary.csv, {'.'.join(key)}: stands twice or has the wrong number of fields; correct the line")
-        found[key] = Entry(*(row[name] for name in Entry._fields))
+    for path in sorted(PACKAGE.rglob("dictionary.csv")):
+        for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines()):
+            key = row["table"], row["column"]
+            if key in found or None in row or None in row.values():
+                what = f"{shown(path)}, {'.'.join(key)}"
+                raise ValueError(f"{what}: stands twice or has the wrong number of fields; correct the line")
+            found[key] = Entry(*(row[name] for name in Entry._fields))
     return found
 
 

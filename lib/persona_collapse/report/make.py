@@ -1,12 +1,13 @@
 """From a study file to its appendix: ratings, tables, notebooks, page, each only if something it depends on changed."""
 
 import hashlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 from persona_collapse.asking.collect import collect, import_report
 from persona_collapse.files import atomic_text
-from persona_collapse.paths import ROOT
+from persona_collapse.paths import PACKAGE, ROOT
 from persona_collapse.report import run_notebooks
 from persona_collapse.report.run_notebooks import Job, jobs, run
 from persona_collapse.store.ratings import read_ratings, with_mark
@@ -30,27 +31,31 @@ def make_report(study: Study, *, say: Callable[[str], None] = lambda line: None)
         stale = run_notebooks.stale(every)
         page = study.outputs / "report.html"
         key = page_key(every)
-        if not stale and is_fresh(page, key) and _tables_there(study):
+        if not stale and is_fresh(page, key) and _tables_there(study, page):
             return "nothing to do"
         # Imported late: what is up to date needs none of it.
         from persona_collapse.report.provenance import as_json, provenance
         from persona_collapse.report.study_page import render_report
-        from persona_collapse.tables.build import build_tables, write_tables
+        from persona_collapse.sections.record import all_tables
+        from persona_collapse.tables.build import Tables, write
 
         say(f"{study.name}: {len(study.runs)} runs; {len(stale)} of {len(every)} notebooks to run")
         ratings = read_ratings(study, store, digests=True)
-        built = build_tables(ratings)
-        write_tables(study, built)
+        tables = Tables(ratings)
+        built = all_tables(tables)
+        # The table of a section that is gone goes with it.
+        write(study, dict.fromkeys(_named(page)) | built)
         found = provenance(ratings)
     run(stale, say=say)
     atomic_text(study.outputs / "provenance.json", as_json(found))
-    atomic_text(page, render_report(study, built, found) + f"<!-- {key} -->\n")
+    names = ",".join(name for name, table in built.items() if table is not None)
+    atomic_text(page, render_report(tables, built, found) + f"<!-- tables: {names} -->\n<!-- {key} -->\n")
     return f"{len(stale)} notebooks run"
 
 
 def page_key(every: list[Job]) -> str:
     """A hash of everything that a page around these notebooks depends on."""
-    beside = [Path(__file__).parent / name for name in ("page.html", "page.css", "dictionary.csv")] + [ROOT / "CITATION.cff"]
+    beside = [*sorted(path for kind in ("html", "css", "csv") for path in PACKAGE.rglob(f"*.{kind}")), ROOT / "CITATION.cff"]
     return hashlib.sha256("".join(job.key for job in every).encode() + b"".join(p.read_bytes() for p in beside)).hexdigest()
 
 
@@ -62,14 +67,16 @@ def is_fresh(page: Path, key: str) -> bool:
         return False
 
 
-def _tables_there(study: Study) -> bool:
-    names = [
-        "metrics", "contrasts", "companions", "validity", "foundation_claims", "profiles", "saturation", "quality",
-    ]  # fmt: skip
-    if study.file.kind == "imported" and study.file.published:
-        names.append("published_check")
-    if study.by_logprobs:
-        names.append("temperature")
-    return (study.outputs / "provenance.json").is_file() and all(
-        (study.outputs / "tables" / f"{name}.csv").is_file() for name in names
-    )
+def _tables_there(study: Study, page: Path) -> bool:
+    """Whether every table that a page was made with, and its provenance, is still there."""
+    files = [study.outputs / "tables" / f"{name}.csv" for name in _named(page)] + [study.outputs / "provenance.json"]
+    return all(path.is_file() for path in files)
+
+
+def _named(page: Path) -> list[str]:
+    """The tables that a page was made with, as its end says; none where there is no such page."""
+    try:
+        found = re.findall(r"<!-- tables: (.*) -->", page.read_text(encoding="utf-8"))
+    except OSError:
+        return []
+    return found[-1].split(",") if found else []

@@ -14,7 +14,8 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from persona_collapse.exhibits import captions, theme
+from persona_collapse.exhibits import theme
+from persona_collapse.exhibits.exhibit import MARK, exhibit_id
 from persona_collapse.report.markdown import markdown, plain
 from persona_collapse.report.page import Page, as_html, framed, only_table
 
@@ -22,6 +23,8 @@ from persona_collapse.report.page import Page, as_html, framed, only_table
 _MOST_ROWS = 400
 #: Letters of a finding that alternative text takes up.
 _MOST_SAID = 500
+#: Findings that the head of a page says already.
+_AT_THE_HEAD = {exhibit_id("finding", "study"), exhibit_id("finding", "pair")}
 #: Tags of cells that are for JupyterLab alone.
 _FOR_JUPYTER = {"parameters", "injected-parameters", "nbval-ignore-output", "no-report"}
 
@@ -39,11 +42,16 @@ def notebook(page: Page, path: Path, left: Set[str] = frozenset()) -> str:
         if cell["cell_type"] == "markdown":
             parts.append(_headed(page, path.stem, markdown(source)))
         elif cell["cell_type"] == "code" and cell["outputs"]:
-            made = captions.call(source)
-            if made not in ("data_sentences.study_line()", "sentences.pair_line()"):  # the head of the page says it
-                parts += [_output(page, output, made, _finding_after(cells, place)) for output in cell["outputs"]]
+            shown = [output for output in cell["outputs"] if _about(output).get("id") not in _AT_THE_HEAD]
+            parts += [_output(page, output, _finding_after(cells, place)) for output in shown]
             parts.append(f"<details class='source'><summary>code</summary>{_code(source)}</details>")
     return "\n".join([*parts, "</section>"])
+
+
+def _about(output: dict[str, Any]) -> dict[str, Any]:
+    """What the exhibit in an output says of itself; nothing where it is none."""
+    spec = output.get("data", {}).get(theme.MIME)
+    return spec.get("usermeta", {}) if spec else output.get("metadata", {}).get(MARK, {})
 
 
 def _finding_after(cells: list[dict[str, Any]], place: int) -> str:
@@ -71,17 +79,18 @@ def _headed(page: Page, stem: str, text: str) -> str:
     return re.sub(r"<h([1-6])>(.*?)</h\1>", replace, text, flags=re.DOTALL)
 
 
-def _output(page: Page, output: dict[str, Any], made: str, finding: str) -> str:
+def _output(page: Page, output: dict[str, Any], finding: str) -> str:
     if output["output_type"] == "stream":
         return f'<pre class="stream">{html.escape("".join(output["text"]))}</pre>'
     data = output.get("data", {})
     if theme.MIME in data:
-        return _figure(page, data[theme.MIME], made, finding)
+        return _figure(page, data[theme.MIME], finding)
     if "text/markdown" in data:
         return f'<div class="finding">{markdown("".join(data["text/markdown"]))}</div>'
     if "text/html" in data:
-        heading = page.contents[-1][1] if page.contents else ""
-        return page.table(only_table("".join(data["text/html"])), captions.caption(made, heading), key=made)
+        about, heading = _about(output), page.contents[-1][1] if page.contents else ""
+        caption = about.get("caption") or (f"{heading}: the numbers." if heading else "Numbers.")
+        return page.table(only_table("".join(data["text/html"])), caption, key=about.get("id", ""))
     return f'<pre class="stream">{html.escape("".join(data.get("text/plain", "")))}</pre>'
 
 
@@ -89,11 +98,11 @@ def _code(source: str) -> str:
     return highlight(source, PythonLexer(), HtmlFormatter(cssclass="code"))
 
 
-def _figure(page: Page, spec: dict[str, Any], made: str, finding: str) -> str:
+def _figure(page: Page, spec: dict[str, Any], finding: str) -> str:
     """A figure three ways: drawn by script, as a static picture, and as a table of its numbers."""
     # The bundle's own version draws it; the older one named in notebooks is for JupyterLab.
     spec = {key: value for key, value in spec.items() if key != "$schema"}
-    number = page.figure(spec, made)
+    number = page.figure(spec, spec.get("usermeta", {}).get("id", ""))
     shown = spec.get("description", "")
     alternative = html.escape(f"{shown} {finding}".strip(), quote=True)
     caption = html.escape(_titled(spec))

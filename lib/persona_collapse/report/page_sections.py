@@ -2,59 +2,30 @@
 
 import html
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
-from persona_collapse.exhibits import change_sentences, data_sentences, level_sentences, theme, validity_sentences
+from persona_collapse.exhibits import data_sentences
 from persona_collapse.report import dictionary
 from persona_collapse.report.markdown import markdown
 from persona_collapse.report.page import Page
+from persona_collapse.sections.record import Summary, sections
 from persona_collapse.study.study import Study
 from persona_collapse.tables.build import Tables
+from persona_collapse.tables.quality import MISSING
+from persona_collapse.vocabulary import HEADLINES, METRICS, OF_PUBLISHED, PUBLISHED, RECOMMENDED
 
-_METRICS = {"susceptibility": "Susceptibility S", "robustness": "Robustness R", "within_sd": "Within-persona SD"}
 
-
-def summary_section(page: Page, study: Study, tables: Tables) -> str:
-    """The page's first findings, computed, each with links to the figures that it stands on."""
-    parts: list[tuple[str, str, tuple[str, ...]]] = [
-        (
-            title,
-            change_sentences.change(tables.contrasts, study, metric),
-            (f"study_figures.levels({metric})", f"study_figures.changes({metric})"),
-        )
-        for metric, title in theme.TITLES.items()
-    ]
-    parts += [
-        ("Both at once", change_sentences.collapse(tables.contrasts, study), ("study_figures.collapse_map()",)),
-        (
-            "Answers without a persona",
-            level_sentences.saturated(tables.saturation, tables.profiles, study),
-            ("profile_figures.self_profiles()", "reading_tables.saturation_table()"),
-        ),
-        (
-            "What the conclusions hang on",
-            hanging(study, tables),
-            ("validity_tables.overview_table()", "validity_figures.forest(susceptibility)", "validity_figures.forest(noise)"),
-        ),
-        ("Data", data_sentences.quality(tables.quality), ("ratings",)),
-    ]
+def summary_section(page: Page, tables: Tables) -> str:
+    """The page's first findings, each with links to the figures that it stands on: what the sections say, then the data."""
+    parts = [part for section in sections(tables.study) for part in section.summary]
+    parts.append(Summary("Data", lambda tables: data_sentences.quality(tables.quality), ("ratings",)))
     return "\n".join(
-        page.heading(3, title, f"summary-{number}", listed=False) + markdown(text) + page.refer(*keys)
-        for number, (title, text, keys) in enumerate(parts, 1)
+        page.heading(3, part.title, f"summary-{number}", listed=False) + markdown(part.say(tables)) + page.refer(*part.see)
+        for number, part in enumerate(parts, 1)
     )
-
-
-def hanging(study: Study, tables: Tables) -> str:
-    """Which headlines survive, and what the numbers do not carry, as one list."""
-    found = [
-        validity_sentences.overview(tables.validity, study),
-        validity_sentences.without_excess(tables, study),
-        validity_sentences.anchored(tables.validity, study),
-        validity_sentences.stacks(tables, study).partition("\n\n")[0],
-    ]
-    return "\n".join(line if line.startswith("- ") else f"- {line}" for line in found)
 
 
 def ratings_section(page: Page, study: Study, tables: Tables) -> str:
@@ -62,14 +33,13 @@ def ratings_section(page: Page, study: Study, tables: Tables) -> str:
         "Ratings of every run and condition: slots asked, valid ratings, missing ones by reason, repetitions and personas. "
         "Columns of zeros are left out; quality.csv has them."
     )
-    cautions = data_sentences.cautions(tables.quality, study)
-    agree = "agree in stack" in cautions
+    kind = "cautions" if data_sentences.differing(tables.quality, study) else "finding"
     return (
         page.heading(2, "Ratings", "ratings")
         + "<p>What was asked, what came back, and why the rest did not. A missing rating is never a number.</p>"
         + f'<div class="finding">{markdown(data_sentences.quality(tables.quality))}</div>'
         + page.table(quality_table(study, tables), caption, key="ratings")
-        + f'<div class="{"finding" if agree else "cautions"}">{markdown(cautions)}</div>'
+        + f'<div class="{kind}">{markdown(data_sentences.cautions(tables.quality, study))}</div>'
     )
 
 
@@ -80,22 +50,18 @@ def quality_table(study: Study, tables: Tables) -> pd.DataFrame:
     for column in ("first_date", "last_date"):
         table[column] = [str(value)[:10] if pd.notna(value) else "" for value in table[column]]
     # A reason that never occurred is a column of zeros: the file has it, the page does not need it.
-    reasons = list(table.loc[:, "transport":"absent"])
-    empty = [name for name in [*reasons, "personas_dropped", "first_date", "last_date"] if not table[name].any()]
+    empty = [name for name in (*MISSING, "personas_dropped", "first_date", "last_date") if not table[name].any()]
     empty += ["latency_p50", "latency_p95"]  # 01_elicit shows them
-    empty += [
-        name for name in table.loc[:, "retries":].columns.difference(empty) if table[name].isna().all() or not table[name].any()
-    ]
+    empty += [name for name in ("retries", "lost", "mean_mass", "least_mass_seen") if not table[name].fillna(0).any()]
     low, high = table.pop("min_repetitions"), table.pop("max_repetitions")
     spans = [str(b) if a == b else f"{a}–{b}" for a, b in zip(low, high, strict=True)]
     table.insert(table.columns.get_loc("personas_used"), "repetitions", spans)
     return table.drop(columns=empty).rename(columns=lambda name: name.replace("_", " "))
 
 
-def described(page: Page, tables: Any, *, also: str = "") -> str:
+def described(page: Page, tables: Mapping[str, pd.DataFrame | None], *, also: str = "") -> str:
     """What every column of these tables means, as far as there are any; one that means the same in several stands once."""
-    frames = {name: getattr(tables, name) for name in tables.__dataclass_fields__}
-    found = dictionary.describe({name: list(frame.columns) for name, frame in frames.items() if frame is not None})
+    found = dictionary.describe({name: list(frame.columns) for name, frame in tables.items() if frame is not None})
     means = [name for name in found.columns if name != "table"]
     once = found.groupby(means, sort=False)["table"].agg(", ".join).reset_index()[["column", "table", *means[1:]]]
     once = once.rename(columns={"table": "tables", "missing": "empty means"})
@@ -145,10 +111,10 @@ def runs_section(page: Page, study: Study, tables: Tables) -> str:
         "published estimators ± their standard error (persona and response parts added; counts rating noise twice; treats the "
         "runs as independent). S, noise and the within-persona SD are in scale points, R in their inverse.</p>",
     ]
-    recommended = {**theme.TITLES, "icc": "ICC, the share of variation due to personas,"}
-    wanted = [(metric, title, "recommended") for metric, title in recommended.items()]
-    for metric, title, method in wanted + [(metric, title, "published") for metric, title in _METRICS.items()]:
-        spread = "95 % intervals for other personas" if method == "recommended" else "± published standard error"
+    wanted = [(metric, METRICS[metric].heading, RECOMMENDED) for metric in HEADLINES]
+    wanted.append(("icc", "ICC, the share of variation due to personas,", RECOMMENDED))
+    for metric, title, method in wanted + [(metric, METRICS[metric].heading, PUBLISHED) for metric in OF_PUBLISHED]:
+        spread = "95 % intervals for other personas" if method == RECOMMENDED else "± published standard error"
         caption = f"{title} of every run, over all items and by foundation: {method} estimator, {spread}."
         parts.append(page.table(runs_table(study, tables, metric, method), caption, wide=True))
     return "\n".join(parts)
@@ -165,7 +131,7 @@ def runs_table(study: Study, tables: Tables, metric: str, method: str) -> pd.Dat
     shown = rows.assign(
         text=text,
         run=[study.run(f, v).name for f, v in zip(rows["family"], rows["variant"], strict=True)],
-        scope=[theme.short(scope) for scope in rows["scope"]],
+        scope=[study.instrument.short(scope) for scope in rows["scope"]],
     )
     wide = shown.pivot_table(index="run", columns="scope", values="text", aggfunc="first", sort=False)
     return wide.rename_axis(columns=None).reset_index()

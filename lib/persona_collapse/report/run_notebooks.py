@@ -18,14 +18,10 @@ from typing import Any
 from tqdm import tqdm
 
 from persona_collapse.paths import NOTEBOOKS, PACKAGE, PARAMS, ROOT, shown
+from persona_collapse.sections.record import RUN, SECTIONS, STUDY, of_study
 from persona_collapse.store.store import Store
 from persona_collapse.study.study import Run, Study
 
-#: Notebooks of one run and of one study, in the order of the report.
-RUN_NOTEBOOKS = ("01_elicit", "02_metrics")
-STUDY_NOTEBOOKS = ("03_compare_variants", "04_saturation", "05_validity")
-#: The notebook of two studies, which belongs to the report of neither.
-COMPARISON_NOTEBOOK = "06_compare_studies"
 #: Seconds a cell may take, and a kernel to start.
 CELL_TIMEOUT, START_TIMEOUT = 900, 120
 #: Seconds between the starts of two kernels: at once they would only wait for each other's imports.
@@ -42,15 +38,15 @@ class NotebookError(RuntimeError):
 class Job:
     """One notebook to execute: where it comes from, its parameters, where it goes, and what it depends on."""
 
-    name: str
+    source: Path
     parameters: dict[str, str]
     output: Path
     ratings: str
 
     @property
-    def source(self) -> Path:
-        """The committed notebook."""
-        return NOTEBOOKS / f"{self.name}.ipynb"
+    def name(self) -> str:
+        """The notebook's name."""
+        return self.source.stem
 
     @cached_property
     def key(self) -> str:
@@ -90,15 +86,15 @@ def jobs(study: Study, store: Store) -> list[Job]:
     every = ratings_key(study, store)
     found = [
         Job(
-            notebook,
+            entry.source,
             {"study": name, "family": run.family.key, "variant": run.variant.key},
-            folder / run.family.key / run.variant.key / f"{notebook}.ipynb",
+            folder / run.family.key / run.variant.key / entry.source.name,
             described + digests[run],
         )
         for run in study.runs
-        for notebook in RUN_NOTEBOOKS
+        for entry in of_study(study, RUN)
     ]
-    return found + [Job(notebook, {"study": name}, folder / f"{notebook}.ipynb", every) for notebook in STUDY_NOTEBOOKS]
+    return found + [Job(e.source, {"study": name}, folder / e.source.name, every) for e in of_study(study, STUDY)]
 
 
 def ratings_key(study: Study, store: Store) -> str:
@@ -207,7 +203,8 @@ def _papermill(job: Job, output: Path) -> None:
             # Typed as the method of a KernelManager, which does not wait.
             async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
                 # What a kernel itself says on its way out is not the notebook's; a failure is read from the notebook.
-                await super().start_kernel(**options | {"stderr": DEVNULL})
+                env = {**(options.get("env") or os.environ), "PERSONA_COLLAPSE_HEADLESS": "1"}
+                await super().start_kernel(**options | {"stderr": DEVNULL, "env": env})
 
             def _kernel_spec_manager_default(self) -> KernelSpecManager:
                 return KernelSpecManager(parent=self, kernel_dirs=[])
@@ -272,16 +269,22 @@ def stale(every: Iterable[Job]) -> list[Job]:
     return [job for job in every if not job.fresh]
 
 
+def notebooks() -> list[Path]:
+    """Every committed notebook: those of notebooks/, then those that sections bring."""
+    brought = (entry.source for entry in SECTIONS if entry.source.parent != NOTEBOOKS)
+    return [*sorted(NOTEBOOKS.glob("*.ipynb")), *brought]
+
+
 def execute_all(only: str | None = None) -> Iterator[str]:
-    """Execute notebooks/*.ipynb with their default parameters and store the outputs, pictures included."""
+    """Execute every committed notebook with their default parameters and store the outputs, pictures included."""
     import nbformat
 
     os.environ["PERSONA_COLLAPSE_PICTURES"] = "1"
-    for path in sorted(NOTEBOOKS.glob("*.ipynb")):
+    for path in notebooks():
         if only and path.stem != only:
             continue
         done = path.with_name(f".{path.stem}.done.ipynb")
-        execute(Job(path.stem, {}, done, ""))
+        execute(Job(path, {}, done, ""))
         notebook = nbformat.read(done, as_version=4)  # type: ignore[no-untyped-call]
         notebook.metadata.pop("persona_collapse", None)
         notebook.metadata["language_info"] = {"name": "python"}
@@ -294,7 +297,7 @@ def working_copy() -> Path:
     """The folder work/, which git ignores, with a copy of every notebook; what somebody has tried out there stays."""
     copy = ROOT / "work"
     copy.mkdir(exist_ok=True)
-    for notebook in sorted(NOTEBOOKS.glob("*.ipynb")):
+    for notebook in notebooks():
         if not (copy / notebook.name).exists():
             shutil.copy2(notebook, copy / notebook.name)
     return copy

@@ -1,13 +1,16 @@
 """The appendix: a study's executed notebooks as one HTML file that opens without a network."""
 
+from collections.abc import Mapping
 from typing import Any
+
+import pandas as pd
 
 from persona_collapse.report import citing, methods
 from persona_collapse.report.markdown import markdown
 from persona_collapse.report.notebook_section import notebook
 from persona_collapse.report.page import Page, assemble
 from persona_collapse.report.page_sections import described, made_of, ratings_section, runs_section, summary_section
-from persona_collapse.report.run_notebooks import STUDY_NOTEBOOKS
+from persona_collapse.sections.record import STUDY, of_study, sections
 from persona_collapse.study.study import Study
 from persona_collapse.tables.build import Tables
 from persona_collapse.text import safe
@@ -15,18 +18,18 @@ from persona_collapse.text import safe
 _STORE = "; every rating with its reply in <code>ratings.sqlite</code>"
 
 
-def render_report(study: Study, tables: Tables, provenance: dict[str, Any]) -> str:
-    """The appendix of a study as the text of one HTML file.
+def render_report(tables: Tables, built: Mapping[str, pd.DataFrame | None], provenance: dict[str, Any]) -> str:
+    """The appendix of a study as the text of one HTML file; `built` are all of its tables, by name.
 
     Everything from a study file, a deck or a model is escaped; figures are drawn by one inlined Vega bundle, with a static
     picture for print and for readers without script. The same ratings give the same bytes, but for the line with id ``made``:
     the day of rendering (that of SOURCE_DATE_EPOCH where it is set) and the commit.
     """
-    page = Page()
+    page, study = Page(), tables.study
     opening = page.heading(2, "Summary", "summary")
-    body = _body(page, study, tables, provenance)
+    body = _body(page, tables, built, provenance)
     # Written last, as it refers to figures by number.
-    summary = opening + summary_section(page, study, tables)
+    summary = opening + summary_section(page, tables)
     return assemble(
         page,
         [summary, *body],
@@ -39,14 +42,15 @@ def render_report(study: Study, tables: Tables, provenance: dict[str, Any]) -> s
     )
 
 
-def _body(page: Page, study: Study, tables: Tables, provenance: dict[str, Any]) -> list[str]:
+def _body(page: Page, tables: Tables, built: Mapping[str, pd.DataFrame | None], provenance: dict[str, Any]) -> list[str]:
     """The sections below the summary, in the order in which their tables and figures are numbered."""
-    sections = [ratings_section(page, study, tables)]
-    left = _left_out(study, tables)
-    sections += [notebook(page, study.outputs / "notebooks" / f"{name}.ipynb", left) for name in STUDY_NOTEBOOKS]
-    sections += [runs_section(page, study, tables), page.heading(2, "Methods", "methods") + methods.section(page, study)]
-    sections += [described(page, tables, also=_STORE), made_of(page, provenance, {"": provenance})]
-    return [*sections, page.heading(2, "How to cite", "cite") + markdown(citing.how(study))]
+    study, left = tables.study, _left_out(tables)
+    parts = [ratings_section(page, study, tables)]
+    parts += [notebook(page, study.outputs / "notebooks" / f"{e.notebook}.ipynb", left) for e in of_study(study, STUDY)]
+    parts += [runs_section(page, study, tables), page.heading(2, "Methods", "methods") + methods.section(page, study)]
+    parts += [markdown(section.methods(study)) for section in sections(study) if section.methods]
+    parts += [described(page, built, also=_STORE), made_of(page, provenance, {"": provenance})]
+    return [*parts, page.heading(2, "How to cite", "cite") + markdown(citing.how(study))]
 
 
 # --- sections of the page's own --------------------------------------------------------------------------------------
@@ -99,11 +103,6 @@ def dates(provenance: dict[str, Any]) -> str:
 # --- notebooks -------------------------------------------------------------------------------------------------------
 
 
-def _left_out(study: Study, tables: Tables) -> set[str]:
+def _left_out(tables: Tables) -> set[str]:
     """Tags of the cells that have nothing to show for this study."""
-    shown = {
-        "only-logprobs": study.by_logprobs,
-        "only-printed": tables.published_check is not None or bool(study.simulated and study.file.published),
-        "only-frontier": tables.frontier is not None,
-    }
-    return {tag for tag, there in shown.items() if not there}
+    return {tag for section in sections(tables.study) for tag, there in section.shown.items() if not there(tables)}

@@ -12,18 +12,20 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit, stdtr, stdtrit
 
-from persona_collapse.statistics.recommended_estimators import METRICS, NOISE, LeaveOneOut
+from persona_collapse import vocabulary
+from persona_collapse.statistics.recommended_estimators import METRICS, LeaveOneOut
 
-#: Metrics between 0 and 1 whose interval is made on the logit scale.
-LOGIT = ("icc", "endpoint_mass", "information_share")
 #: With fewer personas that vary at all, metrics of the noise have no interval (`bounds` has what takes its place).
 FEWEST_VARYING = 5
 #: A persona that carries more of an interval's variance than this is named where the interval stands.
 CARRIES = 0.5
 
-_LOGIT = [METRICS.index(metric) for metric in LOGIT]
-_FISHER = METRICS.index("fidelity")
-_NOISE = np.isin(METRICS, sorted(NOISE))
+#: Places of the metrics whose interval is made on the logit scale, and on that of Fisher's z.
+LOGIT, _FISHER = (
+    [place for place, key in enumerate(METRICS) if vocabulary.METRICS[key].scale == scale] for scale in ("logit", "fisher")
+)
+#: Metrics that hang on variation inside cells: with few varying personas they have a bound in place of an interval.
+NOISE = np.array([vocabulary.METRICS[key].noise for key in METRICS])
 _HALF = 0.975
 
 
@@ -197,7 +199,7 @@ def transformed(run: LeaveOneOut) -> np.ndarray:
     """Every metric of a run on its own scale (metric, 1 + persona, scope); not finite where that does not exist."""
     z = run.logs.copy()
     with np.errstate(invalid="ignore", divide="ignore"):
-        z[_LOGIT] -= np.log1p(-run.values[_LOGIT])
+        z[LOGIT] -= np.log1p(-run.values[LOGIT])
         z[_FISHER] = np.arctanh(run.values[_FISHER])
     return z
 
@@ -213,11 +215,11 @@ def remark(interval: Interval, metric: str, place: str) -> str:
     return f"{metric}, {place}: persona {interval.persona} alone carries {share} of the variance behind this interval."
 
 
-def sentence(personas: int, items: int, *, paired: bool = False) -> str:
-    """What interval A is an interval for."""
+def sentence(personas: int, items: int, *, paired: bool = False, model: str = "this fine-tuned model") -> str:
+    """What interval A is an interval for; `model` says for which."""
     how = "leave-one-persona-out on the log scale" + (", the same personas left out of both runs" if paired else "")
     return (
-        f"95 % interval for other personas drawn like these {personas}, on these {items} items, for this fine-tuned model, "
+        f"95 % interval for other personas drawn like these {personas}, on these {items} items, for {model}, "
         f"prompt and serving stack; {how}."
     )
 
@@ -243,7 +245,7 @@ def limits(found: Estimate) -> tuple[np.ndarray, np.ndarray]:
 def back(z: np.ndarray) -> np.ndarray:
     """Inverse of `transformed`."""
     values = np.exp(z)
-    values[_LOGIT] = expit(z[_LOGIT])
+    values[LOGIT] = expit(z[LOGIT])
     values[_FISHER] = np.tanh(z[_FISHER])
     return values
 
@@ -251,7 +253,7 @@ def back(z: np.ndarray) -> np.ndarray:
 def slope(value: np.ndarray) -> np.ndarray:
     """How much a metric moves for a small step on its own scale."""
     found = value.copy()
-    found[_LOGIT] *= 1 - value[_LOGIT]
+    found[LOGIT] *= 1 - value[LOGIT]
     found[_FISHER] = 1 - value[_FISHER] ** 2
     return found
 
@@ -264,7 +266,7 @@ def _excess(harmful: LeaveOneOut, control: LeaveOneOut, base: LeaveOneOut) -> np
 def masked(interval: Interval, *runs: LeaveOneOut) -> Interval:
     """Without limits where they do not exist, or where too few personas vary for a metric of the noise."""
     few = np.min([run.varying for run in runs], axis=0) < FEWEST_VARYING
-    gone = ~np.isfinite(interval.se) | ~np.isfinite(interval.lo) | ~np.isfinite(interval.hi) | (_NOISE[:, None] & few)
+    gone = ~np.isfinite(interval.se) | ~np.isfinite(interval.lo) | ~np.isfinite(interval.hi) | (NOISE[:, None] & few)
     se, lo, hi, carried = (np.where(gone, np.nan, field) for field in interval[1:5])
     return Interval(interval.value, se, lo, hi, carried, np.where(gone, -1, interval.persona))
 

@@ -82,10 +82,8 @@ _FORMULAE: dict[str, Callable[[Means], np.ndarray]] = {
     "within_sd": lambda m: m.cell_sd,
     "robustness_published": lambda m: 1 / m.cell_sd,
 }
-#: What `leave_one_out` finds, in the order of its first axis; the last three are the published estimators.
+#: What `leave_one_out` finds, in the order of its first axis; `vocabulary` has what else a metric is.
 METRICS = tuple(_FORMULAE)
-#: Metrics that hang on variation inside cells: with few varying personas they get a bound instead of an interval.
-NOISE = frozenset({"within_rms", "robustness", "icc", "relative_noise", "information_share", "within_sd", "robustness_published"})
 
 
 @dataclass(frozen=True)

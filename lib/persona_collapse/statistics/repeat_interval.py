@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit, logit
 
-from persona_collapse.statistics.persona_jackknife import FEWEST_VARYING, LOGIT
+from persona_collapse.statistics.persona_jackknife import FEWEST_VARYING, LOGIT, NOISE
 from persona_collapse.statistics.rating_jackknife import covariances
-from persona_collapse.statistics.recommended_estimators import METRICS, NOISE, LeaveOneOut, Means
+from persona_collapse.statistics.recommended_estimators import METRICS, LeaveOneOut, Means
 from persona_collapse.statistics.slopes import slopes
 
 #: Half the width of a 95 % interval, in standard errors.
@@ -54,7 +54,7 @@ def redrawn(run: LeaveOneOut) -> Redrawn:
             other = Means(means.base, means.scope, means.parts)
             moves = covariances(means.base, means.parts, fidelity=True)
             variance[fidelity] += _variance(other, run.full, moves, only=("fidelity",))[fidelity]
-        few = np.isin(METRICS, sorted(NOISE))[:, None] & (run.varying < FEWEST_VARYING)
+        few = NOISE[:, None] & (run.varying < FEWEST_VARYING)
         return Redrawn(run.full, np.where(few | ~np.isfinite(variance) | ~np.isfinite(run.full), np.nan, variance))
 
 
@@ -63,8 +63,7 @@ def level(run: Redrawn) -> Repeat:
     value, relative = run.value, np.sqrt(run.variance)
     with np.errstate(invalid="ignore", divide="ignore"):
         lo, hi = value * (1 - NORMAL_95 * relative), value * (1 + NORMAL_95 * relative)
-        for metric in LOGIT:
-            row = METRICS.index(metric)
+        for row in LOGIT:
             reach = NORMAL_95 * relative[row] / (1 - value[row])
             lo[row], hi[row] = expit(logit(value[row]) - reach), expit(logit(value[row]) + reach)
         for metric in ("robustness", "robustness_published"):
@@ -101,8 +100,8 @@ def mean_excess(triples: Sequence[tuple[Redrawn, ...]]) -> Repeat:
     return _mean([_excess(*triple) for triple in triples])
 
 
-def sentence(personas: int, items: int, repetitions: tuple[int, int]) -> str:
-    """What interval B is an interval for."""
+def sentence(personas: int | str, items: int, repetitions: tuple[int, int]) -> str:
+    """What interval B is an interval for; `personas` are how many, in words where there are two decks."""
     least, most = repetitions
     n = f"n = {least}" if least == most else f"n = {least}-{most}"
     return (

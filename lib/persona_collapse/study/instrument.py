@@ -1,6 +1,7 @@
 """The questionnaire: items, foundations, an integer scale and the prompts that ask for a rating."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from string import Formatter
@@ -43,6 +44,7 @@ class Instrument:
     persona_template: str
     items: tuple[Item, ...]
     digit_suffix: str | None = None
+    short_names: Mapping[str, str] = field(default_factory=dict)  #: of groups, where axes have little room
 
     @property
     def categories(self) -> range:
@@ -53,6 +55,10 @@ class Instrument:
     def foundations(self) -> tuple[str, ...]:
         """Foundations in the order in which the items name them."""
         return tuple(dict.fromkeys(item.foundation for item in self.items))
+
+    def short(self, group: str) -> str:
+        """A group as axes show it; what is none, such as `overall`, stays."""
+        return self.short_names.get(group, group)
 
     def prompt(self, item: Item, persona: str | None = None, *, digit: bool = False) -> str:
         """The one user message that asks for `item`, as `persona` or, with None, without one; with `digit` for one digit."""
@@ -87,6 +93,7 @@ class _InstrumentFile(BaseModel):
     persona_prompt: str
     digit_suffix: str | None = None
     prompts: dict[str, str]
+    short: dict[str, str] = {}
     items: Annotated[list[_ItemFile], Field(min_length=1)]
 
 
@@ -116,6 +123,9 @@ def load_instrument(name: str | Path) -> Instrument:
                 f"{where}, items[{item.number - 1}].block: {item.block!r} has no prompt; "
                 f"expected one of {listing(sorted(found.prompts))}"
             )
+    groups = {item.group for item in found.items}
+    if unknown := [name for name in found.short if name not in groups]:
+        raise ValueError(f"{where}, short: {unknown[0]!r} is no group of an item; expected one of {listing(sorted(groups))}")
     for place, template, fields in [
         *((f"prompts.{block}", text, {"text"}) for block, text in found.prompts.items()),
         ("persona_prompt", found.persona_prompt, {"persona", "item"}),
@@ -130,6 +140,7 @@ def load_instrument(name: str | Path) -> Instrument:
         persona_template=found.persona_prompt,
         items=tuple(Item(i.number, i.block, i.group, i.text, i.reversed) for i in found.items),
         digit_suffix=found.digit_suffix,
+        short_names=dict(found.short),
     )
 
 

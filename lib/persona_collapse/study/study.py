@@ -32,6 +32,11 @@ class Run:
         return f"{self.family.key}/{self.variant.key}"
 
     @property
+    def keys(self) -> tuple[str, str]:
+        """Keys of family and variant, as in tables."""
+        return self.family.key, self.variant.key
+
+    @property
     def name(self) -> str:
         """How prose calls it."""
         return f"{self.family.name} {self.variant.name}"

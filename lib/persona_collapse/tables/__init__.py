@@ -7,6 +7,7 @@ __all__ = [
     "build",
     "cell_replies",
     "comparability",
+    "contrast",
     "frontier",
     "headlines",
     "notes",

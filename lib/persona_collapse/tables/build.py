@@ -1,9 +1,9 @@
 """The tables a study leaves, each made from counts and written whole."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from functools import cached_property, lru_cache
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from persona_collapse.files import atomic_text, guarded_table
@@ -18,66 +18,117 @@ from persona_collapse.tables.frontier import frontier_table
 from persona_collapse.tables.published_contrasts import NORMAL_95
 from persona_collapse.tables.published_contrasts import contrasts as published_contrasts
 from persona_collapse.tables.quality import run_quality
+from persona_collapse.tables.recommended_rows import LevelRow
 from persona_collapse.tables.run_statistics import Analysis
 from persona_collapse.tables.saturation import run_profiles, saturation_rows
 from persona_collapse.tables.temperature import temperature_curves
 from persona_collapse.tables.validity import foundation_claims, validity_table
+from persona_collapse.vocabulary import OF_PUBLISHED, PUBLISHED
 
-METRICS = ("susceptibility", "robustness", "within_sd")
 
-
-@dataclass(frozen=True)
 class Tables:
-    """Everything a study's numbers amount to; each field is written as tables/<field>.csv."""
+    """Everything a study's numbers amount to, each table made when it is first asked for; tables/<name>.csv holds it.
 
-    metrics: pd.DataFrame
-    contrasts: pd.DataFrame
-    companions: pd.DataFrame
-    validity: pd.DataFrame
-    foundation_claims: pd.DataFrame
-    profiles: pd.DataFrame
-    saturation: pd.DataFrame
-    quality: pd.DataFrame
-    published_check: pd.DataFrame | None
-    frontier: pd.DataFrame | None = None
-    temperature: pd.DataFrame | None = None
+    Attributes
+    ----------
+    ratings, study
+        What they are made of.
+    metrics, contrasts, ...
+        The tables, as data frames; None where a study has nothing to put into one.
+    """
+
+    def __init__(self, ratings: Ratings, **known: pd.DataFrame | None) -> None:
+        """`known`: tables that are not to be made from the ratings, by name."""
+        self.ratings, self.study = ratings, ratings.study
+        self.__dict__.update(known)  # where a cached property looks first
+
+    @cached_property
+    def analysis(self) -> Analysis:
+        """Recommended statistics of the runs, which most tables are made of."""
+        return Analysis(self.ratings)
+
+    @cached_property
+    def guard(self) -> Guard:
+        """What every contrast has to say about its sides."""
+        return Guard(self.ratings, self.quality)
+
+    @cached_property
+    def quality(self) -> pd.DataFrame:
+        """What was asked, what came back, and why the rest did not."""
+        return pd.concat([run_quality(self.ratings, run) for run in self.study.runs], ignore_index=True)
+
+    @cached_property
+    def metrics(self) -> pd.DataFrame:
+        """S, R and their companions of every run."""
+        return pd.concat([run_metrics(self.ratings, run, self.analysis) for run in self.study.runs], ignore_index=True)
+
+    @cached_property
+    def contrasts(self) -> pd.DataFrame:
+        """What fine-tuning changed: recommended rows, then published ones, each with what its sides differ in."""
+        published = published_contrasts(self.study, self.metrics[self.metrics["method"] == PUBLISHED])
+        differs = {contrast.key: self.guard.differs(contrast) for contrast in self.analysis.contrasts}
+        keys = zip(published["family"], published["variant"], published["control"], strict=True)
+        published["differs"] = [differs.get(key, "") for key in keys]  # means over families are no contrast
+        return pd.concat([recommended_rows.contrasts(self.analysis, self.guard), published], ignore_index=True)
+
+    @cached_property
+    def temperature(self) -> pd.DataFrame | None:
+        """S and R at every sampling temperature, of a study by logprobs."""
+        return temperature_curves(self.ratings) if self.study.by_logprobs else None
+
+    @cached_property
+    def published_check(self) -> pd.DataFrame | None:
+        """Every printed number beside the computed one, of an imported study that names printed figures."""
+        if self.study.file.kind != "imported" or not self.study.file.published:
+            return None
+        return printed_figures.check(self.study.file.published, self.metrics, self.contrasts, self.profiles)
+
+    @cached_property
+    def companions(self) -> pd.DataFrame:
+        """What changes of noise and of pooled S are made of."""
+        return recommended_rows.companions(self.analysis, self.guard)
+
+    @cached_property
+    def profiles(self) -> pd.DataFrame:
+        """Mean ratings by foundation in every condition."""
+        return pd.concat([run_profiles(self.ratings, run) for run in self.study.runs], ignore_index=True)
+
+    @cached_property
+    def saturation(self) -> pd.DataFrame:
+        """How far answers went to the ends of the scale."""
+        return saturation_rows(self.ratings, self.profiles)
+
+    @cached_property
+    def validity(self) -> pd.DataFrame:
+        """Every headline under every defensible choice."""
+        return validity_table(self.analysis, self.guard, self.contrasts)
+
+    @cached_property
+    def foundation_claims(self) -> pd.DataFrame:
+        """Changes in single foundations, with Holm's adjustment for their number."""
+        return foundation_claims(self.analysis, self.guard)
+
+    @cached_property
+    def frontier(self) -> pd.DataFrame | None:
+        """Where every run lies among the published frontier models, of a study that names them."""
+        return frontier_table(self.study, self.metrics)
 
 
-def build_tables(ratings: Ratings) -> Tables:
-    """Make every table of a study from its ratings."""
-    study, analysis = ratings.study, Analysis(ratings)
-    quality = pd.concat([run_quality(ratings, run) for run in study.runs], ignore_index=True)
-    guard = Guard(ratings, quality)
-    metrics = pd.concat([run_metrics(ratings, run, analysis) for run in study.runs], ignore_index=True)
-    compared = _contrasts(study, metrics, analysis, guard)
-    profiles = pd.concat([run_profiles(ratings, run) for run in study.runs], ignore_index=True)
-    check = None
-    if study.file.kind == "imported" and study.file.published:
-        check = printed_figures.check(study.file.published, metrics, compared, profiles)
-    return Tables(
-        metrics=metrics,
-        contrasts=compared,
-        companions=recommended_rows.companions(analysis, guard),
-        validity=validity_table(analysis, guard, compared),
-        foundation_claims=foundation_claims(analysis, guard),
-        profiles=profiles,
-        saturation=saturation_rows(ratings, profiles),
-        quality=quality,
-        published_check=check,
-        frontier=frontier_table(study, metrics),
-        temperature=temperature_curves(ratings) if study.by_logprobs else None,
-    )
+@lru_cache(maxsize=4)
+def tables_of(ratings: Ratings) -> Tables:
+    """The tables of these ratings; those of one `Ratings` are made once, whoever asks."""
+    return Tables(ratings)
 
 
-def write_tables(study: Study, tables: Tables) -> list[Path]:
-    """Write each table as CSV, at full precision, in one step each; returns the files.
+def write(study: Study, tables: Mapping[str, pd.DataFrame | None]) -> list[Path]:
+    """Write each table as tables/<name>.csv, at full precision, in one step each; returns the files.
 
-    A text that a spreadsheet would run as a formula has an apostrophe before it.
+    A text that a spreadsheet would run as a formula has an apostrophe before it. The file of a table that is None goes.
     """
     folder = study.outputs / "tables"
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for name, table in vars(tables).items():
+    for name, table in tables.items():
         path = folder / f"{name}.csv"
         if table is None:
             path.unlink(missing_ok=True)
@@ -110,8 +161,7 @@ def levels(ratings: Ratings) -> pd.DataFrame:
     >>> sorted(table["method"].unique())
     ['published', 'recommended']
     """
-    analysis = Analysis(ratings)
-    return pd.concat([run_metrics(ratings, run, analysis) for run in ratings.runs], ignore_index=True)
+    return tables_of(ratings).metrics.copy()
 
 
 def contrasts(ratings: Ratings) -> pd.DataFrame:
@@ -131,9 +181,7 @@ def contrasts(ratings: Ratings) -> pd.DataFrame:
     >>> sorted(table["quantity"].unique())
     ['change_pct', 'excess_pp']
     """
-    analysis, metrics = Analysis(ratings), levels(ratings)
-    quality = pd.concat([run_quality(ratings, run) for run in ratings.runs], ignore_index=True)
-    return _contrasts(ratings.study, metrics, analysis, Guard(ratings, quality))
+    return tables_of(ratings).contrasts.copy()
 
 
 def _published_levels(analysis: Analysis, run: Run) -> pd.DataFrame:
@@ -147,25 +195,12 @@ def _published_levels(analysis: Analysis, run: Run) -> pd.DataFrame:
     per_item = published_estimators.moments(used, instrument.categories).n.sum(axis=0)
     at = at_n(analysis.alone(run).loo[0])
     rows = []
-    for metric in METRICS:
+    for metric in OF_PUBLISHED:
         for column, scope in enumerate(analysis.scopes):
             value, error = getattr(level, metric)[column], getattr(se, metric)[column]
             own = weights[:, column] > 0
             interval = value - NORMAL_95 * error, value + NORMAL_95 * error
             sizes = len(used), int(own.sum()), int(per_item[own].sum())
-            again = np.nan, np.nan, "" if metric == "susceptibility" else at
-            rows.append((run.family.key, run.variant.key, scope, metric, "published", value, error, *interval, *sizes, *again))
-    return pd.DataFrame(rows, columns=list(recommended_rows.LEVELS))
-
-
-def _contrasts(study: Study, metrics: pd.DataFrame, analysis: Analysis, guard: Guard) -> pd.DataFrame:
-    """contrasts.csv: recommended rows, then published ones, each with what its sides differ in."""
-    published_ones = published_contrasts(study, metrics[metrics["method"] == "published"])
-    runs = {(run.family.key, run.variant.key): run for run in study.runs}
-    differs = []
-    for row in published_ones.itertuples():
-        run = runs.get((row.family, row.variant))
-        control = None if run is None or not row.control else analysis.control(run)
-        differs.append("" if run is None else guard.differs(run, analysis.base(run), control))
-    published_ones["differs"] = differs
-    return pd.concat([recommended_rows.contrasts(analysis, guard), published_ones], ignore_index=True)
+            note = "" if metric == "susceptibility" else at
+            rows.append(LevelRow(*run.keys, scope, metric, PUBLISHED, value, error, *interval, *sizes, note=note))
+    return pd.DataFrame(rows, columns=list(LevelRow._fields))

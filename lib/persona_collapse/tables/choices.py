@@ -9,11 +9,12 @@ import numpy as np
 from persona_collapse.statistics import rarefaction, wider_intervals
 from persona_collapse.statistics.moments import Parts, cells
 from persona_collapse.statistics.persona_jackknife import FEWEST_VARYING
-from persona_collapse.statistics.recommended_estimators import NOISE, Means, varying
+from persona_collapse.statistics.recommended_estimators import Means, varying
 from persona_collapse.study import first_token
 from persona_collapse.study.study import Run
 from persona_collapse.tables.headlines import INSTEAD, Claim, Values
 from persona_collapse.tables.run_statistics import Analysis, Together
+from persona_collapse.vocabulary import CLAIMED, METRICS
 
 #: Times that the personas are cut into halves, and the seed of the cuts.
 CUTS, _SEED = 3, 12850
@@ -25,8 +26,8 @@ _FEWEST, _LARGEST = 5, 0.5
 REPETITIONS = (2, 3, 5)
 #: Temperatures at which a study by logprobs is looked at beside its own.
 TEMPERATURES = (0.3, 0.7, 1.0)
-#: Published estimators that rarefaction knows.
-_RAREFIED = {"susceptibility": "susceptibility", "within_rms": "within_sd"}
+#: Published estimators of what is claimed, which rarefaction knows.
+_RAREFIED = {metric: METRICS[metric].twin for metric in CLAIMED}
 
 
 class Choice(NamedTuple):
@@ -173,7 +174,7 @@ def _reader(found: dict[Run, Means]) -> Values:
         read = found[run].metric(name)
         if metric == "noise_share":
             read = 1 - read
-        if name in NOISE:
+        if METRICS[name].noise:
             read = read.copy()
             read[1:, varying(found[run].parts, found[run].scope) < FEWEST_VARYING] = np.nan
         return read

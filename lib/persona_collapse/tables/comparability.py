@@ -4,6 +4,7 @@ import pandas as pd
 
 from persona_collapse.store.ratings import Prompts, Ratings
 from persona_collapse.study.study import Run
+from persona_collapse.tables.contrast import Contrast
 
 #: Days between the collections of two runs beyond which a contrast says so.
 APART_DAYS = 7
@@ -77,26 +78,24 @@ class Guard:
         self._study = ratings.study
         asked = quality[quality["condition"] == "persona"]
         self._rows = {(row["family"], row["variant"]): row for _, row in asked.iterrows()}
-        self._said: dict[tuple[Run, ...], str] = {}
+        self._said: dict[Contrast, str] = {}
         self._refused: dict[tuple[Run, Run], str] = {}
         self._prompts = ratings.prompts
 
-    def differs(self, run: Run, base: Run, control: Run | None = None) -> str:
+    def differs(self, contrast: Contrast) -> str:
         """What the sides of a contrast differ in besides fine-tuning, in one line; empty if in nothing."""
-        sides = (run, base) if control is None else (run, control, base)
-        if sides not in self._said:
-            self._said[sides] = self._differs(sides)
-        return self._said[sides]
+        if contrast not in self._said:
+            self._said[contrast] = self._differs(contrast)
+        return self._said[contrast]
 
-    def _differs(self, sides: tuple[Run, ...]) -> str:
-        if any((one.family.key, one.variant.key) not in self._rows for one in sides):
+    def _differs(self, contrast: Contrast) -> str:
+        if any(run.keys not in self._rows for run in contrast.runs):
             return ""  # not asked yet
-        own, *others = (self._rows[one.family.key, one.variant.key] for one in sides)
-        said = []
-        for row, what in zip(others, ("control", "base")[-len(others) :], strict=True):
-            found = differences(own, row, what, samples=not self._study.by_logprobs)
+        own, said = self._rows[contrast.variant.keys], []
+        for run, what in ((contrast.control, "control"), (contrast.base, "base")):
+            found = differences(own, self._rows[run.keys], what, samples=not self._study.by_logprobs) if run else []
             if found:
-                said.append(("" if len(others) == 1 else f"against the {what}: ") + "; ".join(found))
+                said.append((f"against the {what}: " if contrast.control else "") + "; ".join(found))
         return ". ".join(said)
 
     def refusal(self, *runs: Run) -> str:

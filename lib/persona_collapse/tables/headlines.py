@@ -7,30 +7,36 @@ import numpy as np
 
 from persona_collapse.statistics import persona_jackknife
 from persona_collapse.study.study import Run
+from persona_collapse.tables.contrast import CHANGE, EXCESS, Contrast
 from persona_collapse.tables.run_statistics import Analysis, of_role
 
 #: A metric of a run over all personas and without each one, in every way to look (1 + persona, way), by the run and the metric's
 #: name.
 Values = Callable[[Run, str], np.ndarray]
 _Number = TypeVar("_Number", float, np.ndarray)
+LOGIT = "logit"
 HOLDS, SAME, OPPOSITE, CONTRARY, UNKNOWN = "holds", "same direction", "other direction", "contradicted", "not available"
+
+
+#: Unit of a claim's numbers, by quantity.
+UNITS = {CHANGE: "%", EXCESS: "pp", LOGIT: "logit"}
 
 
 class Claim(NamedTuple):
     """A headline about the variants of one key."""
 
-    kind: str  #: susceptibility, noise, susceptibility_excess, noise_excess, anchor, control
+    kind: str  #: one of `ABOUT`
     variant: str
     words: str  #: what is claimed, as a sentence without its end
     metric: str
-    quantity: str  #: change_pct (of base), excess_pp (over the control, in points of base), logit (less the control's)
+    quantity: str  #: one of `UNITS`: of the base, over the control in points of the base, or logit (less the control's)
     sign: int  #: direction of the claim
     weak: bool = False  #: holds unless the interval lies wholly on the other side
 
     @property
     def unit(self) -> str:
         """Unit of its numbers."""
-        return {"change_pct": "%", "excess_pp": "pp", "logit": "logit"}[self.quantity]
+        return UNITS[self.quantity]
 
 
 class Found(NamedTuple, Generic[_Number]):
@@ -41,6 +47,15 @@ class Found(NamedTuple, Generic[_Number]):
     hi: _Number
 
 
+#: What each kind of claim is about, in words.
+ABOUT = {
+    "susceptibility": "susceptibility S of harmful variants against the base",
+    "noise": "within-persona noise of harmful variants against the base",
+    "susceptibility_excess": "susceptibility S of harmful variants beyond their control, in percentage points of the base",
+    "noise_excess": "within-persona noise of harmful variants beyond their control, in percentage points of the base",
+    "anchor": "the share of variation that is the persona's (ICC, logit), harmful variants less their control",
+    "control": "susceptibility S of controls against the base",
+}
 #: In place of a claim's own metric: the choice in words, and the metric of `recommended_estimators`; `noise_share` is 1 - ICC.
 INSTEAD = {
     "susceptibility": (
@@ -68,52 +83,49 @@ def claims(analysis: Analysis) -> list[Claim]:
     for variant in of_role(study, "harmful"):
         controlled = any(run.variant.key == variant and run.variant.control for run in study.runs)
         found += [
-            Claim("susceptibility", variant, f"S rises under {variant}", "susceptibility", "change_pct", 1),
-            Claim("noise", variant, f"noise rises under {variant}", "within_rms", "change_pct", 1),
+            Claim("susceptibility", variant, f"S rises under {variant}", "susceptibility", CHANGE, 1),
+            Claim("noise", variant, f"noise rises under {variant}", "within_rms", CHANGE, 1),
         ]
         if controlled:
             beyond = f"under {variant} beyond the matched control"
             found += [
-                Claim("susceptibility_excess", variant, f"S rises {beyond}", "susceptibility", "excess_pp", 1),
-                Claim("noise_excess", variant, f"noise rises {beyond}", "within_rms", "excess_pp", 1),
-                Claim("anchor", variant, f"{variant} is less persona-determined than its control", "icc", "logit", -1),
+                Claim("susceptibility_excess", variant, f"S rises {beyond}", "susceptibility", EXCESS, 1),
+                Claim("noise_excess", variant, f"noise rises {beyond}", "within_rms", EXCESS, 1),
+                Claim("anchor", variant, f"{variant} is less persona-determined than its control", "icc", LOGIT, -1),
             ]
     for variant in of_role(study, "control"):
         words = f"{variant} leaves S at or below its base"
-        found.append(Claim("control", variant, words, "susceptibility", "change_pct", -1, weak=True))
+        found.append(Claim("control", variant, words, "susceptibility", CHANGE, -1, weak=True))
     return found
 
 
-def sides(analysis: Analysis, claim: Claim) -> list[tuple[Run, ...]]:
-    """The runs that a claim compares, one tuple a family: variant, its control if the claim is about one, base."""
-    found: list[tuple[Run, ...]] = []
-    for run in analysis.study.runs:
-        if run.variant.key != claim.variant or run.variant.role not in ("harmful", "control"):
-            continue
-        control = analysis.control(run)
-        if claim.quantity == "change_pct":
-            found.append((run, analysis.base(run)))
-        elif control is not None:
-            found.append((run, control, analysis.base(run)))
-    return found
+def sides(analysis: Analysis, claim: Claim) -> list[Contrast]:
+    """The contrast that a claim is about in every family that has its variant."""
+    return [
+        contrast
+        for contrast in analysis.contrasts
+        if contrast.variant.variant.key == claim.variant
+        and contrast.variant.variant.role in ("harmful", "control")
+        and (contrast.control is None) == (claim.quantity == CHANGE)
+    ]
 
 
-def in_families(claim: Claim, metric: str, sides: Sequence[Sequence[Run]], values: Values) -> Found[np.ndarray]:
+def in_families(claim: Claim, metric: str, sides: Sequence[Contrast], values: Values) -> Found[np.ndarray]:
     """The claim's quantity in every family (family, way), with interval A on the scale that contrasts are made on."""
-    if claim.quantity == "change_pct":
-        return percent(interval(np.array([log_ratio(runs, metric, values) for runs in sides])))
-    return interval(np.array([plain(claim, metric, runs, values) for runs in sides]))
+    if claim.quantity == CHANGE:
+        return percent(interval(np.array([log_ratio(contrast, metric, values) for contrast in sides])))
+    return interval(np.array([plain(claim, metric, contrast, values) for contrast in sides]))
 
 
-def plain(claim: Claim, metric: str, runs: Sequence[Run], values: Values) -> np.ndarray:
+def plain(claim: Claim, metric: str, contrast: Contrast, values: Values) -> np.ndarray:
     """The claim's quantity without each persona (1 + persona, way), on the scale on which families are averaged."""
-    every = [values(run, metric) for run in runs]
+    own, other = values(contrast.variant, metric), values(contrast.against, metric)
     with np.errstate(invalid="ignore", divide="ignore"):
-        if claim.quantity == "change_pct":
-            return 100 * (every[0] / every[-1] - 1)
-        if claim.quantity == "excess_pp":
-            return 100 * (every[0] - every[1]) / every[-1]
-        return scaled(every[0], metric) - scaled(every[1], metric)
+        if claim.quantity == CHANGE:
+            return 100 * (own / other - 1)
+        if claim.quantity == EXCESS:
+            return 100 * (own - other) / values(contrast.base, metric)
+        return scaled(own, metric) - scaled(other, metric)
 
 
 def scaled(values: np.ndarray, metric: str) -> np.ndarray:
@@ -122,10 +134,10 @@ def scaled(values: np.ndarray, metric: str) -> np.ndarray:
         return np.arctanh(values) if metric == "fidelity" else np.log(values) - np.log1p(-values)
 
 
-def log_ratio(runs: Sequence[Run], metric: str, values: Values) -> np.ndarray:
-    """Logarithm of a metric of the first run over that of the second, without each persona."""
+def log_ratio(contrast: Contrast, metric: str, values: Values) -> np.ndarray:
+    """Logarithm of a metric of the variant over that of the run it is set beside, without each persona."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.log(values(runs[0], metric)) - np.log(values(runs[1], metric))
+        return np.log(values(contrast.variant, metric)) - np.log(values(contrast.against, metric))
 
 
 def interval(z: np.ndarray) -> Found[np.ndarray]:

@@ -13,12 +13,10 @@ from persona_collapse.statistics import (
     wider_intervals,
 )
 from persona_collapse.study.study import Run
+from persona_collapse.tables.contrast import Contrast
 from persona_collapse.tables.run_statistics import Analysis, Together
+from persona_collapse.vocabulary import METRICS
 
-#: How notes call a metric.
-NAMES = {"susceptibility": "S", "robustness": "R", "within_rms": "noise", "icc": "ICC"}
-#: Metrics that say how steady a persona is held: missing and too few varying ratings concern them.
-NOISE = ("within_rms", "robustness", "relative_noise", "icc")
 #: The note of a metric (by name) in a scope (by column), given its interval there.
 Note = Callable[[str, int, persona_jackknife.Interval], str]
 
@@ -33,38 +31,43 @@ def level_note(analysis: Analysis, run: Run, alone: Together) -> Note:
 
     def note(metric: str, column: int, interval: persona_jackknife.Interval) -> str:
         said = [alone.common.note]
-        if metric in NOISE:
+        if METRICS[metric].noise:
             bound = found[column]
             said += [bound.note if bound else "", missing]
-        said += [single, persona_jackknife.remark(interval, NAMES.get(metric, metric), analysis.scopes[column])]
+        said += [single, persona_jackknife.remark(interval, named(metric), analysis.scopes[column])]
         return " ".join(part for part in said if part)
 
     return note
 
 
+def named(metric: str) -> str:
+    """How notes call a metric."""
+    return METRICS[metric].name or metric
+
+
 class ContrastNotes:
     """What stands beside the numbers of a contrast: lost personas, bounds, fewer repetitions, one persona that carries it."""
 
-    def __init__(self, analysis: Analysis, runs: Sequence[Run], together: Together, also: str = "") -> None:
+    def __init__(self, analysis: Analysis, contrast: Contrast, together: Together, also: str = "") -> None:
         self._analysis, self._together, self._also = analysis, together, also
         self._lost = together.common.note
         if self._lost:
-            own = analysis.alone(runs[-1]).loo[0].of("susceptibility")[0, 0]
+            own = analysis.alone(contrast.base).loo[0].of("susceptibility")[0, 0]
             shared = together.loo[-1].of("susceptibility")[0, 0]
             self._lost += " " + common_cells.base_note(shared, len(together.common.personas), own)
-        self._base_bounds = analysis.bounds(together, len(runs) - 1)
+        self._base_bounds = analysis.bounds(together, len(contrast.runs) - 1)
         self._own_bounds = analysis.bounds(together, 0)
         self._own_lo = persona_jackknife.level(together.loo[0]).of("within_rms").lo
-        self._rarefied = _rarefied(analysis, together) if len(runs) == 2 else ()
+        self._rarefied = () if contrast.control else _rarefied(analysis, together)
 
     def of(self, metric: str, column: int, interval: persona_jackknife.Interval) -> str:
         """The note of one metric in one scope."""
         said = [self._also, self._lost]
-        if metric in NOISE:
+        if METRICS[metric].noise:
             said.append(self._bound(column))
         if self._rarefied and metric in ("robustness", "within_rms"):
             said.append(self._rarefied[column])
-        said.append(persona_jackknife.remark(interval, NAMES.get(metric, metric), self._analysis.scopes[column]))
+        said.append(persona_jackknife.remark(interval, named(metric), self._analysis.scopes[column]))
         return " ".join(part for part in said if part)
 
     def _bound(self, column: int) -> str:
@@ -111,7 +114,7 @@ class MeanNotes:
         mean, lo, hi = (100 * np.expm1(field[at]) for field in self._families[:3])
         if np.isfinite([mean, lo, hi]).all():
             said.append(f"As a sample of families: ratio {mean:+.0f} % [{lo:.0f}, {hi:.0f}].")
-        said.append(persona_jackknife.remark(interval, NAMES.get(metric, metric), self._analysis.scopes[column]))
+        said.append(persona_jackknife.remark(interval, named(metric), self._analysis.scopes[column]))
         return " ".join(part for part in said if part)
 
 

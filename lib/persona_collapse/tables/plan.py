@@ -16,9 +16,10 @@ from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.study import Run, Study
 from persona_collapse.tables.run_statistics import Analysis
+from persona_collapse.vocabulary import CLAIMED
 
 #: What has to reach the target: the changes of these metrics against the base.
-CHANGED = ("susceptibility", "within_rms")
+CHANGED = CLAIMED
 
 
 class Designed(NamedTuple):

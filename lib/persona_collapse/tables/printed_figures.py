@@ -16,7 +16,7 @@ from persona_collapse.study.study import Study
 #: A printed standard error came out of a bootstrap: agreement is to this share of its full-precision value.
 SE_TOLERANCE = 0.10
 
-COLUMNS = ["table", "family", "variant", "scope", "metric", "printed", "computed", "agrees", "note"]
+COLUMNS = ["table", "family", "variant", "scope", "metric", "printed", "computed", "agrees", "known_slip", "note"]
 
 
 @lru_cache
@@ -64,7 +64,7 @@ def beside(metrics: pd.DataFrame, check: pd.DataFrame | None, study: Study) -> p
     """
     if check is not None:
         # What a reader looks for; the file has all of them.
-        shown = check[~check["agrees"]].drop(columns="agrees").reset_index(drop=True)
+        shown = check[~check["agrees"]].drop(columns=["agrees", "known_slip"]).reset_index(drop=True)
         return shown.assign(computed=shown["computed"].round(4))
     columns = ["family", "variant", "metric", "published", "simulated"]
     if not (study.simulated and study.file.published) or study.by_logprobs:
@@ -88,6 +88,7 @@ def check(file: str, metrics: pd.DataFrame, contrasts: pd.DataFrame, profiles: p
     computed = _computed(metrics, contrasts, profiles)
     rows = []
     for row in figures(file)["printed"]:
+        slip = False
         value = computed.get((row["family"], row["variant"], row["scope"], row["metric"]))
         if value is None:
             agrees, note = False, "not computed: this study lacks the run"
@@ -100,16 +101,11 @@ def check(file: str, metrics: pd.DataFrame, contrasts: pd.DataFrame, profiles: p
             off = _off(value, row["printed"])
             agrees, note = off == 0, ""
             # Every known slip is one unit of the last digit; a value farther off is a disagreement of its own.
-            if off == 1 and "slip" in row:
+            if slip := off == 1 and "slip" in row:
                 note = f"known slip; {row['slip']}; exact {value:.4f}"
         keys = [row[name] for name in ("table", "family", "variant", "scope", "metric", "printed")]
-        rows.append((*keys, np.nan if value is None else value, bool(agrees), note))
+        rows.append((*keys, np.nan if value is None else value, bool(agrees), slip, note))
     return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def known_slips(table: pd.DataFrame) -> pd.Series:
-    """Which rows of a check disagree because of a known slip of the paper."""
-    return ~table["agrees"] & table["note"].str.startswith("known slip")
 
 
 def _computed(metrics: pd.DataFrame, contrasts: pd.DataFrame, profiles: pd.DataFrame) -> dict[tuple[str, str, str, str], float]:

@@ -1,20 +1,37 @@
 """What fine-tuning changed: variants against their base, and harmful ones against their matched control."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from persona_collapse.study.study import Study
 from persona_collapse.study.study_file import Family
+from persona_collapse.tables.contrast import CHANGE, EXCESS
 
-#: Columns of contrasts.csv.
-COLUMNS = (
-    "family", "variant", "control", "scope", "metric", "quantity", "method", "value", "se", "lo", "hi", "families",
-    "lo_repeat", "hi_repeat", "differs", "note",
-)  # fmt: skip
 #: Half the width of a 95 % interval, in standard errors.
 NORMAL_95 = 1.96
+
+
+class ContrastRow(NamedTuple):
+    """A row of contrasts.csv."""
+
+    family: str
+    variant: str
+    control: str
+    scope: str
+    metric: str
+    quantity: str
+    method: str
+    value: float = np.nan
+    se: float = np.nan
+    lo: float = np.nan
+    hi: float = np.nan
+    families: int | None = None
+    lo_repeat: float = np.nan
+    hi_repeat: float = np.nan
+    differs: str = ""
+    note: str = ""
 
 
 class Estimate(NamedTuple):
@@ -59,7 +76,7 @@ def contrasts(study: Study, metrics: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns as in `COLUMNS`. Rows of family ``mean`` average the families that have that variant (their number in
+        Columns as in `ContrastRow`. Rows of family ``mean`` average the families that have that variant (their number in
         ``families``); alternates enter no average; averages carry no published SE. What the published method does not have
         (limits for repeated requests, ``differs``, ``note``) is empty.
     """
@@ -71,7 +88,7 @@ def contrasts(study: Study, metrics: pd.DataFrame) -> pd.DataFrame:
         for family in study.file.families
         for row in _of_family(family, at, (scope, metric, method))
     ]
-    table = as_numbers(pd.DataFrame(rows, columns=list(COLUMNS[:12])).reindex(columns=list(COLUMNS)))
+    table = as_numbers(pd.DataFrame(rows, columns=list(ContrastRow._fields)))
     if table.empty:
         return table  # bases alone: there is nothing to compare
     alternate = {(f.key, v.key) for f in study.file.families for v in f.variants if v.role == "alternate"}
@@ -79,7 +96,7 @@ def contrasts(study: Study, metrics: pd.DataFrame) -> pd.DataFrame:
     means = kept.groupby(["variant", "control", "scope", "metric", "quantity", "method"], sort=False, as_index=False).agg(
         value=("value", lambda x: x.mean(skipna=False)), families=("value", "size")
     )
-    found = as_numbers(pd.concat([table, means.assign(family="mean")], ignore_index=True)[list(COLUMNS)])
+    found = as_numbers(pd.concat([table, means.assign(family="mean")], ignore_index=True)[list(ContrastRow._fields)])
     return found.assign(differs="", note="")
 
 
@@ -92,7 +109,7 @@ def as_numbers(table: pd.DataFrame) -> pd.DataFrame:
 
 def _of_family(
     family: Family, at: dict[tuple[str, str, str, str, str], Estimate], kind: tuple[str, str, str]
-) -> list[tuple[Any, ...]]:
+) -> list[ContrastRow]:
     scope, metric, method = kind
     base = at[family.key, family.base.key, *kind]
     rows = []
@@ -100,10 +117,10 @@ def _of_family(
         if variant.role == "base":
             continue
         level = at[family.key, variant.key, *kind]
-        found = [("change_pct", "", change_pct(level, base))]
+        found = [(CHANGE, "", change_pct(level, base))]
         if variant.control:
-            found.append(("excess_pp", variant.control, excess_pp(level, at[family.key, variant.control, *kind], base)))
+            found.append((EXCESS, variant.control, excess_pp(level, at[family.key, variant.control, *kind], base)))
         for quantity, control, (value, se) in found:
             interval = value - NORMAL_95 * se, value + NORMAL_95 * se
-            rows.append((family.key, variant.key, control, scope, metric, quantity, method, value, se, *interval, None))
+            rows.append(ContrastRow(family.key, variant.key, control, scope, metric, quantity, method, value, se, *interval))
     return rows

@@ -25,6 +25,8 @@ OUTCOMES = {
     "lost": "under way when the process was killed",
 }
 ANSWERED = ("answered", "batch", "refused")
+#: Columns of quality.csv: why slots hold no rating, and how an endpoint was asked.
+MISSING, ASKING = (*REASONS, "absent"), ("retries", "lost", "latency_p50", "latency_p95")
 
 
 def run_quality(ratings: Ratings, run: Run) -> pd.DataFrame:
@@ -67,7 +69,7 @@ def run_and_base_quality(ratings: Ratings, run: Run) -> pd.DataFrame:
 def _asking(ratings: Ratings, run: Run, condition: str) -> dict[str, float]:
     """How a live run was asked: requests sent again, those lost with a killed process, seconds to an answer; else empty."""
     if ratings.study.file.kind != "live":
-        return dict.fromkeys(("retries", "lost", "latency_p50", "latency_p95"), np.nan)
+        return dict.fromkeys(ASKING, np.nan)
     asked = ratings.of(run, condition).asked
     outcomes, seconds = asked.outcomes, asked.seconds
     median, slow = np.percentile(seconds, [50, 95]) if seconds.size else (np.nan, np.nan)

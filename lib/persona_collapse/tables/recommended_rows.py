@@ -1,7 +1,8 @@
 """Rows of the tables by the recommended method: levels, contrasts and companions, each with both intervals and a plain note."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,25 +14,47 @@ from persona_collapse.statistics import (
 )
 from persona_collapse.study.study import Run
 from persona_collapse.tables.comparability import Guard
+from persona_collapse.tables.contrast import HOW, Contrast
 from persona_collapse.tables.notes import ContrastNotes, MeanNotes, Note, level_note, without_families
-from persona_collapse.tables.published_contrasts import COLUMNS as CONTRASTS
-from persona_collapse.tables.published_contrasts import as_numbers
+from persona_collapse.tables.published_contrasts import ContrastRow, as_numbers
 from persona_collapse.tables.run_statistics import Analysis, of_role
+from persona_collapse.vocabulary import OF_RECOMMENDED, RECOMMENDED
 
-METHOD = "recommended"
-#: Metrics of the recommended method, in the order of the tables; the last three of all are published ones.
-METRICS = recommended_estimators.METRICS[:12]
-#: Columns of metrics.csv.
-LEVELS = (
-    "family", "variant", "scope", "metric", "method", "value", "se", "lo", "hi", "personas", "items", "ratings",
-    "lo_repeat", "hi_repeat", "note",
-)  # fmt: skip
-#: Columns of companions.csv.
-COMPANIONS = ("family", "variant", "against", "scope", "part", "value", "se", "lo", "hi")
-_AT = [recommended_estimators.METRICS.index(metric) for metric in METRICS]
-_Row = tuple[Any, ...]
-#: What rows of one contrast share: family, variant and control; quantity; families; what else differs.
-_About = tuple[tuple[str, str, str | None], str, int | None, str]
+_AT = [recommended_estimators.METRICS.index(metric) for metric in OF_RECOMMENDED]
+
+
+class LevelRow(NamedTuple):
+    """A row of metrics.csv."""
+
+    family: str
+    variant: str
+    scope: str
+    metric: str
+    method: str
+    value: float
+    se: float
+    lo: float
+    hi: float
+    personas: int
+    items: int
+    ratings: int
+    lo_repeat: float = np.nan
+    hi_repeat: float = np.nan
+    note: str = ""
+
+
+class CompanionRow(NamedTuple):
+    """A row of companions.csv."""
+
+    family: str
+    variant: str
+    against: str
+    scope: str
+    part: str
+    value: float
+    se: float
+    lo: float
+    hi: float
 
 
 def levels(analysis: Analysis, run: Run) -> pd.DataFrame:
@@ -48,19 +71,23 @@ def levels(analysis: Analysis, run: Run) -> pd.DataFrame:
     ratings = side.counts.sum(axis=(0, 2))
     notes = level_note(analysis, run, alone)
     rows = []
-    for metric in METRICS:
+    for metric in OF_RECOMMENDED:
         interval, again = a.of(metric), b.of(metric)
         if metric == "fidelity" and run != base:
             unknown = np.full(len(analysis.scopes), np.nan)
             interval, again = fidelity or (persona_jackknife.Interval(*[unknown] * 6), repeat_interval.Repeat(*[unknown] * 4))
         for column, scope in enumerate(analysis.scopes):
             own = alone.common.scope[:, column] > 0
-            note = notes(metric, column, interval.at(column))
-            numbers = (field[column] for field in interval[:4])
-            sizes = len(alone.common.personas), int(own.sum()), round(float(ratings[own].sum()))
-            limits = again.lo[column], again.hi[column]
-            rows.append((run.family.key, run.variant.key, scope, metric, METHOD, *numbers, *sizes, *limits, note))
-    return pd.DataFrame(rows, columns=list(LEVELS))
+            found = interval.at(column)
+            rows.append(
+                LevelRow(
+                    *run.keys, scope, metric, RECOMMENDED, float(found.value), float(found.se), float(found.lo),
+                    float(found.hi),
+                    personas=len(alone.common.personas), items=int(own.sum()), ratings=round(float(ratings[own].sum())),
+                    lo_repeat=again.lo[column], hi_repeat=again.hi[column], note=notes(metric, column, found),
+                )
+            )  # fmt: skip
+    return pd.DataFrame(rows, columns=list(LevelRow._fields))
 
 
 def contrasts(analysis: Analysis, guard: Guard) -> pd.DataFrame:
@@ -69,96 +96,83 @@ def contrasts(analysis: Analysis, guard: Guard) -> pd.DataFrame:
     A contrast whose sides cannot be compared has no number, and the reason in its note; a mean leaves such a family out and
     says so.
     """
-    rows = [row for run in analysis.study.runs if run.variant.role != "base" for row in _of_run(analysis, guard, run)]
+    rows = [row for contrast in analysis.contrasts for row in _of_contrast(analysis, guard, contrast)]
     for variant in of_role(analysis.study, "control", "harmful"):
         rows += _means(analysis, guard, variant)
-    return as_numbers(pd.DataFrame(rows, columns=list(CONTRASTS)))
+    return as_numbers(pd.DataFrame(rows, columns=list(ContrastRow._fields)))
 
 
-def _of_run(analysis: Analysis, guard: Guard, run: Run) -> Iterator[_Row]:
-    base, control = analysis.base(run), analysis.control(run)
-    for quantity, others in (("change_pct", (base,)), ("excess_pp", (control, base))):
-        if others[0] is None:
-            continue
-        key = run.family.key, run.variant.key, "" if quantity == "change_pct" else run.variant.control
-        differs = guard.differs(run, base, None if quantity == "change_pct" else control)
-        refused = guard.refusal(run, *others)
-        if refused:
-            for metric in METRICS:
-                for scope in analysis.scopes:
-                    yield *key, scope, metric, quantity, METHOD, *[np.nan] * 4, None, np.nan, np.nan, differs, refused
-            continue
-        yield from _rows(analysis, (key, quantity, None, differs), *_compared(analysis, (run, *others)))
+class _Numbers(NamedTuple):
+    """What a contrast, or a mean of contrasts, came to: both intervals, and what stands beside them."""
+
+    interval: persona_jackknife.Interval
+    repeat: repeat_interval.Repeat
+    note: Note
 
 
-def _compared(
-    analysis: Analysis, runs: tuple[Run, ...], also: str = ""
-) -> tuple[persona_jackknife.Interval, repeat_interval.Repeat, Note]:
-    """Both intervals of a change (variant, base) or an excess (variant, control, base), and what stands beside it."""
-    together = analysis.together(*runs)
-    excess = len(runs) == 3
-    a = (persona_jackknife.excess if excess else persona_jackknife.change)(*together.loo)
-    b = (repeat_interval.excess if excess else repeat_interval.change)(*together.redrawn)
-    return a, b, ContrastNotes(analysis, runs, together, also).of
+def _of_contrast(analysis: Analysis, guard: Guard, contrast: Contrast) -> Iterator[ContrastRow]:
+    differs, refused = guard.differs(contrast), guard.refusal(*contrast.runs)
+    if not refused:
+        about = partial(ContrastRow, *contrast.key, quantity=contrast.quantity, method=RECOMMENDED, differs=differs)
+        yield from _rows(analysis, about, _compared(analysis, contrast))
+        return
+    for metric in OF_RECOMMENDED:
+        for scope in analysis.scopes:
+            yield ContrastRow(*contrast.key, scope, metric, contrast.quantity, RECOMMENDED, differs=differs, note=refused)
 
 
-def _rows(
-    analysis: Analysis, about: _About, a: persona_jackknife.Interval, b: repeat_interval.Repeat, note: Note
-) -> Iterator[_Row]:
-    key, quantity, families, differs = about
-    for metric, at in zip(METRICS, _AT, strict=True):
+def _compared(analysis: Analysis, contrast: Contrast, also: str = "") -> _Numbers:
+    """A contrast of one family; `also` is said first in every note."""
+    together, how = analysis.together(*contrast.runs), HOW[contrast.quantity]
+    return _Numbers(
+        how.one(*together.loo), how.one_repeat(*together.redrawn), ContrastNotes(analysis, contrast, together, also).of
+    )
+
+
+def _rows(analysis: Analysis, about: Callable[..., ContrastRow], found: _Numbers) -> Iterator[ContrastRow]:
+    for metric, at in zip(OF_RECOMMENDED, _AT, strict=True):
         for column, scope in enumerate(analysis.scopes):
-            numbers = (field[at, column] for field in a[:4])
-            limits = b.lo[at, column], b.hi[at, column]
-            said = note(metric, column, a.of(metric).at(column))
-            yield *key, scope, metric, quantity, METHOD, *numbers, families, *limits, differs, said
+            value, se, lo, hi = (field[at, column] for field in found.interval[:4])
+            yield about(
+                scope=scope, metric=metric, value=value, se=se, lo=lo, hi=hi,
+                lo_repeat=found.repeat.lo[at, column], hi_repeat=found.repeat.hi[at, column],
+                note=found.note(metric, column, found.interval.of(metric).at(column)),
+            )  # fmt: skip
 
 
-def _means(analysis: Analysis, guard: Guard, variant: str) -> Iterator[_Row]:
+def _means(analysis: Analysis, guard: Guard, variant: str) -> Iterator[ContrastRow]:
     """Means over these families of a variant's changes, and of its excesses for each control that it names."""
-    own = [run for run in analysis.study.runs if run.variant.key == variant and run.variant.role in ("control", "harmful")]
-    controls = dict.fromkeys(run.variant.control for run in own if run.variant.control)
-    for quantity, control in (("change_pct", None), *(("excess_pp", name) for name in controls)):
-        chosen = [run for run in own if control is None or run.variant.control == control]
-        sides = [_sides(analysis, run, over_control=control is not None) for run in chosen]
-        usable = [runs for runs in sides if not guard.refusal(*runs)]
-        left = [runs[0].family.name for runs in sides if runs not in usable]
+    own = [c for c in analysis.contrasts if c.variant.variant.key == variant and c.variant.variant.role in ("control", "harmful")]
+    for control in dict.fromkeys(contrast.key[2] for contrast in own):
+        chosen = [contrast for contrast in own if contrast.key[2] == control]
+        usable = [contrast for contrast in chosen if not guard.refusal(*contrast.runs)]
+        left = [contrast.variant.family.name for contrast in chosen if contrast not in usable]
         if not usable:
             continue
-        about = ("mean", variant, control or ""), quantity, len(usable), _differ(guard, usable)
-        if len(usable) == 1:  # that family's own row: two intervals for one number would be one too many
-            yield from _rows(analysis, about, *_compared(analysis, usable[0], without_families(left)))
-        else:
-            yield from _rows(analysis, about, *_averaged(analysis, usable, left))
+        about = partial(
+            ContrastRow, "mean", variant, control, quantity=usable[0].quantity, method=RECOMMENDED, families=len(usable),
+            differs=_differ(guard, usable),
+        )  # fmt: skip
+        # Of a single family that one's own row: two intervals for one number would be one too many.
+        alone = len(usable) == 1
+        found = _compared(analysis, usable[0], without_families(left)) if alone else averaged(analysis, usable, left)
+        yield from _rows(analysis, about, found)
 
 
-def _sides(analysis: Analysis, run: Run, *, over_control: bool) -> tuple[Run, ...]:
-    """A variant with its base, or with the control that it names and its base."""
-    if not over_control:
-        return run, analysis.base(run)
-    control = analysis.control(run)
-    assert control is not None  # a study file that names one has it
-    return run, control, analysis.base(run)
+def averaged(analysis: Analysis, usable: list[Contrast], left: list[str]) -> _Numbers:
+    """The mean over families of their contrasts; `left` are the names of families that it leaves out."""
+    every = list(dict.fromkeys(run for contrast in usable for run in contrast.runs))
+    together, how = analysis.together(*every), HOW[usable[0].quantity]
+    loo, redrawn = dict(zip(every, together.loo, strict=True)), dict(zip(every, together.redrawn, strict=True))
+    sides = [tuple(loo[run] for run in contrast.runs) for contrast in usable]
+    again = [tuple(redrawn[run] for run in contrast.runs) for contrast in usable]
+    pairs = [(loo[contrast.variant], loo[contrast.against]) for contrast in usable]
+    return _Numbers(how.mean(sides), how.mean_repeat(again), MeanNotes(analysis, together, pairs, left).of)
 
 
-def _averaged(
-    analysis: Analysis, usable: list[tuple[Run, ...]], left: list[str]
-) -> tuple[persona_jackknife.Interval, repeat_interval.Repeat, Note]:
-    """Both intervals of the mean over families of changes or excesses, as `_compared` has them of one family."""
-    every = list(dict.fromkeys(run for runs in usable for run in runs))
-    together = analysis.together(*every)
-    at = {run: place for place, run in enumerate(every)}
-    loo = [tuple(together.loo[at[run]] for run in runs) for runs in usable]
-    redrawn = [tuple(together.redrawn[at[run]] for run in runs) for runs in usable]
-    excess = len(usable[0]) == 3
-    a = (persona_jackknife.mean_excess if excess else persona_jackknife.mean_change)(loo)
-    b = (repeat_interval.mean_excess if excess else repeat_interval.mean_change)(redrawn)
-    return a, b, MeanNotes(analysis, together, [x[:2] for x in loo], left).of
-
-
-def _differ(guard: Guard, usable: list[tuple[Run, ...]]) -> str:
+def _differ(guard: Guard, usable: list[Contrast]) -> str:
     """In how many families the sides differ; of a single family how, and nothing where they do in none."""
-    each = [guard.differs(runs[0], runs[-1], runs[1] if len(runs) == 3 else None) for runs in usable]
+    each = [guard.differs(contrast) for contrast in usable]
     if len(each) == 1:
         return each[0]
     differing = sum(map(bool, each))
@@ -172,18 +186,17 @@ def companions(analysis: Analysis, guard: Guard) -> pd.DataFrame:
     the control where a variant names one.
     """
     rows = []
-    for run in analysis.study.runs:
-        for other in (analysis.base(run), analysis.control(run)):
-            if run.variant.role == "base" or other is None or guard.refusal(run, other, analysis.base(run)):
-                continue
-            runs = list(dict.fromkeys((run, other, analysis.base(run))))
-            own, against = analysis.together(*runs).loo[:2]
-            found = persona_jackknife.split(own, against)._asdict()
-            found["icc"] = persona_jackknife.shift(own, against).of("icc")
-            found["fidelity"] = persona_jackknife.difference(own, against).of("fidelity")
-            rows += [
-                (run.family.key, run.variant.key, other.variant.key, scope, part, *(field[column] for field in interval[:4]))
-                for part, interval in found.items()
-                for column, scope in enumerate(analysis.scopes)
-            ]
-    return as_numbers(pd.DataFrame(rows, columns=list(COMPANIONS)))
+    for contrast in analysis.contrasts:
+        if guard.refusal(*contrast.runs):
+            continue
+        own, against = analysis.together(*contrast.runs).loo[:2]
+        found = persona_jackknife.split(own, against)._asdict()
+        found["icc"] = persona_jackknife.shift(own, against).of("icc")
+        found["fidelity"] = persona_jackknife.difference(own, against).of("fidelity")
+        key = *contrast.key[:2], contrast.against.variant.key
+        rows += [
+            CompanionRow(*key, scope, part, *interval.at(column)[:4])
+            for part, interval in found.items()
+            for column, scope in enumerate(analysis.scopes)
+        ]
+    return as_numbers(pd.DataFrame(rows, columns=list(CompanionRow._fields)))

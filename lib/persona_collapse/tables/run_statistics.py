@@ -14,6 +14,7 @@ from persona_collapse.statistics.repeat_interval import Redrawn, redrawn
 from persona_collapse.store.ratings import Ratings
 from persona_collapse.study.scopes import scope_matrix, scopes
 from persona_collapse.study.study import Run, Study
+from persona_collapse.tables.contrast import Contrast
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,17 @@ class Analysis:
     def control(self, run: Run) -> Run | None:
         """The matched control that a run names, if it names one."""
         return next((Run(run.family, v) for v in run.family.variants if v.key == run.variant.control), None)
+
+    @cached_property
+    def contrasts(self) -> list[Contrast]:
+        """Every change and every excess of the study, run by run: first against the base, then beyond a control it names."""
+        found = []
+        for run in self.study.runs:
+            if run.variant.role != "base":
+                control = self.control(run)
+                found.append(Contrast(run, self.base(run)))
+                found += [Contrast(run, self.base(run), control)] if control else []
+        return found
 
     def alone(self, run: Run) -> Together:
         """One run on the personas that answered every item of its own; fidelity is 1, as there is no base."""

@@ -6,7 +6,7 @@ import pandas as pd
 from persona_collapse.statistics.published_estimators import moments
 from persona_collapse.store.ratings import Ratings
 from persona_collapse.study.instrument import Instrument
-from persona_collapse.study.scopes import keyed
+from persona_collapse.study.scopes import keyed, scope_matrix
 from persona_collapse.study.study import Run, Study
 from persona_collapse.tables import printed_figures
 
@@ -43,6 +43,11 @@ def profile(counts: np.ndarray, instrument: Instrument) -> pd.DataFrame:
                 )
             )
     return pd.DataFrame(rows, columns=["persona", "foundation", "mean", "within_sd", "ratings"])
+
+
+def persona_means(counts: np.ndarray, instrument: Instrument) -> np.ndarray:
+    """Mean over items of the cell means (persona, scope): overall first, then each foundation; NaN where a cell is empty."""
+    return moments(keyed(counts, instrument), instrument.categories).mean @ scope_matrix(instrument)
 
 
 def profiles(counts: np.ndarray, instrument: Instrument, *, each: bool) -> pd.DataFrame:

@@ -1,0 +1,42 @@
+"""What fine-tuning changed: changes against the base, excesses over the control, and whatever was printed of them."""
+
+from functools import partial
+
+from persona_collapse.exhibits import change_sentences
+from persona_collapse.exhibits.exhibit import exhibit_id
+from persona_collapse.sections.record import Section, Summary, Table
+from persona_collapse.tables.build import Tables
+from persona_collapse.vocabulary import HEADLINES, METRICS
+
+
+def _change(metric: str, tables: Tables) -> str:
+    return change_sentences.change(tables.contrasts, tables.study, metric)
+
+
+def _beside_print(tables: Tables) -> bool:
+    return tables.published_check is not None or bool(tables.study.simulated and tables.study.file.published)
+
+
+SECTION = Section(
+    tables=(
+        Table("contrasts", lambda tables: tables.contrasts),
+        Table("temperature", lambda tables: tables.temperature),
+        Table("published_check", lambda tables: tables.published_check),
+    ),
+    summary=(
+        *(
+            Summary(
+                METRICS[metric].heading,
+                partial(_change, metric),
+                (exhibit_id("figure", "levels", metric), exhibit_id("figure", "changes", metric)),
+            )
+            for metric in HEADLINES
+        ),
+        Summary(
+            "Both at once",
+            lambda tables: change_sentences.collapse(tables.contrasts, tables.study),
+            (exhibit_id("figure", "collapse_map"),),
+        ),
+    ),
+    shown={"only-logprobs": lambda tables: tables.study.by_logprobs, "only-printed": _beside_print},
+)

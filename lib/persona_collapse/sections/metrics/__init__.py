@@ -1,0 +1,1 @@
+"""S and R of one run."""

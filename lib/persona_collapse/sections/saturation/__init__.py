@@ -1,0 +1,1 @@
+"""Where on the scale the answers lie."""

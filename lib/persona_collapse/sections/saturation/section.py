@@ -1,0 +1,20 @@
+"""Where on the scale the answers lie: profiles, ends of the scale, and what a change of noise is made of."""
+
+from persona_collapse.exhibits import level_sentences
+from persona_collapse.exhibits.exhibit import exhibit_id
+from persona_collapse.sections.record import Section, Summary, Table
+
+SECTION = Section(
+    tables=(
+        Table("companions", lambda tables: tables.companions),
+        Table("profiles", lambda tables: tables.profiles),
+        Table("saturation", lambda tables: tables.saturation),
+    ),
+    summary=(
+        Summary(
+            "Answers without a persona",
+            lambda tables: level_sentences.saturated(tables.saturation, tables.profiles, tables.study),
+            (exhibit_id("figure", "self_profiles"), exhibit_id("table", "saturation")),
+        ),
+    ),
+)

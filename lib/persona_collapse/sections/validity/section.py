@@ -1,0 +1,38 @@
+"""What the conclusions hang on: every headline under every defensible choice."""
+
+from persona_collapse.exhibits import validity_sentences
+from persona_collapse.exhibits.exhibit import exhibit_id
+from persona_collapse.sections.record import Section, Summary, Table
+from persona_collapse.tables.build import Tables
+
+
+def _hanging(tables: Tables) -> str:
+    """Which headlines survive, and what the numbers do not carry, as one list."""
+    found = [
+        validity_sentences.overview(tables.validity, tables.study),
+        validity_sentences.without_excess(tables, tables.study),
+        validity_sentences.anchored(tables.validity, tables.study),
+        validity_sentences.stacks(tables, tables.study).partition("\n\n")[0],
+    ]
+    return "\n".join(line if line.startswith("- ") else f"- {line}" for line in found)
+
+
+SECTION = Section(
+    tables=(
+        Table("validity", lambda tables: tables.validity),
+        Table("foundation_claims", lambda tables: tables.foundation_claims),
+        Table("frontier", lambda tables: tables.frontier),
+    ),
+    summary=(
+        Summary(
+            "What the conclusions hang on",
+            _hanging,
+            (
+                exhibit_id("table", "headlines"),
+                exhibit_id("figure", "forest", "susceptibility"),
+                exhibit_id("figure", "forest", "noise"),
+            ),
+        ),
+    ),
+    shown={"only-frontier": lambda tables: tables.frontier is not None},
+)

@@ -1,0 +1,1 @@
+"""A section for a test; see `tests/sections/test_sections.py`."""
