@@ -108,7 +108,7 @@ GOOD = {"persona": ["a", "b"], "item": [1, 1], "repetition": [1, 1], "rating": [
         ({"persona": None}, "data frame: no column 'persona' (it has 'item', 'repetition', 'rating'); expected 'persona', 'item', "),
         ({"rating": [0, 6]}, "data frame, row 1: rating is 6; expected an integer from 0 to 5, or nothing where there is none; "),
         ({"item": [1, 31]}, "data frame, row 1: item is 31; expected a number from 1 to 30, as mfq30 counts its items"),
-        ({"persona": ["a", "a"]}, "data frame, row 1: family 'model', variant 'base', persona 'a', item 1, repetition 1 stands twice; "),
+        ({"persona": ["a", "a"]}, "data frame, row 1: family 'model', variant 'base', persona 'a', item 1, repetition '1' stands twice; "),
         ({"persona": ["a", None]}, "data frame, row 1: no persona; expected one in every row; fill it in, or drop the row"),
         ({"variant": ["base", "bad"]}, "data frame: no column 'role', but variants 'bad'; say for every row whether its variant is "),
         ({"variant": ["base", "bad"], "role": ["base", "evil"]}, "found 'evil'; expected: "),
@@ -133,6 +133,23 @@ def test_what_is_no_frame_is_refused_and_an_empty_rating_is_missing():
     ratings = pc.Ratings.from_frame(pd.DataFrame(GOOD | {"rating": ["4", ""]}))
     assert ratings.counts(ratings.runs[0]).sum() == 1
     assert repr(ratings) == "<Ratings of 'A data frame', mfq30: model/base 2 personas>"
+
+
+def test_one_id_is_one_persona_however_it_is_written():
+    frame = pd.DataFrame(
+        {"persona": [1, "1", "nurse ", "nurse"], "item": [1, 2, 1, 2], "repetition": [1.0, "1", 1, 1], "rating": 3}
+    )
+    ratings = pc.Ratings.from_frame(frame)
+    assert ratings.personas == ("1", "nurse") and ratings.counts(ratings.runs[0])[:, :2].sum(axis=-1).tolist() == [[1, 1], [1, 1]]
+
+
+def test_personas_are_left_out_by_id(mini):
+    frame = pd.DataFrame({"persona": list("aabb"), "item": 1, "repetition": [1, 2, 1, 2], "rating": [1, 1, 5, 5]})
+    ratings = pc.Ratings.from_frame(frame)
+    left = ratings.without(["a"])
+    assert left.personas == ("b",) and left.counts(left.runs[0])[0, 0].tolist() == [0, 0, 0, 0, 0, 2]
+    with pytest.raises(ValueError, match=r"^personas: no persona 'c'; expected one of 'a', 'b', \.\.\.$"):
+        ratings.without(["c"])
 
 
 def test_a_control_on_some_rows_only_is_refused():

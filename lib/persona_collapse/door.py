@@ -22,8 +22,6 @@ from persona_collapse.exhibits.exhibit import EXHIBITS, Exhibit
 from persona_collapse.lesson.explore_answers import Explored
 from persona_collapse.sections.record import SECTIONS, all_tables
 from persona_collapse.store.ratings import Ratings
-from persona_collapse.study.instrument import Instrument
-from persona_collapse.study.personas import Persona
 from persona_collapse.study.study import Run
 from persona_collapse.tables import cell_replies, printed_figures, quality, saturation
 from persona_collapse.tables.build import run_metrics, tables_of, write
@@ -179,16 +177,6 @@ class OfStudy:
     def by_run(self) -> dict[Run, np.ndarray]:
         """Ratings as personas of every run, or of the one that is asked for."""
         return {run: self.ratings.counts(run) for run in ([self._run] if self._run else self.ratings.runs)}
-
-    @property
-    def instrument(self) -> Instrument:
-        """The questionnaire."""
-        return self.study.instrument
-
-    @property
-    def personas(self) -> tuple[Persona, ...] | None:
-        """The deck, where it is known."""
-        return self.study.personas
 
     @property
     def band(self) -> printed_figures.Band | None:

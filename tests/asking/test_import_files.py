@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+import sqlite3
 
 import numpy as np
 import pytest
@@ -280,13 +281,130 @@ def test_valid_ratings_and_reasons_add_up_to_the_rows_of_the_file(tmp_path):
     assert quality["valid"] + quality[reasons].sum() == quality["slots"]
 
 
-def test_a_persona_that_is_absent_altogether_is_dropped_and_counted(tmp_path):
-    study = collected(tmp_path, grid([0, 2, 3], 2, 3, 4))
+def test_a_persona_that_is_absent_altogether_from_one_run_is_dropped_there_and_counted(tmp_path):
+    """Run base lacks persona 1, run bad has it: 2 items x 2 repetitions are absent, and the others stay who they are."""
+    variants = [
+        {"key": "base", "role": "base", "persona": "base.csv"},
+        {"key": "bad", "role": "harmful", "persona": "bad.csv"},
+    ]
+    write_rows(tmp_path / "bad.csv", grid([0, 1, 2, 3], 2, 5, 4))
+    study = collected(tmp_path, grid([0, 2, 3], 2, 3, 4), variants=variants)
     assert rating_counts(study).sum(axis=-1).tolist() == [[2, 2], [0, 0], [2, 2], [2, 2]]
     quality = quality_of(study).loc["persona"]
-    # persona 1: 2 items x 2 repetitions
     found = quality[["slots", "valid", "absent", "personas_used", "personas_dropped", "min_repetitions"]].tolist()
     assert found == [12, 12, 4, 3, 1, 0]
+
+
+NUMBERED = [
+    range(6, 10), range(5, 9), [0, 3, 6, 9], [1000, 2000, 3000, 4000], [100234, 100235, 200001, 999999],
+    [10**20 + n for n in range(4)], ["6.0", "7.0", "8.0", "9.0"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("ids", NUMBERED, ids=lambda ids: str(ids[0]))
+def test_personas_are_the_same_however_they_are_numbered(tmp_path, ids):
+    rng = np.random.default_rng(3)
+    ratings = rng.integers(0, 6, (4, 2, 3))
+
+    def rows(names):
+        return [row for p, name in enumerate(names) for q in range(2) for row in cell(name, q + 1, *ratings[p, q].tolist())]
+
+    expected = collected(tmp_path, rows(range(4)))
+    counts = rating_counts(expected)
+    shuffled = rows(ids)
+    random.Random(1).shuffle(shuffled)
+    study = collected(tmp_path, shuffled)
+    assert rating_counts(study).tolist() == counts.tolist()
+    with open_store(study.store_path) as store:
+        found = read_ratings(study, store)
+    assert found.personas == tuple(str(one).removesuffix(".0") for one in ids)
+    assert found.without([found.personas[1]]).counts(study.runs[0]).tolist() == counts[[0, 2, 3]].tolist()
+
+
+def test_ids_are_any_text_and_are_shown_as_such(tmp_path):
+    names = ["nurse", "colonel 2", "Ökonom", "=1+1"]
+    study = collected(tmp_path, grid(names, 2, 3, 4))
+    with open_store(study.store_path) as store:
+        found = read_ratings(study, store)
+    assert found.personas == ("=1+1", "colonel 2", "nurse", "Ökonom")
+    assert found.study.persona_line(2) == "persona nurse" and found.study.persona_name(2) == "'nurse'"
+
+
+def test_a_missing_item_costs_the_same_whoever_lacks_it(tmp_path):
+    """One of four personas lacks item 1: what is left of the others does not hang on its id."""
+    rng = np.random.default_rng(4)
+    ratings = rng.integers(0, 6, (4, 2, 3))
+    ratings[3] = ratings[0]
+    values = []
+    for lacking in (0, 3):  # who answered alike
+        rows = [
+            row for p in range(4) for q in range(2) if (p, q) != (lacking, 0) for row in cell(p, q + 1, *ratings[p, q].tolist())
+        ]
+        study = collected(tmp_path, rows)
+        with open_store(study.store_path) as store:
+            metrics = Tables(read_ratings(study, store)).metrics
+        values.append(metrics.query("metric == 'susceptibility' and scope == 'overall'")["value"].tolist())
+    assert values[0] == pytest.approx(values[1]) and np.isfinite(values[0]).all()
+
+
+@pytest.mark.parametrize(
+    "labels", [["0", "1", "2"], ["seed 7", "seed 8", "seed 9"], ["10:00", "10:01", "10:02"], ["1.0", "2.0", "3.0"]]
+)
+def test_repetitions_bear_any_label(tmp_path, labels):
+    rows = grid([0, 1], 2, 3, 4, 5)
+    for row in rows:
+        row["run_index"] = labels[row["run_index"] - 1]
+    study = collected(tmp_path, rows)
+    assert rating_counts(study).sum(axis=-1).tolist() == [[3, 3], [3, 3]]
+    with open_store(study.store_path) as store:
+        assert {row[2] for row in store.ratings("f", "base", "persona")} == {1, 2, 3}
+
+
+@pytest.mark.parametrize("column", ["persona_id", "run_index"])
+def test_a_row_without_an_id_is_refused(tmp_path, column):
+    rows = grid([0], 2, 3, 4)
+    rows[2][column] = " "
+    assert refusal(tmp_path, rows) == f"{tmp_path}/base.csv, row 3: no {column}; expected an id in every row; fill it in"
+
+
+def test_other_ids_in_one_file_number_the_personas_of_all_runs_anew_or_of_none(tmp_path):
+    """Run bad is read anew though its file is what it was; a file that is refused leaves every run as it was."""
+    variants = [
+        {"key": "base", "role": "base", "persona": "base.csv"},
+        {"key": "bad", "role": "harmful", "persona": "bad.csv"},
+    ]
+    write_rows(tmp_path / "bad.csv", grid(["b"], 2, 1) + grid(["c"], 2, 2))
+    study = collected(tmp_path, grid(["b"], 2, 3) + grid(["c"], 2, 4), variants=variants)
+    assert [rating_counts(study, run=run)[:, 0].argmax(axis=-1).tolist() for run in (0, 1)] == [[3, 4], [1, 2]]
+    write_rows(tmp_path / "base.csv", grid(["a"], 2, 5) + grid(["b"], 2, 3))
+    torn = (tmp_path / "bad.csv").read_text()
+    (tmp_path / "bad.csv").write_text(torn + "c,1,9,77,0,77,2026\n")
+    with pytest.raises(ValueError, match="rating is '77'"):
+        collect(study)
+    assert [rating_counts(study, run=run)[:, 0].argmax(axis=-1).tolist() for run in (0, 1)] == [[3, 4], [1, 2]]
+    (tmp_path / "bad.csv").write_text(torn)
+    assert collect(study) == 2
+    # a, b, c: run base has 5 and 3 of the first two, run bad 1 and 2 of the last two
+    assert [rating_counts(study, run=run)[:, 0].sum(axis=-1).tolist() for run in (0, 1)] == [[1, 1], [0, 1, 1]]
+    assert rating_counts(study, run=1)[1:, 0].argmax(axis=-1).tolist() == [1, 2]
+
+
+def test_a_store_of_the_version_before_is_brought_up_to_date(tmp_path):
+    """Which had no ids of personas."""
+    study = collected(tmp_path, grid([0, 1], 2, 3, 4))
+    db = sqlite3.connect(study.store_path)
+    db.execute("DROP TABLE personas")
+    db.execute("UPDATE runs SET origin = 'as that version hashed it'")
+    db.execute("PRAGMA user_version = 1")
+    db.commit()
+    db.close()
+    with open_store(study.store_path) as store:
+        assert read_ratings(study, store).personas == ()
+    before = rating_counts(study).tolist()
+    collect(study)
+    with open_store(study.store_path) as store:
+        assert store.labels("persona") == ("0", "1")
+    assert rating_counts(study).tolist() == before
 
 
 def test_a_slot_that_stands_twice_with_one_rating_counts_once_and_is_told(tmp_path):
@@ -332,11 +450,8 @@ def test_a_self_slot_with_two_ratings_names_no_persona(tmp_path):
         ("rating", "-2", "an integer from 0 to 5, or -1 for none"),
         ("rating", "inf", "an integer from 0 to 5, or -1 for none"),
         ("rating", "rating", "an integer from 0 to 5, or -1 for none"),
-        ("persona_id", "-1", "an integer from 0 up"),
-        ("persona_id", "Ana", "an integer from 0 up"),
         ("question_id", "3", "an integer from 1 to 2"),
         ("question_id", "0", "an integer from 1 to 2"),
-        ("run_index", "0", "an integer from 1 up"),
     ],
 )
 def test_a_value_that_cannot_be_is_named_with_its_row(tmp_path, column, found, expected):

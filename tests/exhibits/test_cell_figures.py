@@ -3,6 +3,7 @@
 import html
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -51,7 +52,7 @@ def texts(spec):
 
 
 def small(study, what="sd", told=TOLD):
-    return theme.spec(cell_map(SMALL, study.instrument, study.personas, study, what, told))
+    return theme.spec(cell_map(SMALL, study, what, told))
 
 
 def packed_rows(spec, field):
@@ -97,7 +98,7 @@ def test_another_cell_shows_its_own_replies(short, chosen):
 
 
 def test_without_replies_there_is_nothing_to_pick(short):
-    spec = theme.spec(cell_map(SMALL, short.instrument, short.personas, short, "sd"))
+    spec = theme.spec(cell_map(SMALL, short, "sd"))
     assert [param["name"] for param in spec["params"]] == ["sorted_by"]
     assert "Click" not in spec["usermeta"]["caption"]
 
@@ -111,13 +112,13 @@ def test_replies_that_were_left_out_are_counted(short):
 def test_cells_without_ratings_stay_empty(short):
     counts = SMALL.copy()
     counts[1, 0] = 0
-    spec = theme.spec(cell_map(counts, short.instrument, short.personas, short, "mean", TOLD))
+    spec = theme.spec(cell_map(counts, short, "mean", TOLD))
     assert [row["mean"] for row in packed_rows(spec, "mean")] == ["5,2", ",3"]
     json.dumps(spec, allow_nan=False)
 
 
 def test_a_deck_that_is_not_known_has_numbers(short):
-    spec = theme.spec(cell_map(SMALL, short.instrument, None, short, "sd", TOLD))
+    spec = theme.spec(cell_map(SMALL, replace(short, personas=None), "sd", TOLD))
     assert [row["who"] for row in packed_rows(spec, "who")] == ["persona 1", "persona 2"]
     assert short.personas[0].text[:20] not in json.dumps(spec)
 
@@ -145,7 +146,7 @@ def test_a_run_of_full_size_with_its_replies_stays_light(mini):
     counts = draw.multinomial(10, [0.1, 0.1, 0.1, 0.2, 0.2, 0.3], size=(100, 30))
     deck = [study.personas[i % 20] for i in range(100)]
     lines = [["\n".join(f"{k} × {n}" for k, n in enumerate(cell) if n) for cell in row] for row in counts]
-    spec = theme.spec(cell_map(counts, study.instrument, deck, study, "sd", CellReplies(lines, 0)))
+    spec = theme.spec(cell_map(counts, replace(study, personas=deck), "sd", CellReplies(lines, 0)))
     assert len(json.dumps(spec)) < 350_000
 
 
@@ -169,7 +170,7 @@ def test_the_figure_of_a_real_run_holds_what_the_store_says(mini):
     run = study.run("gpt-4o", "insecure")
     counts = read_ratings(study, store).counts(run, "persona")
     found = cell_replies.replies_of_cells(read_ratings(study, store), run)
-    spec = theme.spec(cell_map(counts, study.instrument, study.personas, study, "sd", found))
+    spec = theme.spec(cell_map(counts, study, "sd", found))
     for row in packed_rows(spec, "said"):
         for item, text in enumerate(row["said"].split("\t")):
             told = {int(line.split(" × ")[0]): int(line.split(" × ")[1]) for line in text.split("\n")}

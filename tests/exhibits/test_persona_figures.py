@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -59,10 +60,12 @@ def test_numbers_are_packed_with_two_digits_and_nothing_for_what_is_missing():
 
 
 def test_a_persona_is_named_by_its_number_and_briefly_in_lists(mini):
-    deck = mini[0].personas
-    assert who(deck, 2)[1]["Persona"] == 2 and who(deck, 2)[1]["who"].startswith("2. ")
-    assert people(None, 2) == ["persona 1", "persona 2"]
-    assert max(map(len, people(deck, len(deck)))) <= 60
+    study = mini[0]
+    assert who(study, 2)[1]["Persona"] == 2 and who(study, 2)[1]["who"].startswith("2. ")
+    nobody = replace(study, personas=None)
+    assert people(nobody, 2) == ["persona 1", "persona 2"]
+    assert people(replace(nobody, labels=("nurse", "1007")), 2) == ["persona nurse", "persona 1007"]
+    assert max(map(len, people(study, len(study.personas)))) <= 60
 
 
 def test_a_line_leads_from_the_bases_mean_to_the_variants(mini, counts):

@@ -54,7 +54,7 @@ def shown(chromium, folder, chart, **options):
 
 def cell_map(mini, counts, run, told):
     study = mini[0]
-    return cell_figures.cell_map(counts[run], study.instrument, study.personas, study, "sd", told)
+    return cell_figures.cell_map(counts[run], study, "sd", told)
 
 
 @pytest.mark.parametrize("width", [1280, 360])

@@ -32,8 +32,9 @@ def collect(study: Study, runs: Sequence[Run] | None = None, *, say: Callable[[s
     with open_store(study.store_path, write=True) as store:
         store.claim(study.path)
         if study.file.kind == "imported":
-            from persona_collapse.asking.import_files import import_run
+            from persona_collapse.asking.import_files import check_ids, import_run
 
+            check_ids(study, store)
             with _bar(len(runs), "run") as bar:
                 return sum(_counted(import_run(study, run, store), bar) for run in runs)
         missing = {run: slots.plan(study, run, store) for run in runs}

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,13 +11,14 @@ import numpy as np
 import pandas as pd
 
 from persona_collapse.paths import shown
+from persona_collapse.store.labels import ordered, texts
 from persona_collapse.store.store import Question, Store
 from persona_collapse.study import rating_parser
 from persona_collapse.study.instrument import Instrument
 from persona_collapse.study.study import Run, Study
 
 #: Part of what an import depends on; a change here imports again.
-_VERSION = "1"
+_VERSION = "2"
 _NEEDED = {"persona": ["persona_id", "question_id", "run_index", "rating"], "self": ["question_id", "run_index", "rating"]}
 
 
@@ -36,9 +38,10 @@ def import_run(study: Study, run: Run, store: Store) -> bool:
     different ratings, the file is empty or not the one that the study names. Nothing of the run is replaced then.
     """
     files = {c: _candidates(study, run, c) for c in study.conditions(run)}
-    sums = {path: hashlib.sha256(path.read_bytes()).hexdigest() for paths in files.values() for path in paths}
+    labels = {c: ids(study, c) for c in files if c != "self"}
+    sums = {path: _sha(path) for paths in files.values() for path in paths}
     origin = hashlib.sha256(
-        repr([_VERSION, *_asked(study.instrument), [(c, p.name, sums[p]) for c in files for p in files[c]]]).encode()
+        repr([_VERSION, *_asked(study.instrument), [(c, p.name, sums[p]) for c in files for p in files[c]], labels]).encode()
     ).hexdigest()
     if store.origin(run.family.key, run.variant.key)[0] == origin:
         return False
@@ -46,12 +49,11 @@ def import_run(study: Study, run: Run, store: Store) -> bool:
     questions: list[Question] = []
     slots: list[tuple[Any, ...]] = []
     for condition, paths in files.items():
-        _check_sum(study, paths[0], sums[paths[0]])
-        read = [_read(study, path, sums[path], condition) for path in paths]
-        chosen, report[condition] = _choose(read, condition)
+        chosen, report[condition] = _checked(study, condition, paths, sums)
         report[condition] |= _against_replies(chosen.rows, study.instrument.scale)
-        report[condition]["absent"] = _lay_out(study, condition, chosen.rows, questions, slots)
-    store.replace_run(run.family.key, run.variant.key, origin, report, questions, slots)
+        rows = _numbered(chosen.rows, labels.get(condition, [""]))
+        report[condition]["absent"] = _lay_out(study, condition, rows, questions, slots)
+    store.replace_run(*run.keys, origin, report, questions, slots, labels)
     return True
 
 
@@ -105,9 +107,9 @@ def _read(study: Study, path: Path, sha256: str, condition: str) -> _File:
     low, high = study.instrument.scale
     rows = pd.DataFrame(
         {
-            "persona": _integers(where, table, "persona_id", 0, None) if condition != "self" else 0,
+            "persona": _ids(where, table, "persona_id") if condition != "self" else "",
             "item": _integers(where, table, "question_id", 1, len(study.instrument.items)),
-            "repetition": _integers(where, table, "run_index", 1, None),
+            "repetition": _ids(where, table, "run_index"),
             "rating": _integers(where, table, "rating", low, high, missing=-1),
             "reply": table["response"] if "response" in table else None,
             "attempts": _attempts(table["failures"]) if "failures" in table else None,
@@ -121,6 +123,61 @@ def _read(study: Study, path: Path, sha256: str, condition: str) -> _File:
 def _attempts(failures: pd.Series) -> pd.Series:
     """Passes over a slot: those that brought no rating, outages included, and the last one."""
     return pd.to_numeric(failures, errors="coerce").fillna(0).astype(int) + 1
+
+
+def _ids(where: str, table: pd.DataFrame, column: str) -> pd.Series:
+    """A column of ids, which are labels; names the first row that has none."""
+    found = texts(table[column])
+    if (found == "").any():
+        raise ValueError(f"{where}, row {int(np.argmax(found == '')) + 1}: no {column}; expected an id in every row; fill it in")
+    return found
+
+
+def check_ids(study: Study, store: Store) -> None:
+    """Read every file of a study before the first run is replaced, if the ids of its personas are no longer those of the store.
+
+    Personas have one number in all runs, so all of them are then read anew; one that is refused must not leave the others so.
+    """
+    conditions = {condition for run in study.runs for condition in study.conditions(run)} - {"self"}
+    known = {condition: list(store.labels(condition)) for condition in conditions}
+    if any(own and own != ids(study, condition) for condition, own in known.items()):
+        for run in study.runs:
+            for condition in study.conditions(run):
+                paths = _candidates(study, run, condition)
+                _checked(study, condition, paths, {path: _sha(path) for path in paths})
+
+
+def ids(study: Study, condition: str) -> list[str]:
+    """Ids of the personas in all of a study's files of one condition, in order: the place of each is its number in every run."""
+    every = {path for run in study.runs if condition in study.conditions(run) for path in _candidates(study, run, condition)}
+    return ordered(label for path in every for label in _ids_in(path, path.stat().st_mtime_ns))
+
+
+def _checked(study: Study, condition: str, paths: list[Path], sums: Mapping[Path, str]) -> tuple[_File, dict[str, Any]]:
+    """The file of a run in one condition, of the named one and its twins, and what was odd about them."""
+    _check_sum(study, paths[0], sums[paths[0]])
+    return _choose([_read(study, path, sums[path], condition) for path in paths], condition)
+
+
+def _sha(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@lru_cache(maxsize=256)
+def _ids_in(path: Path, changed: int) -> frozenset[str]:
+    """Ids of the personas in a file; none of one that cannot be read, which is said when its own run is."""
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8", usecols=["persona_id"])
+    except (ValueError, OSError):
+        return frozenset()
+    return frozenset(texts(table["persona_id"])) - {""}
+
+
+def _numbered(rows: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
+    """Rows with personas by their place among the ids, from 0, and repetitions in the order of their labels, from 1."""
+    place = {label: number for number, label in enumerate(labels)}
+    order = {label: number for number, label in enumerate(ordered(rows["repetition"]), start=1)}
+    return rows.assign(persona=rows["persona"].map(place), repetition=rows["repetition"].map(order)).astype({"persona": int})
 
 
 def _integers(where: str, table: pd.DataFrame, column: str, low: int, high: int | None, missing: int | None = None) -> np.ndarray:
@@ -158,7 +215,7 @@ def _without_repeats(where: str, rows: pd.DataFrame, condition: str) -> tuple[pd
     return kept, len(rows) - len(kept)
 
 
-def _named(slot: tuple[int, int, int], condition: str) -> str:
+def _named(slot: tuple[str, int, str], condition: str) -> str:
     """A slot as an error names it; a self file has no personas."""
     persona, item, repetition = slot
     return f"{'' if condition == 'self' else f'persona {persona}, '}item {item}, repetition {repetition}"

@@ -225,7 +225,9 @@ class _Notes:
         place = self._pair.analyses[0].scopes[column]
         if not self._paired:
             place += f", {self._pair.names[int(difference.group[recommended_estimators.METRICS.index(metric), column])]}"
-        carrier = persona_jackknife.remark(difference.interval.of(metric).at(column), named(metric), place)
+        carrier = persona_jackknife.remark(
+            difference.interval.of(metric).at(column), named(metric), place, self._pair.studies[0].persona_name
+        )
         few = [own[column] for own in self._few] if METRICS[metric].noise else []
         return " ".join(said for said in (*self._always, *few, carrier) if said)
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from persona_collapse.input_errors import listing
 from persona_collapse.store.ratings import Prompts, Ratings
 from persona_collapse.study.study import Run, Study
 from persona_collapse.tables.comparability import refusal as unlike
@@ -94,25 +95,31 @@ def _of_family(own: list[Run], other: list[Run]) -> list[Match]:
 def shared(a: Study, b: Study) -> Shared:
     """The personas and items that two studies share, by their words, whatever their numbers.
 
-    Who the personas of imported files are is not recorded: they are taken as the same, by number, only where both studies name
-    the same source.
+    Who the personas of imported files are is not recorded: they are taken as the same, by id, only where both studies name the
+    same source.
     """
     items = _same(_item_words(a), _item_words(b))
     refused = _refusal(a, b, len(items[0]))
     if refused:
         return Shared(items, (_NONE, _NONE), False, "", refused)
-    decks = [[persona.text for persona in study.personas or ()] for study in (a, b)]
-    deck = _same(*decks)
+    decks: list[Sequence[str]] = [[persona.text for persona in study.personas or ()] for study in (a, b)]
     sources = [study.file.source.git if study.file.source else None for study in (a, b)]
-    by_number = not any(decks) and sources[0] is not None and sources[0] == sources[1]
+    one_source = not any(decks) and sources[0] is not None and sources[0] == sources[1]
+    if one_source:
+        decks = [a.labels, b.labels]
+    deck, by_number = _same(*decks), one_source and not any(decks)
     said = []
     for side, study in enumerate((a, b)):
         numbers = [item.number for place, item in enumerate(study.instrument.items) if place not in items[side]]
-        said.append(_left_out("item", study, numbers))
+        said.append(_left_out("item", study, _ranges(numbers), len(numbers)))
         if len(deck[0]):
-            said.append(_left_out("persona", study, sorted(set(range(len(decks[side]))) - set(deck[side].tolist()))))
-    if by_number:
-        said.append("The personas are taken as the same by number, as both studies name the same source.")
+            lost = sorted(set(range(len(decks[side]))) - set(deck[side].tolist()))
+            # As charts have them: by id, or by number from 1.
+            which = listing([study.labels[row] for row in lost]) if study.labels else _ranges([row + 1 for row in lost])
+            said.append(_left_out("persona", study, which, len(lost)))
+    if one_source:
+        how = "number" if by_number else "id"
+        said.append(f"The personas are taken as the same by {how}, as both studies name the same source.")
     elif not len(deck[0]):
         said.append(_others(a, b))
     return Shared(items, deck, by_number, " ".join(part for part in said if part), "")
@@ -174,18 +181,18 @@ def _others(a: Study, b: Study) -> str:
     return f"{why}: the studies are taken as independent."
 
 
-def _left_out(what: str, study: Study, numbers: list[int]) -> str:
-    """Which of a study's items or personas the other does not have."""
-    if not numbers:
+def _left_out(what: str, study: Study, which: str, number: int) -> str:
+    """Which of a study's items or personas the other does not have; so many of them."""
+    if not number:
         return ""
-    which, them, verb = (f"{what}s", "them", "are") if len(numbers) > 1 else (what, "it", "is")
-    if what == "persona":  # as charts number them, from 1
-        numbers = [number + 1 for number in numbers]
-    return f"Of {study.name}, {which} {_ranges(numbers)} {verb} left out: the other study lacks {them}."
+    called, them, verb = (f"{what}s", "them", "are") if number > 1 else (what, "it", "is")
+    return f"Of {study.name}, {called} {which} {verb} left out: the other study lacks {them}."
 
 
 def _ranges(numbers: list[int]) -> str:
-    """Numbers in order as a person lists them: 1, 4-6."""
+    """Numbers in order as a person lists them: 1, 4-6; nothing for none."""
+    if not numbers:
+        return ""
     return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in _runs(numbers))
 
 

@@ -11,7 +11,6 @@ from persona_collapse.exhibits.chart_data import TAB, entry, listed, of_persona,
 from persona_collapse.exhibits.theme import INK, figure, over
 from persona_collapse.statistics.published_estimators import Moments, moments
 from persona_collapse.study.instrument import Instrument
-from persona_collapse.study.personas import Persona
 from persona_collapse.study.study import Run, Study
 from persona_collapse.tables.cell_replies import CellReplies
 from persona_collapse.text import wrapped
@@ -26,25 +25,19 @@ _TOLD = r"datum.who + '\n' + datum.question + '\n' + datum.said"
 
 
 @exhibit.figure("cell_map", by="what")
-def cell_map(
-    counts: np.ndarray,
-    instrument: Instrument,
-    personas: Sequence[Persona] | None,
-    study: Study,
-    what: str,
-    replies: CellReplies | None = None,
-) -> Any:
+def cell_map(counts: np.ndarray, study: Study, what: str, replies: CellReplies | None = None) -> Any:
     """Every cell of a run: `mean` of its ratings, or `sd` over its repetitions; personas down, items across.
 
     Rows are sorted by what is shown; a list under the map sorts them otherwise. Hovering names persona and item. With `replies`
-    a click on a cell, or the two lists that choose one, shows what was replies there: first the noisiest cell.
+    a click on a cell, or the two lists that choose one, shows what was said there: first the noisiest cell.
     """
+    instrument = study.instrument
     cells = moments(counts, instrument.categories)
     shown = {what: _shown(cells, what)}
     rows = _rows(shown, cells, replies.cells if replies else None)
-    words = who(personas, len(cells.n))
+    words = who(study, len(cells.n))
     frame = _looked_up(alt.Chart(alt.InlineData(values=rows)), words, instrument, [*shown], ["said"] if replies else [])
-    pick = _pick(shown[what], personas) if replies else None
+    pick = _pick(shown[what], study) if replies else None
     chart = _map(frame, study, what, width=18 * len(instrument.items), personas=len(words), pick=pick)
     if replies and pick:
         most = max((text.count("\n") for row in replies.cells for text in row), default=0)
@@ -58,11 +51,9 @@ def cell_map(
 
 
 @exhibit.figure("cell_replies")
-def cell_replies(
-    counts: np.ndarray, instrument: Instrument, personas: tuple[Persona, ...] | None, study: Study, said: CellReplies
-) -> Any:
+def cell_replies(counts: np.ndarray, study: Study, said: CellReplies) -> Any:
     """The noise of every cell of a run; a click shows what was said there. `said` has the replies of every cell."""
-    return cell_map(counts, instrument, personas, study, "sd", said)
+    return cell_map(counts, study, "sd", said)
 
 
 @exhibit.figure("cell_maps")
@@ -83,7 +74,7 @@ def cell_maps(by_run: Mapping[Run, np.ndarray], study: Study) -> Any:
     noisiest = max(found, key=lambda run: (run.variant.role == "harmful", np.nan_to_num(_variance(found[run])).mean()))
     pick = listed("run", [run.name for run in found], "run: ", list(found).index(noisiest))
     of_run = alt.Chart(alt.InlineData(values=rows)).transform_filter("datum.run === run")
-    frame = _looked_up(of_run, who(study.personas, most), study.instrument, list(_TITLES))
+    frame = _looked_up(of_run, who(study, most), study.instrument, list(_TITLES))
     width = 9 * len(study.instrument.items)
     maps = [_map(frame, study, what, width=width, personas=most) for what in _TITLES]
     return figure(
@@ -203,7 +194,7 @@ def _map(frame: alt.Chart, study: Study, what: str, *, width: int, personas: int
     return alt.layer(*layers).properties(width=width, height=min(_TALLEST, max(_LEAST, 4.2 * personas)))
 
 
-def _pick(noise: np.ndarray, personas: Sequence[Persona] | None) -> alt.Parameter:
+def _pick(noise: np.ndarray, study: Study) -> alt.Parameter:
     """The cell that is read: clicked, or chosen from two lists, which the keyboard reaches; first the liveliest of the map."""
     persona, item = np.unravel_index(int(np.nanargmax(np.where(np.isnan(noise), -1, noise))), noise.shape)
     return alt.selection_point(
@@ -212,7 +203,7 @@ def _pick(noise: np.ndarray, personas: Sequence[Persona] | None) -> alt.Paramete
         # A list a field, which altair's types do not know; Vega puts the last one on top.
         bind={  # type: ignore[arg-type]
             "Item": alt.binding_select(options=list(range(1, noise.shape[1] + 1)), name="to item: "),
-            "Persona": of_persona(personas, len(noise), "replies of persona: "),
+            "Persona": of_persona(study, len(noise), "replies of persona: "),
         },
     )  # fmt: skip
 

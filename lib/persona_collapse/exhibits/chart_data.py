@@ -7,8 +7,8 @@ import altair as alt
 import numpy as np
 
 from persona_collapse.study.instrument import Instrument
-from persona_collapse.study.personas import Persona
 from persona_collapse.study.scopes import OVERALL
+from persona_collapse.study.study import Study
 from persona_collapse.text import wrapped
 
 #: Between numbers, and between texts, which hold no tab.
@@ -30,9 +30,9 @@ def of_foundation(instrument: Instrument) -> alt.Parameter:
     return listed("foundation", [OVERALL, *map(instrument.short, instrument.foundations)], "foundation: ")
 
 
-def of_persona(personas: Sequence[Persona] | None, number: int, label: str) -> alt.BindRadioSelect:
-    """A list of the personas by number, from 1, and the beginning of what they are."""
-    return alt.binding_select(options=list(range(1, number + 1)), labels=people(personas, number), name=label)
+def of_persona(study: Study, number: int, label: str) -> alt.BindRadioSelect:
+    """A list of so many personas, whose value counts from 1, and the beginning of what they are."""
+    return alt.binding_select(options=list(range(1, number + 1)), labels=people(study, number), name=label)
 
 
 def only(pick: alt.Parameter) -> Any:
@@ -45,16 +45,15 @@ def on_persona(event: str) -> str:
     return f"{event}[event.item && event.item.datum && event.item.datum.Persona]"
 
 
-def people(personas: Sequence[Persona] | None, number: int) -> list[str]:
+def people(study: Study, number: int) -> list[str]:
     """Every persona on one short line."""
-    lines = [f"{p + 1}. {personas[p].text}" if personas else f"persona {p + 1}" for p in range(number)]
+    lines = [study.persona_line(p) for p in range(number)]
     return [line if len(line) <= _NAMED else line[: _NAMED - 1].rstrip() + "…" for line in lines]
 
 
-def who(personas: Sequence[Persona] | None, number: int) -> list[dict[str, Any]]:
+def who(study: Study, number: int) -> list[dict[str, Any]]:
     """The words of each persona, once, as data to look up by Persona."""
-    lines = [f"{p + 1}. {personas[p].text}" if personas else f"persona {p + 1}" for p in range(number)]
-    return [{"Persona": p + 1, "who": "\n".join(wrapped(line))} for p, line in enumerate(lines)]
+    return [{"Persona": p + 1, "who": "\n".join(wrapped(study.persona_line(p)))} for p in range(number)]
 
 
 def packed(values: Iterable[float], digits: int = 2) -> str:

@@ -44,12 +44,12 @@ def trajectories(by_run: Mapping[Run, np.ndarray], study: Study) -> Any:
         return None
     names = [name for name in look.names if any(row["Variant"] == name for row in rows)]
     first = next((r.variant.name for r in study.runs if r.variant.role == "harmful" and r.variant.name in names), names[0])
-    words = who(study.personas, max(row["Persona"] for row in rows))
+    words = who(study, max(row["Persona"] for row in rows))
     hover = alt.selection_point(
         name="persona", fields=["Persona"], on=on_persona("pointerover"), clear=False, toggle=False, empty=False,
         value=[{"Persona": _furthest(rows, first)}],
         # A list a field, which altair's types do not know.
-        bind={"Persona": of_persona(study.personas, len(words), "persona: ")},  # type: ignore[arg-type]
+        bind={"Persona": of_persona(study, len(words), "persona: ")},  # type: ignore[arg-type]
     )  # fmt: skip
     lines = _lines(study, hover).properties(width=max(130, 600 // len(look.families)), height=250)
     panels = lines.facet(facet=alt.Facet("Model:N", sort=look.families, title=None), columns=4, data=alt.InlineData(values=rows))
@@ -146,7 +146,7 @@ def one_among_all(counts: np.ndarray, study: Study) -> Any:
         name="persona", fields=["Persona"], on=on_persona("click"), clear=False, toggle=False, empty=False,
         value=[{"Persona": noisiest + 1}],
         # A list a field, which altair's types do not know.
-        bind={"Persona": of_persona(study.personas, len(counts), "persona: ")},  # type: ignore[arg-type]
+        bind={"Persona": of_persona(study, len(counts), "persona: ")},  # type: ignore[arg-type]
     )  # fmt: skip
     low, high = instrument.scale
     x = alt.X("mean:Q", scale=alt.Scale(domain=[low, high]), title="Mean rating")
@@ -192,7 +192,7 @@ def _by_item(chart: alt.Chart, study: Study, number: int) -> alt.Chart:
         .transform_window(Item="row_number()", groupby=["Persona"])
         .transform_lookup("Item", alt.LookupData(alt.InlineData(values=asked), "Item", ["label", "question", "of"]))
         .transform_filter("(foundation === 0 || datum.of === foundation) && isValid(datum.mean)")
-        .transform_lookup("Persona", alt.LookupData(alt.InlineData(values=who(study.personas, number)), "Persona", ["who"]))
+        .transform_lookup("Persona", alt.LookupData(alt.InlineData(values=who(study, number)), "Persona", ["who"]))
     )
 
 
@@ -210,7 +210,7 @@ def answers(by_run: Mapping[Run, np.ndarray], study: Study) -> Any:
     picks = [
         listed("run", [run.name for run in runs], "run: ", roles.index("harmful") if "harmful" in roles else 0),
         of_foundation(instrument),
-        listed("persona", [EVERYBODY, *people(study.personas, number)], "persona: "),
+        listed("persona", [EVERYBODY, *people(study, number)], "persona: "),
     ]
     if len(runs) == 1:
         picks[0] = alt.param(name="run", value=0)

@@ -17,8 +17,6 @@ from persona_collapse.exhibits.theme import (
     rounded,
     switch,
 )
-from persona_collapse.study.instrument import Instrument
-from persona_collapse.study.personas import Persona
 from persona_collapse.study.scopes import OVERALL
 from persona_collapse.study.study import Study
 from persona_collapse.tables import saturation
@@ -26,14 +24,15 @@ from persona_collapse.vocabulary import METRICS
 
 
 @exhibit.figure("persona_strip")
-def persona_strip(counts: np.ndarray, instrument: Instrument, personas: tuple[Persona, ...] | None, study: Study) -> Any:
+def persona_strip(counts: np.ndarray, study: Study) -> Any:
     """Each persona's mean rating by foundation, one dot a persona; hovering shows who it is."""
+    instrument, personas = study.instrument, study.personas
     rows = saturation.profile(counts, instrument)
     attribute = "outlook" if personas and "outlook" in personas[0].attributes else None
     data = rounded(rows[["persona", "foundation", "mean"]].astype({"persona": int}))
     index = rows["persona"].tolist()
     data["Persona"] = [i + 1 for i in index]
-    data["who"] = [personas[i].text if personas else f"persona {i + 1}" for i in index]
+    data["who"] = [personas[i].text if personas else study.persona_line(i) for i in index]
     if attribute:
         data["Outlook"] = [personas[i].attributes.get(attribute, "") for i in index] if personas else ""
     data["Foundation"] = data["foundation"].map(study.instrument.short)

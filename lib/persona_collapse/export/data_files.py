@@ -21,7 +21,7 @@ RATING_COLUMNS = (
     "provider", "fingerprint", "request_id", "attempts", "input_tokens", "output_tokens", "time", "latency", "prompt_hash",
 )  # fmt: skip
 #: Columns of RATING_COLUMNS that hold numbers, as Parquet keeps them.
-_WHOLE = ("persona", "item", "repetition", "rating", "attempts", "input_tokens", "output_tokens")
+_WHOLE = ("item", "repetition", "rating", "attempts", "input_tokens", "output_tokens")
 
 
 def runs(study: Study) -> pd.DataFrame:
@@ -38,8 +38,11 @@ def runs(study: Study) -> pd.DataFrame:
 def items(study: Study) -> pd.DataFrame:
     """The questionnaire as it was asked: one row an item, with the whole prompt of the condition self."""
     instrument = study.instrument
-    rows = [(i.number, i.block, i.foundation, i.text, instrument.prompt(i, digit=study.by_logprobs)) for i in instrument.items]
-    return pd.DataFrame(rows, columns=["item", "block", "foundation", "text", "prompt"])
+    rows = [
+        (i.number, i.block, i.foundation, i.reversed, i.text, instrument.prompt(i, digit=study.by_logprobs))
+        for i in instrument.items
+    ]
+    return pd.DataFrame(rows, columns=["item", "block", "foundation", "reversed", "text", "prompt"])
 
 
 def personas(study: Study) -> pd.DataFrame | None:
@@ -74,10 +77,14 @@ def write_ratings(study: Study, store: Store, folder: Path, *, replies: bool) ->
 
 def _slots(study: Study, store: Store, columns: Sequence[str]) -> Iterable[tuple[Any, ...]]:
     with tqdm(unit="rating", leave=False, disable=None, delay=1) as bar:
+        ids = {condition: () if study.deck(condition) else store.labels(condition) for condition in ("persona", "toxic")}
+        condition, persona = columns.index("condition"), columns.index("persona")
         for run in study.runs:
             bar.set_description(run.key, refresh=False)
             for row in store.slots(run.family.key, run.variant.key, columns):
                 bar.update(1)
+                if named := ids.get(row[condition]):
+                    row = *row[:persona], named[row[persona]], *row[persona + 1 :]
                 yield row
 
 

@@ -77,9 +77,7 @@ class Explored:
 
     def persona(self, place: int) -> str:
         """Who a persona is, on one short line; `place` is 0-based."""
-        if self.study.personas is None:
-            return f"persona {place + 1}"
-        return _brief(f"{place + 1}. {self.study.personas[place].text}")
+        return _brief(self.study.persona_line(place))
 
     def item(self, place: int) -> str:
         """What an item asks, on one short line; `place` is 0-based."""

@@ -6,7 +6,7 @@ f^-1(centre -+ t SE) with P - 1 degrees of freedom. f is the logarithm; the logi
 share; Fisher's z for fidelity; none for excess and means over families.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -204,15 +204,17 @@ def transformed(run: LeaveOneOut) -> np.ndarray:
     return z
 
 
-def remark(interval: Interval, metric: str, place: str) -> str:
+def remark(interval: Interval, metric: str, place: str, named: Callable[[int], str] = str) -> str:
     """A sentence if one persona carries most of the interval of a metric in one scope, else nothing.
 
-    `interval` holds numbers, see `Interval.at`; `place` names the scope, or the contrast in it.
+    `interval` holds numbers, see `Interval.at`; `place` names the scope, or the contrast in it, `named` a persona by its row.
     """
     if not interval.carried > CARRIES:
         return ""
     share = f"{100 * interval.carried:.0f} %"
-    return f"{metric}, {place}: persona {interval.persona} alone carries {share} of the variance behind this interval."
+    return (
+        f"{metric}, {place}: persona {named(int(interval.persona))} alone carries {share} of the variance behind this interval."
+    )
 
 
 def sentence(personas: int, items: int, *, paired: bool = False, model: str = "this fine-tuned model") -> str:

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from persona_collapse.input_errors import first_error, listing
+from persona_collapse.store.labels import ordered, texts
 from persona_collapse.store.ratings import Answers, Asked, Ratings
 from persona_collapse.study.instrument import Instrument, load_instrument
 from persona_collapse.study.study import Study
@@ -25,15 +27,14 @@ def of_frame(frame: pd.DataFrame, instrument: str | Path, title: str) -> Ratings
     """See `Ratings.from_frame`."""
     asked = load_instrument(instrument)
     table = _columns(frame)
-    labels = _sorted(table["persona"])
-    place = {label: row for row, label in enumerate(labels)}
+    names = ordered(table["persona"])
+    place = {label: row for row, label in enumerate(names)}
     rows = np.column_stack([table["persona"].map(place), _items(table, asked), _repetitions(table), _ratings(table, asked)])
     runs = table.groupby(["family", "variant"], sort=False).indices
-    study = _study(table, list(runs), title, asked)
+    study = replace(_study(table, list(runs), title, asked), labels=tuple(names))
     return Ratings(
         study=study,
-        answers={("/".join(run), "persona"): _answers(rows[at], len(labels), asked) for run, at in runs.items()},
-        personas=tuple(map(str, labels)),
+        answers={("/".join(run), "persona"): _answers(rows[at], names, asked) for run, at in runs.items()},
     )
 
 
@@ -74,7 +75,7 @@ def _columns(frame: pd.DataFrame) -> pd.DataFrame:
         if table[name].isna().any():
             row = int(np.argmax(table[name].isna()))
             raise ValueError(f"{_WHERE}, row {row}: no {name}; expected one in every row; fill it in, or drop the row")
-    return table
+    return table.assign(persona=texts(table["persona"]), repetition=texts(table["repetition"]))
 
 
 def _key(table: pd.DataFrame, name: str) -> None:
@@ -92,15 +93,6 @@ def _shown(table: pd.DataFrame, column: str, row: int) -> str:
     """A value as an error quotes it: as Python writes it, not as an array holds it."""
     value = table[column].iloc[[row]].tolist()[0]
     return "nothing" if pd.isna(value) else repr(value)
-
-
-def _sorted(labels: pd.Series) -> list[Any]:
-    """Different labels in an order of their own, whatever that of the rows: numbers by value, all else as text."""
-    found = labels.unique().tolist()
-    try:
-        return sorted(found, key=float)
-    except (TypeError, ValueError):
-        return sorted(found, key=str)
 
 
 def _items(table: pd.DataFrame, instrument: Instrument) -> np.ndarray:
@@ -127,7 +119,7 @@ def _repetitions(table: pd.DataFrame) -> np.ndarray:
             f"{_WHERE}, row {row}: {named} stands twice; a slot has one rating; remove the other, or say by "
             "a column variant or family that they are of different runs"
         )
-    order = {label: place for place, label in enumerate(_sorted(table["repetition"]))}
+    order = {label: place for place, label in enumerate(ordered(table["repetition"]))}
     known = table.assign(order=table["repetition"].map(order))
     return known.groupby(slot[:4])["order"].rank(method="first").to_numpy(int) - 1
 
@@ -170,11 +162,11 @@ def _study(table: pd.DataFrame, runs: Sequence[Any], title: str, instrument: Ins
     return Study(path, file, None, instrument, None, None)
 
 
-def _answers(rows: np.ndarray, personas: int, instrument: Instrument) -> Answers:
+def _answers(rows: np.ndarray, names: list[str], instrument: Instrument) -> Answers:
     """One run; what most cells hold is what each was meant to hold."""
-    items, valid = len(instrument.items), rows[:, 3] >= 0
+    personas, items, valid = len(names), len(instrument.items), rows[:, 3] >= 0
     number = np.bincount(rows[:, 0] * items + rows[:, 1], minlength=personas * items)
     usual = int(np.bincount(number[number > 0]).argmax())
     absent = int(np.maximum(usual - number, 0).sum())
     asked = Asked(len(rows) + absent, len(rows), int(valid.sum()), {"invalid": int((~valid).sum())})
-    return Answers(rows[valid], (personas, items, len(instrument.categories)), asked)
+    return Answers(rows[valid], (personas, items, len(instrument.categories)), asked, ids=tuple(names))

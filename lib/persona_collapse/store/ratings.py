@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from persona_collapse.input_errors import listing
 from persona_collapse.store.store import Store
 from persona_collapse.study import first_token
 from persona_collapse.study.study import Run, Study
@@ -46,6 +47,11 @@ class Answers:
     asked: Asked
     offered: first_token.Offered | None = None  #: where it was asked by logprobs
     temperature: float = 0.0  #: at which `offered` is read
+    ids: tuple[str, ...] = ()  #: of the personas, by row; empty for those of a deck, who go by their number from 0
+
+    def persona_id(self, row: int) -> str:
+        """The id of a persona, as tables have it."""
+        return self.ids[row] if self.ids else str(row)
 
     @cached_property
     def counts(self) -> np.ndarray:
@@ -72,7 +78,6 @@ class Ratings:
     answers: Mapping[tuple[str, str], Answers]  #: by key of the run and condition
     prompts: Mapping[str, Prompts] = field(default_factory=dict)  #: by key of the run
     again: Mapping[str, "pd.DataFrame"] = field(default_factory=dict)  #: slots that were asked again, by key of the run
-    personas: tuple[str, ...] = ()  #: labels of the rows of a data frame; empty where rows are the personas of a deck
     digests: Mapping[str, str] = field(default_factory=dict)  #: hash of all that a run's pages depend on, by key of the run
 
     def __repr__(self) -> str:
@@ -117,6 +122,11 @@ class Ratings:
         return of_frame(frame, instrument, title)
 
     @property
+    def personas(self) -> tuple[str, ...]:
+        """Ids of the personas of a data frame or of imported files, by row; empty where rows are those of a deck."""
+        return self.study.labels
+
+    @property
     def runs(self) -> tuple[Run, ...]:
         """Every run of the study, in its order."""
         return self.study.runs
@@ -150,16 +160,24 @@ class Ratings:
         file = self.study.file.model_copy(update={"families": tuple(family for family in families if family.variants)})
         return replace(self, study=replace(self.study, file=file))
 
-    def without(self, personas: Iterable[int]) -> "Ratings":
-        """Without these personas (rows, from 0) in every run; those that stay keep their order."""
-        gone = set(personas)
+    def without(self, personas: Iterable[int | str]) -> "Ratings":
+        """Without these personas, by id (text) or by row (a number from 0), in every run; those that stay keep their order."""
+        gone = {self._row(persona) for persona in personas}
         answers = {
             key: _kept(found, np.array([p not in gone for p in range(found.shape[0])])) if key[1] == "persona" else found
             for key, found in self.answers.items()
         }
         deck = self.study.personas
         left = None if deck is None else tuple(persona for place, persona in enumerate(deck) if place not in gone)
-        return replace(self, study=replace(self.study, personas=left), answers=answers)
+        labels = tuple(label for place, label in enumerate(self.study.labels) if place not in gone)
+        return replace(self, study=replace(self.study, personas=left, labels=labels), answers=answers)
+
+    def _row(self, persona: int | str) -> int:
+        if isinstance(persona, str):
+            if persona not in self.personas:
+                raise ValueError(f"personas: no persona {persona!r}; expected one of {listing(self.personas[:10])}, ...")
+            return self.personas.index(persona)
+        return int(persona)
 
     def first(self, repetitions: int) -> "Ratings":
         """The first so many repetitions of every cell; probabilities, which have none, stay."""
@@ -173,7 +191,8 @@ def _kept(found: Answers, stays: np.ndarray) -> Answers:
     slots = found.slots[stays[found.slots[:, 0]]].copy()
     slots[:, 0] = number[slots[:, 0]]
     offered = None if found.offered is None else first_token.Offered(*(part[stays] for part in found.offered))
-    return replace(found, slots=slots, offered=offered, shape=(int(stays.sum()), *found.shape[1:]))
+    ids = tuple(label for label, stay in zip(found.ids, stays, strict=False) if stay)
+    return replace(found, slots=slots, offered=offered, shape=(int(stays.sum()), *found.shape[1:]), ids=ids)
 
 
 def read_ratings(study: Study, store: Store, runs: Iterable[Run] | None = None, *, digests: bool = False) -> Ratings:
@@ -194,8 +213,11 @@ def read_ratings(study: Study, store: Store, runs: Iterable[Run] | None = None, 
 
 
 def with_mark(study: Study, store: Store) -> Study:
-    """The study, marked if any of its ratings came from the simulated endpoint: every page of it then says so."""
-    return replace(study, served_simulated=study.file.kind == "live" and store.has_fingerprint(SIMULATED_FINGERPRINT))
+    """The study as its store knows it: with the ids of imported personas, and marked if any of its ratings came from the
+    simulated endpoint, as every page of it then says."""
+    labels = store.labels("persona") if study.file.kind == "imported" and study.personas is None else ()
+    served = study.file.kind == "live" and store.has_fingerprint(SIMULATED_FINGERPRINT)
+    return replace(study, served_simulated=served, labels=labels)
 
 
 def _answers(study: Study, store: Store, run: Run, condition: str) -> Answers:
@@ -213,5 +235,5 @@ def _answers(study: Study, store: Store, run: Run, condition: str) -> Answers:
             imported=store.origin(run.family.key, run.variant.key)[1].get(condition),
             outcomes=store.traffic(*at) if live else {}, seconds=store.latencies(*at) if live else np.empty(0),
         ),
-        offered, study.file.protocol.temperature,
+        offered, study.file.protocol.temperature, () if study.deck(condition) else store.labels(condition),
     )  # fmt: skip

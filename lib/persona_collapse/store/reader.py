@@ -31,6 +31,13 @@ class Reader:
         found = self._db.execute("SELECT origin, report FROM runs WHERE family = ? AND variant = ?", (family, variant)).fetchone()
         return (found[0], json.loads(found[1] or "{}")) if found else (None, {})
 
+    def labels(self, condition: str) -> tuple[str, ...]:
+        """Ids of the personas of imported files in one condition, by their number; none of ratings that were asked for."""
+        if self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'personas'").fetchone() is None:
+            return ()  # a store of an earlier version, which is brought up to date when it is written to
+        rows = self._db.execute("SELECT label FROM personas WHERE condition = ? ORDER BY number", (condition,))
+        return tuple(row[0] for row in rows)
+
     def personas(self, family: str, variant: str, condition: str) -> int:
         """Rows of personas that a run's design has in one condition; 1 without a persona."""
         return self._db.execute(
@@ -187,6 +194,10 @@ class Reader:
     def digest(self, family: str, variant: str) -> str:
         """A hash of everything a run's numbers and pages can depend on; equal content, equal hash."""
         found = hashlib.sha256(json.dumps(self.origin(family, variant)[1], sort_keys=True).encode())
+        for condition in ("persona", "toxic"):
+            labels = self.labels(condition)
+            if labels != tuple(map(str, range(len(labels)))):  # which says nothing
+                found.update(repr(labels).encode())
         rows = self._db.execute(
             "SELECT condition, persona, item, prompt_hash, asked, id FROM questions "
             "WHERE run = (SELECT id FROM runs WHERE family = ? AND variant = ?) AND asked > 0 ORDER BY condition, persona, item",

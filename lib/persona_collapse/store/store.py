@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -288,14 +288,20 @@ class Store(Reader):
         report: dict[str, Any],
         questions: list[Question],
         slots: list[tuple[Any, ...]],
+        labels: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
-        """Replace an imported run whole, in one transaction.
+        """Replace an imported run whole, in one transaction, with the ids of its personas by condition and number.
 
         `slots` holds, for each question in order, tuples that start with (place in `questions`, repetition, ...) and go on
         as `Answer` up to its time.
         """
         with self.transaction():
             run = self.run_id(family, variant)
+            self._db.executemany("DELETE FROM personas WHERE condition = ?", ((condition,) for condition in labels or {}))
+            self._db.executemany(
+                "INSERT INTO personas VALUES (?, ?, ?)",
+                ((condition, number, label) for condition, own in (labels or {}).items() for number, label in enumerate(own)),
+            )
             self._db.execute("DELETE FROM slots WHERE question IN (SELECT id FROM questions WHERE run = ?)", (run,))
             self._db.execute("DELETE FROM questions WHERE run = ?", (run,))
             first = self._db.execute("SELECT ifnull(max(id), 0) + 1 FROM questions").fetchone()[0]

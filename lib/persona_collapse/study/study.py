@@ -53,6 +53,7 @@ class Study:
     personas: tuple[Persona, ...] | None
     toxic: tuple[Persona, ...] | None
     served_simulated: bool = False  # a live study whose ratings came from the simulated endpoint
+    labels: tuple[str, ...] = ()  # ids of the personas of imported ratings or of a data frame, by row; a deck has none
 
     @property
     def name(self) -> str:
@@ -104,6 +105,16 @@ class Study:
             files = {"persona": run.variant.persona, "self": run.variant.self_, "toxic": run.variant.toxic}
             return tuple(condition for condition, file in files.items() if file)
         return tuple(c for c in self.file.conditions if c != "toxic" or run.variant.role == "base")
+
+    def persona_name(self, row: int) -> str:
+        """How notes and errors call a persona: by its id where it has one, else by its number in the deck, from 1."""
+        return repr(self.labels[row]) if row < len(self.labels) else str(row + 1)
+
+    def persona_line(self, row: int) -> str:
+        """How lists and charts call a persona: its number and its words, its id, or its number alone."""
+        if self.personas and row < len(self.personas):
+            return f"{row + 1}. {self.personas[row].text}"
+        return f"persona {self.labels[row] if row < len(self.labels) else row + 1}"
 
     def deck(self, condition: str) -> tuple[Persona, ...] | None:
         """The personas of a condition, None for self."""

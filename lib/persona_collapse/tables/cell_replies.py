@@ -55,7 +55,9 @@ def replies_of_cells(ratings: Ratings, run: Run, *, budget: int = BUDGET) -> Cel
 def replies_without_rating(ratings: Ratings, run: Run, limit: int) -> pd.DataFrame:
     """The first replies of a run that gave no rating, for reading: condition, persona, item, repetition, reason, reply."""
     with open_store(ratings.study.store_path) as store:
-        return store.replies(run.family.key, run.variant.key, limit)
+        found = store.replies(run.family.key, run.variant.key, limit)
+    at = zip(found["condition"], found["persona"], strict=True)
+    return found.assign(persona=["" if pd.isna(row) else ratings.of(run, c).persona_id(int(row)) for c, row in at])
 
 
 def _lines(replies: list[_Reply]) -> list[str]:

@@ -34,10 +34,15 @@ def level_note(analysis: Analysis, run: Run, alone: Together) -> Note:
         if METRICS[metric].noise:
             bound = found[column]
             said += [bound.note if bound else "", missing]
-        said += [single, persona_jackknife.remark(interval, named(metric), analysis.scopes[column])]
+        said += [single, _carrier(analysis, metric, column, interval)]
         return " ".join(part for part in said if part)
 
     return note
+
+
+def _carrier(analysis: Analysis, metric: str, column: int, interval: persona_jackknife.Interval) -> str:
+    """The persona that carries most of an interval, if one does."""
+    return persona_jackknife.remark(interval, named(metric), analysis.scopes[column], analysis.study.persona_name)
 
 
 def named(metric: str) -> str:
@@ -67,7 +72,7 @@ class ContrastNotes:
             said.append(self._bound(column))
         if self._rarefied and metric in ("robustness", "within_rms"):
             said.append(self._rarefied[column])
-        said.append(persona_jackknife.remark(interval, named(metric), self._analysis.scopes[column]))
+        said.append(_carrier(self._analysis, metric, column, interval))
         return " ".join(part for part in said if part)
 
     def _bound(self, column: int) -> str:
@@ -114,7 +119,7 @@ class MeanNotes:
         mean, lo, hi = (100 * np.expm1(field[at]) for field in self._families[:3])
         if np.isfinite([mean, lo, hi]).all():
             said.append(f"As a sample of families: ratio {mean:+.0f} % [{lo:.0f}, {hi:.0f}].")
-        said.append(persona_jackknife.remark(interval, named(metric), self._analysis.scopes[column]))
+        said.append(_carrier(self._analysis, metric, column, interval))
         return " ".join(part for part in said if part)
 
 

@@ -85,11 +85,13 @@ def run_profiles(ratings: Ratings, run: Run) -> pd.DataFrame:
     """Rows of profiles.csv for one run, every condition it was asked in."""
     study, parts = ratings.study, []
     for condition in study.conditions(run):
-        found = profiles(ratings.counts(run, condition), study.instrument, each=condition == "toxic")
-        parts.append(found.assign(family=run.family.key, variant=run.variant.key, condition=condition))
+        answers = ratings.of(run, condition)
+        found = profiles(answers.counts, study.instrument, each=condition == "toxic")
+        ids = [None if np.isnan(row) else answers.persona_id(int(row)) for row in found["persona"].astype(float)]
+        parts.append(found.assign(persona=ids, family=run.family.key, variant=run.variant.key, condition=condition))
     table = pd.concat(parts, ignore_index=True)
     columns = "family variant condition persona foundation mean within_sd ratings between_sd".split()
-    return table.astype({"persona": "Int64"})[columns]
+    return table.astype({"persona": object})[columns]
 
 
 def run_shares(ratings: Ratings, run: Run) -> pd.DataFrame:
