@@ -250,6 +250,102 @@ def test_reversing_keys_changes_profiles_and_nothing_of_s_r_noise_and_icc(tmp_pa
     assert shares["ceiling_share"] == pytest.approx(top)
 
 
+class TestSeveralInstruments:
+    @pytest.fixture
+    def both(self, tmp_path):
+        """Six personas answer four items of 1 to 7 in two groups, and the MFQ-30."""
+        rng = np.random.default_rng(7)
+        seven = [(f"p{p}", i, n, int(rng.integers(1, 8)), "seven0") for p in range(6) for i in range(1, 5) for n in range(3)]
+        mfq = [(f"p{p}", i, n, int(rng.integers(0, 6)), "mfq30") for p in range(6) for i in range(1, 31) for n in range(3)]
+        columns = ["persona", "item", "repetition", "rating", "instrument"]
+        return pd.DataFrame(mfq + seven, columns=columns).sample(frac=1, random_state=1, ignore_index=True), instrument(tmp_path)
+
+    def test_each_gives_what_it_gives_alone(self, both):
+        frame, seven = both
+        ratings = pc.Ratings.from_frame(frame, instrument=["mfq30", seven])
+        assert ratings.instruments == ("mfq30", "seven0")
+        found = pc.levels(ratings)
+        for key, file in (("mfq30", "mfq30"), ("seven0", seven)):
+            alone = pc.levels(pc.Ratings.from_frame(frame[frame["instrument"] == key], instrument=file))
+            own = found[found["instrument"] == key].drop(columns="instrument").reset_index(drop=True)
+            pd.testing.assert_frame_equal(own, alone)
+            assert pc.say.level(ratings.of_instrument(key), "susceptibility").startswith("**S = ")
+
+    def test_what_works_on_one_says_so(self, both):
+        ratings = pc.Ratings.from_frame(both[0], instrument=["mfq30", both[1]])
+        with pytest.raises(
+            ValueError, match=r"^ratings: of the instruments mfq30, seven0; expected those of one; choose it, as in "
+        ):
+            pc.figures.levels(ratings, "robustness")
+        with pytest.raises(ValueError, match=r"^instrument: found 'bfi'; expected one of 'mfq30', 'seven0'$"):
+            ratings.of_instrument("bfi")
+
+    def test_a_row_of_another_instrument_is_refused(self, both):
+        frame, seven = both
+        with pytest.raises(
+            ValueError, match=r"^data frame: no column 'instrument'; expected one, with 'mfq30', 'seven0' in every row$"
+        ):
+            pc.Ratings.from_frame(frame.drop(columns="instrument"), instrument=["mfq30", seven])
+        frame.loc[3, "instrument"] = "bfi44"
+        with pytest.raises(ValueError, match=r"^data frame, row 3: instrument is 'bfi44'; expected one of 'mfq30', 'seven0'$"):
+            pc.Ratings.from_frame(frame, instrument=["mfq30", seven])
+
+    def test_a_wrong_rating_is_named_by_its_row_in_the_whole_frame(self, both):
+        frame, seven = both
+        row = int(frame.index[frame["instrument"] == "seven0"][2])
+        frame.loc[row, "rating"] = 0
+        with pytest.raises(ValueError, match=rf"^data frame, row {row}: rating is 0; expected an integer from 1 to 7, "):
+            pc.Ratings.from_frame(frame, instrument=["mfq30", seven])
+
+
+class TestTrainingSteps:
+    @pytest.fixture
+    def frame(self):
+        rng = np.random.default_rng(8)
+        runs = [
+            ("base", "base", "", ""),
+            ("bad", "harmful", "", ""),
+            ("bad-400", "harmful", "bad", 400),
+            ("bad-20", "harmful", "bad", 20),
+        ]
+        rows = [
+            (f, v, role, of, step, p, i, n, int(rng.integers(0, 6)))
+            for f in ("x", "y") for v, role, of, step in runs for p in range(6) for i in range(1, 31) for n in range(2)
+        ]  # fmt: skip
+        return pd.DataFrame(rows, columns=["family", "variant", "role", "of", "step", "persona", "item", "repetition", "rating"])
+
+    def test_checkpoints_stand_in_the_order_of_their_steps(self, frame):
+        ratings = pc.Ratings.from_frame(frame)
+        run = ratings.study.run("x", "bad")
+        assert [one.variant.key for one in ratings.steps(run)] == ["bad-20", "bad-400", "bad"]
+        assert [one.variant.step for one in ratings.steps(run)] == [20, 400, None]
+
+    def test_they_enter_no_average_and_no_headline(self, frame):
+        ratings = pc.Ratings.from_frame(frame)
+        table = pc.contrasts(ratings)
+        assert set(table[table["family"] == "mean"]["variant"]) == {"bad"}
+        assert set(table[table["family"] == "x"]["variant"]) == {"bad", "bad-400", "bad-20"}
+        assert "bad-20" not in pc.say.headlines(ratings) and "under bad" in pc.say.headlines(ratings)
+
+    @pytest.mark.parametrize(
+        ("changes", "said"),
+        [
+            ({"of": ""}, "step: is the step of a checkpoint; name the variant of which it is one by `of`"),
+            (
+                {"of": "worse"},
+                "of 'worse' does not exist in family 'x' as another variant that is neither its base nor a checkpoint itself",
+            ),
+            ({"step": -1}, "step: "),
+        ],
+    )
+    def test_a_checkpoint_of_nothing_is_refused(self, frame, changes, said):
+        for name, value in changes.items():
+            frame.loc[frame["variant"] == "bad-20", name] = value
+        with pytest.raises(ValueError) as error:
+            pc.Ratings.from_frame(frame)
+        assert said in str(error.value) and "\n" not in str(error.value)
+
+
 def test_nothing_heavy_is_imported_before_it_is_used():
     code = "import sys, persona_collapse; print(sorted({'pandas', 'altair', 'jinja2', 'openai', 'numpy'} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

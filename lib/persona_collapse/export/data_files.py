@@ -29,10 +29,10 @@ def runs(study: Study) -> pd.DataFrame:
     rows = []
     for r in study.runs:
         family, variant = r.family, r.variant
-        keys = family.key, family.name, variant.key, variant.name, variant.role, variant.control
+        keys = family.key, family.name, variant.key, variant.name, variant.role, variant.control, variant.of, variant.step
         rows.append((*keys, study.stack(r), variant.model))
-    names = ["family", "family_label", "variant", "variant_label", "role", "control", "stack", "asked_model"]
-    return pd.DataFrame(rows, columns=names)
+    names = ["family", "family_label", "variant", "variant_label", "role", "control", "of", "step", "stack", "asked_model"]
+    return pd.DataFrame(rows, columns=names).astype({"step": "Int64"})
 
 
 def items(study: Study) -> pd.DataFrame:

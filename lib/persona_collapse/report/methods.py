@@ -192,7 +192,11 @@ def _runs(study: Study) -> pd.DataFrame:
         for v in (r.variant,)
     ]
     source = {"live": "asked for", "simulated": "imitates", "imported": "file"}[study.file.kind]
-    return pd.DataFrame(rows, columns=["model", "variant", "role", "control", "served by", source])
+    found = pd.DataFrame(rows, columns=["model", "variant", "role", "control", "served by", source])
+    if any(run.variant.of for run in study.runs):  # checkpoints and treatments, which few studies have
+        of = [(run.variant.of or "", "" if run.variant.step is None else str(run.variant.step)) for run in study.runs]
+        found[["of", "training step"]] = of
+    return found
 
 
 def _reading(study: Study) -> str:

@@ -18,27 +18,35 @@ from persona_collapse.study.study import Study
 from persona_collapse.study.study_file import StudyFile
 
 #: Columns that a frame must have, and those that it may have; what else they are called.
-NEEDED, OPTIONAL = ("persona", "item", "repetition", "rating"), ("family", "variant", "role", "control")
+NEEDED, OPTIONAL = ("persona", "item", "repetition", "rating"), ("family", "variant", "role", "control", "of", "step")
 ALIASES = {"persona_id": "persona", "question_id": "item", "run_index": "repetition"}
 _WHERE = "data frame"
 
 
-def of_frame(frame: pd.DataFrame, instrument: str | Path, title: str) -> Ratings:
+def of_frame(frame: pd.DataFrame, instruments: Sequence[str | Path], title: str) -> Ratings:
     """See `Ratings.from_frame`."""
-    asked = load_instrument(instrument)
-    table = _columns(frame)
+    asked = [load_instrument(instrument) for instrument in instruments]
+    table = _columns(frame, [instrument.key for instrument in asked])
     names = ordered(table["persona"])
+    runs = list(table.groupby(["family", "variant"], sort=False).indices)
+    study = replace(_study(table, runs, title, asked[0]), labels=tuple(names), further=tuple(asked[1:]))
+    answers: dict[tuple[str, str, str], Answers] = {}
+    for instrument in asked:
+        answers |= _of_instrument(table[table["instrument"] == instrument.key], names, instrument)
+    return Ratings(study=study, answers=answers)
+
+
+def _of_instrument(table: pd.DataFrame, names: list[str], instrument: Instrument) -> dict[tuple[str, str, str], Answers]:
+    """The answers of every run to one instrument."""
     place = {label: row for row, label in enumerate(names)}
-    rows = np.column_stack([table["persona"].map(place), _items(table, asked), _repetitions(table), _ratings(table, asked)])
-    runs = table.groupby(["family", "variant"], sort=False).indices
-    study = replace(_study(table, list(runs), title, asked), labels=tuple(names))
-    return Ratings(
-        study=study,
-        answers={("/".join(run), "persona"): _answers(rows[at], names, asked) for run, at in runs.items()},
+    rows = np.column_stack(
+        [table["persona"].map(place), _items(table, instrument), _repetitions(table), _ratings(table, instrument)]
     )
+    runs = table.groupby(["family", "variant"], sort=False).indices
+    return {("/".join(run), "persona", instrument.key): _answers(rows[at], names, instrument) for run, at in runs.items()}
 
 
-def _columns(frame: pd.DataFrame) -> pd.DataFrame:
+def _columns(frame: pd.DataFrame, instruments: list[str]) -> pd.DataFrame:
     """The columns that are used, under the names that we use, with one base where no variant is named."""
     if not isinstance(frame, pd.DataFrame):
         raise TypeError(f"{_WHERE}: found {type(frame).__name__}; expected a pandas DataFrame with columns {listing(NEEDED)}")
@@ -52,13 +60,14 @@ def _columns(frame: pd.DataFrame) -> pd.DataFrame:
                 f"{_WHERE}: no column {name!r} (it has {listing(frame.columns)}); expected {listing(NEEDED)}, and where there "
                 f"are several runs {listing(OPTIONAL)}"
             )
-    for name in named.columns.difference([*NEEDED, *OPTIONAL]):
+    for name in named.columns.difference([*NEEDED, *OPTIONAL, "instrument"]):
         near = difflib.get_close_matches(str(name), OPTIONAL, n=1, cutoff=0.75)
         if near and near[0] not in named:  # it would be passed over, and what it says with it
             raise ValueError(f"{_WHERE}: column {name!r} is not known; did you mean {near[0]!r}? Rename it, or drop it")
     if named.empty:
         raise ValueError(f"{_WHERE}: has no rows; expected one a rating")
     table = named[[name for name in (*NEEDED, *OPTIONAL) if name in named]].reset_index(drop=True)
+    table["instrument"] = _instruments(named, instruments)
     for name, one in (("family", "model"), ("variant", "base")):
         if name in table:
             _key(table, name)
@@ -76,6 +85,19 @@ def _columns(frame: pd.DataFrame) -> pd.DataFrame:
             row = int(np.argmax(table[name].isna()))
             raise ValueError(f"{_WHERE}, row {row}: no {name}; expected one in every row; fill it in, or drop the row")
     return table.assign(persona=texts(table["persona"]), repetition=texts(table["repetition"]))
+
+
+def _instruments(named: pd.DataFrame, known: list[str]) -> list[str]:
+    """The key of the instrument of every row."""
+    if len(known) == 1:
+        return known * len(named)
+    if "instrument" not in named:
+        raise ValueError(f"{_WHERE}: no column 'instrument'; expected one, with {listing(known)} in every row")
+    found = named["instrument"].astype(str).tolist()
+    for row, key in enumerate(found):
+        if key not in known:
+            raise ValueError(f"{_WHERE}, row {row}: instrument is {key!r}; expected one of {listing(known)}")
+    return found
 
 
 def _key(table: pd.DataFrame, name: str) -> None:
@@ -102,7 +124,8 @@ def _items(table: pd.DataFrame, instrument: Instrument) -> np.ndarray:
     if wrong.any():
         row = int(np.argmax(wrong))
         raise ValueError(
-            f"{_WHERE}, row {row}: item is {_shown(table, 'item', row)}; expected a number from 1 to {len(instrument.items)}, as "
+            f"{_WHERE}, row {table.index[row]}: item is {_shown(table, 'item', row)}; expected a number from 1 to "
+            f"{len(instrument.items)}, as "
             f"{instrument.key} counts its items"
         )
     return numbers.to_numpy(int) - 1
@@ -116,7 +139,7 @@ def _repetitions(table: pd.DataFrame) -> np.ndarray:
         row = int(np.argmax(again))
         named = ", ".join(f"{name} {_shown(table, name, row)}" for name in slot)
         raise ValueError(
-            f"{_WHERE}, row {row}: {named} stands twice; a slot has one rating; remove the other, or say by "
+            f"{_WHERE}, row {table.index[row]}: {named} stands twice; a slot has one rating; remove the other, or say by "
             "a column variant or family that they are of different runs"
         )
     order = {label: place for place, label in enumerate(ordered(table["repetition"]))}
@@ -133,7 +156,8 @@ def _ratings(table: pd.DataFrame, instrument: Instrument) -> np.ndarray:
     if wrong.any():
         row = int(np.argmax(wrong))
         raise ValueError(
-            f"{_WHERE}, row {row}: rating is {_shown(table, 'rating', row)}; expected an integer from {low} to {high}, or "
+            f"{_WHERE}, row {table.index[row]}: rating is {_shown(table, 'rating', row)}; expected an integer from {low} to "
+            f"{high}, or "
             f"nothing where there is none; correct it, or name another instrument than {instrument.key}"
         )
     return (numbers - low).fillna(-1).to_numpy(int)
@@ -146,8 +170,8 @@ def _study(table: pd.DataFrame, runs: Sequence[Any], title: str, instrument: Ins
     for family, variant in runs:
         own = about.get_group((family, variant))
         said: dict[str, str] = {"key": variant, "persona": _WHERE}
-        for name in ("role", "control"):
-            values = own[name].fillna("").unique().tolist() if name in own else []
+        for name in ("role", "control", "of", "step"):
+            values = texts(own[name].astype(object).fillna("")).unique().tolist() if name in own else []
             if len(values) > 1:
                 raise ValueError(f"{_WHERE}: {family}/{variant} has {name} {listing(values)}; expected one")
             if values and values[0] != "":

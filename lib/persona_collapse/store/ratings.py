@@ -1,6 +1,6 @@
 """`Ratings`: what was asked of a study's runs and what was answered; immutable, and nothing of SQLite."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -68,14 +68,15 @@ class Answers:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Ratings:
-    """The ratings of a study's runs, as everything behind the store takes them.
+    """The ratings of a study's runs, as everything behind the store takes them: by run, condition and instrument.
 
+    A checkpoint of the training is a run with a step (`steps`). What works on counts works on one instrument (`of_instrument`).
     Made once: by `read_ratings` from a store, or by `from_frame` from a data frame; `only`, `without` and `first` give cut
     copies. Runs and conditions that nobody asked have no ratings and are no error.
     """
 
     study: Study
-    answers: Mapping[tuple[str, str], Answers]  #: by key of the run and condition
+    answers: Mapping[tuple[str, str, str], Answers]  #: by key of the run, condition, and key of the instrument
     prompts: Mapping[str, Prompts] = field(default_factory=dict)  #: by key of the run
     again: Mapping[str, "pd.DataFrame"] = field(default_factory=dict)  #: slots that were asked again, by key of the run
     digests: Mapping[str, str] = field(default_factory=dict)  #: hash of all that a run's pages depend on, by key of the run
@@ -85,7 +86,9 @@ class Ratings:
         return f"<Ratings of {self.study.file.title!r}, {self.study.instrument.key}: {sizes}>"
 
     @classmethod
-    def from_frame(cls, frame: "pd.DataFrame", *, instrument: str | Path = "mfq30", title: str = "A data frame") -> "Ratings":
+    def from_frame(
+        cls, frame: "pd.DataFrame", *, instrument: str | Path | Sequence[str | Path] = "mfq30", title: str = "A data frame"
+    ) -> "Ratings":
         """Ratings that are in a data frame: nothing is written to disk, and there is no store.
 
         Parameters
@@ -93,9 +96,10 @@ class Ratings:
         frame : DataFrame
             One row a rating: columns `persona` (any label), `item` (its number in the instrument), `repetition` (any label)
             and `rating` (missing where there is none). Where there are several runs also `family`, `variant`, `role` (base,
-            control, harmful or alternate) and, for a harmful variant, `control`, its matched control. `persona_id`,
+            control, harmful or alternate) and, for a harmful variant, `control`, its matched control; for a checkpoint `of`,
+            its variant, and `step`. Where there are several instruments also `instrument`, the key of one. `persona_id`,
             `question_id` and `run_index` are other names for the first three. Order and gaps of labels mean nothing.
-        instrument : str or path
+        instrument : str or path, or several
             A name in params/instruments/, or a YAML file such as those there.
         title : str
             What figures call it.
@@ -119,7 +123,8 @@ class Ratings:
         """
         from persona_collapse.store.frames import of_frame
 
-        return of_frame(frame, instrument, title)
+        several = isinstance(instrument, Sequence) and not isinstance(instrument, str)
+        return of_frame(frame, list(instrument) if several else [instrument], title)  # type: ignore[list-item, arg-type]
 
     @property
     def personas(self) -> tuple[str, ...]:
@@ -131,9 +136,28 @@ class Ratings:
         """Every run of the study, in its order."""
         return self.study.runs
 
+    @property
+    def instruments(self) -> tuple[str, ...]:
+        """Keys of the instruments that were asked."""
+        return tuple(instrument.key for instrument in self.study.instruments)
+
+    def of_instrument(self, key: str) -> "Ratings":
+        """The ratings of one instrument alone."""
+        for instrument in self.study.instruments:
+            if instrument.key == key:
+                return replace(self, study=replace(self.study, instrument=instrument, further=()))
+        raise ValueError(f"instrument: found {key!r}; expected one of {listing(self.instruments)}")
+
+    def steps(self, run: Run) -> tuple[Run, ...]:
+        """The checkpoints of a run by their step of the training, and the run itself at the end."""
+        own = [one for one in self.runs if one.family.key == run.family.key and one.variant.of == run.variant.key]
+        taken = [one for one in own if one.variant.step is not None]
+        return (*sorted(taken, key=lambda one: one.variant.step or 0), run)
+
     def of(self, run: Run, condition: str = "persona") -> Answers:
-        """A run in one condition."""
-        found, instrument = self.answers.get((run.key, condition)), self.study.instrument
+        """A run in one condition, of the study's instrument (the first of several)."""
+        instrument = self.study.instrument
+        found = self.answers.get((run.key, condition, instrument.key))
         nothing = (0, len(instrument.items), len(instrument.categories))
         return Answers(np.empty((0, 4), int), nothing, Asked(0, 0, 0)) if found is None else found
 
@@ -205,7 +229,7 @@ def read_ratings(study: Study, store: Store, runs: Iterable[Run] | None = None, 
     keys = [(run.key, (run.family.key, run.variant.key)) for run in chosen]
     return Ratings(
         study=with_mark(study, store),
-        answers={(run.key, condition): _answers(study, store, run, condition) for run, condition in asked},
+        answers={(run.key, condition, study.instrument.key): _answers(study, store, run, condition) for run, condition in asked},
         prompts={key: store.prompts(*run) for key, run in keys},
         again={key: store.reasked(*run) for key, run in keys} if study.file.kind == "live" else {},
         digests={key: store.digest(*run) for key, run in keys} if digests else {},

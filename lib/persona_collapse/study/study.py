@@ -53,6 +53,7 @@ class Study:
     personas: tuple[Persona, ...] | None
     toxic: tuple[Persona, ...] | None
     served_simulated: bool = False  # a live study whose ratings came from the simulated endpoint
+    further: tuple[Instrument, ...] = ()  # instruments beside the first
     labels: tuple[str, ...] = ()  # ids of the personas of imported ratings or of a data frame, by row; a deck has none
 
     @property
@@ -69,6 +70,11 @@ class Study:
     def store_path(self) -> Path:
         """The SQLite file with its ratings."""
         return self.outputs / "ratings.sqlite"
+
+    @property
+    def instruments(self) -> tuple[Instrument, ...]:
+        """Every instrument that was asked, in the order in which they are shown."""
+        return (self.instrument, *self.further)
 
     @property
     def simulated(self) -> bool:

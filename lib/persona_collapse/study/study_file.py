@@ -88,6 +88,8 @@ class Variant(_Checked):
     label: str | None = None
     stack: str | None = None
     control: str | None = None
+    of: str | None = None  # the variant of which it is a checkpoint or a treatment
+    step: Annotated[int, Field(ge=0)] | None = None  # of the training, of a checkpoint
     figures: str | None = None
     persona: str | None = None
     self_: Annotated[str | None, Field(alias="self")] = None
@@ -166,6 +168,7 @@ class StudyFile(_Checked):
                 )
             if variant.role != "harmful":
                 raise ValueError(f"{where}: role {variant.role} names a control; only role harmful has one; remove it")
+        self._check_of(where, family, variant)
         given = {"self" if name == "self_" else name for name in variant.model_fields_set}
         for name in sorted(given & set(_ONLY)):
             if _ONLY[name] != self.kind:
@@ -178,6 +181,21 @@ class StudyFile(_Checked):
                 f"{where}.endpoint: {variant.endpoint!r} is not among endpoints; "
                 f"{closest(variant.endpoint or '', self.endpoints)}"
             )
+
+    def _check_of(self, where: str, family: Family, variant: Variant) -> None:
+        """A checkpoint or a treatment is one of another variant, which is none itself."""
+        if variant.step is not None and variant.of is None:
+            raise ValueError(f"{where}.step: is the step of a checkpoint; name the variant of which it is one by `of`")
+        if variant.of is None:
+            return
+        others = [v.key for v in family.variants if v.key != variant.key and v.of is None and v.role != "base"]
+        if variant.of not in others:
+            raise ValueError(
+                f"{where}: of {variant.of!r} does not exist in family {family.key!r} as another variant that is neither its base "
+                f"nor a checkpoint itself; {closest(variant.of, others)}"
+            )
+        if variant.role == "base":
+            raise ValueError(f"{where}: role base is of nothing; remove `of`")
 
     @model_validator(mode="after")
     def _kind_agrees(self) -> "StudyFile":

@@ -1,6 +1,6 @@
 """The tables a study leaves, each made from counts and written whole."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -38,7 +38,12 @@ class Tables:
     """
 
     def __init__(self, ratings: Ratings, **known: pd.DataFrame | None) -> None:
-        """`known`: tables that are not to be made from the ratings, by name."""
+        """`known`: tables that are not to be made from the ratings, by name. Raises ValueError for several instruments."""
+        if len(ratings.instruments) > 1:
+            raise ValueError(
+                f"ratings: of the instruments {', '.join(ratings.instruments)}; expected those of one; choose it, as in "
+                f"ratings.of_instrument({ratings.instruments[0]!r})"
+            )
         self.ratings, self.study = ratings, ratings.study
         self.__dict__.update(known)  # where a cached property looks first
 
@@ -161,7 +166,7 @@ def levels(ratings: Ratings) -> pd.DataFrame:
     >>> sorted(table["method"].unique())
     ['published', 'recommended']
     """
-    return tables_of(ratings).metrics.copy()
+    return _each(ratings, lambda tables: tables.metrics)
 
 
 def contrasts(ratings: Ratings) -> pd.DataFrame:
@@ -181,7 +186,15 @@ def contrasts(ratings: Ratings) -> pd.DataFrame:
     >>> sorted(table["quantity"].unique())
     ['change_pct', 'excess_pp']
     """
-    return tables_of(ratings).contrasts.copy()
+    return _each(ratings, lambda tables: tables.contrasts)
+
+
+def _each(ratings: Ratings, made: Callable[[Tables], pd.DataFrame]) -> pd.DataFrame:
+    """A table of the ratings, with a column `instrument` where they are of several."""
+    if len(ratings.instruments) == 1:
+        return made(tables_of(ratings)).copy()
+    found = {key: made(tables_of(ratings.of_instrument(key))) for key in ratings.instruments}
+    return pd.concat([table.assign(instrument=key) for key, table in found.items()], ignore_index=True)
 
 
 def _published_levels(analysis: Analysis, run: Run) -> pd.DataFrame:

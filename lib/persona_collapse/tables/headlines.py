@@ -106,6 +106,7 @@ def sides(analysis: Analysis, claim: Claim) -> list[Contrast]:
         for contrast in analysis.contrasts
         if contrast.variant.variant.key == claim.variant
         and contrast.variant.variant.role in ("harmful", "control")
+        and not contrast.variant.variant.of
         and (contrast.control is None) == (claim.quantity == CHANGE)
     ]
 

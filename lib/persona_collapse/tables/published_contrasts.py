@@ -77,8 +77,8 @@ def contrasts(study: Study, metrics: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         Columns as in `ContrastRow`. Rows of family ``mean`` average the families that have that variant (their number in
-        ``families``); alternates enter no average; averages carry no published SE. What the published method does not have
-        (limits for repeated requests, ``differs``, ``note``) is empty.
+        ``families``); alternates, checkpoints and treatments enter no average; averages carry no published SE. What the
+        published method does not have (limits for repeated requests, ``differs``, ``note``) is empty.
     """
     at = {(r.family, r.variant, r.scope, r.metric, r.method): Estimate(r.value, r.se) for r in metrics.itertuples(index=False)}
     kinds = metrics[["scope", "metric", "method"]].drop_duplicates().itertuples(index=False)
@@ -91,8 +91,8 @@ def contrasts(study: Study, metrics: pd.DataFrame) -> pd.DataFrame:
     table = as_numbers(pd.DataFrame(rows, columns=list(ContrastRow._fields)))
     if table.empty:
         return table  # bases alone: there is nothing to compare
-    alternate = {(f.key, v.key) for f in study.file.families for v in f.variants if v.role == "alternate"}
-    kept = table[[(r.family, r.variant) not in alternate for r in table.itertuples()]]
+    aside = {(f.key, v.key) for f in study.file.families for v in f.variants if v.role == "alternate" or v.of}
+    kept = table[[(r.family, r.variant) not in aside for r in table.itertuples()]]
     means = kept.groupby(["variant", "control", "scope", "metric", "quantity", "method"], sort=False, as_index=False).agg(
         value=("value", lambda x: x.mean(skipna=False)), families=("value", "size")
     )

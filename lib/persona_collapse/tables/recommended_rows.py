@@ -142,7 +142,8 @@ def _rows(analysis: Analysis, about: Callable[..., ContrastRow], found: _Numbers
 
 def _means(analysis: Analysis, guard: Guard, variant: str) -> Iterator[ContrastRow]:
     """Means over these families of a variant's changes, and of its excesses for each control that it names."""
-    own = [c for c in analysis.contrasts if c.variant.variant.key == variant and c.variant.variant.role in ("control", "harmful")]
+    named = [contrast for contrast in analysis.contrasts if contrast.variant.variant.key == variant]
+    own = [c for c in named if c.variant.variant.role in ("control", "harmful") and not c.variant.variant.of]
     for control in dict.fromkeys(contrast.key[2] for contrast in own):
         chosen = [contrast for contrast in own if contrast.key[2] == control]
         usable = [contrast for contrast in chosen if not guard.refusal(*contrast.runs)]

@@ -141,5 +141,6 @@ class Analysis:
 
 
 def of_role(study: Study, *roles: str) -> Sequence[str]:
-    """Keys of the variants that have one of these roles in some family, in the study's order."""
-    return list(dict.fromkeys(run.variant.key for run in study.runs if run.variant.role in roles))
+    """Keys of the variants that have one of these roles in some family, in the study's order; none of checkpoints or treatments,
+    which enter no average and no headline."""
+    return list(dict.fromkeys(run.variant.key for run in study.runs if run.variant.role in roles and not run.variant.of))
