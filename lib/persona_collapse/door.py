@@ -292,7 +292,7 @@ def write_tables(ratings: Ratings | Pair, *names: str) -> None:
     if isinstance(ratings, Pair):
         write_comparison(ratings, build_comparison(ratings))
         return
-    if ratings.personas:
+    if not ratings.study.path.is_file():
         raise ValueError(
             "tables: these ratings are a data frame's, which has no folder; expected those of a study; write levels(ratings) and "
             "contrasts(ratings) where you like"

@@ -404,3 +404,16 @@ def test_quality_counts_add_up(tmp_path):
     reasons = quality.loc[:, "transport":"absent"].sum(axis=1)
     assert (quality["valid"] + reasons == quality["slots"]).all()
     assert (quality["min_repetitions"] == 3).all()
+
+
+def test_another_attribute_of_a_persona_is_asked_anew(tmp_path, outputs):
+    """Simulated respondents lean on attributes, which no prompt holds."""
+    deck = tmp_path / "deck.csv"
+    study = {
+        "title": "Deck", "kind": "simulated", "personas": "./deck.csv", "protocol": {"repetitions": 1},
+        "families": [{"key": "f", "variants": [{"key": "base", "role": "base", "figures": "gpt-4o/base"}]}],
+    }  # fmt: skip
+    (tmp_path / "deck.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
+    for outlook, new in (("libertarian", 2 * 30 + 30), ("cynical", 30), ("cynical", 0)):
+        deck.write_text(f"persona,outlook\nA nurse,libertarian\nA colonel,{outlook}\n", encoding="utf-8")
+        assert collect(load_study(tmp_path / "deck.yaml")) == new

@@ -7,6 +7,7 @@ import sqlite3
 import numpy as np
 import pytest
 
+import persona_collapse as pc
 from importable import COLUMNS, cell, grid, one_line, small_study, write_instrument, write_rows, write_study
 from persona_collapse.asking.collect import collect
 from persona_collapse.asking.import_files import describe, import_run
@@ -255,7 +256,7 @@ def test_10_another_instrument_in_the_same_layout(tmp_path):
 def test_10_a_rating_below_that_scale_is_refused(tmp_path):
     write_instrument(tmp_path / "long.yaml", items=2, low=1, high=5)
     assert refusal(tmp_path, grid([0], 2, 0), instrument="./long.yaml") == (
-        f"{tmp_path}/base.csv, row 1: rating is '0'; expected an integer from 1 to 5, or -1 for none; "
+        f"{tmp_path}/base.csv, row 1: rating is '0'; expected an integer from 1 to 5, or nothing for none; "
         "correct the file or the study's instrument"
     )
 
@@ -442,14 +443,13 @@ def test_a_self_slot_with_two_ratings_names_no_persona(tmp_path):
 @pytest.mark.parametrize(
     ("column", "found", "expected"),
     [
-        ("rating", "7", "an integer from 0 to 5, or -1 for none"),
-        ("rating", "abc", "an integer from 0 to 5, or -1 for none"),
-        ("rating", "", "an integer from 0 to 5, or -1 for none"),
-        ("rating", "nan", "an integer from 0 to 5, or -1 for none"),
-        ("rating", "3.5", "an integer from 0 to 5, or -1 for none"),
-        ("rating", "-2", "an integer from 0 to 5, or -1 for none"),
-        ("rating", "inf", "an integer from 0 to 5, or -1 for none"),
-        ("rating", "rating", "an integer from 0 to 5, or -1 for none"),
+        ("rating", "7", "an integer from 0 to 5, or nothing for none"),
+        ("rating", "abc", "an integer from 0 to 5, or nothing for none"),
+        ("rating", "nan", "an integer from 0 to 5, or nothing for none"),
+        ("rating", "3.5", "an integer from 0 to 5, or nothing for none"),
+        ("rating", "-2", "an integer from 0 to 5, or nothing for none"),
+        ("rating", "inf", "an integer from 0 to 5, or nothing for none"),
+        ("rating", "rating", "an integer from 0 to 5, or nothing for none"),
         ("question_id", "3", "an integer from 1 to 2"),
         ("question_id", "0", "an integer from 1 to 2"),
     ],
@@ -462,6 +462,34 @@ def test_a_value_that_cannot_be_is_named_with_its_row(tmp_path, column, found, e
     )
 
 
+def test_tables_of_imported_ratings_are_written(tmp_path):
+    """Ids are no sign of a data frame, which has no folder."""
+    study = collected(tmp_path, grid(["nurse", "colonel"], 2, 3, 4))
+    with open_store(study.store_path) as store:
+        pc.write_tables(read_ratings(study, store), "metrics", "profiles")
+    assert sorted(path.name for path in (study.outputs / "tables").iterdir()) == ["metrics.csv", "profiles.csv"]
+
+
+@pytest.mark.parametrize("written", ["", " ", "-1"])
+def test_an_empty_rating_is_a_missing_one(tmp_path, written):
+    rows = grid([0, 1], 2, 3, 4)
+    rows[2]["rating"] = written
+    study = collected(tmp_path, rows)
+    assert rating_counts(study).sum(axis=-1).tolist() == [[2, 1], [2, 2]]
+    assert quality_of(study).loc["persona", "invalid"] == 1
+
+
+def test_a_scale_may_begin_below_zero(tmp_path):
+    """-1 is then a rating like any other, and what is empty is none."""
+    write_instrument(tmp_path / "short.yaml", low=-2, high=2)
+    rows = grid([0, 1], 2, -1, 2, -2)
+    rows[0]["rating"] = ""
+    counts = rating_counts(collected(tmp_path, rows))
+    assert counts[0, 0].tolist() == [1, 0, 0, 0, 1] and counts[1, 1].tolist() == [1, 1, 0, 0, 1]
+    rows[1]["rating"] = 3
+    assert "rating is '3'; expected an integer from -2 to 2, or nothing for none;" in refusal(tmp_path, rows)
+
+
 def test_question_31_of_the_shipped_questionnaire_is_refused(tmp_path):
     rows = grid([0], 30, 3) + cell(0, 31, 3)
     assert "row 31: question_id is '31'; expected an integer from 1 to 30;" in refusal(tmp_path, rows, instrument="mfq30")
@@ -470,7 +498,7 @@ def test_question_31_of_the_shipped_questionnaire_is_refused(tmp_path):
 def test_a_row_cut_off_in_the_middle_is_named(tmp_path):
     path = write_rows(tmp_path / "base.csv", grid([0], 2, 3))
     path.write_text(path.read_text().rsplit(",", 4)[0] + "\n")  # ends after run_index
-    assert "base.csv, row 2: rating is ''; expected" in refusal(tmp_path)
+    assert refusal(tmp_path) == f"{path}, row 2: has 3 of 7 fields; the file is cut off; fetch it again"
 
 
 @pytest.mark.parametrize("column", ["persona_id", "question_id", "run_index", "rating"])

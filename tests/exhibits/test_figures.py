@@ -213,3 +213,12 @@ def test_no_two_points_of_a_scale_share_a_colour():
     # Six of the eleven are those of six points; the one between the first two is their mean, (08+2A)/2, (30+6B)/2, (6B+A8)/2.
     assert theme.category_colors(11)[::2] == theme.category_colors(6)
     assert theme.category_colors(11)[1] == "#194E8A"
+
+
+def test_no_two_variants_look_alike_whatever_their_number():
+    for role in ("control", "harmful", "alternate"):
+        looks = [theme.look_of(role, place) for place in range(14)]
+        colors, shapes = zip(*[look[:2] for look in looks], strict=True)
+        assert all(re.fullmatch("#[0-9A-F]{6}", color) for color in colors)
+        assert len(set(zip(colors, shapes, strict=True))) == 14
+        assert looks[: len(theme.LOOKS[role])] == theme.LOOKS[role]

@@ -165,7 +165,7 @@ def test_the_radar_is_drawn_from_the_same_numbers_in_the_same_looks(mini, toxic)
     lines, radar = (
         theme.spec(f(found.profiles, study, toxic)) for f in (profile_figures.self_profiles, profile_figures.self_radar)
     )
-    key = lambda row: (row["Model"], row["Variant"], row["Foundation"], row["mean"])  # noqa: E731
+    key = lambda row: (row["Model"], row["Variant"], row["Group"], row["mean"])  # noqa: E731
     assert {key(row) for row in rows_with(radar, "mean")} == {key(row) for row in rows_with(lines, "mean")}
     # each line closes: one row more than foundations for each of 8 profiles
     assert len(rows_with(radar, "mean")) == 8 * 6

@@ -186,7 +186,7 @@ class Walk:
 
     RULES = (
         ("Ratings of every run", quality), ("Where ratings lie", saturation), ("Companions of S", companions),
-        ("Every headline", headlines), ("Choice by choice", choices), ("by foundation, in percent", foundations),
+        ("Every headline", headlines), ("Choice by choice", choices), ("by group of items, in percent", foundations),
         ("of every run, over all items", every_run), ("Printed figures", printed),
     )  # fmt: skip
 

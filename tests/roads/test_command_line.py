@@ -87,7 +87,7 @@ def test_a_wrong_study_file(capsys, imported, tmp_path, outputs, changes, words)
     [
         ("", "the file is empty"),
         ("persona_id,question_id,rating\n0,1,3\n", "no column 'run_index'"),
-        (GOOD.replace("0,1,1,2\n", "0,1,1,7\n"), "row 1: rating is '7'; expected an integer from 0 to 5, or -1 for none"),
+        (GOOD.replace("0,1,1,2\n", "0,1,1,7\n"), "row 1: rating is '7'; expected an integer from 0 to 5, or nothing for none"),
         (GOOD + "0,1,1,5\n", "persona 0, item 1, repetition 1 stands more than once with ratings"),
     ],
 )

@@ -42,6 +42,13 @@ def test_no_variation_bounds_robustness_instead_of_making_it_infinite():
     assert found.note.startswith("No rating varies in 30000 ratings; no interval, but a bound: robustness is at least 100 ")
 
 
+def test_the_noisiest_cell_is_half_the_scale_wide():
+    """On a scale of 1 to 7 no cell has an SD above 3: 1 / (sqrt(.03) 3) = 1.9 in place of 2.3."""
+    wider = np.pad(constant(), ((0, 0), (0, 0), (0, 1)))
+    (found,) = noise_bounds.noise_bounds(wider, range(1, 8), ALL)
+    assert found.others_robustness_at_least == pytest.approx(2.31 * 2.5 / 3, abs=0.01)
+
+
 @pytest.mark.parametrize(("varying", "bounded"), [(1, True), (4, True), (5, False)])
 def test_a_bound_stands_where_fewer_than_five_personas_vary(varying, bounded):
     (found,) = noise_bounds.noise_bounds(slips(constant(), varying, 1), SCALE, ALL)

@@ -159,7 +159,9 @@ ITEM = {"number": 1, "block": "trait", "foundation": "F", "text": "x"}
 WRONG = {
     "low equals high": (own(scale={"low": 3, "high": 3}), [", scale: low 3 is not below high 3", "give two integers"]),
     "low above high": (own(scale={"low": 5, "high": 0}), [", scale: low 5 is not below high 0"]),
-    "low is negative": (own(scale={"low": -2, "high": 2}), [", scale: low is -2", "expected 0 or more", "renumber"]),
+    "too many points": (own(scale={"low": 0, "high": 11}), [", scale: from 0 to 11 there are 12 points; expected 11 or fewer"]),
+    "short name of no group": (own(short={"C": "c"}), [", short: 'C' is no group of an item; expected one of"]),
+    "groups called oddly": (own(group_name="Foundation"), [", group_name: "]),
     "scale of words": (own(scale={"low": "none", "high": 5}), [", scale.low: found 'none'", "valid integer"]),
     "scale without high": (own(scale={"low": 0}), [", scale.high: is missing; add it"]),
     "block without prompt": (

@@ -1,5 +1,6 @@
 """Ratings somebody else collected, from CSV files, with every oddity counted and none repaired in silence."""
 
+import csv
 import hashlib
 import re
 from collections.abc import Mapping
@@ -17,6 +18,8 @@ from persona_collapse.study import rating_parser
 from persona_collapse.study.instrument import Instrument
 from persona_collapse.study.study import Run, Study
 
+#: Stands for no rating, below every scale.
+_NONE = -(10**6)
 #: Part of what an import depends on; a change here imports again.
 _VERSION = "2"
 _NEEDED = {"persona": ["persona_id", "question_id", "run_index", "rating"], "self": ["question_id", "run_index", "rating"]}
@@ -104,13 +107,14 @@ def _read(study: Study, path: Path, sha256: str, condition: str) -> _File:
             raise ValueError(f"{where}: no column {column!r} (it has {', '.join(table.columns)}); expected {', '.join(needed)}")
     if table.empty:
         raise ValueError(f"{where}: a header and no rows; expected ratings; fetch it again")
+    _check_end(path, len(table.columns), len(table))
     low, high = study.instrument.scale
     rows = pd.DataFrame(
         {
             "persona": _ids(where, table, "persona_id") if condition != "self" else "",
             "item": _integers(where, table, "question_id", 1, len(study.instrument.items)),
             "repetition": _ids(where, table, "run_index"),
-            "rating": _integers(where, table, "rating", low, high, missing=-1),
+            "rating": _ratings(where, table, low, high),
             "reply": table["response"] if "response" in table else None,
             "attempts": _attempts(table["failures"]) if "failures" in table else None,
             "time": table["collected_at"] if "collected_at" in table else None,
@@ -118,6 +122,14 @@ def _read(study: Study, path: Path, sha256: str, condition: str) -> _File:
         index=table.index,
     )
     return _File(path, sha256, *_without_repeats(where, rows, condition))
+
+
+def _check_end(path: Path, columns: int, rows: int) -> None:
+    """Refuse a file whose last row is cut off, as an interrupted copy leaves it: its empty fields would read as missing."""
+    last = path.read_text(encoding="utf-8").rstrip("\r\n").rpartition("\n")[2]
+    fields = next(csv.reader([last]), [])
+    if last.count('"') % 2 == 0 and len(fields) < columns:  # else it is the end of a reply of several lines
+        raise ValueError(f"{shown(path)}, row {rows}: has {len(fields)} of {columns} fields; the file is cut off; fetch it again")
 
 
 def _attempts(failures: pd.Series) -> pd.Series:
@@ -180,16 +192,21 @@ def _numbered(rows: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
     return rows.assign(persona=rows["persona"].map(place), repetition=rows["repetition"].map(order)).astype({"persona": int})
 
 
-def _integers(where: str, table: pd.DataFrame, column: str, low: int, high: int | None, missing: int | None = None) -> np.ndarray:
-    """A column as integers from low to high, or `missing`; names the first row that is something else."""
+def _ratings(where: str, table: pd.DataFrame, low: int, high: int) -> np.ndarray:
+    """Ratings as integers, `_NONE` where a field is empty, or -1 on a scale that begins at 0 or above."""
+    given = table["rating"].str.strip()
+    none = (given == "") | ((given == "-1") & (low > -1))
+    numbers = _integers(where, table.assign(rating=given.mask(none, str(low))), "rating", low, high, also=", or nothing for none")
+    return np.where(none, _NONE, numbers)
+
+
+def _integers(where: str, table: pd.DataFrame, column: str, low: int, high: int | None, *, also: str = "") -> np.ndarray:
+    """A column as integers from low to high; names the first row that is something else, and what is expected `also`."""
     numbers = pd.to_numeric(table[column], errors="coerce")
     right = (numbers % 1 == 0) & (numbers >= low) & (numbers <= (np.inf if high is None else high))
-    if missing is not None:
-        right |= numbers == missing
     if not right.all():
         row = int(np.argmin(right.to_numpy()))
         expected = f"an integer from {low} to {high}" if high is not None else f"an integer from {low} up"
-        also = f", or {missing} for none" if missing is not None else ""
         raise ValueError(
             f"{where}, row {row + 1}: {column} is {table[column].iloc[row]!r}; expected {expected}{also}; correct the file "
             "or the study's instrument"
@@ -202,7 +219,7 @@ def _without_repeats(where: str, rows: pd.DataFrame, condition: str) -> tuple[pd
     slot = ["persona", "item", "repetition"]
     if not rows.duplicated(slot).any():
         return rows, 0
-    valid = rows[rows["rating"] >= 0]
+    valid = rows[rows["rating"] != _NONE]
     clash = valid.groupby(slot)["rating"].nunique()
     if (clash > 1).any():
         first = clash[clash > 1].index[0]
@@ -223,11 +240,11 @@ def _named(slot: tuple[str, int, str], condition: str) -> str:
 
 def _choose(read: list[_File], condition: str) -> tuple[_File, dict[str, Any]]:
     """The candidate with the most valid slots (the plain name wins a tie), once all agree where they overlap."""
-    chosen = max(read, key=lambda file: int((file.rows["rating"] >= 0).sum()))
+    chosen = max(read, key=lambda file: int((file.rows["rating"] != _NONE).sum()))
     slot = ["persona", "item", "repetition"]
-    valid = chosen.rows[chosen.rows["rating"] >= 0].set_index(slot)["rating"]
+    valid = chosen.rows[chosen.rows["rating"] != _NONE].set_index(slot)["rating"]
     for other in read:
-        both = other.rows[other.rows["rating"] >= 0].set_index(slot)["rating"].to_frame("other").join(valid, how="inner")
+        both = other.rows[other.rows["rating"] != _NONE].set_index(slot)["rating"].to_frame("other").join(valid, how="inner")
         clash = both[both["other"] != both["rating"]]
         if len(clash):
             raise ValueError(
@@ -240,7 +257,7 @@ def _choose(read: list[_File], condition: str) -> tuple[_File, dict[str, Any]]:
         "sha256": chosen.sha256,
         "rows": len(chosen.rows) + chosen.repeated,
         "repeated": chosen.repeated,
-        "set_aside": {f.path.name: int((f.rows["rating"] >= 0).sum()) for f in read if f is not chosen},
+        "set_aside": {f.path.name: int((f.rows["rating"] != _NONE).sum()) for f in read if f is not chosen},
     }
     return chosen, described
 
@@ -249,7 +266,7 @@ def _against_replies(rows: pd.DataFrame, scale: tuple[int, int]) -> dict[str, in
     """How many valid ratings each parse rule would have read otherwise from the reply; reported, never applied."""
     if rows["reply"].isna().all():
         return {}
-    pairs = rows[rows["rating"] >= 0].groupby(["reply", "rating"]).size()
+    pairs = rows[rows["rating"] != _NONE].groupby(["reply", "rating"]).size()
     differs = {"strict": 0, "published": 0}
     for (reply, rating), number in pairs.items():
         differs["strict"] += int(number) * (rating_parser.parse_reply(reply, *scale) != rating)
@@ -277,7 +294,7 @@ def _lay_out(
         cell.tolist(), rows["repetition"].tolist(), rows["rating"].tolist(), error.tolist(),
         *(_plain(rows[name]) for name in ("reply", "attempts", "time")), strict=True,
     ):  # fmt: skip
-        valid = rating >= 0
+        valid = rating != _NONE
         reason = None if valid else "transport" if failed else "invalid"
         slots.append(
             (first + place, repetition, rating if valid else None, reason, reply,

@@ -56,7 +56,9 @@ def questions(study: Study, run: Run) -> Iterator[Asked]:
             for item in study.instrument.items:
                 prompt = study.instrument.prompt(item, persona.text if persona else None, digit=study.by_logprobs)
                 index = persona.index if persona else None
-                identity = _hash(json.dumps([prompt, *origin]))
+                # Simulated respondents lean on attributes, which no prompt holds.
+                lean = [persona.attributes] if study.simulated and persona and persona.attributes else []
+                identity = _hash(json.dumps([prompt, *origin, *lean]))
                 yield Asked(condition, index, item.number, identity, prompt, protocol.repetitions)
 
 

@@ -77,7 +77,8 @@ def scopes(tables: StudyTables, pair: Pair, metric: str, method: str) -> pd.Data
 @exhibit.table(
     "foundations",
     lambda metric: (
-        f"{METRICS[metric].heading}: difference between the studies over all items and by foundation, with 95 % intervals for "
+        f"{METRICS[metric].heading}: difference between the studies over all items and by group of items, with 95 % "
+        f"intervals for "
         "other personas; recommended estimator."
     ),
     by="metric",

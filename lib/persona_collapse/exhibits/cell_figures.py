@@ -166,7 +166,7 @@ def _map(frame: alt.Chart, study: Study, what: str, *, width: int, personas: int
     order = [item.number for item in grouped]
     domain = list(instrument.scale) if what == "mean" else [0, (instrument.scale[1] - instrument.scale[0]) / 2]
     axis = alt.Axis(labelAngle=0, labelFontSize=9, labelOverlap="parity", ticks=False, labelSeparation=2)
-    x = alt.X("Item:O", sort=order, scale=alt.Scale(domain=order), title="Item, grouped by foundation", axis=axis)
+    x = alt.X("Item:O", sort=order, scale=alt.Scale(domain=order), title=f"Item, grouped by {study.instrument.group}", axis=axis)
     scale = alt.Scale(domain=domain, scheme="viridis" if what == "mean" else "magma", reverse=what == "sd", clamp=True)
     legend = alt.Legend(orient="top", gradientLength=160, titleOrient="left", titleLimit=200, offset=22)
     # Thousands of labels would only be in a screen reader's way; the figure has one of its own.

@@ -27,7 +27,7 @@ def listed(name: str, labels: Sequence[str], label: str, first: int = 0) -> alt.
 
 def of_foundation(instrument: Instrument) -> alt.Parameter:
     """The list of what can be looked at: 0 is everything, then each foundation in the instrument's order."""
-    return listed("foundation", [OVERALL, *map(instrument.short, instrument.foundations)], "foundation: ")
+    return listed("foundation", [OVERALL, *map(instrument.short, instrument.foundations)], f"{instrument.group}: ")
 
 
 def of_persona(study: Study, number: int, label: str) -> alt.BindRadioSelect:

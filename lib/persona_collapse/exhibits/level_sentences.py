@@ -231,7 +231,7 @@ def uneven(metrics: pd.DataFrame, study: Study) -> str:
         if np.isfinite(s) and np.isfinite(sd):
             parts.append(f"{safe(variant)} {s:.2f} for S and {sd:.2f} for the within-persona SD")
     mean = ", mean over families" if len(study.file.families) > 1 else ""
-    return f"Spread of the levels over foundations (coefficient of variation{mean}): " + "; ".join(parts) + "."
+    return f"Spread of the levels over {study.instrument.groups} (coefficient of variation{mean}): " + "; ".join(parts) + "."
 
 
 @exhibit.finding("endpoints")

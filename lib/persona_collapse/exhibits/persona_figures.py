@@ -62,7 +62,8 @@ def trajectories(by_run: Mapping[Run, np.ndarray], study: Study) -> Any:
         chart.add_params(of_foundation(study.instrument), variants, *look.family()), study,
         title="Every persona from base to variant",
         caption="Each thin line is one persona: its mean rating at the base and at the variant that the buttons name, in the "
-        "foundation of the list; black is the mean of all. Hover over a line, or choose a persona, to see the same one in every "
+        f"{study.instrument.group} of the list; black is the mean of all. Hover over a line, or choose a persona, to see "
+        f"the same one in every "
         f"panel; who it is stands below. First the one that moved furthest.{_left_out(rows)}",
         description="Line charts of every persona's mean rating at the base and at a variant, one panel a model.", cells=True,
     )  # fmt: skip
@@ -168,7 +169,8 @@ def one_among_all(counts: np.ndarray, study: Study) -> Any:
     return figure(
         chart.add_params(of_foundation(instrument)), study, title="One persona among all",
         caption="Grey: every persona's mean rating of an item. Diamond: the chosen persona, with a line of one SD over "
-        "repetitions to either side, within the scale. Choose persona and foundation below, or click a grey mark. First the "
+        f"repetitions to either side, within the scale. Choose persona and {study.instrument.group} below, or click a grey "
+        f"mark. First the "
         "noisiest persona.",
         description="Strip plot of every persona's mean rating of every item, with one persona brought forward.", cells=True,
     )  # fmt: skip
@@ -225,9 +227,11 @@ def answers(by_run: Mapping[Run, np.ndarray], study: Study) -> Any:
     chart = alt.layer(bars.encode(x=x, y=y, tooltip=tooltip), whole.encode(x=x, y=y)).properties(width=alt.Step(62), height=210)
     return figure(
         chart.add_params(*picks), study, title="What was answered",
-        caption="Bars: the share of each rating among those of the chosen run, foundation and persona. Lines: the same over all "
+        caption=f"Bars: the share of each rating among those of the chosen run, {study.instrument.group} and persona. "
+        f"Lines: the same over all "
         "personas and items of the run.",
-        description="Bar chart of the share of each rating, for a run, a foundation and a persona that lists choose.", cells=True,
+        description=f"Bar chart of the share of each rating, for a run, a {study.instrument.group} and a persona that lists "
+        f"choose.", cells=True,
     )  # fmt: skip
 
 

@@ -27,7 +27,7 @@ def self_profiles(profiles: pd.DataFrame, study: Study, toxic: Toxic) -> Any:
     pick = pick_of("pick_profile", "Variant")
     low, high = study.instrument.scale
     x = alt.X(
-        "Foundation:N",
+        "Group:N",
         sort=[study.instrument.short(f) for f in study.instrument.foundations],
         title=None,
         axis=alt.Axis(labelAngle=0),
@@ -38,7 +38,7 @@ def self_profiles(profiles: pd.DataFrame, study: Study, toxic: Toxic) -> Any:
         alt.layer(
             frame.mark_line(strokeWidth=2).encode(strokeDash=look.dash()),
             frame.mark_point(filled=True, size=65).encode(
-                shape=look.shape(), tooltip=["Model", "Variant", "Foundation", alt.Tooltip("mean:Q", format=".2f")]
+                shape=look.shape(), tooltip=["Model", "Variant", "Group", alt.Tooltip("mean:Q", format=".2f")]
             ),
             data=data,
         )
@@ -48,9 +48,9 @@ def self_profiles(profiles: pd.DataFrame, study: Study, toxic: Toxic) -> Any:
     )
     return figure(
         chart, study, title="Answers without a persona",
-        caption=f"Mean rating by foundation when no persona is given; {high} is the ceiling of the scale. "
+        caption=f"Mean rating by {study.instrument.group} when no persona is given; {high} is the ceiling of the scale. "
         f"Hostile characters: the base's mean over its hostile personas.{_note(toxic)}",
-        description="Line charts of the mean self rating by foundation for every variant, one panel a model.",
+        description=f"Line charts of the mean self rating by {study.instrument.group} for every variant, one panel a model.",
     )  # fmt: skip
 
 
@@ -59,7 +59,7 @@ def self_radar(profiles: pd.DataFrame, study: Study, toxic: Toxic) -> Any:
     """The profiles of `self_profiles` as the paper draws them: foundations round a circle, the scale from its middle outwards."""
     look, data = _profiles(profiles, study, toxic)
     names, pick = [study.instrument.short(f) for f in study.instrument.foundations], pick_of("pick_radar", "Variant")
-    data["turn"] = data["Foundation"].map({name: place for place, name in enumerate(names)})
+    data["turn"] = data["Group"].map({name: place for place, name in enumerate(names)})
     # Each line closes where it began.
     data = pd.concat([data, data[data["turn"] == 0].assign(turn=len(names))], ignore_index=True)
     low, high = study.instrument.scale
@@ -72,7 +72,7 @@ def self_radar(profiles: pd.DataFrame, study: Study, toxic: Toxic) -> Any:
         *web,
         frame.mark_line(strokeWidth=2).encode(strokeDash=look.dash(), order="turn:O").add_params(pick),
         frame.mark_point(filled=True, size=45).encode(
-            shape=look.shape(), tooltip=["Model", "Variant", "Foundation", alt.Tooltip("mean:Q", format=".2f")]
+            shape=look.shape(), tooltip=["Model", "Variant", "Group", alt.Tooltip("mean:Q", format=".2f")]
         ),
         *words,
         data=data,
@@ -82,9 +82,10 @@ def self_radar(profiles: pd.DataFrame, study: Study, toxic: Toxic) -> Any:
     return figure(
         chart, study, title="Answers without a persona, as a radar",
         caption=f"The same profiles as the paper draws them: the middle is {low}, the rim {high}, the ceiling of the scale, with "
-        "a ring a point. Mean rating by foundation; areas say nothing, for they hang on the order of the foundations."
+        f"a ring a point. Mean rating by {study.instrument.group}; areas say nothing, for they hang on the order of the "
+        f"{study.instrument.groups}."
         f"{_note(toxic)}",
-        description="Radar charts of the mean self rating by foundation for every variant, one panel a model.",
+        description=f"Radar charts of the mean self rating by {study.instrument.group} for every variant, one panel a model.",
     )  # fmt: skip
 
 
@@ -98,8 +99,8 @@ def _profiles(profiles: pd.DataFrame, study: Study, toxic: Toxic) -> tuple[Look,
         for foundation, value in zip(study.instrument.foundations, found, strict=False)
     ]
     data = pd.concat([own, rounded(pd.DataFrame(hostile, columns=own.columns))], ignore_index=True)
-    data = data.rename(columns={"foundation": "Foundation"})
-    data["Foundation"] = data["Foundation"].map(study.instrument.short)
+    data = data.rename(columns={"foundation": "Group"})
+    data["Group"] = data["Group"].map(study.instrument.short)
     return look, data
 
 

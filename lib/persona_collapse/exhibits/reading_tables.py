@@ -52,7 +52,7 @@ def companions_table(study: Study, metrics: pd.DataFrame) -> pd.DataFrame:
 @exhibit.table(
     "saturation",
     "Where ratings lie on the scale, by run: shares at both ends and at the top, and root mean square distances over "
-    "foundations of the profile without a persona, in scale points.",
+    "groups of items of the profile without a persona, in scale points.",
 )
 def saturation_table(study: Study, saturation: pd.DataFrame) -> pd.DataFrame:
     """Endpoint mass, ceiling share and distances of every run, one row a run."""
@@ -70,7 +70,7 @@ def saturation_table(study: Study, saturation: pd.DataFrame) -> pd.DataFrame:
 
 @exhibit.table(
     "profiles",
-    "Answers without a persona, and of the base as hostile characters: mean rating by foundation in scale points, ± "
+    "Answers without a persona, and of the base as hostile characters: mean rating by group of items in scale points, ± "
     "standard deviation over repetitions (over characters for the hostile ones).",
 )
 def profile_table(study: Study, profiles: pd.DataFrame) -> pd.DataFrame:

@@ -35,7 +35,7 @@ def persona_strip(counts: np.ndarray, study: Study) -> Any:
     data["who"] = [personas[i].text if personas else study.persona_line(i) for i in index]
     if attribute:
         data["Outlook"] = [personas[i].attributes.get(attribute, "") for i in index] if personas else ""
-    data["Foundation"] = data["foundation"].map(study.instrument.short)
+    data["Group"] = data["foundation"].map(study.instrument.short)
     # A spread by rank instead of a random jitter: the same picture every time.
     data["offset"] = [round(((i * 7) % 11) / 11, 3) for i in index]
     data = data.drop(columns=["persona", "foundation"])
@@ -48,14 +48,14 @@ def persona_strip(counts: np.ndarray, study: Study) -> Any:
         .encode(
             x=alt.X("mean:Q", scale=alt.Scale(domain=list(instrument.scale)), title="Mean rating of one persona"),
             y=alt.Y(
-                "Foundation:N",
+                "Group:N",
                 sort=[study.instrument.short(f) for f in instrument.foundations],
                 title=None,
                 axis=alt.Axis(ticks=False),
             ),
             yOffset=alt.YOffset("offset:Q"),
             size=shown,
-            tooltip=["who", *(["Outlook"] if attribute else []), "Foundation", alt.Tooltip("mean:Q", format=".2f")],
+            tooltip=["who", *(["Outlook"] if attribute else []), "Group", alt.Tooltip("mean:Q", format=".2f")],
         )
         .add_params(hover)
         .properties(width=560, height=alt.Step(46))
@@ -67,9 +67,10 @@ def persona_strip(counts: np.ndarray, study: Study) -> Any:
         chart = chart.encode(color=alt.value(LOOKS["base"][0][0]))
     return figure(
         chart, study, title="Who answers what",
-        caption="One dot a persona and foundation. Hover to read who it is and to find the same persona in the other rows."
+        caption=f"One dot a persona and {study.instrument.group}. Hover to read who it is and to find the same persona in "
+        f"the other rows."
         + (" Click an outlook to bring it forward." if attribute else ""),
-        description="Strip plot of the mean rating of every persona by foundation.",
+        description=f"Strip plot of the mean rating of every persona by {study.instrument.group}.",
     )  # fmt: skip
 
 
@@ -95,8 +96,8 @@ def foundation_levels(run_metrics: pd.DataFrame, study: Study) -> Any:
             ).properties(width=260, height=150)
         )
     return figure(
-        alt.hconcat(*panels).add_params(switch()), study, title="S and R by foundation",
+        alt.hconcat(*panels).add_params(switch()), study, title=f"S and R by {study.instrument.group}",
         caption="Recommended estimators with the 95 % interval for other personas like these; the buttons show the published "
         "ones, ± 1.96 published standard errors.",
-        description="Dot plots of susceptibility and robustness, overall and by foundation.",
+        description=f"Dot plots of susceptibility and robustness, overall and by {study.instrument.group}.",
     )  # fmt: skip

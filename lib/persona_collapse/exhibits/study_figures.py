@@ -140,13 +140,13 @@ def foundation_changes(contrasts: pd.DataFrame, study: Study, metric: str) -> An
     look = Look(study, base=False)
     rows = contrasts.query(f"scope != '{OVERALL}' and quantity == 'change_pct' and family != 'mean'")
     data = look.labelled(both(rows, metric))[["Model", "Variant", "Estimators", "scope", "value", "from", "to"]]
-    data = data.rename(columns={"scope": "Foundation", "value": "change"})
-    data["Foundation"] = data["Foundation"].map(study.instrument.short)
+    data = data.rename(columns={"scope": "Group", "value": "change"})
+    data["Group"] = data["Group"].map(study.instrument.short)
     order = [study.instrument.short(f) for f in study.instrument.foundations]
     if data.empty:
         return None
     pick = pick_of("pick_foundation", "Variant")
-    y = alt.Y("Foundation:N", sort=order, title=None, axis=alt.Axis(ticks=False))
+    y = alt.Y("Group:N", sort=order, title=None, axis=alt.Axis(ticks=False))
     frame = chosen(alt.Chart(data)).encode(
         y=y, yOffset=alt.YOffset("Variant:N", sort=look.names), color=look.color(), opacity=fade(pick)
     )
@@ -156,7 +156,7 @@ def foundation_changes(contrasts: pd.DataFrame, study: Study, metric: str) -> An
             frame.mark_rule(strokeWidth=1.6).encode(x=alt.X("from:Q", title="Change against base (%)"), x2="to:Q"),
             frame.mark_point(filled=True, size=55).encode(
                 x="change:Q", shape=look.shape(),
-                tooltip=["Model", "Variant", "Foundation", *(alt.Tooltip(f"{c}:Q", format="+.0f") for c in _CHANGE)],
+                tooltip=["Model", "Variant", "Group", *(alt.Tooltip(f"{c}:Q", format="+.0f") for c in _CHANGE)],
             ),
             data=data,
         )
@@ -166,10 +166,12 @@ def foundation_changes(contrasts: pd.DataFrame, study: Study, metric: str) -> An
         .add_params(pick, switch(), *look.family())
     )  # fmt: skip
     return figure(
-        chart, study, title=f"Change of {METRICS[metric].inside} by foundation",
-        caption="Percent of the base's value for the same foundation, with the 95 % interval for other personas like these. "
+        chart, study, title=f"Change of {METRICS[metric].inside} by {study.instrument.group}",
+        caption=f"Percent of the base's value for the same {study.instrument.group}, with the 95 % interval for other "
+        f"personas like these. "
         "The panels have scales of their own; the buttons show the published estimators.",
-        description=f"Dot plots of the percent change of {METRICS[metric].heading} by foundation, one panel a model.",
+        description=f"Dot plots of the percent change of {METRICS[metric].heading} by {study.instrument.group}, one panel a "
+        f"model.",
     )  # fmt: skip
 
 

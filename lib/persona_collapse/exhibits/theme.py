@@ -25,6 +25,8 @@ LOOKS = {
     "alternate": [("#56B4E9", "diamond", [1, 3])],
     "toxic": [("#CC79A7", "cross", [8, 3, 2, 3])],
 }
+#: Shapes of variants beyond those.
+_SHAPES = ["diamond", "cross", "triangle-left", "stroke", "triangle-up", "square", "circle"]
 #: Colours of a scale of six points, low to high; `category_colors` has those of others.
 _CATEGORIES = ["#08306B", "#2A6BA8", "#88BEDC", "#FDCC8A", "#F07F3C", "#A63603"]
 INK, QUIET, _GRID = "#1b1f24", "#57606a", "#e3e6ea"
@@ -37,6 +39,20 @@ EVERY = "all families"
 ESTIMATORS = [RECOMMENDED, PUBLISHED]
 #: Marks a contrast whose sides differ in more than fine-tuning.
 DIFFERS = "†"
+
+
+def look_of(role: str, place: int) -> tuple[str, str, list[int]]:
+    """Colour, shape and dash of the variant at a place among those of its role: no two alike, whatever their number."""
+    looks = LOOKS[role]
+    if place < len(looks):
+        return looks[place]
+    turn, (color, shape, dash) = place // len(looks), looks[place % len(looks)]
+    # Towards white and back to ink, in steps that shrink; the shape says the rest.
+    share = (turn % 2 * 2 - 1) * (1 - 0.6**turn)
+    parts = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
+    mixed = [round(part + (255 - part) * share * 0.7 if share > 0 else part * (1 + share * 0.7)) for part in parts]
+    shapes = [one for one in _SHAPES if one != shape]
+    return "#" + "".join(f"{part:02X}" for part in mixed), shapes[(place - len(looks)) % len(shapes)], [*dash, turn + 1, 2]
 
 
 def category_colors(number: int) -> list[str]:
@@ -109,8 +125,7 @@ class Look:
         for run in study.runs:
             name, role = run.variant.name, run.variant.role
             if name not in seen:
-                looks = LOOKS[role]
-                seen[name] = looks[used.get(role, 0) % len(looks)]
+                seen[name] = look_of(role, used.get(role, 0))
                 used[role] = used.get(role, 0) + 1
         if toxic:
             seen["hostile characters"] = LOOKS["toxic"][0]

@@ -120,13 +120,15 @@ def single_foundations(foundation_claims: pd.DataFrame, study: Study) -> Any:
             for told, mark in (("not clear", {"fill": "white", "strokeWidth": 2}), ("clear", {"filled": True}))
         ),
     ).properties(width=520, height=alt.Step(20))
-    chosen = listed("foundation", [study.instrument.short(name) for name in foundations], "foundation: ")
+    chosen = listed("foundation", [study.instrument.short(name) for name in foundations], f"{study.instrument.group}: ")
     return figure(
         chart.add_params(pick, chosen, switch_between("metric", metrics, "metric: "), *look.family()), study,
-        title="What changed in one foundation",
-        caption="Percent of the base's value in the foundation that the list names, with the 95 % interval for other personas "
-        "like these; recommended estimator. Filled: clear when every claim about a single foundation is counted (Holm, 5 %).",
-        description="Dot plot of the change of every variant in one foundation, by model.",
+        title=f"What changed in one {study.instrument.group}",
+        caption=f"Percent of the base's value in the {study.instrument.group} that the list names, with the 95 % interval "
+        f"for other personas "
+        f"like these; recommended estimator. Filled: clear when every claim about a single {study.instrument.group} is "
+        f"counted (Holm, 5 %).",
+        description=f"Dot plot of the change of every variant in one {study.instrument.group}, by model.",
     )  # fmt: skip
 
 

@@ -300,7 +300,7 @@ def faithful(found: Tables, study: Study) -> str:
 
 
 @exhibit.finding("single_foundations")
-def single_foundations(foundation_claims: pd.DataFrame) -> str:
+def single_foundations(foundation_claims: pd.DataFrame, study: Study) -> str:
     """How many claims about a single foundation stand alone, and how many once all of them are counted."""
     lines = []
     for metric in CLAIMED:
@@ -308,10 +308,11 @@ def single_foundations(foundation_claims: pd.DataFrame) -> str:
         if len(own):
             alone, together = int((own["p"] < 0.05).sum()), int((own["p_holm"] < 0.05).sum())
             lines.append(
-                f"- {METRICS[metric].name}: {alone} of {len(own)} changes in a single foundation have intervals that exclude no "
+                f"- {METRICS[metric].name}: {alone} of {len(own)} changes in a single {study.instrument.group} have "
+                f"intervals that exclude no "
                 f"change; {together} remain when all of them are counted (Holm, 5 %)."
             )
-    return "\n".join(lines) or "No change in a single foundation has an interval."
+    return "\n".join(lines) or f"No change in a single {study.instrument.group} has an interval."
 
 
 @exhibit.finding("among_frontier")

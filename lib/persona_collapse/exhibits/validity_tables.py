@@ -88,7 +88,8 @@ def choices_table(validity: pd.DataFrame, study: Study, kind: str) -> pd.DataFra
 @exhibit.table(
     "single_foundations",
     lambda metric: (
-        f"Change of {METRICS[metric].inside} against the base by foundation, in percent of the base; recommended estimator. A "
+        f"Change of {METRICS[metric].inside} against the base by group of items, in percent of the base; recommended "
+        f"estimator. A "
         "star: clear after Holm's adjustment for all claims made."
     ),
     by="metric",

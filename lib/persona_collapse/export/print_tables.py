@@ -86,9 +86,8 @@ def _levels(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
         overall = of_method[of_method["scope"] == OVERALL]
         yield from _with_intervals(study, overall, f"levels-{method}", caption, _digits)
         for metric, of_metric in of_method[of_method["metric"].isin(_HEADLINE)].groupby("metric", sort=False):
-            caption = (
-                f"{_words(metric)} of every run by foundation, by the {_method(method)}, ± standard error where there is one."
-            )
+            caption = f"{_words(metric)} of every run by {study.instrument.group}, by the {_method(method)}, ± standard "
+            "error where there is one."
             yield _by_scope(study, of_metric, f"{metric}-by-foundation-{method}", caption, _digits(metric))
 
 
@@ -101,7 +100,7 @@ def _contrasts(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
         yield from _with_intervals(study, overall, f"{quantity}-{method}", caption, lambda metric: 1)
         for metric, of_metric in chosen[chosen["metric"].isin(_HEADLINE)].groupby("metric", sort=False):
             caption = (
-                f"{title} of {_inside(metric)} by foundation, by the {_method(method)}, in {unit}, "
+                f"{title} of {_inside(metric)} by {study.instrument.group}, by the {_method(method)}, in {unit}, "
                 "± standard error where there is one."
             )
             yield _by_scope(study, of_metric, f"{quantity}-{metric}-by-foundation-{method}", caption, 1)
@@ -192,9 +191,8 @@ def _profiles(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
     for condition, chosen in table[table["persona"].isna()].groupby("condition", sort=False):
         title, spread, meaning = _CONDITIONS.get(condition, (f"Mean rating, condition {condition}", "within_sd", "SD"))
         as_scope = chosen.assign(scope=chosen["foundation"], value=chosen["mean"], se=chosen[spread])
-        caption = (
-            f"{title} by foundation, ± {meaning}; the scale goes from {study.instrument.scale[0]} to {study.instrument.scale[1]}."
-        )
+        caption = f"{title} by {study.instrument.group}, ± {meaning}; the scale goes from {study.instrument.scale[0]} to "
+        f"{study.instrument.scale[1]}."
         yield _by_scope(study, as_scope, f"profiles-{condition}", caption, 2)
 
 
@@ -208,7 +206,7 @@ def _saturation(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
     yield _wide(
         study, table[~is_share], "saturation",
         "How far answers went to the ends of the scale: share of both ends, share of the ceiling, and distances between "
-        "profiles without a persona (root mean square over foundations, in scale points).", 3,
+        f"profiles without a persona (root mean square over {study.instrument.groups}, in scale points).", 3,
     )  # fmt: skip
 
 

@@ -148,7 +148,7 @@ def moves(found: Explored) -> list[Move]:
 
 @exhibit.table(
     "movers",
-    "The personas that moved most between the base and a variant, by foundation: mean ratings in scale points.",
+    "The personas that moved most between the base and a variant, by group of items: mean ratings in scale points.",
 )
 def movers_table(explored: Explored, first: int = 8) -> pd.DataFrame:
     """The personas that moved furthest in one foundation, each once a variant."""

@@ -28,7 +28,7 @@ def item_parts(explored: Explored) -> Any:
         for place, one in enumerate(carried(explored, run) for run in runs)
         for item, part in zip(one.items, one.parts, strict=True)
     ]
-    data = rounded(pd.DataFrame(rows, columns=["run", "Item", "Foundation", "part"])).astype({"run": int})
+    data = rounded(pd.DataFrame(rows, columns=["run", "Item", "Group", "part"])).astype({"run": int})
     color = alt.condition("datum.part > 0", alt.value(LOOKS["harmful"][0][0]), alt.value(LOOKS["base"][0][0]))
     y = alt.Y("Item:N", sort=alt.EncodingSortField("part", order="descending"), title=None,
               axis=alt.Axis(ticks=False, labelLimit=380))  # fmt: skip
@@ -37,7 +37,7 @@ def item_parts(explored: Explored) -> Any:
         .transform_filter("datum.run === run")
         .mark_bar(height=9)
         .encode(x=alt.X("part:Q", title="Part of the change of S (scale points)"), y=y, color=color,
-                tooltip=["Item", "Foundation", alt.Tooltip("part:Q", format="+.3f")])
+                tooltip=["Item", "Group", alt.Tooltip("part:Q", format="+.3f")])
         .properties(width=260, height=alt.Step(16))
     )  # fmt: skip
     return figure(

@@ -186,15 +186,15 @@ def collapse_control(steps: pd.DataFrame, profiles: pd.DataFrame, study: Study) 
         moving.mark_text(dx=14, dy=-14, align="left", fontSize=12).encode(text=alt.Text("S:Q", format=".2f")),
     ).properties(width=300, height=240)
     data = theme.rounded(profiles)
-    data["Foundation"] = data.pop("foundation").map(study.instrument.short)
+    data["Group"] = data.pop("foundation").map(study.instrument.short)
     right = (
         alt.Chart(data)
         .transform_filter(near)
         .mark_bar(color=theme.LOOKS["harmful"][0][0], cornerRadiusEnd=2)
         .encode(
             x=alt.X("mean:Q", scale=alt.Scale(domain=list(study.instrument.scale)), title="Mean rating without a persona"),
-            y=alt.Y("Foundation:N", sort=[study.instrument.short(f) for f in study.instrument.foundations], title=None),
-            tooltip=["Foundation", alt.Tooltip("mean:Q", format=".2f")],
+            y=alt.Y("Group:N", sort=[study.instrument.short(f) for f in study.instrument.foundations], title=None),
+            tooltip=["Group", alt.Tooltip("mean:Q", format=".2f")],
         )
         .properties(width=260, height=240)
     )

@@ -45,7 +45,7 @@ W = \frac{{1}}{{P Q}} \sum_{{p,q}} v_{{pq}}, \qquad R = \frac{{1}}{{\sqrt{{W}}}}
 $$
 
 where $t^2$ is the mean of $t_q^2$ over items, 0 where it would be negative. Sums run over the items of a scope: all of them, or
-those of one foundation. $S$ and the within-persona noise $\sqrt{{W}}$ are in scale points, $R$ in their inverse.{exact}
+those of one group of items. $S$ and the within-persona noise $\sqrt{{W}}$ are in scale points, $R$ in their inverse.{exact}
 
 The change $\Delta$ of a value $X$ against the base, in percent, and the excess $E$ over the matched control, in percentage
 points of the base, are
@@ -111,7 +111,8 @@ def _questionnaire(study: Study) -> str:
     instrument = study.instrument
     low, high = instrument.scale
     return markdown(
-        f"{safe(instrument.title)}: {len(instrument.items)} items in {len(instrument.foundations)} foundations, rated from "
+        f"{safe(instrument.title)}: {len(instrument.items)} items in {len(instrument.foundations)} {instrument.groups}, "
+        f"rated from "
         f"{low} to {high}. {safe(instrument.about['source'])} {safe(instrument.about['citation'])} "
         f"{safe(instrument.about['terms'])}\n\n"
         + (
@@ -149,7 +150,7 @@ def _marked(template: str) -> str:
 
 def _items(study: Study) -> pd.DataFrame:
     rows = [(item.number, item.block, item.foundation, item.text) for item in study.instrument.items]
-    found = pd.DataFrame(rows, columns=["item", "block", "foundation", "wording"])
+    found = pd.DataFrame(rows, columns=["item", "block", study.instrument.group, "wording"])
     if any(item.reversed for item in study.instrument.items):  # means and profiles turn these, spread within an item needs not
         found["scored"] = ["the other way round" if item.reversed else "" for item in study.instrument.items]
     return found

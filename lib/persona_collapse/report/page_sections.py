@@ -107,7 +107,9 @@ def runs_section(page: Page, study: Study, tables: Tables) -> str:
     """The tables of every run, recommended estimators first."""
     parts = [
         page.heading(2, "Every run", "runs"),
-        "<p>Recommended estimators with the 95 % interval for other personas like these, overall and by foundation; then the "
+        f"<p>Recommended estimators with the 95 % interval for other personas like these, overall and by "
+        f"{study.instrument.group}; "
+        "then the "
         "published estimators ± their standard error (persona and response parts added; counts rating noise twice; treats the "
         "runs as independent). S, noise and the within-persona SD are in scale points, R in their inverse.</p>",
     ]
@@ -115,7 +117,7 @@ def runs_section(page: Page, study: Study, tables: Tables) -> str:
     wanted.append(("icc", "ICC, the share of variation due to personas,", RECOMMENDED))
     for metric, title, method in wanted + [(metric, METRICS[metric].heading, PUBLISHED) for metric in OF_PUBLISHED]:
         spread = "95 % intervals for other personas" if method == RECOMMENDED else "± published standard error"
-        caption = f"{title} of every run, over all items and by foundation: {method} estimator, {spread}."
+        caption = f"{title} of every run, over all items and by {study.instrument.group}: {method} estimator, {spread}."
         parts.append(page.table(runs_table(study, tables, metric, method), caption, wide=True))
     return "\n".join(parts)
 

@@ -35,7 +35,7 @@ _MOST_UNEVEN = 0.4
 #: Where searches start on the log scale of the gap, and how long they go on.
 _STARTS, _STEPS = (0.0, -0.5), 60
 _ABOUT = {
-    "what": "Parameters of the simulated respondents (lib/persona_collapse/simulation.py says what each means). "
+    "what": "Parameters of the simulated respondents (lib/persona_collapse/simulated/response_model.py says what each means). "
     "Their ratings look like the published ones by construction and are evidence of nothing.",
     "command": "python -m persona_collapse fit",
     "source": "params/published/arxiv-2605.12850.json and the decks everyday and toxic; no ratings",

@@ -7,8 +7,6 @@ from scipy.special import chdtri
 
 from persona_collapse.statistics.persona_jackknife import FEWEST_VARYING
 
-#: Largest SD of a cell that a bound for other personas assumes, in scale points, on a scale of six.
-NOISIEST = 2.5
 _RISK = 0.05
 
 
@@ -90,7 +88,7 @@ def _bound(counts: np.ndarray, categories: range, varying: int) -> NoiseBound:
     repetitions = total / (personas * items)
     # One rating off in n gives a cell an SD of d / sqrt(n), the largest per rating that is off.
     within_sd = limit(off, 1) * step / (np.sqrt(repetitions) * personas * items)
-    others = 1 / (np.sqrt(limit(varying, personas)) * NOISIEST)
+    others = 1 / (np.sqrt(limit(varying, personas)) * widest / 2)  # no cell has an SD above half the scale
     what = "No rating varies" if not off else f"Only {varying} of {personas} personas vary at all ({off} ratings off)"
     note = (
         f"{what} in {total} ratings; no interval, but a bound: robustness is at least {least:.3g} for these personas if "

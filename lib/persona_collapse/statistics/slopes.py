@@ -11,6 +11,10 @@ MOVED = ("between", "anchor", "noise", "cell_sd", "ceiling", "ends", "entropy", 
 AT = {name: place for place, name in enumerate(MOVED)}
 
 
+#: Means over items of roots, and the part of which each is the root.
+_ROOTS = {"susceptibility": "anchor", "susceptibility_published": "between"}
+
+
 def slopes(means: Means, value: np.ndarray, errors: np.ndarray | None = None, *, only: Sequence[str] = METRICS) -> np.ndarray:
     """How much the logarithm of each metric moves with each moved part of each item.
 
@@ -34,10 +38,13 @@ def slopes(means: Means, value: np.ndarray, errors: np.ndarray | None = None, *,
     full = {name: means.part(name)[0] for name in MOVED}
     mean = {name: np.nan_to_num(part) @ means.scope for name, part in full.items()}
     total = np.zeros((len(METRICS), *means.scope.shape, len(MOVED)))
-    for metric, moved in _of_means(mean, dict(zip(METRICS, value, strict=True))).items():
+    known = _of_means(mean, dict(zip(METRICS, value, strict=True)))
+    if unknown := sorted(set(only) - known.keys() - set(_ROOTS)):
+        raise ValueError(f"slopes: none is known for {unknown[0]!r}; add it here, or its interval would have no width")
+    for metric, moved in known.items():
         for name, slope in moved.items() if metric in only else ():
             total[METRICS.index(metric), :, :, AT[name]] = means.scope * slope
-    for metric, name in (("susceptibility", "anchor"), ("susceptibility_published", "between")):
+    for metric, name in _ROOTS.items():
         # The mean of roots; an item without any measurable spread cannot move.
         square = np.maximum(full[name], 0 if errors is None else errors[:, AT[name]])
         root = np.where(square > 0, 0.5 / np.sqrt(np.where(square > 0, square, 1)), 0)

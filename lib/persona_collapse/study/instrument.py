@@ -12,6 +12,9 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 from persona_collapse.input_errors import first_error, listing, read_yaml
 from persona_collapse.paths import INSTRUMENTS, shown
 
+#: Points that a scale may have.
+MOST_POINTS = 11
+
 
 @dataclass(frozen=True)
 class Item:
@@ -45,6 +48,7 @@ class Instrument:
     items: tuple[Item, ...]
     digit_suffix: str | None = None
     short_names: Mapping[str, str] = field(default_factory=dict)  #: of groups, where axes have little room
+    group: str = "group"  #: what the instrument calls its groups of items: foundation, domain, facet
 
     @property
     def categories(self) -> range:
@@ -55,6 +59,11 @@ class Instrument:
     def foundations(self) -> tuple[str, ...]:
         """Foundations in the order in which the items name them."""
         return tuple(dict.fromkeys(item.foundation for item in self.items))
+
+    @property
+    def groups(self) -> str:
+        """The word for several of its groups."""
+        return f"{self.group}s"
 
     def short(self, group: str) -> str:
         """A group as axes show it; what is none, such as `overall`, stays."""
@@ -94,6 +103,7 @@ class _InstrumentFile(BaseModel):
     digit_suffix: str | None = None
     prompts: dict[str, str]
     short: dict[str, str] = {}
+    group_name: Annotated[str, Field(pattern=r"^[a-z][a-z -]*$")] = "group"
     items: Annotated[list[_ItemFile], Field(min_length=1)]
 
 
@@ -110,9 +120,10 @@ def load_instrument(name: str | Path) -> Instrument:
     where = shown(path)
     if found.scale.low >= found.scale.high:
         raise ValueError(f"{where}, scale: low {found.scale.low} is not below high {found.scale.high}; give two integers")
-    if found.scale.low < 0:
+    if found.scale.high - found.scale.low + 1 > MOST_POINTS:
         raise ValueError(
-            f"{where}, scale: low is {found.scale.low}, expected 0 or more, as a reply's sign is not read; renumber the scale"
+            f"{where}, scale: from {found.scale.low} to {found.scale.high} there are {found.scale.high - found.scale.low + 1} "
+            f"points; expected {MOST_POINTS} or fewer"
         )
     numbers = [item.number for item in found.items]
     if numbers != list(range(1, len(numbers) + 1)):
@@ -141,6 +152,7 @@ def load_instrument(name: str | Path) -> Instrument:
         items=tuple(Item(i.number, i.block, i.group, i.text, i.reversed) for i in found.items),
         digit_suffix=found.digit_suffix,
         short_names=dict(found.short),
+        group=found.group_name,
     )
 
 

@@ -169,6 +169,12 @@ def load_study(name: str | Path, data: str | Path | None = None, *, files: bool 
     instrument = load_instrument(_beside(path, file.instrument))
     if file.protocol.method == "logprobs":
         _check_digits(path, instrument)
+    if file.kind == "live" and instrument.scale[0] < 0:
+        raise ValueError(
+            f"{shown(path)}, instrument: the scale of {instrument.key!r} begins at {instrument.scale[0]}, and a reply's "
+            f"sign is not "
+            "read; renumber its points from 0 or 1"
+        )
     if file.published is not None and not (ROOT / file.published).is_file():
         raise FileNotFoundError(
             f"{shown(path)}, published: {file.published} does not exist; expected a file in {shown(PUBLISHED)}"

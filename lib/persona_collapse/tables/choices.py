@@ -77,7 +77,7 @@ class Views:
         items = [self._analysis.study.instrument.items[i] for i in self.together.common.items]
         foundations = np.array([item.foundation for item in items])
         several = list(dict.fromkeys(foundations)) if len(set(foundations)) > 1 else []
-        ways = [("foundation left out", f"without {name}") for name in several]
+        ways = [(f"{self._analysis.study.instrument.group} left out", f"without {name}") for name in several]
         ways += [("item left out", f"without item {item.number}") for item in items]
         kept = [foundations != name for name in several] + list(~np.eye(len(items), dtype=bool))
         return ways, np.array(kept, dtype=float).reshape(len(ways), len(items)).T

@@ -1,1 +1,0 @@
-"""What fine-tuning changed."""

@@ -1,1 +1,0 @@
-"""What was asked of a run and what came back."""

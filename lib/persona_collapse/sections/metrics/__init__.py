@@ -1,1 +1,0 @@
-"""S and R of one run."""

@@ -1,1 +1,0 @@
-"""Where on the scale the answers lie."""

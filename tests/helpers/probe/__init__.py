@@ -1,1 +1,0 @@
-"""A section for a test; see `tests/sections/test_sections.py`."""
