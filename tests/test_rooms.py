@@ -1,11 +1,16 @@
 """The library keeps to its rooms: imports go one way, and only through what a room opens to others."""
 
+import sqlite3
+import sys
+import traceback
 from importlib import import_module
 
 import pytest
 
 import rooms
 from persona_collapse.paths import ROOT
+from persona_collapse.report import make, run_notebooks
+from persona_collapse.study.study import load_study
 
 
 def said(taken):
@@ -64,3 +69,42 @@ def test_the_statistics_know_no_study():
 def test_the_way_through_the_house_names_every_room():
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     assert [room for room in rooms.ROOMS[1:] if f"`{room}/`" not in text] == []
+
+
+@pytest.mark.slow
+def test_a_study_walks_through_the_rooms_once_and_opens_its_store_at_the_door_only(outputs, monkeypatch):
+    """The rooms that `make report` enters one after another, and who opens SQLite: nothing behind `Ratings`."""
+
+    def committed(stale, say):
+        for job in stale:
+            job.output.parent.mkdir(parents=True, exist_ok=True)
+            job.output.write_bytes(job.source.read_bytes())
+
+    monkeypatch.setattr(run_notebooks, "run", committed)
+    monkeypatch.setattr("persona_collapse.report.make.run", committed)
+    walk, opened, connect = [], set(), sqlite3.connect
+
+    def entered(frame, event, _):
+        caller = frame.f_back
+        if event == "call" and caller and caller.f_code.co_filename == make.__file__:
+            file = rooms.PACKAGE / frame.f_code.co_filename
+            room = rooms.room_of(file) if file.is_relative_to(rooms.PACKAGE) else ""
+            if room not in ("", "report") and [room] != walk[-1:]:
+                walk.append(room)
+
+    def connected(*given, **options):
+        files = [rooms.PACKAGE / frame.filename for frame in traceback.extract_stack()]
+        inside = [rooms.room_of(file) for file in files if file.is_relative_to(rooms.PACKAGE)]
+        opened.add([room for room in inside if room != "store"][-1])
+        return connect(*given, **options)
+
+    monkeypatch.setattr(sqlite3, "connect", connected)
+    study = load_study("mini")
+    sys.setprofile(entered)
+    try:
+        make.make_report(study)
+    finally:
+        sys.setprofile(None)
+    # study gives its folder, asking fills the store, store gives Ratings, sections make tables of them, tables write them.
+    assert walk == ["study", "asking", "study", "store", "study", "store", "tables", "sections", "tables", "study"]
+    assert opened == {"asking", "report"}  # to fill it, and to read Ratings once
