@@ -248,6 +248,8 @@ def test_reversing_keys_changes_profiles_and_nothing_of_s_r_noise_and_icc(tmp_pa
     shares = run_shares(half, half.runs[0]).set_index("measure")["value"]
     top = (((cells["item"] == 2) & (cells["rating"] == 1)) | ((cells["item"] != 2) & (cells["rating"] == 7))).mean()
     assert shares["ceiling_share"] == pytest.approx(top)
+    # Shares of categories are of ratings as they were given, so that they can be counted in the file.
+    assert [shares[f"share_{k}"] for k in range(1, 8)] == pytest.approx([(cells["rating"] == k).mean() for k in range(1, 8)])
 
 
 class TestSeveralInstruments:
@@ -416,6 +418,23 @@ def test_an_exhibit_of_one_run_asks_which_and_knows_it_by_its_key(opened):
     assert pc.say.steady(ratings, run="gpt-4o/base") == pc.say.steady(ratings, run=ratings.runs[0])
     alone = ratings.only([ratings.runs[0]])
     assert pc.say.steady(alone) == pc.say.steady(ratings, run=ratings.runs[0])
+
+
+def test_an_argument_that_is_none_is_refused_with_those_that_are(opened):
+    ratings, _ = opened
+    with pytest.raises(ValueError, match=r"^metric: found 'S'; expected one of 'susceptibility', 'susceptibility_pooled', "):
+        pc.figures.levels(ratings, "S")
+    with pytest.raises(ValueError, match=r"^kind: found 'icc'; expected one of 'susceptibility', 'noise', "):
+        pc.say.headline(ratings, kind="icc")
+
+
+def test_runs_go_by_their_keys(opened):
+    ratings, _ = opened
+    run = ratings.runs[1]
+    assert (ratings.counts("gpt-4o/secure") == ratings.counts(run)).all()
+    assert [one.key for one in ratings.only(["gpt-4o/secure", run]).runs] == ["gpt-4o/secure"]
+    with pytest.raises(ValueError, match=r"^run: found 'gpt-4o'; expected one of gpt-4o/base, "):
+        ratings.counts("gpt-4o")
 
 
 def test_what_is_no_ratings_is_refused(opened):

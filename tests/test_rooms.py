@@ -1,5 +1,6 @@
 """The library keeps to its rooms: imports go one way, and only through what a room opens to others."""
 
+import ast
 import sqlite3
 import sys
 import traceback
@@ -108,3 +109,17 @@ def test_a_study_walks_through_the_rooms_once_and_opens_its_store_at_the_door_on
     # study gives its folder, asking fills the store, store gives Ratings, sections make tables of them, tables write them.
     assert walk == ["study", "asking", "study", "store", "study", "store", "tables", "sections", "tables", "study"]
     assert opened == {"asking", "report"}  # to fill it, and to read Ratings once
+
+
+def test_no_text_stands_alone_that_was_meant_to_go_on():
+    """A second line of a text without its brackets is a statement that does nothing, and the text is cut off."""
+    alone = []
+    for file in sorted(rooms.PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            body = getattr(node, "body", None)
+            for place, one in enumerate(body if isinstance(body, list) else []):
+                value = one.value if isinstance(one, ast.Expr) else None
+                plain = isinstance(value, ast.Constant) and isinstance(value.value, str) and place > 0
+                if plain or isinstance(value, ast.JoinedStr):
+                    alone.append(f"{file.relative_to(rooms.PACKAGE)}:{one.lineno}")
+    assert alone == []

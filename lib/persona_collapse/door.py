@@ -25,6 +25,8 @@ from persona_collapse.store.ratings import Ratings
 from persona_collapse.study.study import Run
 from persona_collapse.tables import cell_replies, printed_figures, quality, saturation
 from persona_collapse.tables.build import run_metrics, tables_of, write
+from persona_collapse.tables.headlines import ABOUT
+from persona_collapse.vocabulary import METRICS
 
 #: Modules with exhibits of each kind; those of sections are found by their folder.
 _MODULES = {
@@ -44,7 +46,8 @@ _MODULES = {
 _ABOUT = {
     "figure": """Figures of a study, or of two side by side, as Altair charts with a caption and an alternative text.
 
-    To ask for one makes Altair draw in the project's look, without a network; `altair.renderers.enable("default")` undoes that.
+    To ask for one makes Altair draw in the project's look, in JupyterLab without a network; `altair.renderers.enable("default")`
+    undoes that. `chart.save("map.html", inline=True)` makes a page that opens offline.
 
     Examples
     --------
@@ -78,12 +81,16 @@ _SAMPLES = {
 }  # fmt: skip
 
 
+#: What an argument of this name may be.
+_KNOWN = {"metric": list(METRICS), "condition": ["persona", "self", "toxic"], "what": ["mean", "sd"], "kind": list(ABOUT)}
+
+
 class OfStudy:
     """What exhibits of a study are made of, by the names under which they take it; with a run, the rows of that run."""
 
     def __init__(self, ratings: Ratings, run: Run | str | None) -> None:
         self.ratings, self.study, self.found = ratings, ratings.study, tables_of(ratings)
-        self._run = _named(ratings, run) if run is not None else None
+        self._run = ratings.run(run) if run is not None else None
 
     @property
     def run(self) -> Run:
@@ -334,9 +341,17 @@ def _made(exhibit: Exhibit, subject: str, what: Any, rest: list[Any], kwargs: di
     run = kwargs.pop("run", None) if subject == "ratings" else None
     source: Any = OfStudy(what, run) if subject == "ratings" else OfPair(what) if subject == "pair" else OfExplored(what)
     own = _own(exhibit, subject)
+    _check(dict(zip(own, rest, strict=False)) | kwargs)
     given = {name: getattr(source, name) for name in exhibit.parameters if name not in own and name not in kwargs}
     assert exhibit.shown is not None
     return exhibit.shown(**given, **dict(zip(own, rest, strict=False)), **kwargs)
+
+
+def _check(arguments: dict[str, Any]) -> None:
+    """Refuse what no exhibit knows, by the name of the argument."""
+    for name, value in arguments.items():
+        if value not in _KNOWN.get(name, [value]):
+            raise ValueError(f"{name}: found {value!r}; expected one of {', '.join(map(repr, _KNOWN[name]))}")
 
 
 def _own(exhibit: Exhibit, subject: str) -> list[str]:
@@ -367,12 +382,3 @@ def _example(module: str, name: str, of: dict[str, Exhibit]) -> str:
             arguments.append('run="gpt-4o/insecure"')
         lines.append(f">>> shown = pc.{module}.{name}({', '.join([what, *arguments])})")
     return "\n".join(lines)
-
-
-def _named(ratings: Ratings, run: Run | str) -> Run:
-    """A run by itself or by its key."""
-    key = run if isinstance(run, str) else run.key
-    for one in ratings.runs:
-        if one.key == key:
-            return one
-    raise ValueError(f"run: found {key!r}; expected one of {', '.join(one.key for one in ratings.runs)}")

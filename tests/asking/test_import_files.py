@@ -328,7 +328,7 @@ def test_ids_are_any_text_and_are_shown_as_such(tmp_path):
     with open_store(study.store_path) as store:
         found = read_ratings(study, store)
     assert found.personas == ("=1+1", "colonel 2", "nurse", "Ökonom")
-    assert found.study.persona_line(2) == "persona nurse" and found.study.persona_name(2) == "'nurse'"
+    assert found.study.persona_line(2) == "persona nurse" and found.study.persona_name(2) == "nurse"
 
 
 def test_a_missing_item_costs_the_same_whoever_lacks_it(tmp_path):

@@ -71,6 +71,13 @@ def test_code_is_folded_and_parameters_are_left_out(tmp_path):
     assert [(level, title) for level, title, _ in page.contents] == [(2, "Title"), (3, "Part")]
 
 
+def test_what_a_library_warns_of_is_not_on_the_page(tmp_path):
+    warned = {"output_type": "stream", "name": "stderr", "text": ["/home/somebody/altair.py:268: UserWarning: empty"]}
+    printed = {"output_type": "stream", "name": "stdout", "text": ["as it was printed"]}
+    text = notebook_section.notebook(Page(), notebook(tmp_path, [code("x", warned, printed)]))
+    assert "UserWarning" not in text and "as it was printed" in text
+
+
 def test_a_section_that_a_study_has_nothing_for_is_left_out(tmp_path):
     page = Page()
     heading = {"cell_type": "markdown", "source": "## Temperature", "metadata": {"tags": ["only-logprobs"]}}

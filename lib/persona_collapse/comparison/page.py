@@ -137,8 +137,8 @@ def _runs(page: Page, pair: Pair, tables: StudyTables) -> str:
     wanted = [(key, METRICS[key].heading, RECOMMENDED) for key in (*HEADLINES, "icc")]
     wanted += [(key, METRICS[key].heading, PUBLISHED) for key in OF_PUBLISHED]
     for metric, title, method in wanted:
-        caption = f"{title} of every run of both studies, over all items and by {pair.studies[0].instrument.group}: "
-        f"{method} estimator, 95 % intervals."
+        group = pair.studies[0].instrument.group
+        caption = f"{title} of every run of both studies, over all items and by {group}: {method} estimator, 95 % intervals."
         parts.append(page.table(reading_tables.scopes(tables, pair, metric, method), caption, wide=True))
     return "\n".join(parts)
 

@@ -82,7 +82,7 @@ def cell_maps(by_run: Mapping[Run, np.ndarray], study: Study) -> Any:
         title="Every cell of a run",
         caption=f"Left the mean rating of every cell, right its {_label(study, 'sd')}, rows alike; the lists choose the run and "
         "sort the rows. Columns on the left that change colour from row to row carry susceptibility; dark cells on the right "
-        "carry noise. Hover for persona and item.",
+        f"carry noise. Hover for persona and item.{study.instrument.as_given}",
         description=f"Two heat maps, mean rating and {_label(study, 'sd').lower()} of every persona and item of one run.",
         cells=True,
     )  # fmt: skip
@@ -97,10 +97,14 @@ def _label(study: Study, what: str) -> str:
 
 def _caption(study: Study, what: str) -> str:
     moves = "answers" if study.by_logprobs else "repetitions"
-    return f"{_label(study, what)} of every cell. " + (
-        "Columns that change colour from row to row carry susceptibility."
-        if what == "mean"
-        else f"Dark cells move between {moves}; R is one over the average of this picture."
+    return (
+        f"{_label(study, what)} of every cell. "
+        + (
+            "Columns that change colour from row to row carry susceptibility."
+            if what == "mean"
+            else f"Dark cells move between {moves}; R is one over the average of this picture."
+        )
+        + (study.instrument.as_given if what == "mean" else "")
     )
 
 

@@ -95,10 +95,10 @@ def figure(name: str, *, by: str = "") -> Callable[[Callable[_P, Any]], Callable
 
 def table(
     name: str, caption: str | Callable[[str], str], *, by: str = ""
-) -> Callable[[Callable[_P, pd.DataFrame]], Callable[_P, Any]]:
+) -> Callable[[Callable[_P, "pd.DataFrame | None"]], Callable[_P, Any]]:
     """Mark a function that makes a table for reading, or None where there is nothing to show; a caption stands alone."""
 
-    def marked(make: Callable[_P, pd.DataFrame]) -> Callable[_P, Any]:
+    def marked(make: Callable[_P, pd.DataFrame | None]) -> Callable[_P, Any]:
         exhibit = Exhibit("table", name, make, by, caption)
 
         @wraps(make)

@@ -64,7 +64,7 @@ def trajectories(by_run: Mapping[Run, np.ndarray], study: Study) -> Any:
         caption="Each thin line is one persona: its mean rating at the base and at the variant that the buttons name, in the "
         f"{study.instrument.group} of the list; black is the mean of all. Hover over a line, or choose a persona, to see "
         f"the same one in every "
-        f"panel; who it is stands below. First the one that moved furthest.{_left_out(rows)}",
+        f"panel; who it is stands below. First the one that moved furthest.{study.instrument.turned}{_left_out(rows)}",
         description="Line charts of every persona's mean rating at the base and at a variant, one panel a model.", cells=True,
     )  # fmt: skip
 

@@ -24,6 +24,8 @@ def self_profiles(profiles: pd.DataFrame, study: Study, toxic: Toxic) -> Any:
     `toxic` maps a family key to its hostile profile over foundations and its source (`measured` or `printed`).
     """
     look, data = _profiles(profiles, study, toxic)
+    if data.empty:
+        return None  # nobody was asked without a persona
     pick = pick_of("pick_profile", "Variant")
     low, high = study.instrument.scale
     x = alt.X(
@@ -49,7 +51,7 @@ def self_profiles(profiles: pd.DataFrame, study: Study, toxic: Toxic) -> Any:
     return figure(
         chart, study, title="Answers without a persona",
         caption=f"Mean rating by {study.instrument.group} when no persona is given; {high} is the ceiling of the scale. "
-        f"Hostile characters: the base's mean over its hostile personas.{_note(toxic)}",
+        f"Hostile characters: the base's mean over its hostile personas.{study.instrument.turned}{_note(toxic)}",
         description=f"Line charts of the mean self rating by {study.instrument.group} for every variant, one panel a model.",
     )  # fmt: skip
 
@@ -58,6 +60,8 @@ def self_profiles(profiles: pd.DataFrame, study: Study, toxic: Toxic) -> Any:
 def self_radar(profiles: pd.DataFrame, study: Study, toxic: Toxic) -> Any:
     """The profiles of `self_profiles` as the paper draws them: foundations round a circle, the scale from its middle outwards."""
     look, data = _profiles(profiles, study, toxic)
+    if data.empty:
+        return None
     names, pick = [study.instrument.short(f) for f in study.instrument.foundations], pick_of("pick_radar", "Variant")
     data["turn"] = data["Group"].map({name: place for place, name in enumerate(names)})
     # Each line closes where it began.
@@ -84,7 +88,7 @@ def self_radar(profiles: pd.DataFrame, study: Study, toxic: Toxic) -> Any:
         caption=f"The same profiles as the paper draws them: the middle is {low}, the rim {high}, the ceiling of the scale, with "
         f"a ring a point. Mean rating by {study.instrument.group}; areas say nothing, for they hang on the order of the "
         f"{study.instrument.groups}."
-        f"{_note(toxic)}",
+        f"{study.instrument.turned}{_note(toxic)}",
         description=f"Radar charts of the mean self rating by {study.instrument.group} for every variant, one panel a model.",
     )  # fmt: skip
 

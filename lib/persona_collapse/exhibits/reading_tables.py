@@ -73,7 +73,7 @@ def saturation_table(study: Study, saturation: pd.DataFrame) -> pd.DataFrame:
     "Answers without a persona, and of the base as hostile characters: mean rating by group of items in scale points, ± "
     "standard deviation over repetitions (over characters for the hostile ones).",
 )
-def profile_table(study: Study, profiles: pd.DataFrame) -> pd.DataFrame:
+def profile_table(study: Study, profiles: pd.DataFrame) -> pd.DataFrame | None:
     """Profiles without a persona as a paper prints them, mean ± SD, with the hostile characters' profile of each family."""
     rows = []
     for family in study.file.families:
@@ -88,6 +88,8 @@ def profile_table(study: Study, profiles: pd.DataFrame) -> pd.DataFrame:
         elif printed:
             mean, spread = ({f: float(v[name]) for f, v in printed.items()} for name in ("mean", "between_sd"))
             rows.append((family.name, "hostile characters (printed)", *_cells(study, mean, spread)))
+    if not rows:
+        return None  # nobody was asked without a persona
     table = pd.DataFrame(rows, columns=["model", "variant", *study.instrument.foundations])
     return table.set_index(["model", "variant"])
 

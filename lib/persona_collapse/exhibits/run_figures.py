@@ -68,7 +68,7 @@ def persona_strip(counts: np.ndarray, study: Study) -> Any:
     return figure(
         chart, study, title="Who answers what",
         caption=f"One dot a persona and {study.instrument.group}. Hover to read who it is and to find the same persona in "
-        f"the other rows."
+        f"the other rows." + instrument.turned
         + (" Click an outlook to bring it forward." if attribute else ""),
         description=f"Strip plot of the mean rating of every persona by {study.instrument.group}.",
     )  # fmt: skip

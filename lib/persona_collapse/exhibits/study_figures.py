@@ -277,9 +277,11 @@ def temperature_curves(temperature: pd.DataFrame | None, study: Study, metric: s
 
 @exhibit.figure("rating_shares", by="condition")
 def rating_shares(shares: pd.DataFrame, study: Study, condition: str) -> Any:
-    """Share of each category among all ratings of a condition, one bar a run; `shares` is saturation.csv."""
+    """Share of each category among all ratings of a condition as given, one bar a run; `shares` is saturation.csv."""
     look = Look(study)
     rows = shares[(shares["condition"] == condition) & shares["measure"].str.startswith("share_")]
+    if rows["value"].isna().all():
+        return None  # nobody was asked so
     data = look.labelled(rows.assign(category=rows["measure"].str.removeprefix("share_").astype(int)))
     data = data[["Model", "Variant", "category", "value"]].rename(columns={"category": "Rating", "value": "share"})
     categories = list(study.instrument.categories)

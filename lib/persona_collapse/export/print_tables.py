@@ -86,8 +86,10 @@ def _levels(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
         overall = of_method[of_method["scope"] == OVERALL]
         yield from _with_intervals(study, overall, f"levels-{method}", caption, _digits)
         for metric, of_metric in of_method[of_method["metric"].isin(_HEADLINE)].groupby("metric", sort=False):
-            caption = f"{_words(metric)} of every run by {study.instrument.group}, by the {_method(method)}, ± standard "
-            "error where there is one."
+            caption = (
+                f"{_words(metric)} of every run by {study.instrument.group}, by the {_method(method)}, ± standard error where "
+                "there is one."
+            )
             yield _by_scope(study, of_metric, f"{metric}-by-foundation-{method}", caption, _digits(metric))
 
 
@@ -191,8 +193,8 @@ def _profiles(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
     for condition, chosen in table[table["persona"].isna()].groupby("condition", sort=False):
         title, spread, meaning = _CONDITIONS.get(condition, (f"Mean rating, condition {condition}", "within_sd", "SD"))
         as_scope = chosen.assign(scope=chosen["foundation"], value=chosen["mean"], se=chosen[spread])
-        caption = f"{title} by {study.instrument.group}, ± {meaning}; the scale goes from {study.instrument.scale[0]} to "
-        f"{study.instrument.scale[1]}."
+        low, high = study.instrument.scale
+        caption = f"{title} by {study.instrument.group}, ± {meaning}; the scale goes from {low} to {high}."
         yield _by_scope(study, as_scope, f"profiles-{condition}", caption, 2)
 
 

@@ -80,6 +80,8 @@ def _headed(page: Page, stem: str, text: str) -> str:
 
 
 def _output(page: Page, output: dict[str, Any], finding: str) -> str:
+    if output.get("name") == "stderr":
+        return ""  # what a library warns of is not the reader's, and names the machine's folders
     if output["output_type"] == "stream":
         return f'<pre class="stream">{html.escape("".join(output["text"]))}</pre>'
     data = output.get("data", {})

@@ -34,7 +34,7 @@ def render_report(tables: Tables, built: Mapping[str, pd.DataFrame | None], prov
         page,
         [summary, *body],
         title=study.file.title,
-        kind=f"Appendix: persona-model collapse, a {_sort(study)}{_answered(provenance)}",
+        kind=f"Appendix: persona-model collapse, {_sort(study)}{_answered(provenance)}",
         simulated="" if study.is_evidence else "Simulated ratings",
         measured=_measured(study, tables),
         made=provenance,
@@ -64,12 +64,13 @@ def _measured(study: Study, tables: Tables) -> str:
     times = f"{high} {'time' if high == 1 else 'times'}" if low == high else f"{low} to {high} times"
     how = "once, for the probabilities of its answer" if study.by_logprobs else times
     families = ", ".join(safe(family.name) for family in study.file.families)
+    others = ", other conditions included" if (tables.quality["condition"] != "persona").any() else ""
     slots, valid = int(tables.quality["slots"].sum()), int(tables.quality["valid"].sum())
     return (
         "*Did fine-tuning break this model's ability to play characters?* "
         f"{_who(study)} ({families}) answered the questionnaire "
         f"*{safe(study.instrument.title)}* as {personas} different people, each item {how}: {valid:,} ratings in "
-        f"{slots:,} slots, other conditions included. "
+        f"{slots:,} slots{others}. "
         "Susceptibility S says how much the answers differ between people, robustness R how steady they are for one person. "
         "Every sentence with a number on this page is computed from the ratings."
     )
@@ -85,7 +86,8 @@ def _who(study: Study) -> str:
 
 def _sort(study: Study) -> str:
     """What sort of study it is; a live one may have asked the simulated endpoint."""
-    return f"{study.file.kind} study{' of the simulated endpoint' if study.served_simulated else ''}"
+    article = "an" if study.file.kind == "imported" else "a"
+    return f"{article} {study.file.kind} study{' of the simulated endpoint' if study.served_simulated else ''}"
 
 
 def _answered(provenance: dict[str, Any]) -> str:

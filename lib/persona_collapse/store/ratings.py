@@ -154,14 +154,23 @@ class Ratings:
         taken = [one for one in own if one.variant.step is not None]
         return (*sorted(taken, key=lambda one: one.variant.step or 0), run)
 
-    def of(self, run: Run, condition: str = "persona") -> Answers:
-        """A run in one condition, of the study's instrument (the first of several)."""
+    def run(self, run: Run | str) -> Run:
+        """A run by itself or by its key, as in "gpt-4o/base"."""
+        key = run if isinstance(run, str) else run.key
+        for one in self.runs:
+            if one.key == key:
+                return one
+        raise ValueError(f"run: found {key!r}; expected one of {', '.join(one.key for one in self.runs)}")
+
+    def of(self, run: Run | str, condition: str = "persona") -> Answers:
+        """A run, by itself or by its key, in one condition, of the study's instrument (the first of several)."""
+        run = self.run(run) if isinstance(run, str) else run
         instrument = self.study.instrument
         found = self.answers.get((run.key, condition, instrument.key))
         nothing = (0, len(instrument.items), len(instrument.categories))
         return Answers(np.empty((0, 4), int), nothing, Asked(0, 0, 0)) if found is None else found
 
-    def counts(self, run: Run, condition: str = "persona") -> np.ndarray:
+    def counts(self, run: Run | str, condition: str = "persona") -> np.ndarray:
         """Ratings of a run as counts (persona, item, category).
 
         Of a study asked by logprobs, probabilities at the temperature of its protocol instead, all 0 in a cell not used:
@@ -174,9 +183,9 @@ class Ratings:
         found = {c: self.of(run, c).asked.imported for c in self.study.conditions(run)}
         return {condition: report for condition, report in found.items() if report}
 
-    def only(self, runs: Iterable[Run]) -> "Ratings":
-        """These runs alone; a family that loses all of its variants is gone."""
-        kept = {run.key for run in runs}
+    def only(self, runs: Iterable[Run | str]) -> "Ratings":
+        """These runs alone, by themselves or by their keys; a family that loses all of its variants is gone."""
+        kept = {self.run(run).key for run in runs}
         families = [
             family.model_copy(update={"variants": tuple(v for v in family.variants if f"{family.key}/{v.key}" in kept)})
             for family in self.study.file.families

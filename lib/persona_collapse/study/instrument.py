@@ -55,6 +55,16 @@ class Instrument:
         """The points of the scale, low to high."""
         return range(self.scale[0], self.scale[1] + 1)
 
+    @property
+    def turned(self) -> str:
+        """What is said beside means over items where some of them are reversed; nothing where none is."""
+        return " Reversed items are turned." if any(item.reversed for item in self.items) else ""
+
+    @property
+    def as_given(self) -> str:
+        """What is said beside means of single items where some of them are reversed; nothing where none is."""
+        return " Ratings are as they were given; reversed items are not turned." if self.turned else ""
+
     @cached_property
     def foundations(self) -> tuple[str, ...]:
         """Foundations in the order in which the items name them."""

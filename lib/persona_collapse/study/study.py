@@ -114,7 +114,7 @@ class Study:
 
     def persona_name(self, row: int) -> str:
         """How notes and errors call a persona: by its id where it has one, else by its number in the deck, from 1."""
-        return repr(self.labels[row]) if row < len(self.labels) else str(row + 1)
+        return self.labels[row] if row < len(self.labels) else str(row + 1)
 
     def persona_line(self, row: int) -> str:
         """How lists and charts call a persona: its number and its words, its id, or its number alone."""

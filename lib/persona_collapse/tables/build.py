@@ -155,9 +155,9 @@ def levels(ratings: Ratings) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a metric of a run and scope: family, variant, scope (`overall` or a foundation), metric, method
-        (`recommended` or `published`), value, se, lo, hi (95 % interval for other personas), sizes, lo_repeat, hi_repeat
-        (for the same requests again), note.
+        One row a metric of a run and scope: family, variant, scope (`overall` or a group of items), metric (susceptibility,
+        robustness, within_rms, icc, fidelity, ...; `vocabulary` has them), method (`recommended` or `published`), value, se, lo,
+        hi (95 % interval for other personas), sizes, lo_repeat, hi_repeat (for the same requests again), note.
 
     Examples
     --------

@@ -132,7 +132,8 @@ def spreads(analysis: Analysis, run: Run, base: Run) -> list[Spread]:
         repetitions = math.inf
     if repetitions < sample_size.FEWEST:
         return []
-    se = persona_jackknife.estimate(own.loo.logs - other.loo.logs).se[:, 0]
+    with np.errstate(invalid="ignore"):  # of a metric that is 0 on both sides
+        se = persona_jackknife.estimate(own.loo.logs - other.loo.logs).se[:, 0]
     again = np.sqrt(own.redrawn.variance + other.redrawn.variance)[:, 0]
     found = []
     for metric in CHANGED:

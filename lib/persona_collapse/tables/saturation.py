@@ -98,9 +98,10 @@ def run_shares(ratings: Ratings, run: Run) -> pd.DataFrame:
     """Rows of saturation.csv that need one run alone: share of every category, of both ends and of the ceiling."""
     study, rows = ratings.study, []
     for condition in study.conditions(run):
-        share = shares(keyed(ratings.counts(run, condition), study.instrument))
-        found = {f"share_{category}": value for category, value in zip(study.instrument.categories, share, strict=True)}
-        found |= {"endpoint_mass": share[0] + share[-1], "ceiling_share": share[-1]}
+        counts = ratings.counts(run, condition)
+        given, turned = shares(counts), shares(keyed(counts, study.instrument))
+        found = {f"share_{category}": value for category, value in zip(study.instrument.categories, given, strict=True)}
+        found |= {"endpoint_mass": given[0] + given[-1], "ceiling_share": turned[-1]}
         rows += [(run.family.key, run.variant.key, condition, name, value) for name, value in found.items()]
     return pd.DataFrame(rows, columns=["family", "variant", "condition", "measure", "value"])
 
