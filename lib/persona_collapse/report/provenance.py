@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import os
 import platform
 import subprocess
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from persona_collapse import __version__
@@ -56,10 +58,15 @@ def provenance(ratings: Ratings) -> dict[str, Any]:
 def commit() -> str | None:
     """The commit of the checkout, with a plus if files differ from it; None outside git."""
     try:
+        if Path(_git("rev-parse", "--show-toplevel")).resolve() != ROOT:
+            return None  # a copy of the project that lies in somebody else's repository
         head = _git("rev-parse", "HEAD")
         return head + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.CalledProcessError):
+    except OSError:
         return None
+    except subprocess.CalledProcessError as error:
+        owned = "dubious ownership" not in str(error.stderr)
+        return None if owned else "unknown (git takes this folder for another user's; see its safe.directory)"
 
 
 def as_json(found: dict[str, Any]) -> str:
@@ -68,7 +75,10 @@ def as_json(found: dict[str, Any]) -> str:
 
 
 def _git(*arguments: str) -> str:
-    return subprocess.run(["git", "-C", str(ROOT), *arguments], check=True, capture_output=True, text=True).stdout.strip()
+    # The user's GIT_DIR and its like may name another repository.
+    own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    done = subprocess.run(["git", "-C", str(ROOT), *arguments], check=True, capture_output=True, text=True, env=own)
+    return done.stdout.strip()
 
 
 def _sha(content: bytes) -> str:
