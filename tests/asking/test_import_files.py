@@ -194,7 +194,7 @@ def test_6_the_rating_column_is_the_truth_where_a_parse_rule_would_read_another(
     assert (report["published_rule_differs"], report["strict_rule_differs"]) == (1, 2)
     assert describe({"persona": report}) == [
         "persona: base.csv, 2 rows; 1 ratings are not what the published rule reads from the reply; "
-        "2 replies do not begin with their rating (the rating column is kept)"
+        "2 replies do not give their rating by our rule (the rating column is kept)"
     ]
 
 
@@ -468,6 +468,13 @@ def test_tables_of_imported_ratings_are_written(tmp_path):
     with open_store(study.store_path) as store:
         pc.write_tables(read_ratings(study, store), "metrics", "profiles")
     assert sorted(path.name for path in (study.outputs / "tables").iterdir()) == ["metrics.csv", "profiles.csv"]
+
+
+def test_a_column_that_stands_twice_is_refused(tmp_path):
+    path = write_rows(tmp_path / "base.csv", grid([0], 2, 3))
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0] + ",rating", *(line + ",5" for line in lines[1:])]) + "\n")
+    assert refusal(tmp_path) == f"{path}: column 'rating' stands twice; keep one, for nobody could say which was read"
 
 
 @pytest.mark.parametrize("written", ["", " ", "-1"])

@@ -109,7 +109,8 @@ def test_a_level_is_said_with_its_interval_or_why_there_is_none(value, words):
 
 
 def quality_row(**changes):
-    reasons = ["transport", "wrong_server", "filtered", "refusal", "truncated", "low_mass", "unparseable", "invalid", "absent"]
+    reasons = ["transport", "wrong_server", "filtered", "refusal", "truncated", "low_mass", "unparseable", "invalid", "absent",
+               "published_alone"]  # fmt: skip
     row = {"family": "a", "variant": "base", "condition": "persona", "slots": 100, "valid": 100, **dict.fromkeys(reasons, 0)}
     row |= {"min_repetitions": 5, "max_repetitions": 5, "personas_used": 10, "personas_dropped": 0}
     row |= {"first_date": None, "last_date": None, "stack": "here", "mean_mass": np.nan, "least_mass_seen": np.nan}

@@ -7,6 +7,14 @@ import pytest
 
 from persona_collapse.study.rating_parser import REASONS, missing_reason, parse_reply, published_rule
 
+LABELS = (
+    "not at all relevant",
+    "not very relevant",
+    "slightly relevant",
+    "somewhat relevant",
+    "very relevant",
+    "extremely relevant",
+)
 TABLE = [
     ("" if written == "(empty)" else written.strip("`").replace("␣", " ").replace(r"\n", "\n"), rating)
     for written, rating in re.findall(r"(``.+?``|\(empty\)) +(\d|none)\b", parse_reply.__doc__)
@@ -15,12 +23,12 @@ TABLE = [
 
 def test_the_docstring_table_is_read_whole():
     rows = [line for line in parse_reply.__doc__.splitlines() if re.match(r" *``", line)]
-    assert len(TABLE) == 2 * len(rows) == 36
+    assert len(TABLE) == 2 * len(rows) == 44
 
 
 @pytest.mark.parametrize(("reply", "rating"), TABLE, ids=repr)
 def test_docstring_table(reply, rating):
-    assert parse_reply(reply, 0, 5) == (None if rating == "none" else int(rating))
+    assert parse_reply(reply, 0, 5, LABELS) == (None if rating == "none" else int(rating))
 
 
 RATINGS = {
@@ -42,7 +50,6 @@ RATINGS = {
         ("0 = not at all relevant", 0),
         ("4 -- because", 4),
         ("4\nbecause", 4),
-        ("4 because 3 is too low", 4),
         ("4, as 5 is too much", 4),
         ("4 points", 4),
         ("5, as a nurse of 30 years", 5),
@@ -62,6 +69,20 @@ RATINGS = {
         ("4\n\n**1.** Harm matters", 4),
         ("4\n- 2 people", 4),
         ("4\n\n40 years of nursing", 4),
+    ],
+    "thinking": [("<think>2? no, 3</think>4", 4), ("<think>\n\n</think>\n\n**4**", 4), ("[THINK]5[/THINK]4", 4)],
+    "invisible": [("\ufeff4", 4), ("\u200b4", 4), ("&nbsp;4", 4), ("\u200e4\u200f", 4)],
+    "other scripts": [("４", 4), ("５", 5), ("٣", 3), ("४", 4), ("𝟒", 4), ("４．", 4)],
+    "mentions": [
+        ("4. Because the persona cares about 2 people who depend on her", 4),
+        ("4, as a mother of 3 children", 4),
+        ("4, because 5 would be too much", 4),
+        ("4. On a scale of 0 to 5 this is high.", 4),
+        ("4. On the scale from 0 (not at all) to 5 I choose this.", 4),
+        ("4 - very relevant", 4),
+        ("4 = very relevant", 4),
+        ("0 = not at all relevant", 0),
+        ("5. Romans 13 says so, and 2 others agree", 5),
     ],
     "keycap": [("4️⃣", 4), ("4\ufe0f\u20e3 very relevant", 4)],
 }
@@ -87,8 +108,21 @@ NO_RATING = {
         *("4, no, 5", "4. Actually, 5", "4, make that 5", "4. Wait, 5", "4, sorry, 5", "4, I mean 5", "4, almost 5", "4, maybe five"),
     ],
     "two numbers": ["4 5", "4  5", "4\t5", "5\n4", "5\n\n4", "5\n4.", "5\n4\n3", "4. 5", "4: 5", "4 (5)", "4 = 5", "4\n5 - agree", "4\n3/5"],
-    "digits of other scripts": ["４", "５", "²", "①", "٣", "४", "𝟒", "Ⅳ", "４．", "1２", "２1"],
-    "something before": ["I would say 4", "Rating: 4", "= 4", "# 4", "$4", "a4", "\ufeff4", ".4", ",4", "😀4", "/4", "The answer is 4."],
+    "other signs than digits": ["²", "①", "Ⅳ", "1２", "２1"],
+    "recited scale": [
+        "0 = not at all relevant, \n 1 = not very relevant, \n 2 = slightly",
+        "0: not at all relevant\n1: not very relevant",
+        "0 (not at all relevant) to 5 (extremely relevant): 4",
+        "0 = not at all relevant, 5 = extremely relevant. I choose 4",
+        "4, because 5 = extremely relevant would be too much",
+    ],
+    "range in any language": ["3 bis 4", "3 oder 4", "3 ou 4", "3 à 4", "2 thru 3", "3 o 4", "3 eller 4"],
+    "sums and second thoughts": [
+        "3 plus 1", "4 as 3 is too low", "4 because 3 is too low", "4 (closer to 5)", "4. Wait, let me reconsider: 2",
+        "4. Actually, as a nurse of my age I would give 2 points", "5. Sorry, I think 3 is right",
+    ],
+    "unclosed thinking": ["<think>4", "<think>The scale goes from 0 to 5"],
+    "something before": ["I would say 4", "Rating: 4", "= 4", "# 4", "$4", "a4", ".4", ",4", "😀4", "/4", "The answer is 4."],
     "markup and code": ["<b>4</b>", '{"rating": 4}', "\\boxed{4}", "~~4~~ 5", "rating=4"],
     "words": ["four", "IV", "ERROR", "I", "As", "Justice", "As an AI language model, I rate it 3."],
 }  # fmt: skip
@@ -153,7 +187,7 @@ def test_a_rating_is_always_the_first_number_of_the_reply(low, high):
         rated += 1
         assert type(rating) is int and low <= rating <= high, repr(reply)
         before, digits = re.match(r"([^\d]*)(\d+)", reply).groups()
-        assert digits == str(rating), repr(reply)
+        assert int(digits) == rating, repr(reply)
         assert re.fullmatch(r"[\W_]*", before), repr(reply)
     assert rated > 200  # the generator reaches both outcomes
 
@@ -169,7 +203,17 @@ def test_a_second_number_beside_the_first_never_passes():
         assert parse_reply(reply, 0, 5) is None, repr(reply)
 
 
-@pytest.mark.parametrize("long", ["\n" * 50_000, " " * 50_000 + "x", "(" * 50_000, "4" + " \n" * 50_000, "4 " + "or " * 50_000])
+@pytest.mark.parametrize(
+    "long",
+    [
+        "\n" * 50_000,
+        " " * 50_000 + "x",
+        "(" * 50_000,
+        "4" + " \n" * 50_000,
+        "4 " + "or " * 50_000,
+        "4. " + "I see 2 people " * 20_000,
+    ],
+)
 def test_long_replies_are_read_in_no_time(long):
     parse_reply(long, 0, 5)
 
@@ -186,6 +230,8 @@ def test_long_replies_are_read_in_no_time(long):
         ("", "length", False, "truncated"),
         (None, "length", False, "truncated"),
         (" \n\t", "length", False, "truncated"),
+        ("<think>The scale goes from 0", "length", False, "truncated"),
+        ("<think>0 to 5</think> I cannot", "length", False, "unparseable"),
         ("As", "length", False, "unparseable"),
         ("", "stop", False, "unparseable"),
         (None, None, False, "unparseable"),
@@ -219,7 +265,7 @@ def test_reasons_stand_in_the_order_in_which_they_are_tried():
         ("4th", None, None),
         ("x4", None, None),
         ("_4_", 4, None),
-        ("４", None, None),
+        ("４", 4, None),
         ("ERROR", None, None),
         ("", None, None),
     ],
@@ -235,3 +281,63 @@ def test_published_rule_reads_the_first_point_that_stands_alone(reply, strict, p
 )
 def test_published_rule_on_other_scales(reply, low, high, rating):
     assert published_rule(reply, low, high) == rating
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "0 = not at all relevant",
+        "0 = not at all relevant,",
+        "0 = not at all",
+        "0: not",
+        "0 (not at all relevant)",
+        "1 = not very relevant, \n",
+    ],
+)
+def test_a_label_at_the_end_of_a_cut_reply_is_a_recital(reply):
+    """A model that recites the options is cut off by `max_tokens`: whole, the same words are an answer."""
+    assert parse_reply(reply, 0, 5, LABELS, cut=True) is None
+    assert parse_reply(reply, 0, 5, LABELS) == int(reply[0])
+    assert parse_reply("4", 0, 5, LABELS, cut=True) == 4
+    assert parse_reply("4. Because as a nurse", 0, 5, LABELS, cut=True) == 4
+
+
+ECHOES = [
+    "{a} = {x}, {b} = {y}", "{a}: {x}\n{b}: {y}", "{a} ({x}) to {b} ({y})", "{a} = {x}; {b} = {y}. I choose {c}",
+    "{a} - {x}\n{b} - {y}\n{c} - {z}", "{a} bis {b}", "{a} à {b}", "{a} a {b}", "de {a} a {b}", "{a} до {b}", "{a}から{b}", "{a} tot {b}",
+]  # fmt: skip
+WORDS = {
+    "en": ("not at all", "very", "extremely"), "de": ("gar nicht", "sehr", "äußerst"), "fr": ("pas du tout", "très", "extrêmement"),
+    "es": ("nada", "muy", "extremadamente"), "it": ("per niente", "molto", "estremamente"), "nl": ("helemaal niet", "zeer", "uiterst"),
+    "ru": ("совсем не", "очень", "крайне"), "ja": ("全くない", "とても", "極めて"),
+}  # fmt: skip
+HONEST = [
+    "{c}",
+    "**{c}**",
+    "{c}.",
+    "{c} - {x}",
+    "{c}. Because I care about people.",
+    "<think>{a} or {b}?</think>{c}",
+    "\ufeff{c}",
+    '"{c}"',
+    "{c}\n\n1. It matters",
+]
+
+
+def test_composed_replies_are_never_read_as_what_they_do_not_say():
+    """20,000 replies from templates that carry their own truth: recited scales and ranges in eight languages, honest answers."""
+    rng, false, lost, honest = np.random.default_rng(21), [], 0, 0
+    for _ in range(20_000):
+        a, b, c = rng.permutation(6)[:3].tolist()
+        x, y, z = WORDS[rng.choice(list(WORDS))]
+        echo = bool(rng.integers(0, 2))
+        reply = str(rng.choice(ECHOES if echo else HONEST)).format(a=a, b=b, c=c, x=x, y=y, z=z)
+        if rng.integers(0, 4) == 0:
+            reply = str(rng.choice(["\u200b", " ", "\n", "\ufeff"])) + reply
+        rating = parse_reply(reply, 0, 5, (x, y, z))
+        if rating is not None and (echo or rating != c):
+            false.append(reply)
+        honest += not echo
+        lost += not echo and rating is None
+    assert false == []
+    assert (lost, honest > 9_000) == (0, True)

@@ -21,7 +21,7 @@ from persona_collapse.study.study import Run, Study
 #: Stands for no rating, below every scale.
 _NONE = -(10**6)
 #: Part of what an import depends on; a change here imports again.
-_VERSION = "2"
+_VERSION = "3"
 _NEEDED = {"persona": ["persona_id", "question_id", "run_index", "rating"], "self": ["question_id", "run_index", "rating"]}
 
 
@@ -53,7 +53,7 @@ def import_run(study: Study, run: Run, store: Store) -> bool:
     slots: list[tuple[Any, ...]] = []
     for condition, paths in files.items():
         chosen, report[condition] = _checked(study, condition, paths, sums)
-        report[condition] |= _against_replies(chosen.rows, study.instrument.scale)
+        report[condition] |= _against_replies(chosen.rows, study.instrument)
         rows = _numbered(chosen.rows, labels.get(condition, [""]))
         report[condition]["absent"] = _lay_out(study, condition, rows, questions, slots)
     store.replace_run(*run.keys, origin, report, questions, slots, labels)
@@ -99,6 +99,9 @@ def _read(study: Study, path: Path, sha256: str, condition: str) -> _File:
         raise ValueError(f"{where}: the file is empty; expected ratings; fetch it again") from None
     except pd.errors.ParserError as error:
         raise ValueError(f"{where}: not a CSV file ({str(error).strip()}); check its quotes") from None
+    doubled = doubled_columns(path)
+    if doubled:
+        raise ValueError(f"{where}: column {doubled!r} stands twice; keep one, for nobody could say which was read")
     if not isinstance(table.index, pd.RangeIndex):  # pandas took the first column for row names
         raise ValueError(f"{where}: its rows have more fields than its header names; check commas and quotes")
     needed = _NEEDED["self" if condition == "self" else "persona"]
@@ -130,6 +133,13 @@ def _check_end(path: Path, columns: int, rows: int) -> None:
     fields = next(csv.reader([last]), [])
     if last.count('"') % 2 == 0 and len(fields) < columns:  # else it is the end of a reply of several lines
         raise ValueError(f"{shown(path)}, row {rows}: has {len(fields)} of {columns} fields; the file is cut off; fetch it again")
+
+
+def doubled_columns(path: Path) -> str | None:
+    """The first column whose name stands twice in a file's header, which pandas would rename; None where none does."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        names = [name.strip() for name in next(csv.reader(file), [])]
+    return next((name for place, name in enumerate(names) if name and name in names[:place]), None)
 
 
 def _attempts(failures: pd.Series) -> pd.Series:
@@ -262,16 +272,22 @@ def _choose(read: list[_File], condition: str) -> tuple[_File, dict[str, Any]]:
     return chosen, described
 
 
-def _against_replies(rows: pd.DataFrame, scale: tuple[int, int]) -> dict[str, int]:
-    """How many valid ratings each parse rule would have read otherwise from the reply; reported, never applied."""
+def _against_replies(rows: pd.DataFrame, instrument: Instrument) -> dict[str, int]:
+    """How many valid ratings each parse rule would have read otherwise from the reply; reported, never applied.
+
+    `published_rule_alone` counts the replies from which the published rule reads a number and ours none.
+    """
     if rows["reply"].isna().all():
         return {}
-    pairs = rows[rows["rating"] != _NONE].groupby(["reply", "rating"]).size()
-    differs = {"strict": 0, "published": 0}
-    for (reply, rating), number in pairs.items():
-        differs["strict"] += int(number) * (rating_parser.parse_reply(reply, *scale) != rating)
-        differs["published"] += int(number) * (rating_parser.published_rule(reply, *scale) != rating)
-    return {"strict_rule_differs": differs["strict"], "published_rule_differs": differs["published"]}
+    found = dict.fromkeys(("strict_rule_differs", "published_rule_differs", "published_rule_alone"), 0)
+    for (reply, rating), number in rows.groupby(["reply", "rating"]).size().items():
+        strict = rating_parser.parse_reply(reply, *instrument.scale, instrument.labels)
+        published = rating_parser.published_rule(reply, *instrument.scale)
+        found["published_rule_alone"] += int(number) * (strict is None and published is not None)
+        if rating != _NONE:
+            found["strict_rule_differs"] += int(number) * (strict != rating)
+            found["published_rule_differs"] += int(number) * (published != rating)
+    return found
 
 
 def _lay_out(
@@ -323,6 +339,8 @@ def describe(report: Mapping[str, Any]) -> list[str]:
         if found.get("published_rule_differs"):
             parts.append(f"{found['published_rule_differs']:,} ratings are not what the published rule reads from the reply")
         if found.get("strict_rule_differs"):
-            parts.append(f"{found['strict_rule_differs']:,} replies do not begin with their rating (the rating column is kept)")
+            parts.append(
+                f"{found['strict_rule_differs']:,} replies do not give their rating by our rule (the rating column is kept)"
+            )
         lines.append("; ".join(parts))
     return lines

@@ -15,7 +15,7 @@ from persona_collapse.study.study import Run, Study
 
 def plan(study: Study, run: Run, store: Store) -> int:
     """Make the study's design the run's design in the store; returns how many slots are to be asked."""
-    design = [Question(*q[:4], _hash(q.prompt), q.repetitions) for q in questions(study, run)]
+    design = [Question(*q[:4], hash_of(q.prompt), q.repetitions) for q in questions(study, run)]
     family, variant = run.family.key, run.variant.key
     store.plan(family, variant, design)
     cells = [cell for c in study.conditions(run) for cell in store.missing_cells(family, variant, c)]
@@ -40,7 +40,7 @@ def questions(study: Study, run: Run) -> Iterator[Asked]:
     protocol, variant = study.file.protocol, run.variant
     if study.by_logprobs:
         # One token at T = 1 gives every temperature: what the study file says of it decides what is shown, not what is asked.
-        protocol = protocol.model_copy(update={"temperature": 1.0, "max_tokens": 1, "repetitions": 1})
+        protocol = protocol.model_copy(update={"temperature": 1.0, "max_tokens": 1, "repetitions": 1, "top_p": 1.0})
     if study.simulated:
         from persona_collapse.study.respondent_parameters import load_respondent
 
@@ -51,6 +51,10 @@ def questions(study: Study, run: Run) -> Iterator[Asked]:
         origin = ["live", endpoint.base_url, variant.model, protocol.temperature, protocol.max_tokens, protocol.method]
         if endpoint.provider:
             origin.append(endpoint.provider)
+        # Only what differs from the defaults: slots that were asked before there was a choice stay what they are.
+        more = {"extra_body": endpoint.extra_body, "headers": endpoint.headers, "top_p": protocol.top_p % 1}
+        if any(more.values()):
+            origin.append(json.dumps(more, sort_keys=True))
     for condition in study.conditions(run):
         for persona in study.deck(condition) or (None,):
             for item in study.instrument.items:
@@ -58,11 +62,12 @@ def questions(study: Study, run: Run) -> Iterator[Asked]:
                 index = persona.index if persona else None
                 # Simulated respondents lean on attributes, which no prompt holds.
                 lean = [persona.attributes] if study.simulated and persona and persona.attributes else []
-                identity = _hash(json.dumps([prompt, *origin, *lean]))
+                identity = hash_of(json.dumps([prompt, *origin, *lean]))
                 yield Asked(condition, index, item.number, identity, prompt, protocol.repetitions)
 
 
-def _hash(text: str) -> str:
+def hash_of(text: str) -> str:
+    """A short hash of a text, as the store keeps it of prompts."""
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
@@ -84,7 +89,8 @@ def answer_of(
         if study.by_logprobs:
             rating, _, reason = first_token.read(found.alternatives, study.instrument.categories)
         else:
-            rating = rating_parser.parse_reply(found.text or "", *study.instrument.scale)
+            cut = found.finish_reason == "length"
+            rating = rating_parser.parse_reply(found.text or "", *study.instrument.scale, study.instrument.labels, cut=cut)
     if rating is None and reason is None:
         reason = rating_parser.missing_reason(found.text, finish_reason=found.finish_reason, refused=found.refused)
     served = served or Completion((found,), 0.0)

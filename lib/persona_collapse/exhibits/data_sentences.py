@@ -1,6 +1,7 @@
 """What was asked and what came back, as sentences computed from quality.csv, as a notebook runs for every model."""
 
 from collections.abc import Mapping
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,9 @@ from persona_collapse.tables.comparability import differences
 from persona_collapse.tables.plan import plan_lines
 from persona_collapse.tables.quality import MISSING, run_reasked
 from persona_collapse.text import safe
+
+#: Characters of a reply that a sentence quotes.
+_QUOTED = 80
 
 
 def simulated(study: Study) -> str:
@@ -70,6 +74,8 @@ def quality(quality: pd.DataFrame) -> str:
     sentence = f"{valid:,} of {slots:,} slots hold a rating"
     if len(reasons):
         sentence += " (" + ", ".join(f"{name}: {number:,}" for name, number in reasons.items()) + ")"
+    if alone := int(quality["published_alone"].sum()):
+        sentence += f"; {alone:,} {'reply' if alone == 1 else 'replies'} the published rule would read and ours does not"
     if quality["mean_mass"].notna().any():
         sentence += f"; {mass_line(quality)}"
     dropped = int(quality.loc[quality["condition"] == "persona", "personas_dropped"].sum())
@@ -77,6 +83,19 @@ def quality(quality: pd.DataFrame) -> str:
     if valid == 0:
         return sentence + ". **This run never gave a rating**: S and R do not exist for it, which is itself the result."
     return sentence + end
+
+
+def commonest_replies(ratings: Ratings) -> str:
+    """What runs said of which fewer than half of the answers are ratings, as a list; empty where there is none."""
+    lines = []
+    for run in ratings.runs:
+        for condition in ratings.study.conditions(run):
+            if said := ratings.of(run, condition).asked.commonest:
+                quoted = ", ".join(
+                    f"“{safe(shorten(reply, _QUOTED, placeholder=' …'))}” ({times:,} times)" for reply, times in said
+                )
+                lines.append(f"- **{safe(run.key)}**, condition {condition}: most answers are no ratings; commonest: {quoted}.")
+    return "\n".join(lines)
 
 
 def mass_line(rows: pd.DataFrame) -> str:
@@ -105,6 +124,7 @@ def asked(study: Study, run: Run, known: Supported | None, run_quality: pd.DataF
         parts.append("one rating a request" if known.choices == 1 else f"up to {known.choices} ratings a request")
     if known.alternatives:
         parts.append(f"{known.alternatives} logprobs of the first token")
+    parts.append(f"{known.told} set by the request" if known.told else "top_p left to the endpoint")
     if known.limit != "max_tokens":
         parts.append(f"length limited by `{known.limit}`")
     if known.fingerprint:

@@ -181,6 +181,7 @@ def collapse_map(metrics: pd.DataFrame, study: Study, band: Band | None = None) 
     look = Look(study)
     rows = metrics.query(f"scope == '{OVERALL}' and metric in ('susceptibility', 'robustness')")
     wide = rows.pivot_table(index=["method", "family", "variant"], columns="metric", values="value", sort=False)
+    wide = wide.reindex(columns=["robustness", "susceptibility"])  # of a study without a rating there is no column
     wide = wide[np.isfinite(wide).all(axis=1)].reset_index().rename(columns={"method": "Estimators"})
     base = {f.key: f.base.key for f in study.file.families}
     at = {(r.Estimators, r.family, r.variant): (r.robustness, r.susceptibility) for r in wide.itertuples()}

@@ -16,17 +16,21 @@ _REASONS = {
     "wrong_server": "another server answered than the study names",
     "filtered": "the endpoint's content filter ended the answer",
     "refusal": "the model declined, by the endpoint's own mark",
-    "truncated": "the answer ended at the token limit before any text",
+    "truncated": "the answer ended at the token limit before any text, or inside its thinking",
     "low_mass": f"the first token puts less than {LEAST_MASS:g} of its probability on the scale",
     "unparseable": "the text does not begin with a rating, by the rule above",
     "invalid": "an imported row holds no valid rating and no reason",
     "absent": "an imported file lacks the row",
 }
 _RULE = """
-A reply counts if it *begins* with the rating, an integer from {low} to {high}. White space, quotes, brackets and emphasis around
-it are tolerated, and any text may follow, unless it makes the number part of another one (`4.5`, `10`, `4th`), a range
-(`3 to 4`), a share (`4/5`) or a doubt (`4, maybe 5`). No sign before it is tolerated, and a number further on is never looked
-for (`I would say 4`). An answer that gives no rating is a missing rating, never a number.
+Closed thinking blocks, invisible characters and markup are passed over, and digits of any script are read as digits. A reply
+counts if it then *begins* with the rating, an integer from {low} to {high} that is no part of a larger number (`4.5`, `10`,
+`4th`), a range (`3 to 4`), a share (`4/5`) or a doubt (`4, maybe 5`). No sign before it is tolerated, and a number further on
+is never looked for (`I would say 4`). Another point of the scale may follow only as a mention: after the end of a sentence or
+clause, with a word after it, and not within 80 letters of a second thought (*wait*, *actually*, *instead*). A reply that sets
+another point beside a label of the scale recites the scale, and so does one that was cut off behind a label: neither gives a
+rating. What gives no rating is a missing rating, never a number. The paper's rule takes the first point of the scale that
+stands alone, anywhere; the section Ratings counts the replies that it reads and this rule does not.
 """
 _LOGPROBS = """
 The probabilities of the first token give the distribution over the scale; a token counts for the digit that it is. A cell whose

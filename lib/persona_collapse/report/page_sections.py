@@ -38,6 +38,7 @@ def ratings_section(page: Page, study: Study, tables: Tables) -> str:
         page.heading(2, "Ratings", "ratings")
         + "<p>What was asked, what came back, and why the rest did not. A missing rating is never a number.</p>"
         + f'<div class="finding">{markdown(data_sentences.quality(tables.quality))}</div>'
+        + (f'<div class="cautions">{markdown(said)}</div>' if (said := data_sentences.commonest_replies(tables.ratings)) else "")
         + page.table(quality_table(study, tables), caption, key="ratings")
         + f'<div class="{kind}">{markdown(data_sentences.cautions(tables.quality, study))}</div>'
     )
@@ -52,7 +53,9 @@ def quality_table(study: Study, tables: Tables) -> pd.DataFrame:
     # A reason that never occurred is a column of zeros: the file has it, the page does not need it.
     empty = [name for name in (*MISSING, "personas_dropped", "first_date", "last_date") if not table[name].any()]
     empty += ["latency_p50", "latency_p95"]  # 01_elicit shows them
-    empty += [name for name in ("retries", "lost", "mean_mass", "least_mass_seen") if not table[name].fillna(0).any()]
+    empty += [
+        name for name in ("published_alone", "retries", "lost", "mean_mass", "least_mass_seen") if not table[name].fillna(0).any()
+    ]
     low, high = table.pop("min_repetitions"), table.pop("max_repetitions")
     spans = [str(b) if a == b else f"{a}–{b}" for a, b in zip(low, high, strict=True)]
     table.insert(table.columns.get_loc("personas_used"), "repetitions", spans)

@@ -11,6 +11,7 @@ import numpy as np
 from persona_collapse.input_errors import listing
 from persona_collapse.store.store import Store
 from persona_collapse.study import first_token
+from persona_collapse.study.rating_parser import published_rule
 from persona_collapse.study.study import Run, Study
 from persona_collapse.wire import SIMULATED_FINGERPRINT
 
@@ -34,6 +35,8 @@ class Asked:
     models: str | None = None
     providers: str | None = None
     imported: Mapping[str, Any] | None = None  #: what the importer found in the file
+    published_alone: int = 0  #: replies that the published rule reads and ours does not
+    commonest: tuple[tuple[str, int], ...] = ()  #: commonest replies that gave no rating, where most did not, and their number
     outcomes: Mapping[str, int] = field(default_factory=dict)  #: requests by what they came to
     seconds: np.ndarray = field(default_factory=lambda: np.empty(0))  #: from request to answer
 
@@ -260,12 +263,17 @@ def _answers(study: Study, store: Store, run: Run, condition: str) -> Answers:
     slots = np.nan_to_num(slots).astype(int) - [0, 1, 1, categories[0]]  # without a persona there is none, which is row 0
     offered = store.offered(*at, items, categories) if study.by_logprobs else None
     found, live = store.quality(*at), study.file.kind == "live"
+    imported = store.origin(run.family.key, run.variant.key)[1].get(condition)
+    unread = [] if study.by_logprobs else store.unread(*at)
+    alone = sum(n * (published_rule(reply, *instrument.scale) is not None) for reply, n in unread)
+    few = 2 * found["valid"] < found["recorded"]
     return Answers(
         slots, (personas, items, len(categories)),
         Asked(
             slots=found["asked"], recorded=found["recorded"], valid=found["valid"], missing=found["reasons"],
             first=found["first"], last=found["last"], models=found["models"], providers=found["providers"],
-            imported=store.origin(run.family.key, run.variant.key)[1].get(condition),
+            imported=imported, published_alone=imported.get("published_rule_alone", 0) if imported else alone,
+            commonest=tuple(sorted(unread, key=lambda pair: (-pair[1], pair[0]))[:3]) if few else (),
             outcomes=store.traffic(*at) if live else {}, seconds=store.latencies(*at) if live else np.empty(0),
         ),
         offered, study.file.protocol.temperature, () if study.deck(condition) else store.labels(condition),

@@ -58,6 +58,13 @@ class Reader:
             self._offered[key] = first_token.gather(rows, self.personas(family, variant, condition), items, categories)
         return self._offered[key]
 
+    def completions(self) -> Iterator[tuple[str, str]]:
+        """Ids of requests that were answered, each with the hash of its prompt; once for every prompt."""
+        return self._db.execute(
+            "SELECT DISTINCT request_id, prompt_hash FROM slots JOIN questions ON question = questions.id "
+            "WHERE request_id IS NOT NULL AND prompt_hash IS NOT NULL"
+        )
+
     def answered(self, family: str, variant: str) -> dict[tuple[str, int | None, int, str], int]:
         """How many slots of each question need not be asked again: by condition, persona, item number and identity."""
         rows = self._db.execute(
@@ -84,6 +91,14 @@ class Reader:
         return self._db.execute(
             "SELECT ifnull(persona, 0), item, rating, reason, reply, count(*) FROM ratings "
             "WHERE family = ? AND variant = ? AND condition = ? GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 6 DESC, 3 DESC, 4, 5",
+            (family, variant, condition),
+        ).fetchall()
+
+    def unread(self, family: str, variant: str, condition: str) -> list[tuple[str, int]]:
+        """Every different reply of a run in one condition that gave no rating, and how often it came."""
+        return self._db.execute(
+            "SELECT reply, count(*) FROM ratings WHERE family = ? AND variant = ? AND condition = ? AND reason = 'unparseable' "
+            "AND reply IS NOT NULL GROUP BY 1",
             (family, variant, condition),
         ).fetchall()
 

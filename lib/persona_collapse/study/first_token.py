@@ -12,7 +12,7 @@ import numpy as np
 LEAST_MASS = 0.5
 #: Total probability beyond which alternatives are no distribution, such as a gateway's placeholders that are all 0.0; the
 #: hundredth above 1 is room for logprobs rounded to two decimals.
-_MOST_TOTAL = 1.01
+MOST_TOTAL = 1.01
 
 Alternatives = Sequence[tuple[str, float]]
 
@@ -56,7 +56,7 @@ def usable(alternatives: Alternatives) -> bool:
         total = math.fsum(math.exp(logprob) for _, logprob in alternatives)
     except (TypeError, ValueError, OverflowError):
         return False
-    return total <= _MOST_TOTAL  # false for NaN
+    return total <= MOST_TOTAL  # false for NaN
 
 
 def as_text(alternatives: Alternatives) -> str:

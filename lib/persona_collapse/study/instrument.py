@@ -1,5 +1,6 @@
 """The questionnaire: items, foundations, an integer scale and the prompts that ask for a rating."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -74,6 +75,12 @@ class Instrument:
     def groups(self) -> str:
         """The word for several of its groups."""
         return f"{self.group}s"
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """Words that prompts give to points of the scale, as in "0 = not at all relevant"; none where they give none."""
+        found = (re.findall(r"(?<!\d)-?\d+ *[=:] *([^,;.\n{}]+)", text) for text in self.templates.values())
+        return tuple(dict.fromkeys(label.strip() for labels in found for label in labels))
 
     def short(self, group: str) -> str:
         """A group as axes show it; what is none, such as `overall`, stays."""

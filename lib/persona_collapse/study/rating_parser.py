@@ -1,6 +1,7 @@
 """From the raw text of a reply to a rating, or to the reason there is none."""
 
 import re
+import unicodedata
 from functools import lru_cache
 
 #: Reasons for a missing rating, in the order in which they are tried. `absent` is an imported slot without a row.
@@ -33,47 +34,68 @@ _DOUBT = re.compile(
     rf"\W+{_NUMBER}",
     re.IGNORECASE,
 )
+_THINKING = re.compile(r"<(think|thinking|thought|reasoning)>.*?</\1>|\[THINK\].*?\[/THINK\]", re.DOTALL | re.IGNORECASE)
+#: Thinking that never came to an end.
+_UNCLOSED = re.compile(r"\s*(<(think|thinking|thought|reasoning)>|\[THINK\])", re.IGNORECASE)
+_INVISIBLE = re.compile("[\ufeff\u200b-\u200f\u2060\u00ad]|&nbsp;", re.IGNORECASE)
+# Where a sentence or a clause ends.
+_BOUNDARY = re.compile(r"[.!?;:,]\s|\n|\s(?:-|–|—|--)\s")
+_POINT = re.compile(r"(?<![\w.,])\d+(?!\w)")
+_LISTED = re.compile(r"^[ \t*_>(-]{0,20}\d+[.)]", re.MULTILINE)
+_SECOND_THOUGHT = re.compile(
+    r"\b(?:wait|actually|reconsider\w*|rather|instead|sorry|correct(?:ion|ed)|change\w*|maybe|perhaps)\b", re.IGNORECASE
+)
+#: Letters behind a second thought in which another point is taken for the answer that was meant.
+_REACH = 80
 
 
 @lru_cache(maxsize=65536)
-def parse_reply(reply: str, low: int, high: int) -> int | None:
+def parse_reply(reply: str, low: int, high: int, labels: tuple[str, ...] = (), *, cut: bool = False) -> int | None:
     """The rating a reply gives, or None: strict, so that no number is made up.
 
-    The rule: the reply begins with the rating, an integer from `low` to `high`. Whitespace, quotes, brackets and
-    markdown emphasis around it are tolerated, and whatever text follows is, unless it makes the number part of another
-    one (4.5, 10, 4th), a range (3 to 4), a share (4/5) or a doubt (4, maybe 5). A second number with no word between is
-    one of these, but for one that begins a new line of text (a numbered reason). A sign before it is not tolerated.
+    The rule: without closed thinking blocks, invisible characters and markup, and with digits of any script read as digits, the
+    reply begins with the rating, an integer from `low` to `high` that is no part of a larger number (4.5, 10, 4th), a range
+    (3 to 4, 3 bis 4), a share (4/5) or a doubt (4, maybe 5). No sign before it is tolerated. Another point of the scale may
+    follow only as a mention: after the end of a sentence or a clause, with a word after it, and not within 80 letters of a
+    second thought (wait, actually, instead, sorry, ...). "A scale of low to high", numbers of a list and the rating itself are
+    passed over. A reply in which another point stands beside a label of the scale (`labels`) recites the scale, and so does one
+    that was `cut` by its length right behind a label: neither gives a rating.
 
-    On a scale from 0 to 5:
+    On a scale from 0 to 5, with the label "not at all relevant":
 
-    ======================= ======  ============================ ======
-    reply                   rating  reply                        rating
-    ======================= ======  ============================ ======
-    ``4``                   4       ``4.5``                      none
-    ``␣4\\n``                4       ``10``                       none
-    ``"4"``                 4       ``-3``                       none
-    ``(4)``                 4       ``3 or 4``                   none
-    ``[2]``                 2       ``3 to 4``                   none
-    ``**3**``               3       ``0-5``                      none
-    ``*3* because``         3       ``4/5``                      none
-    ``5. Whether ...``      5       ``4 out of 5``               none
-    ``3 - slightly agree``  3       ``4, maybe 5``               none
-    ``4 (very relevant)``   4       ``6``                        none
-    ``0: strongly``         0       ``I would say 4``            none
-    ``5, as a nurse``       5       ``Rating: 4``                none
-    ``2\\n\\nI am 41.``       2       ``four``                     none
-    ``1; no``               1       (empty)                      none
-    ``__0__``               0       ``4th``                      none
-    ``4 points``            4       ``4 (out of 5)``             none
-    ``4 as 3 is too low``   4       ``4 and a half``             none
-    ``4\\n\\n1. Harm counts``  4       ``5\\n4``                     none
-    ======================= ======  ============================ ======
+    ============================ ======  ================================ ======
+    reply                        rating  reply                            rating
+    ============================ ======  ================================ ======
+    ``4``                        4       ``4.5``                          none
+    ``␣4\\n``                     4       ``10``                           none
+    ``"4"``                      4       ``-3``                           none
+    ``(4)``                      4       ``3 or 4``                       none
+    ``[2]``                      2       ``3 to 4``                       none
+    ``**3**``                    3       ``0-5``                          none
+    ``*3* because``              3       ``4/5``                          none
+    ``5. Whether ...``           5       ``4 out of 5``                   none
+    ``3 - slightly agree``       3       ``4, maybe 5``                   none
+    ``4 (very relevant)``        4       ``6``                            none
+    ``0: strongly``              0       ``I would say 4``                none
+    ``5, as a nurse``            5       ``Rating: 4``                    none
+    ``2\\n\\nI am 41.``            2       ``four``                         none
+    ``1; no``                    1       (empty)                          none
+    ``__0__``                    0       ``4th``                          none
+    ``4 points``                 4       ``4 (out of 5)``                 none
+    ``4\\n\\n1. Harm counts``      4       ``5\\n4``                         none
+    ``4. I see 2 people``        4       ``4 as 3 is too low``            none
+    ``4, because 5 is a lot``    4       ``4. Wait, let me see: 2``       none
+    ``<think>2?</think>4``       4       ``4 (closer to 5)``              none
+    ``４``                        4       ``3 bis 4``                      none
+    ``0 = not at all relevant``  0       ``0 = not at all, 1 = not very`` none
+    ============================ ======  ================================ ======
     """
-    match = _LEADING.match(reply)
+    text = plain(reply)
+    match = _LEADING.match(text)
     if not match:
         return None
     number, rest = match["number"], match["rest"]
-    if not number.isascii() or len(number) > len(str(high)) or not low <= int(number) <= high:
+    if len(number) > len(str(high)) or not low <= int(number) <= high:
         return None
     # "05" is not how a scale from 0 to 5 is answered.
     if number != str(int(number)):
@@ -83,7 +105,47 @@ def parse_reply(reply: str, low: int, high: int) -> int | None:
     beside = _NUMBER_BESIDE.match(rest)
     if beside and not ("\n" in beside["between"] and beside["after"]):
         return None
+    if _another_answer(rest, int(number), low, high, labels) or (cut and _ends_with_label(rest, labels)):
+        return None
     return int(number)
+
+
+def plain(reply: str) -> str:
+    """A reply without closed thinking blocks and invisible characters, its digits those of ASCII."""
+    text = _INVISIBLE.sub("", _THINKING.sub("", reply))
+    return text if text.isascii() else "".join(str(unicodedata.decimal(c, c)) for c in text)
+
+
+def _another_answer(rest: str, rating: int, low: int, high: int, labels: tuple[str, ...]) -> bool:
+    """Whether what follows the rating holds another point of the scale that is no mention in passing."""
+    scale = [
+        m.span() for m in re.finditer(rf"\b(?:scale|range)\b[^\d\n]{{0,12}}{low}\b[^\d\n]{{1,40}}{high}\b", rest, re.IGNORECASE)
+    ]
+    listed = {m.end() for m in _LISTED.finditer(rest)}
+    ends = _BOUNDARY.search(rest)
+    for found in _POINT.finditer(rest):
+        point, (start, end) = int(found[0]) if len(found[0]) <= len(str(high)) else high + 1, found.span()
+        if point == rating or not low <= point <= high or end + 1 in listed or any(a <= start < b for a, b in scale):
+            continue
+        behind = rest[end : end + _REACH]
+        mention = ends is not None and ends.start() < start and re.match(r"[*_\"')\]]*(?:\s+|-)[^\W\d_]", behind)
+        if not mention or _labelled(behind, labels) or _SECOND_THOUGHT.search(rest[max(0, start - _REACH) : start]):
+            return True
+    return False
+
+
+def _labelled(behind: str, labels: tuple[str, ...]) -> bool:
+    """Whether a number is followed by the label of a point of the scale: by an equals sign, or by its words."""
+    found = re.match(r"[\s*_)\]]*(=|[:(–—-]?)\s*(.*)", behind, re.DOTALL)
+    if not found:
+        return False
+    return found[1] == "=" or found[2].casefold().startswith(tuple(label.casefold() for label in labels if label))
+
+
+def _ends_with_label(rest: str, labels: tuple[str, ...]) -> bool:
+    """Whether a reply breaks off in a label of the scale, or right behind it: a recital that ran out of tokens."""
+    words = re.sub(r"^[\s*_)\]]*[=:(–—-]?\s*", "", rest[:200]).rstrip(" \n\t,;.)\\").casefold()
+    return bool(words) and any(label.casefold().startswith(words) for label in labels)
 
 
 @lru_cache(maxsize=65536)
@@ -102,6 +164,6 @@ def missing_reason(reply: str | None, *, finish_reason: str | None = None, refus
         return "filtered"
     if refused:
         return "refusal"
-    if not (reply or "").strip() and finish_reason == "length":
+    if finish_reason == "length" and (not (reply or "").strip() or _UNCLOSED.match(plain(reply or ""))):
         return "truncated"
     return "unparseable"

@@ -1,6 +1,5 @@
 """Studies: a checked file and everything it names, loaded whole before anything runs."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -209,7 +208,7 @@ def check_keys(study: Study) -> None:
     """Refuse a live study whose key variables are not set; the keys themselves are not looked at."""
     for name, endpoint in study.file.endpoints.items():
         used = any(run.variant.endpoint == name for run in study.runs)
-        if used and not os.environ.get(endpoint.api_key_env):
+        if used and endpoint.api_key_env and not endpoint.key():
             raise ValueError(
                 f"{shown(study.path)}, endpoints.{name}: {endpoint.api_key_env} is not set; "
                 "export it, or use the demo study, which needs no key"

@@ -14,11 +14,13 @@ OUTCOMES = {
     "answered": "answered",
     "batch": "answered in a batch",
     "limited": "refused for their number (429), sent again",
+    "busy": "refused as the server was busy (503), sent again",
     "server": "failed at the server, sent again",
     "dropped": "lost their connection, sent again",
     "timeout": "not answered in time, sent again",
     "malformed": "answered with something else, sent again",
     "wrong_server": "answered by another server than the pinned one, sent again",
+    "cached": "answered from a cache, not kept",
     "expired": "in a batch that expired before, sent again",
     "unanswered": "in a batch that ended before, sent again",
     "refused": "refused for good",
@@ -52,7 +54,7 @@ def run_quality(ratings: Ratings, run: Run) -> pd.DataFrame:
                 "max_repetitions": int(per_cell.max(initial=0)),
                 "personas_used": used, "personas_dropped": len(counts) - used,
                 "first_date": asked.first, "last_date": asked.last, "stack": study.stack(run),
-                **_asking(ratings, run, condition),
+                "published_alone": asked.published_alone, **_asking(ratings, run, condition),
                 "mean_mass": mass.mean() if mass.size else np.nan, "least_mass_seen": mass.min() if mass.size else np.nan,
             }
         )  # fmt: skip
