@@ -41,8 +41,8 @@ test: .venv/ready ## all tests, notebooks included
 lab: .venv/ready ## JupyterLab on a working copy of the notebooks
 	@$(RUN) lab
 
-elicit: .venv/ready ## ask or read what a study's store lacks [STUDY=demo]
-	@$(RUN) elicit $(WITH)
+elicit: .venv/ready ## ask or read what a study's store lacks [STUDY=demo ANYWAY=1]
+	@$(RUN) elicit $(WITH) $(if $(ANYWAY),--anyway '$(ANYWAY)')
 
 batch: .venv/ready ## the same by OpenAI batches at half price, or by files [STUDY=study] [BY_HAND=1] [CANCEL=1]
 	@$(RUN) batch $(WITH) $(if $(BY_HAND),--by-hand '$(BY_HAND)') $(if $(CANCEL),--cancel '$(CANCEL)')

@@ -42,7 +42,7 @@ def elicit(args: argparse.Namespace) -> None:
 
     study = _study(args)
     _say_estimate(study)
-    new = collect(study, say=_say)
+    new = collect(study, anyway=args.anyway, say=_say)
     if new and study.file.kind == "imported":
         for line in import_report(study):
             _say(line)
@@ -231,6 +231,8 @@ def parser() -> argparse.ArgumentParser:
         if command is notebooks:
             sub.add_argument("--only", default=None, help="one notebook, by name")
         sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        if command is elicit:
+            _add_switch(sub, "--anyway", "go on with a run of which no answer is a rating")
         if command is batch:
             _add_switch(sub, "--by-hand", "write files and take in results; send nothing")
             _add_switch(sub, "--cancel", "end what is under way, and keep what was answered")

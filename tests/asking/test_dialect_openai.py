@@ -9,10 +9,12 @@ from collections import Counter
 from email.utils import formatdate
 
 import pytest
+from openai import OpenAI
 
 from live import KEY, live, rows, traffic
 from loopback import answer, failure, serve
 from persona_collapse.asking import backoff
+from persona_collapse.asking.backoff import retry_after
 from persona_collapse.asking.collect import collect
 from persona_collapse.asking.dialect_openai import (
     Choice,
@@ -20,9 +22,10 @@ from persona_collapse.asking.dialect_openai import (
     ElicitationError,
     Failure,
     RefusedError,
+    connect,
     of_status,
     read,
-    retry_after,
+    without_account,
     without_key,
 )
 from persona_collapse.asking.slots import answer_of
@@ -30,7 +33,9 @@ from persona_collapse.simulated.faults import Options
 from persona_collapse.simulated.server import running
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
+from persona_collapse.study import first_token, rating_parser
 from persona_collapse.study.rating_parser import REASONS
+from persona_collapse.study.study_file import Endpoint
 from persona_collapse.tables.quality import run_quality
 
 BODY = {"model": "m", "messages": [], "temperature": 0.1, "max_tokens": 1, "n": 3}
@@ -77,7 +82,7 @@ def test_an_announced_date_is_a_wait_until_then():
 @pytest.mark.parametrize(
     ("status", "error", "kind"),
     [
-        (429, {"code": "rate_limit_exceeded"}, "limited"), (500, {}, "server"), (503, "overloaded", "server"),
+        (429, {"code": "rate_limit_exceeded"}, "limited"), (500, {}, "server"), (503, "overloaded", "busy"),
         (529, None, "server"), (408, {}, "server"), (409, {"code": 7, "message": {"a": []}}, "server"), (425, [], "server"),
     ],
 )  # fmt: skip
@@ -263,7 +268,7 @@ def test_five_thousand_replies_that_nobody_would_send(tmp_path, method):
             if answered.rating is not None:
                 assert answered.rating in range(6)
                 if method == "samples":
-                    assert answered.reply.lstrip(" \n*").startswith(str(answered.rating))
+                    assert rating_parser.plain(answered.reply).lstrip(" \n*").startswith(str(answered.rating))
                 else:
                     assert any(token.strip() == str(answered.rating) for token, _ in json.loads(answered.logprobs))
     # All of these do occur, so that the assertions above are about something.
@@ -299,7 +304,7 @@ def test_a_whole_study_of_such_replies(tmp_path, monkeypatch, outputs):
     assert quality["valid"].between(1, quality["slots"] - 1).all()
     assert sum(traffic(study).values()) == asked
     for rating, text in rows(study, "rating, reply", "ratings WHERE rating IS NOT NULL"):
-        assert rating in range(6) and text.lstrip(" \n*").startswith(str(rating))
+        assert rating in range(6) and rating_parser.plain(text).lstrip(" \n*").startswith(str(rating))
 
 
 def test_a_study_of_faulty_choices_adds_up(tmp_path, monkeypatch, outputs):
@@ -318,3 +323,58 @@ def test_an_account_that_runs_out_says_so_with_any_wording():
     for error in ({"code": "insufficient_quota"}, {"type": "insufficient_quota"}, {"code": "billing_hard_limit_reached"}):
         with pytest.raises(ElicitationError, match="top it up and run the same command again"):
             of_status(*failure(429)[:1], error, {}, BODY, 0.1)
+
+
+# --- what servers add ------------------------------------------------------------------------------------------------
+
+
+def logprobs_of(pairs):
+    entries = [{"token": token, "logprob": math.log(p)} for token, p in pairs]
+    choice = {
+        "index": 0,
+        "message": {"content": pairs[0][0]},
+        "finish_reason": "length",
+        "logprobs": {"content": [{"top_logprobs": entries}]},
+    }
+    return parsed({"choices": [choice]}).choices[0].alternatives
+
+
+def test_the_sampled_token_that_stands_twice_counts_once():
+    """2 has .20, not .40, so that 3 with .30 is the answer; the mean of what is on the scale is 2.97 / .79."""
+    found = logprobs_of([("2", 0.20), ("3", 0.30), ("4", 0.28), ("2", 0.20), ("5", 0.01), ("The", 0.01)])
+    assert [token for token, _ in found] == ["3", "4", "2", "5", "The"]
+    reading = first_token.read(found, range(6))
+    assert (reading.rating, round(reading.mass, 2)) == (3, 0.79)
+    # two spellings of a token are two tokens, and both count
+    assert first_token.read(logprobs_of([("2", 0.3), (" 2", 0.3), ("3", 0.4)]), range(6)).rating == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ([{"type": "text", "text": "4"}], "4"),
+        ([{"type": "thinking", "thinking": "2?"}, {"type": "text", "text": "4"}], "4"),
+        ([{"type": "output_text", "text": "4"}, {"type": "text", "text": "."}], "4."),
+        ([{"type": "thinking", "thinking": "2?"}], None),
+        ([], None),
+        ([{"type": "text"}], ""),
+        ("4", "4"),
+    ],
+)
+def test_a_message_in_parts_is_the_text_of_its_answer(content, text):
+    assert parsed(body_of(content)).choices[0].text == text
+
+
+@pytest.mark.parametrize(
+    "made", [connect, lambda endpoint: without_account(OpenAI(base_url=endpoint.base_url, api_key="k"), endpoint)]
+)
+def test_the_account_of_the_users_shell_goes_to_openai_alone(monkeypatch, made):
+    for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_ADMIN_KEY"):
+        monkeypatch.setenv(name, "mine-alone")
+    monkeypatch.setenv("OPENAI_BASE_URL", "https://elsewhere.example/v1")
+    monkeypatch.setenv("SOME_KEY", "k-1")
+    for address, sent in (("http://localhost:8000/v1", False), ("https://api.openai.com/v1", True)):
+        client = made(Endpoint(base_url=address, api_key_env="SOME_KEY"))
+        assert str(client.base_url).rstrip("/") == address
+        headers = " ".join(str(value) for value in client.default_headers.values())
+        assert ("mine-alone" in headers) == sent and (client.admin_api_key is not None) == sent

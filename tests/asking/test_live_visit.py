@@ -217,10 +217,10 @@ def test_not_even_an_answer_of_the_same_moment_sends_another_request():
 
 def test_an_endpoint_that_goes_down_is_given_up_with_a_reason(tmp_path, quick):
 
-    with serve(lambda request: failure(503) if request.number > 20 else answer("3")) as (url, requests):
+    with serve(lambda request: failure(500) if request.number > 20 else answer("3")) as (url, requests):
         study = live(tmp_path, url)
         with pytest.raises(
-            ElicitationError, match=r"here: 30 requests in a row were given up \(status 503\); check the endpoint"
+            ElicitationError, match=r"here: 30 requests in a row were given up \(status 500\); check the endpoint"
         ):
             collect(study)
     assert sum(rating is not None for rating, _ in rows(study)) == 20

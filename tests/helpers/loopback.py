@@ -8,9 +8,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Request(dict):
-    """The body of a request, with the number of the request (from 1), its key and the slot it names."""
+    """The body of a request, with the number of the request (from 1), its headers, its key and the slot it names."""
 
     number: int
+    headers: dict[str, str]
     key: str
     slot: str
 
@@ -55,18 +56,20 @@ def serve(respond: Callable[[Request], tuple]) -> Iterator[tuple[str, list[Reque
         def do_POST(self) -> None:
             request = Request(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             request.key = self.headers.get("Authorization", "")
+            request.headers = {name.lower(): value for name, value in self.headers.items()}
             request.slot = self.headers.get("X-Persona-Collapse-Slot", "")
             with lock:
                 requests.append(request)
                 request.number = len(requests)
             found = respond(request)
             status, body, headers = found if len(found) == 3 else (*found, {})
+            if isinstance(body, dict) and body.get("id") == "chatcmpl-7":
+                body = body | {"id": f"chatcmpl-{request.number}"}
             content = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))
-            self.send_header("x-request-id", f"req-{request.number}")
-            for name, value in headers.items():
+            for name, value in ({"x-request-id": f"req-{request.number}"} | headers).items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)

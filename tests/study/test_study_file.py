@@ -101,7 +101,7 @@ def no_network(monkeypatch):
 
 
 def test_the_shipped_studies():
-    assert SHIPPED == ["demo", "demo-logprobs", "mini", "mini-again", "openai-example", "published"]
+    assert SHIPPED == ["demo", "demo-logprobs", "local-example", "mini", "mini-again", "openai-example", "published"]
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -435,7 +435,10 @@ WRONG_LIVE = {
     "no endpoints": ([("endpoints", ...)], [f"{AT_V0}.endpoint: 'here' is not among endpoints; there is none to choose from"]),
     "base_url missing": ([("endpoints.here.base_url", ...)], [", endpoints.here.base_url: is missing; add it"]),
     "base_url without scheme": ([("endpoints.here.base_url", "localhost:80")], [", endpoints.here.base_url: found 'localhost:80'", "^https?://"]),
-    "key variable missing": ([("endpoints.here.api_key_env", ...)], [", endpoints.here.api_key_env: is missing; add it"]),
+    "key variable missing": (
+        [("endpoints.here.api_key_env", ...), ("endpoints.here.base_url", "https://api.example.org/v1")],
+        [", endpoints.here: api_key_env: is missing; give the name of the variable that holds the key of this server"],
+    ),
     "key variable empty": ([("endpoints.here.api_key_env", "")], [", endpoints.here.api_key_env: is not the name of an environment variable"]),
     "nothing in flight": ([("endpoints.here.max_in_flight", 0)], [", endpoints.here.max_in_flight: found 0", "greater than or equal to 1"]),
     "price below zero": (

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -101,7 +100,7 @@ def _body(study: Study, run: Run, known: Supported, prompt: str, choices: int) -
     endpoint = study.file.endpoints[run.variant.endpoint or ""]
     return request_body(
         endpoint, run.variant.model or "", study.file.protocol, prompt, choices=choices, limit=known.limit,
-        alternatives=known.top_logprobs,
+        alternatives=known.top_logprobs, sampling=known.sampling(study.file.protocol),
     )  # fmt: skip
 
 
@@ -200,7 +199,7 @@ def read_results(study: Study, run: Run, store: Store, lines: Iterable[str]) -> 
     prompts = {asked.identity: asked.prompt for asked in questions(study, run)}
     longest = max(prompts.values(), key=len)
     found = Found()
-    key = os.environ.get(study.file.endpoints[run.variant.endpoint or ""].api_key_env, "")  # results by hand need none
+    key = study.file.endpoints[run.variant.endpoint or ""].key()  # results by hand need none
     sent = _body(study, run, _known(study, run, store), "", 2)
     for line in (_read_line(text, sent) for text in lines if text.strip()):
         found.refusal = found.refusal or line.refusal

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import os
 import shlex
 import time
 from collections import Counter
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from tqdm import tqdm
 
 from persona_collapse.asking import batch_files, spending
-from persona_collapse.asking.dialect_openai import ElicitationError
+from persona_collapse.asking.dialect_openai import ElicitationError, without_account
 from persona_collapse.paths import shown
 from persona_collapse.store.store import Batch, Store
 from persona_collapse.study.study import Run, Study
@@ -273,9 +272,8 @@ class BatchVisit:
         name = run.variant.endpoint or ""
         endpoint = self._study.file.endpoints[name]
         if name not in self._clients:
-            self._clients[name] = OpenAI(
-                base_url=endpoint.base_url, api_key=os.environ[endpoint.api_key_env], max_retries=2, timeout=600
-            )
+            client = OpenAI(base_url=endpoint.base_url, api_key=endpoint.key() or "none", max_retries=2, timeout=600)
+            self._clients[name] = without_account(client, endpoint)
         return self._clients[name]
 
     def _show(self) -> None:

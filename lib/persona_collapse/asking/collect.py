@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from persona_collapse.asking.supported_parameters import Supported
 
 
-def collect(study: Study, runs: Sequence[Run] | None = None, *, say: Callable[[str], None] = lambda line: None) -> int:
+def collect(
+    study: Study, runs: Sequence[Run] | None = None, *, anyway: bool = False, say: Callable[[str], None] = lambda line: None
+) -> int:  # fmt: skip
     """Ask or read whatever the study's store lacks of `runs` (default: all); returns how many slots or files were new.
 
     A second call finds nothing missing. A progress bar is shown where somebody can see it, and cleared at the end; `say` gets
-    what stays worth knowing, a line at a time.
+    what stays worth knowing, a line at a time. With `anyway` a live run without a single rating is asked to its end.
     """
     runs = study.runs if runs is None else runs
     if study.file.kind == "live" and not study.store_path.is_file():
@@ -48,7 +50,7 @@ def collect(study: Study, runs: Sequence[Run] | None = None, *, say: Callable[[s
             if killed or (todo and not study.simulated):
                 from persona_collapse.asking.progress import ask
 
-                return ask(study, todo, store, bar, say)
+                return ask(study, todo, store, bar, say, anyway=anyway)
             for run in todo:
                 bar.set_description(run.key, refresh=False)  # a refresh would not wait for the delay
                 slots.simulate(study, run, store, bar)

@@ -2,32 +2,38 @@
 
 import asyncio
 import json
-import math
-import os
 import re
 import time
 from collections.abc import Mapping, Sequence
-from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
+from persona_collapse.asking.backoff import retry_after
 from persona_collapse.study.study import Run, Study
 from persona_collapse.study.study_file import Endpoint, Protocol
 from persona_collapse.wire import SLOT_HEADER
 
 if TYPE_CHECKING:
-    from openai import AsyncOpenAI
+    from openai import AsyncOpenAI, OpenAI
 
 #: What an account without money is called, by its status or by the code of a 429: no repetition mends it.
 _NO_MONEY = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_balance")
 #: How providers say that their filter stopped a prompt: OpenAI, Azure, gateways; DeepSeek; Alibaba.
 _FILTERED = r"content_filter|content management policy|moderation|flagged|content exists risk|data_?inspection"
 #: Parameters of a request that an endpoint may refuse, as its message names them; the longer name first.
-_PARAMETERS = ("max_completion_tokens", "max_tokens", "top_logprobs", "logprobs", "temperature", "provider")
-#: Seconds that an answer can ask to wait at most, a day: what says more is a clock that is wrong.
-_LONGEST_WAIT = 86_400.0
+_PARAMETERS = (
+    "max_completion_tokens", "max_tokens", "top_logprobs", "logprobs", "temperature", "provider", "top_p", "top_k", "min_p",
+    "repetition_penalty",
+)  # fmt: skip
 #: Tokens that one request can have cost at most: what says more is no usage.
 _MOST_TOKENS = 10_000_000
+#: Characters of an endpoint's message that are quoted, and how such a message words the most that a parameter may be.
+_QUOTED = 200
+_AT_MOST = (
+    r"(?:<=|≤|at most|up to|less than or equal to|must be|only n =|max(?:imum)?(?: of| is| value(?: of| is)?)?:?)\s*(\d{1,3})\b"
+)
 #: Characters of a key in a row that are taken for a piece of it.
 _PIECE = 8
 
@@ -37,11 +43,12 @@ class ElicitationError(RuntimeError):
 
 
 class RefusedError(ElicitationError):
-    """The endpoint does not take a request as it stands; `parameter` is the one it named, if any, `hint` the other way."""
+    """The endpoint does not take a request as it stands; `parameter` is the one it named, if any, `hint` the other way,
+    `most` the highest value that it says to take."""
 
-    def __init__(self, message: str, parameter: str | None = None, hint: str | None = None) -> None:
+    def __init__(self, message: str, parameter: str | None = None, hint: str | None = None, most: int | None = None) -> None:
         super().__init__(message)
-        self.parameter, self.hint = parameter, hint
+        self.parameter, self.hint, self.most = parameter, hint, most
 
 
 class Choice(NamedTuple):
@@ -64,13 +71,14 @@ class Completion(NamedTuple):
     request_id: str | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
+    completion_id: str | None = None
 
 
 class Failure(NamedTuple):
     """A request without an answer that counts.
 
-    `kind` is limited, server, dropped, timeout, malformed or wrong_server; `wait` the announced seconds; `paid` whether the
-    endpoint may have charged for it all the same.
+    `kind` is limited, busy, server, dropped, timeout, malformed, wrong_server or cached; `wait` the announced seconds; `paid`
+    whether the endpoint may have charged for it all the same.
     """
 
     kind: str
@@ -87,37 +95,55 @@ def connect(endpoint: Endpoint) -> "AsyncOpenAI":
     import httpx2
     from openai import AsyncOpenAI, DefaultAioHttpClient  # slow to import, and only live studies need it
 
-    key = os.environ[endpoint.api_key_env].strip()
+    key = endpoint.key().strip() if endpoint.api_key_env else "none"  # the SDK wants one, a server of one's own does not look
     if not re.fullmatch(r"[!-~]+", key):
         raise ElicitationError(f"{endpoint.api_key_env}: is empty or holds characters that no key has; export the key again")
 
     # The SDK's own retries are silent and give up on a long Retry-After, and its time-out starts anew with every byte:
     # the asker has visible ones. Its aiohttp transport takes half the CPU of the default one.
     try:
-        return AsyncOpenAI(
-            base_url=endpoint.base_url, api_key=key, max_retries=0, timeout=None, http_client=DefaultAioHttpClient(timeout=None)
-        )
+        return without_account(
+            AsyncOpenAI(
+                base_url=endpoint.base_url, api_key=key, max_retries=0, timeout=None, default_headers=dict(endpoint.headers),
+                http_client=DefaultAioHttpClient(timeout=None),
+            ),
+            endpoint,
+        )  # fmt: skip
     except httpx2.InvalidURL:
         raise ElicitationError(f"{endpoint.base_url}: is no address of a server; correct base_url") from None
 
 
 def request_body(
-    endpoint: Endpoint, model: str, protocol: Protocol, prompt: str, *, choices: int, limit: str, alternatives: int
-) -> dict[str, Any]:
+    endpoint: Endpoint, model: str, protocol: Protocol, prompt: str, *, choices: int, limit: str, alternatives: int,
+    sampling: Mapping[str, float] = MappingProxyType({"top_p": 1.0}),
+) -> dict[str, Any]:  # fmt: skip
     """A chat completion request for `choices` ratings, as the protocol says; `limit` names the parameter of its length.
+
+    `sampling` is what else decides how a token is drawn, sent so that a server's own defaults do not decide it.
 
     With method logprobs it asks for the first token's `alternatives` at T = 1, where logprobs are those of the model itself.
     """
-    body: dict[str, Any] = {"model": model, "messages": [{"role": "user", "content": prompt}]}
+    body: dict[str, Any] = {"model": model, "messages": [{"role": "user", "content": prompt}], **endpoint.extra_body}
     if protocol.method == "logprobs":
         body |= {"temperature": 1.0, limit: 1, "logprobs": True, "top_logprobs": alternatives}
     else:
         body |= {"temperature": protocol.temperature, limit: protocol.max_tokens}
+    body |= sampling
     if choices > 1:
         body["n"] = choices
     if endpoint.provider:
         body["provider"] = {"only": list(endpoint.provider), "allow_fallbacks": False, "require_parameters": True}
     return body
+
+
+_Client = TypeVar("_Client", bound="AsyncOpenAI | OpenAI")
+
+
+def without_account(client: _Client, endpoint: Endpoint) -> _Client:
+    """A client that sends another endpoint than OpenAI's own nothing of the account that the user's OPENAI_* variables name."""
+    if urlsplit(endpoint.base_url).hostname != "api.openai.com":
+        client.organization = client.project = client.admin_api_key = None
+    return client
 
 
 async def send(client: "AsyncOpenAI", body: dict[str, Any], *, slot: str, timeout: float) -> Completion | Failure:
@@ -151,7 +177,8 @@ async def send(client: "AsyncOpenAI", body: dict[str, Any], *, slot: str, timeou
     latency = time.perf_counter() - began
     if refused is not None:
         # Outside of the handler: an endpoint's message may echo the key, and would stand in a traceback as the context.
-        return of_status(refused.status_code, refused.body, refused.response.headers, body, latency)
+        said = json.loads(_masked(json.dumps(refused.body), client.api_key)) if isinstance(refused.body, dict) else None
+        return of_status(refused.status_code, said, refused.response.headers, body, latency)
     found = read(response.content, response.headers, body, latency)
     return without_key(found, client.api_key) if isinstance(found, Completion) else found
 
@@ -229,6 +256,7 @@ def read(content: bytes, headers: Mapping[str, str], body: Mapping[str, Any], la
         request_id=_text(headers.get("x-request-id")) or _text(found.get("id")),
         input_tokens=_tokens(usage.get("prompt_tokens")),
         output_tokens=_tokens(usage.get("completion_tokens")),
+        completion_id=_text(found.get("id")),
     )
 
 
@@ -237,11 +265,19 @@ def _choice(found: Mapping[str, Any]) -> Choice:
     if not isinstance(message, dict):
         message = {}
     return Choice(
-        text=_text(message.get("content")),
+        text=_text(_said(message.get("content"))),
         finish_reason=_text(found.get("finish_reason")),
         refused=bool(message.get("refusal")),
         alternatives=_alternatives(offered) if offered else (),
     )
+
+
+def _said(content: Any) -> Any:
+    """The text of a message: of one in parts, those of its answer, without its thinking."""
+    if not isinstance(content, list):
+        return content
+    parts = [part for part in content if isinstance(part, dict) and part.get("type") in ("text", "output_text")]
+    return "".join(part["text"] for part in parts if isinstance(part.get("text"), str)) if parts else None
 
 
 def _alternatives(found: Any) -> tuple[tuple[str, float], ...]:
@@ -252,7 +288,8 @@ def _alternatives(found: Any) -> tuple[tuple[str, float], ...]:
         return ()
     if not all(isinstance(token, str) for token, _ in listed):
         return ()
-    return tuple(sorted(((_text(token) or "", logprob) for token, logprob in listed), key=lambda pair: -pair[1]))
+    # Some servers list the sampled token beside the most probable ones, where it stands already: the same pair counts once.
+    return tuple(sorted({(_text(token) or "", logprob): None for token, logprob in listed}, key=lambda pair: -pair[1]))
 
 
 def wrong_server(study: Study, run: Run, found: Completion) -> str | None:
@@ -318,7 +355,7 @@ def of_status(
     if status in (400, 422):
         _refused(status, param, message, body)
     wait = retry_after(headers)
-    return Failure("limited" if status == 429 else "server", f"status {status}", wait)
+    return Failure({429: "limited", 503: "busy"}.get(status, "server"), f"status {status}", wait)
 
 
 def _refused(status: int, param: str | None, message: str, body: Mapping[str, Any]) -> None:
@@ -327,25 +364,16 @@ def _refused(status: int, param: str | None, message: str, body: Mapping[str, An
     # A message that names two parameters is about the one that was sent; one letter is looked for only if nothing else fits.
     parameter = "max_tokens" if hint else param if param in body else next(iter(named), None)
     what = f"the parameter {parameter}" if parameter else "the request"
-    raise RefusedError(f"{body['model']}: the endpoint refused {what} (status {status})", parameter, hint)
+    # No parameter is blamed that was not named: the endpoint's own words say what it is.
+    said = "" if parameter or not message.strip() else f": {_quoted(message, body)}"
+    caps = [int(number) for number in re.findall(_AT_MOST, message, re.IGNORECASE)]
+    most = min((cap for cap in caps if 0 < cap < body.get("n", 1)), default=None) if parameter == "n" else None
+    raise RefusedError(f"{body['model']}: the endpoint refused {what} (status {status}){said}", parameter, hint, most)
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that an answer asks to wait, however it says so, a day at most; None if it does not."""
-    try:
-        seconds = float(headers["retry-after-ms"]) / 1000
-    except (KeyError, ValueError):
-        seconds = _seconds(headers.get("retry-after"))
-    return None if math.isnan(seconds) else min(max(0.0, seconds), _LONGEST_WAIT)
-
-
-def _seconds(text: str | None) -> float:
-    """The value of Retry-After, seconds or a date, as seconds from now; NaN if it says neither."""
-    try:
-        return float(text or "nan")
-    except ValueError:
-        pass
-    try:
-        return parsedate_to_datetime(text or "").timestamp() - time.time()
-    except (ValueError, OverflowError):
-        return math.nan
+def _quoted(message: str, body: Mapping[str, Any]) -> str:
+    """What an endpoint said, in one line and quotes, without the prompt; the key is taken out where it is known."""
+    for prompt in body["messages"]:
+        message = message.replace(prompt["content"], "[prompt]")
+    text = " ".join(message.split())
+    return repr(text if len(text) <= _QUOTED else text[: _QUOTED - 1] + "…")

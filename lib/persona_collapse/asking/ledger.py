@@ -18,6 +18,8 @@ from persona_collapse.study.study import Study
 JOURNAL = ".under-way"
 _SENT = re.compile(r"\+ (\d+) (\S+) (\S+) (\S+) (\d+) (\d+)")
 _ENDED = re.compile(r"- (\d+)")
+#: Failures that are answers, of another server or of a cache.
+_ANSWERED = ("wrong_server", "cached")
 
 
 class Sent(NamedTuple):
@@ -132,8 +134,8 @@ class Ledger:
 
     def failed(self, number: int, found: Failure) -> None:
         """Count an attempt without an answer; it is over, once what it cost is in the store."""
-        sent, paid = self._open[number], found.paid or found.kind == "wrong_server"
-        if found.kind != "wrong_server":  # that one was answered, and is counted with what it cost
+        sent, paid = self._open[number], found.paid or found.kind in _ANSWERED
+        if found.kind not in _ANSWERED:  # those were answered, and are counted with what they cost
             self._add(sent, found.kind, *(sent[3:] if paid else (0, 0)))
         if paid:
             self._settled.append(_Settled(number, 0, None))

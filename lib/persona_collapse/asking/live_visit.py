@@ -18,6 +18,7 @@ from persona_collapse.asking.ledger import Ledger, Sent
 from persona_collapse.asking.request_queue import Asker, Request
 from persona_collapse.asking.slots import answer_of, consecutive
 from persona_collapse.asking.supported_parameters import Supported
+from persona_collapse.asking.watch import Watch
 from persona_collapse.store.store import MissingCell, Store
 from persona_collapse.study.study import Run, Study
 
@@ -26,7 +27,7 @@ GIVE_UP_AFTER = 30
 #: Replies of another server than the pinned one in a row after which the pin is taken to be wrong.
 _WRONG_IN_A_ROW = 10
 #: Attempts at the first request to an endpoint: a server that is not there is said so soon.
-_FIRST_ATTEMPTS = {"timeout": 2, "dropped": 2, "malformed": 2, "server": 6, "wrong_server": _WRONG_IN_A_ROW}
+_FIRST_ATTEMPTS = {"timeout": 2, "dropped": 2, "malformed": 2, "server": 6, "busy": 6, "wrong_server": _WRONG_IN_A_ROW}
 
 
 class Visit:
@@ -35,9 +36,12 @@ class Visit:
     `ledger.asked` slots are on disk with an answer or the reason why there is none; `ledger.spent` is in dollars.
     """
 
-    def __init__(self, study: Study, runs: Sequence[Run], store: Store, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, study: Study, runs: Sequence[Run], store: Store, say: Callable[[str], None], *, anyway: bool = False
+    ) -> None:
         self.study, self.runs, self.store, self.say = study, runs, store, say
         self.ledger = Ledger(study, store, self._fail)
+        self.watch = Watch(study, store.completions(), say, self._fail, anyway=anyway)
         self.askers: list[Asker] = []
         self.error: BaseException | None = None
         self.priced = any(spending.price(study, run) for run in runs)
@@ -136,7 +140,7 @@ class Visit:
         self.askers = [
             Asker(
                 name, self.study.file.endpoints[name].max_in_flight, self._requests(name, wanted, again),
-                self._send_known, self._settled, self._failed, self._fail,
+                self._send_known, self._settled, self._failed, self._fail, self.study.file.endpoints[name].patience * 60,
             )
             for name in names
         ]  # fmt: skip
@@ -177,14 +181,16 @@ class Visit:
             known = supported_parameters.recall(self.store, own, model)
             self._support[name, model] = known
             first = self._first_request(name, model)
-            if first is None or supported_parameters.complete(known, protocol) or self._stopping.is_set():
+            if first is None or supported_parameters.complete(known, protocol, len(first.repetitions)) or self._stopping.is_set():
                 continue
             known = replace(known, **await supported_parameters.listed(self._client(name), model))
             for line in known.warnings(model):
                 self.say(f"{self.study.name}: {line}")
             ask, wanted = functools.partial(self._first, first), len(first.repetitions)
-            known = await supported_parameters.probe(known, model, protocol, len(first.repetitions), ask)
+            known = await supported_parameters.probe(known, own, model, protocol, len(first.repetitions), ask)
             self._support[name, model] = known
+            for line in known.left_to_the_server(model):
+                self.say(f"{self.study.name}: {line}")
             if protocol.method == "samples" and known.choices is not None and known.choices < wanted:
                 self.say(
                     f"{self.study.name}: {model}: one request brings {known.choices} of the {wanted} ratings it was asked for; "
@@ -214,7 +220,10 @@ class Visit:
                 self._settled(None, request, found)
                 return found
             self._failed(request, found)
-            failures += found.kind != "limited"
+            own = self.study.file.endpoints[request.run.variant.endpoint or ""]
+            # A study file that names its patience has a server that may still be loading its model.
+            loading = "patience" in own.model_fields_set and found.kind in ("dropped", "busy") and not found.paid
+            failures += found.kind != "limited" and not (loading and time.monotonic() - began < own.patience * 60)
             if failures >= _FIRST_ATTEMPTS.get(found.kind, backoff.ATTEMPTS) or time.monotonic() - began > backoff.PATIENCE:
                 return found
             wait = 0.0 if found.kind == "wrong_server" else found.wait or backoff.wait(request.sends)
@@ -249,7 +258,7 @@ class Visit:
         choices = len(request.repetitions)
         body = dialect_openai.request_body(
             own, run.variant.model or "", protocol, prompt,
-            choices=choices, limit=known.limit, alternatives=known.top_logprobs,
+            choices=choices, limit=known.limit, alternatives=known.top_logprobs, sampling=known.sampling(protocol),
         )  # fmt: skip
         most = spending.most_tokens(prompt, body[known.limit], choices)
         request.number = self.ledger.sent(Sent(run.family.key, run.variant.key, request.condition, *most))
@@ -261,6 +270,9 @@ class Visit:
         if isinstance(found, Completion) and (wrong := self._answered_by_another(run, found)):
             self.ledger.answered(request.number, found, "wrong_server")
             return Failure("wrong_server", wrong)
+        if isinstance(found, Completion) and self.watch.cached(run, prompt, found):
+            self.ledger.answered(request.number, found, "cached")
+            return Failure("cached", "an answer that was given before, from a cache")
         return found
 
     def _prompt(self, request: Request) -> str:
@@ -307,6 +319,8 @@ class Visit:
                       sends=request.sends, first=place == 0)
             for place, (choice, repetition) in enumerate(zip(choices, request.repetitions, strict=False))
         ]  # fmt: skip
+        if not request.again:
+            self.watch.saw(request.run, answers)
         self.ledger.settle(request.number, answers, again=request.again, stored=asker.stored if asker else None)
 
     def _failed(self, request: Request, found: Failure) -> None:

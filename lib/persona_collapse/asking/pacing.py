@@ -112,6 +112,11 @@ class Pace:
         if self._suspect is not None:
             self._judge(0)
 
+    def hold(self, until: float) -> None:
+        """Nothing goes out before that, and then one request at a time, until answers come again."""
+        self.held_until = max(self.held_until, until)
+        self.limit, self._doubling, self._halved = 1.0, True, self._tickets
+
     def refused(self, ticket: int, now: float, wait: float) -> None:
         """The request was refused by a 429 that asks to wait so many seconds."""
         self._under_way.discard(ticket)

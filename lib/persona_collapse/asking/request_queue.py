@@ -7,9 +7,14 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 
 from persona_collapse.asking import backoff
-from persona_collapse.asking.dialect_openai import Completion, Failure
+from persona_collapse.asking.dialect_openai import Completion, ElicitationError, Failure
 from persona_collapse.asking.pacing import Pace
 from persona_collapse.study.study import Run
+
+#: Refused connections in a row after which an endpoint is held, and the step of `backoff.wait` that probes of it stay at.
+_HELD_AFTER, _LONGEST_PROBE = 3, 6
+#: Answers in a row that the server is busy which are taken for those of a limiter.
+_BUSY = 50
 
 
 @dataclass(eq=False, slots=True)
@@ -41,7 +46,7 @@ class Asker:
     `fresh` yields requests in the order in which they are to be asked; `send` sends one. `settled` takes a request with its
     Completion, or with the Failure after which it was given up, and calls `stored` once that is on disk: until then it counts
     as in flight, so that a kill loses no more than `most` requests. `failed` hears of every attempt without an answer, `broken`
-    of what ends everything.
+    of what ends everything. A server that takes no connection is probed by one request alone, for `patience` seconds.
     """
 
     def __init__(
@@ -53,8 +58,11 @@ class Asker:
         settled: Callable[["Asker", Request, Completion | Failure], None],
         failed: Callable[[Request, Failure], None],
         broken: Callable[[BaseException], None],
+        patience: float = backoff.OUTAGE,
     ) -> None:
-        self.name, self.pace = name, Pace(most)
+        self.name, self.pace, self._patience = name, Pace(most), patience
+        self._down_since: float | None = None
+        self._not_taken = self._busy = 0  # refused connections, and answers that the server is busy, in a row
         self._fresh, self._send, self._settled, self._failed, self._broken = fresh, send, settled, failed, broken
         self._next: Request | None = next(fresh, None)
         self._held: list[tuple[float, int, Request]] = []
@@ -62,7 +70,7 @@ class Asker:
         self._unstored = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
-        self._stopped = False
+        self._stopped = self._answered = False
         self._idle = asyncio.Event()
         self._loop = asyncio.get_running_loop()
 
@@ -76,7 +84,7 @@ class Asker:
         """Seconds until something is sent again and why, while nothing else is under way."""
         now = self._loop.time()
         if (held := self.pace.held_until - now) > 0:
-            return held, f"{self.name} is limited"
+            return held, f"{self.name} takes no connection" if self._down_since else f"{self.name} is limited"
         if not self._tasks and self._next is None and self._held:
             return max(0.0, self._held[0][0] - now), f"{self.name} asked to wait or failed"
         return None
@@ -161,11 +169,18 @@ class Asker:
             raise
         now = self._loop.time()
         if isinstance(found, Completion):
+            self._down_since, self._not_taken, self._busy = None, 0, 0
+            self._answered = True
             self.pace.answered(ticket)
             self._settle(request, found)
             return
         self._failed(request, found)
-        if found.kind == "limited":
+        self._busy = self._busy + 1 if found.kind == "busy" else 0
+        if found.kind == "dropped" and not found.paid:
+            self._no_connection(request, found, ticket, now)
+            return
+        # A server that answered before and is now and then too busy limits, without saying how long.
+        if found.kind == "limited" or (found.kind == "busy" and self._answered and self._busy <= _BUSY):
             # An announced wait of nothing, or none, would have the same request refused again at once.
             wait = found.wait or backoff.wait(request.sends)
             self.pace.refused(ticket, now, wait)
@@ -181,6 +196,25 @@ class Asker:
             self._settle(request, found)
         else:
             self.put_back(request, wait)
+
+    def _no_connection(self, request: Request, found: Failure, ticket: int, now: float) -> None:
+        """Nobody took the connection: after a few in a row the endpoint is held, and probed by one request until it is back."""
+        self._not_taken += 1
+        self._down_since = self._down_since or now
+        wait = backoff.wait(min(self._not_taken, _LONGEST_PROBE))
+        self.pace.failed(ticket)
+        if now - self._down_since > self._patience:
+            self._broken(
+                ElicitationError(
+                    f"{self.name}: took no connection for {self._patience / 60:.3g} minutes ({found.said}); check that the "
+                    "server runs and run the same command again, or let the endpoint's patience be longer"
+                )
+            )
+            self.stop()
+            return
+        if self._not_taken >= _HELD_AFTER:
+            self.pace.hold(now + wait)
+        self.put_back(request, wait)
 
     def _settle(self, request: Request, found: Completion | Failure) -> None:
         self._unstored += 1

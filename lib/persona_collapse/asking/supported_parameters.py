@@ -2,13 +2,16 @@
 
 import asyncio
 import json
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
 from persona_collapse.asking.dialect_openai import Completion, ElicitationError, Failure, RefusedError
 from persona_collapse.store.store import Store
+from persona_collapse.study import first_token
 from persona_collapse.study.study_file import Endpoint, Protocol
 
 if TYPE_CHECKING:
@@ -19,6 +22,11 @@ MOST_CHOICES = 20
 MOST_ALTERNATIVES = 20
 #: Alternatives that are asked for where the endpoint does not give the most.
 FEW_ALTERNATIVES = 5
+#: Values that leave the model's own distribution as it is, of parameters that servers of open weights know: a file
+#: generation_config.json beside the weights would set them otherwise, for the base and not for its fine-tune.
+_NEUTRAL = {"top_k": -1, "min_p": 0, "repetition_penalty": 1}
+#: Hosts that serve models of their own alone, and refuse those parameters.
+_OWN_WEIGHTS = ("api.openai.com", "api.deepseek.com", "api.anthropic.com", "generativelanguage.googleapis.com", "api.x.ai")
 #: Seconds that the list of models may take; it is welcome and not needed.
 _LIST_TIMEOUT = 10.0
 
@@ -28,7 +36,8 @@ class Supported:
     """One endpoint and model. None is what was not asked yet or not said.
 
     ``choices``: how many ratings one request brings; ``limit``: the name of the parameter that limits a reply's length;
-    ``alternatives``: how many logprobs of the first token come; ``listed``: whether the endpoint lists the model.
+    ``capped`` whether it brought fewer than were asked for; ``alternatives``: how many logprobs of the first token come;
+    ``listed``: whether the endpoint lists the model; ``neutral`` and ``top_p``: whether it takes parameters of sampling.
     """
 
     choices: int | None = None
@@ -40,6 +49,23 @@ class Supported:
     fingerprint: str | None = None
     provider: str | None = None
     probed: str | None = None
+    capped: bool = False
+    neutral: bool = False
+    top_p: bool = True
+
+    def sampling(self, protocol: Protocol) -> dict[str, float]:
+        """What decides how a token is drawn beside the temperature, as far as the endpoint takes it."""
+        own = {"top_p": 1.0 if protocol.method == "logprobs" else protocol.top_p} if self.top_p else {}
+        return own | (_NEUTRAL if self.neutral else {})
+
+    @property
+    def told(self) -> str:
+        """Which parameters of sampling the endpoint takes beside the temperature."""
+        return ", ".join((["top_p"] if self.top_p else []) + (list(_NEUTRAL) if self.neutral else []))
+
+    def left_to_the_server(self, model: str) -> list[str]:
+        """What of sampling the endpoint decides by itself, one line."""
+        return [] if self.top_p else [f"{model}: the endpoint takes no top_p, so that its own default applies"]
 
     @property
     def top_logprobs(self) -> int:
@@ -72,11 +98,13 @@ def _key(endpoint: Endpoint, model: str) -> str:
     return f"capability {endpoint.base_url} {model}"
 
 
-def complete(known: Supported, protocol: Protocol) -> bool:
-    """Whether a record says all that asking by this protocol needs."""
+def complete(known: Supported, protocol: Protocol, wanted: int) -> bool:
+    """Whether a record says all that asking by this protocol needs, with `wanted` ratings of a cell."""
     if protocol.method == "logprobs":
         return known.alternatives is not None
-    return known.choices is not None or (protocol.repetitions == 1 and known.probed is not None)
+    return (known.choices is not None and (known.capped or known.choices >= wanted)) or (
+        protocol.repetitions == 1 and known.probed is not None
+    )
 
 
 #: Sends a request for so many choices in this way, tries transport again, and keeps the answer.
@@ -107,14 +135,16 @@ def _date(value: Any) -> str | None:
         return None
 
 
-async def probe(known: Supported, model: str, protocol: Protocol, choices: int, ask: Probe) -> Supported:
+async def probe(known: Supported, endpoint: Endpoint, model: str, protocol: Protocol, choices: int, ask: Probe) -> Supported:
     """Ask once for all `choices` and see what comes; what is refused is asked in the other way that there is.
 
     Raises ElicitationError where there is none: a parameter that the protocol needs is never dropped silently.
     """
-    samples, several = protocol.method == "samples", choices > 1
+    samples, several, asked = protocol.method == "samples", choices > 1, choices
     want = replace(known, alternatives=None if samples else MOST_ALTERNATIVES)
-    for _ in range(4):  # every way round is tried once at most
+    if known.probed is None:
+        want = replace(want, neutral=_may_be_open_weights(endpoint))
+    for _ in range(10):  # every way round is tried once at most, the number of choices is halved five times at most
         try:
             found = await ask(choices, want)
             break
@@ -123,7 +153,13 @@ async def probe(known: Supported, model: str, protocol: Protocol, choices: int, 
                 want = replace(want, limit="max_completion_tokens")
             elif error.parameter == "top_logprobs" and want.alternatives == MOST_ALTERNATIVES:
                 want = replace(want, alternatives=FEW_ALTERNATIVES)
-            elif choices > 1 and error.parameter in ("n", None):
+            elif want.neutral and error.parameter in (*_NEUTRAL, None):
+                want = replace(want, neutral=False)
+            elif error.parameter == "top_p" and want.top_p and protocol.top_p == 1:
+                want = replace(want, top_p=False)
+            elif choices > 1 and error.parameter == "n":
+                choices = error.most or choices // 2
+            elif choices > 1 and error.parameter is None:
                 choices = 1
             else:
                 raise ElicitationError(explained(error, model, protocol)) from None
@@ -139,6 +175,7 @@ async def probe(known: Supported, model: str, protocol: Protocol, choices: int, 
     own = replace(
         want,
         choices=len(found.choices) if samples and several else known.choices,
+        capped=len(found.choices) < asked if samples and several else known.capped,
         alternatives=offered,
         served_model=found.served_model, fingerprint=found.fingerprint, provider=found.provider,
         probed=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -148,7 +185,18 @@ async def probe(known: Supported, model: str, protocol: Protocol, choices: int, 
             f"{model}: the endpoint gave no logprobs, or placeholders ({own.alternatives} alternatives of the first token); "
             "set protocol.method: samples, or ask an endpoint that gives them"
         )
+    total = sum(math.exp(min(logprob, 1.0)) for _, logprob in found.choices[0].alternatives)
+    if not samples and total > first_token.MOST_TOTAL:
+        raise ElicitationError(
+            f"{model}: the logprobs of the first token add up to a probability of {total:.2f}, so they are none of one "
+            "distribution; set protocol.method: samples, or ask an endpoint that gives those of the model"
+        )
     return own
+
+
+def _may_be_open_weights(endpoint: Endpoint) -> bool:
+    """Whether it is worth a try to send what only servers of open weights know; a pinned provider would be left out for it."""
+    return not endpoint.provider and urlsplit(endpoint.base_url).hostname not in _OWN_WEIGHTS
 
 
 def _usable(found: Completion) -> bool:
@@ -167,6 +215,7 @@ def explained(error: RefusedError, model: str, protocol: Protocol) -> str:
         "max_tokens": "change protocol.max_tokens",
         "max_completion_tokens": "change protocol.max_tokens",
         "provider": "only gateways take provider: remove it from the endpoint",
+        "top_p": "leave protocol.top_p out, or set it to what the model takes",
         "n": "set protocol.repetitions lower, or run the same command again, which asks what the endpoint takes",
-    }.get(error.parameter or "", f"a model that takes temperature {protocol.temperature:g} and a length limit is needed")
+    }.get(error.parameter or "", "correct what it names, in the study file or at the server, and run the same command again")
     return f"{error}; {remedy}; nothing was dropped silently"

@@ -161,7 +161,7 @@ def _study_file(study: Study) -> str:
 
 def _refuse_keys(study: Study, folder: Path) -> None:
     """Raise ValueError if a file holds a key of the study's endpoints, as one that an endpoint sent back in a reply."""
-    keys = {e.api_key_env: os.environ.get(e.api_key_env, "").encode() for e in study.file.endpoints.values()}
+    keys = {e.api_key_env: e.key().encode() for e in study.file.endpoints.values() if e.api_key_env}
     for name, key in keys.items():
         for path in _files(folder) if len(key) >= _SHORTEST_KEY else ():
             content = path.read_bytes()
