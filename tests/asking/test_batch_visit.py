@@ -710,3 +710,80 @@ def test_clean_keeps_files_whose_results_may_be_on_their_way(tmp_path, outputs, 
     (study.outputs / "report.html").touch()
     assert commands.main(["clean"]) == 0
     assert sorted(os.listdir(study.outputs)) == ["batch", "ratings.sqlite"]
+
+
+# --- results in any form ---------------------------------------------------------------------------------------------
+
+FORMS = {
+    "as it should be": lambda results: lines_of(results).encode(),
+    "a byte order mark": lambda results: b"\xef\xbb\xbf" + lines_of(results).encode(),
+    "UTF-16": lambda results: lines_of(results).encode("utf-16"),
+    "a JSON array": lambda results: json.dumps(results).encode(),
+    "a pretty array": lambda results: json.dumps(results, indent=2).encode(),
+    "pretty objects": lambda results: "\n".join(json.dumps(result, indent=2) for result in results).encode(),
+    "CRLF": lambda results: lines_of(results).replace("\n", "\r\n").encode(),
+}
+
+
+def lines_of(results):
+    return "".join(json.dumps(result) + "\n" for result in results)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_results_are_read_in_whatever_form_they_come(tmp_path, form):
+    said = []
+    study = study_of(tmp_path, "http://127.0.0.1:9/v1")
+    collect_by_batch(study, by_hand=True)
+    path = batch_files.path_of(study, batches(study)[0])
+    results = [result_of(json.loads(line), "4") for line in path.read_text().splitlines()]
+    path.with_suffix(".out.jsonl").write_bytes(FORMS[form](results))
+    assert collect_by_batch(study, by_hand=True, say=said.append) == SLOTS
+    assert said[0] == f"f.base.1: {CELLS} of {CELLS} requests answered, {SLOTS} slots"
+
+
+@pytest.mark.parametrize(
+    "name", ["f.base.1.out.jsonl.txt", "f.base.1_output.jsonl", "f.base.1.out (1).jsonl", "f.base.1-results.json"]
+)
+def test_results_are_found_under_whatever_name_they_were_saved(tmp_path, name):
+    study = study_of(tmp_path, "http://127.0.0.1:9/v1")
+    collect_by_batch(study, by_hand=True)
+    path = batch_files.path_of(study, batches(study)[0])
+    results = [result_of(json.loads(line), "4") for line in path.read_text().splitlines()]
+    path.with_name(name).write_text(lines_of(results))
+    path.with_name("f.base.10.out.jsonl").write_text("not ours\n")
+    assert collect_by_batch(study, by_hand=True) == SLOTS
+
+
+def test_doubled_lines_count_once(tmp_path):
+    said = []
+    study = study_of(tmp_path, "http://127.0.0.1:9/v1")
+    collect_by_batch(study, by_hand=True)
+    path = batch_files.path_of(study, batches(study)[0])
+    results = [result_of(json.loads(line), "4") for line in path.read_text().splitlines()[:6]]
+    path.with_suffix(".out.jsonl").write_text(lines_of(2 * results))
+    assert collect_by_batch(study, by_hand=True, say=said.append) == 18
+    assert said[0] == f"f.base.1: 6 of {CELLS} requests answered, 18 slots (doubled 6)"
+
+
+def test_a_file_without_a_result_of_ours_waits_for_a_corrected_one(tmp_path):
+    study = study_of(tmp_path, "http://127.0.0.1:9/v1")
+    collect_by_batch(study, by_hand=True)
+    path = batch_files.path_of(study, batches(study)[0])
+    path.with_suffix(".out.jsonl").write_text("custom_id,response\n1,4\n")
+    fails(
+        study, "f.base.1: none of its 2 result lines is one of this study (unreadable 2); expected JSON lines with", by_hand=True
+    )
+    assert [batch.status for batch in batches(study)] == ["by hand"]
+    results = [result_of(json.loads(line), "4") for line in path.read_text().splitlines()]
+    path.with_suffix(".out.jsonl").write_text(lines_of(results))
+    assert collect_by_batch(study, by_hand=True) == SLOTS
+
+
+def test_run_batch_under_another_name_is_told_the_flag(tmp_path):
+    study = study_of(tmp_path, "http://127.0.0.1:9/v1")
+    collect_by_batch(study, by_hand=True)
+    path = batch_files.path_of(study, batches(study)[0])
+    error = {"error": {"message": "The model `m` does not exist.", "code": 404}}
+    results = [result_of(json.loads(line), "", 404, error=error) for line in path.read_text().splitlines()]
+    path.with_suffix(".out.jsonl").write_text(lines_of(results))
+    fails(study, "`vllm run-batch` needs --served-model-name with that model", by_hand=True)

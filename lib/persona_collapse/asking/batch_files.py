@@ -46,12 +46,6 @@ def path_of(study: Study, batch: Batch) -> Path:
     return study.outputs / "batch" / f"{batch.name}.jsonl"
 
 
-def result_paths(study: Study, batch: Batch) -> list[Path]:
-    """Where results are expected that somebody else puts there: those of <name>.jsonl in <name>.out.jsonl, errors beside."""
-    folder = study.outputs / "batch"
-    return [path for kind in ("out", "errors") if (path := folder / f"{batch.name}.{kind}.jsonl").is_file()]
-
-
 def under_way(store: Store, runs: Iterable[Run]) -> list[tuple[Run, Batch]]:
     """Batches whose slots must not be asked otherwise."""
     return [(run, b) for run in runs for b in store.batches(run.family.key, run.variant.key) if b.status in UNDER_WAY]
@@ -198,7 +192,7 @@ def read_results(study: Study, run: Run, store: Store, lines: Iterable[str]) -> 
     known = store.identities(run.family.key, run.variant.key)
     prompts = {asked.identity: asked.prompt for asked in questions(study, run)}
     longest = max(prompts.values(), key=len)
-    found = Found()
+    found, answered = Found(), set[_Slots]()
     key = study.file.endpoints[run.variant.endpoint or ""].key()  # results by hand need none
     sent = _body(study, run, _known(study, run, store), "", 2)
     for line in (_read_line(text, sent) for text in lines if text.strip()):
@@ -212,8 +206,11 @@ def read_results(study: Study, run: Run, store: Store, lines: Iterable[str]) -> 
             found.outcomes["foreign"] += 1
         elif slots.protocol != _protocol(study):
             found.outcomes["of another protocol"] += 1
+        elif slots in answered:
+            found.outcomes["doubled"] += 1
         else:
             if isinstance(line.reply, Completion):
+                answered.add(slots)
                 line = line._replace(reply=without_key(line.reply, key))
             _take(found, study, run, condition, slots, line, prompts.get(identity, longest))
     return found
@@ -313,6 +310,13 @@ def collect(study: Study, run: Run, store: Store, batch: Batch, lines: Iterable[
             f"{batch.name}: its results are for another method or scale than the study's; collect them with the study file as "
             "it was, or give them up with CANCEL=1"
         )
+    if batch.status == "by hand" and not found.answers:
+        what = ", ".join(f"{kind} {number:,}" for kind, number in sorted(found.outcomes.items()))
+        raise ElicitationError(
+            f"{batch.name}: none of its {sum(found.outcomes.values()):,} result lines is one of this study ({what}); expected JSON "
+            "lines with the custom_id of the requests, as a provider or `vllm run-batch` writes them; correct the file and run the "
+            "same command again"
+        )
     store.add(found.answers, traffic=found.traffic.values(), batch=(batch.name, status))
     learned = _learn(study, run, store, found)
     if not found.answered and not learned:
@@ -327,9 +331,12 @@ def _learn(study: Study, run: Run, store: Store, found: Found) -> str | None:
     known = _known(study, run, store)
     refusal = found.refusal if isinstance(found.refusal, RefusedError) and not found.answered else None
     if found.brought < found.asked:
-        known, line = replace(known, choices=max(1, found.brought)), f"a request brings {found.brought} of {found.asked} choices"
+        known, line = (
+            replace(known, choices=max(1, found.brought), capped=True),
+            f"a request brings {found.brought} of {found.asked} choices",
+        )
     elif refusal and refusal.parameter == "n":
-        known, line = replace(known, choices=1), "it takes no n: repetitions are asked one by one"
+        known, line = replace(known, choices=1, capped=True), "it takes no n: repetitions are asked one by one"
     elif refusal and refusal.hint == "max_completion_tokens" and known.limit == "max_tokens":
         known, line = replace(known, limit="max_completion_tokens"), "it wants max_completion_tokens"
     else:
@@ -344,6 +351,7 @@ def _stop(study: Study, run: Run, batch: Batch, found: Found) -> None:
         told = supported_parameters.explained(found.refusal, run.variant.model or "", study.file.protocol)
         raise ElicitationError(f"{batch.name}: {told}")
     if found.refusal:
-        raise ElicitationError(f"{batch.name}: {found.refusal}")
+        flag = "; `vllm run-batch` needs --served-model-name with that model" if "status 404" in str(found.refusal) else ""
+        raise ElicitationError(f"{batch.name}: {found.refusal}{flag if batch.status == 'by hand' else ''}")
     if found.wrong:
         raise ElicitationError(f"{batch.name}: every reply was {found.wrong}; correct the pin, or the endpoint")

@@ -6,13 +6,13 @@ import shlex
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tqdm import tqdm
 
 from persona_collapse.asking import batch_files, spending
 from persona_collapse.asking.dialect_openai import ElicitationError, without_account
+from persona_collapse.asking.result_files import result_lines, result_paths
 from persona_collapse.paths import shown
 from persona_collapse.store.store import Batch, Store
 from persona_collapse.study.study import Run, Study
@@ -340,26 +340,20 @@ def _explained(error: "OpenAIError", batch: Batch) -> ElicitationError:
 def by_hand(study: Study, store: Store, bar: "tqdm[NoReturn]", say: Say) -> int:
     """Take in the results that lie beside the batch files, then write what is missing still; returns the slots taken in.
 
-    Results of <name>.jsonl are expected in <name>.out.jsonl, and errors may be in <name>.errors.jsonl. Nothing is sent.
+    Results of <name>.jsonl are expected in <name>.out.jsonl or under a name like it. Nothing is sent.
     """
     taken = 0
     for run in study.runs:
         for batch in store.batches(run.family.key, run.variant.key):
-            paths = batch_files.result_paths(study, batch)
+            paths = result_paths(study, batch)
             if paths and batch.status in ("by hand", "cancelled"):
-                found = batch_files.collect(study, run, store, batch, _lines_of(paths))
+                found = batch_files.collect(study, run, store, batch, result_lines(paths))
                 taken += found.slots
                 bar.update(found.slots)
                 say(found.line)
     for run in study.runs:
         _offer(study, run, store, say)
     return taken
-
-
-def _lines_of(paths: Sequence[Path]) -> Iterator[str]:
-    for path in paths:
-        with path.open(encoding="utf-8", errors="replace") as lines:
-            yield from lines
 
 
 def _offer(study: Study, run: Run, store: Store, say: Say) -> None:
