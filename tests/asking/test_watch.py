@@ -1,7 +1,9 @@
 """What answers give away while they come: a cache, no ratings, no spread; and what of sampling a server is told."""
 
+import math
 import re
 
+import numpy as np
 import pytest
 
 from live import KEY, live_study, rows, traffic
@@ -11,6 +13,7 @@ from persona_collapse.asking import backoff
 from persona_collapse.asking.collect import collect
 from persona_collapse.asking.dialect_openai import ElicitationError, RefusedError, of_status
 from persona_collapse.asking.supported_parameters import recall
+from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.study import load_study
 from persona_collapse.study.study_file import Endpoint
@@ -395,3 +398,46 @@ def test_a_server_that_still_loads_is_waited_for_if_the_endpoint_says_so(tmp_pat
             with pytest.raises(ElicitationError, match=r"the first request got no answer \(status 503\)"):
                 collect(study)
             assert len(requests) == 6
+
+
+# --- logprobs of other tokenizers ------------------------------------------------------------------------------------
+
+
+def offered(*pairs):
+    """A completion whose first token has these alternatives; None stands for a null in their place."""
+    entries = [pair and {"token": pair[0], "logprob": math.log(pair[1])} for pair in pairs]
+    status, body = answer("3")
+    choice = body["choices"][0] | {"logprobs": {"content": [{"token": "3", "logprob": 0, "top_logprobs": entries}]}}
+    return status, body | {"choices": [choice]}
+
+
+LOGPROBS = {"repetitions": 1, "personas": 2, "method": "logprobs"}
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        (("▁3", 0.6), ("▁2", 0.3), ("▁The", 0.1)),
+        (("Ġ3", 0.6), ("2", 0.3), ("ĊĊ", 0.1)),
+        (("3", 0.6), None, ("2", 0.3)),
+        ((" 3", 0.35), ("▁3", 0.25), ("2", 0.3)),
+    ],
+    ids=["SentencePiece", "bytes", "a null among them", "two spellings"],
+)
+def test_logprobs_are_read_however_a_tokenizer_spells_a_blank(tmp_path, pairs):
+    """3 has 0.6 and 2 has 0.3 in every case: the rating is 3, and 0.9 lies on the scale."""
+    with serve(lambda request: offered(*pairs)) as (url, _):
+        study = live_study(tmp_path, url, protocol=LOGPROBS)
+        assert collect(study) == CELLS
+    with open_store(study.store_path) as store:
+        ratings = read_ratings(study, store)
+    assert rows(study, "DISTINCT rating, reason", "ratings") == [(3, None)]
+    offers = ratings.of(study.runs[0], "persona").offered
+    assert offers.mass == pytest.approx(np.full((2, 30), 0.9))
+
+
+def test_tokens_named_by_their_numbers_stop_at_the_first_request(tmp_path):
+    with serve(lambda request: offered(("token_id:21", 0.6), ("token_id:22", 0.3))) as (url, requests):
+        with pytest.raises(ElicitationError, match=r"names tokens by their numbers .'token_id:21'.*--return-tokens-as-token-ids"):
+            collect(live_study(tmp_path, url, protocol=LOGPROBS))
+    assert len(requests) == 1

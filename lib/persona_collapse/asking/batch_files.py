@@ -313,9 +313,9 @@ def collect(study: Study, run: Run, store: Store, batch: Batch, lines: Iterable[
     if batch.status == "by hand" and not found.answers:
         what = ", ".join(f"{kind} {number:,}" for kind, number in sorted(found.outcomes.items()))
         raise ElicitationError(
-            f"{batch.name}: none of its {sum(found.outcomes.values()):,} result lines is one of this study ({what}); expected JSON "
-            "lines with the custom_id of the requests, as a provider or `vllm run-batch` writes them; correct the file and run the "
-            "same command again"
+            f"{batch.name}: none of its {sum(found.outcomes.values()):,} result lines is one of this study ({what}); "
+            "expected JSON lines with the custom_id of the requests, as a provider or `vllm run-batch` writes them; "
+            "correct the file and run the same command again"
         )
     store.add(found.answers, traffic=found.traffic.values(), batch=(batch.name, status))
     learned = _learn(study, run, store, found)

@@ -283,7 +283,10 @@ def _said(content: Any) -> Any:
 def _alternatives(found: Any) -> tuple[tuple[str, float], ...]:
     """The first token's alternatives, most probable first; empty where there are none, or not as the API words them."""
     try:
-        listed = [(entry["token"], float(entry["logprob"])) for entry in found["content"][0]["top_logprobs"]]
+        # Some servers fill the list up with nulls; what is there counts.
+        entries = [entry for entry in found["content"][0]["top_logprobs"] if entry is not None]
+        whole = [entry for entry in entries if None not in (entry["token"], entry["logprob"])]
+        listed = [(entry["token"], float(entry["logprob"])) for entry in whole]
     except (TypeError, KeyError, IndexError, ValueError, OverflowError):
         return ()
     if not all(isinstance(token, str) for token, _ in listed):

@@ -185,6 +185,12 @@ async def probe(known: Supported, endpoint: Endpoint, model: str, protocol: Prot
             f"{model}: the endpoint gave no logprobs, or placeholders ({own.alternatives} alternatives of the first token); "
             "set protocol.method: samples, or ask an endpoint that gives them"
         )
+    tokens = [token for token, _ in found.choices[0].alternatives]
+    if not samples and all(token.startswith("token_id:") for token in tokens):
+        raise ElicitationError(
+            f"{model}: the endpoint names tokens by their numbers ({tokens[0]!r}), which tells no digit; start vLLM without "
+            "--return-tokens-as-token-ids, or set protocol.method: samples"
+        )
     total = sum(math.exp(min(logprob, 1.0)) for _, logprob in found.choices[0].alternatives)
     if not samples and total > first_token.MOST_TOTAL:
         raise ElicitationError(

@@ -32,7 +32,7 @@ class Reading(NamedTuple):
 def read(alternatives: Alternatives, categories: range) -> Reading:
     """The rating of a reply from its first token's alternatives (token, logprob) at T = 1, or the reason there is none.
 
-    A token that is a category when stripped of whitespace counts; several of one category add their probability. Fewer
+    A token that is a category when stripped of white space counts; several of one category add their probability. Fewer
     than two alternatives, and numbers that are no probabilities, are `unparseable`; less than `LEAST_MASS` is `low_mass`.
     """
     if not usable(alternatives):
@@ -40,12 +40,17 @@ def read(alternatives: Alternatives, categories: range) -> Reading:
     place = _places(categories)
     probability = [0.0] * len(categories)
     for token, logprob in alternatives:
-        if (category := place.get(token.strip())) is not None:
+        if (category := place.get(bare(token))) is not None:
             probability[category] += math.exp(logprob)
     mass = min(sum(probability), 1.0)
     if mass < LEAST_MASS:
         return Reading(None, mass, "low_mass")
     return Reading(categories[probability.index(max(probability))], mass, None)
+
+
+def bare(token: str) -> str:
+    """A token without white space, however its tokenizer spells a blank: itself, `▁` of SentencePiece, `Ġ` and `Ċ` of bytes."""
+    return token.strip().strip("▁ĠĊ").strip()
 
 
 def usable(alternatives: Alternatives) -> bool:
@@ -99,7 +104,7 @@ def gather(rows: Iterable[tuple[int, int, bool, str]], personas: int, items: int
         smallest[persona, item] = min(logprob for _, logprob in alternatives)
         used[persona, item] = is_used
         for token, logprob in alternatives:
-            if (category := place.get(token.strip())) is not None:
+            if (category := place.get(bare(token))) is not None:
                 found.setdefault((persona, item, category), []).append(logprob)
     spellings = max(map(len, found.values()), default=1)
     logprobs = np.full((personas, items, len(categories), spellings), -np.inf)
