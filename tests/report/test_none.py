@@ -7,6 +7,7 @@ import pytest
 from live import live_study
 from loopback import answer, serve
 from persona_collapse.__main__ import main
+from persona_collapse.paths import ROOT
 from persona_collapse.study.study import load_study
 
 
@@ -14,6 +15,7 @@ from persona_collapse.study.study import load_study
 def test_a_study_without_a_rating_has_a_page_that_shows_the_replies(tmp_path, monkeypatch):
     """Its notebooks run in processes of their own, which know no outputs but the project's: it is asked and removed there."""
     monkeypatch.setenv("TEST_KEY", "sk-sentinel-0123456789")
+    monkeypatch.setattr("persona_collapse.paths.OUTPUTS", ROOT / "outputs")
     variants = [
         {"key": key, "role": role, "endpoint": "here", "model": key} for key, role in (("base", "base"), ("bad", "harmful"))
     ]
