@@ -6,12 +6,13 @@ TARGET ?= 5
 PORT ?= 8000
 BY_HAND ?=
 CANCEL ?=
+ANYWAY ?=
 OPTIONS ?=
 REPLIES ?=
 RATINGS ?=
 LICENCE ?=
 # A misspelt name would be passed over in silence, and the demo made instead.
-NAMES = STUDY STUDIES DATA TARGET PORT BY_HAND CANCEL OPTIONS REPLIES RATINGS LICENCE PYTHON SHELL
+NAMES = STUDY STUDIES DATA TARGET PORT BY_HAND CANCEL ANYWAY OPTIONS REPLIES RATINGS LICENCE PYTHON SHELL
 UNKNOWN := $(strip $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(filter-out $(NAMES),$(name)))))
 ifneq ($(UNKNOWN),)
 $(error $(UNKNOWN) is not known here; expected STUDY=, DATA= or another name that `make help` shows; correct it and run again)
@@ -41,7 +42,7 @@ test: .venv/ready ## all tests, notebooks included
 lab: .venv/ready ## JupyterLab on a working copy of the notebooks
 	@$(RUN) lab
 
-elicit: .venv/ready ## ask or read what a study's store lacks [STUDY=demo ANYWAY=1]
+elicit: .venv/ready ## ask or read what a study's store lacks [STUDY=demo] [ANYWAY=1]
 	@$(RUN) elicit $(WITH) $(if $(ANYWAY),--anyway '$(ANYWAY)')
 
 batch: .venv/ready ## the same by OpenAI batches at half price, or by files [STUDY=study] [BY_HAND=1] [CANCEL=1]

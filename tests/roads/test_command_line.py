@@ -200,6 +200,8 @@ def test_make_passes_switches_on_as_they_are():
     assert "--replies '0' --ratings 'no'" in made.stdout
     made = subprocess.run(["make", "-n", "batch", "CANCEL=0"], capture_output=True, text=True, cwd=ROOT, check=True)
     assert "--cancel '0'" in made.stdout and "--by-hand" not in made.stdout
+    made = subprocess.run(["make", "-n", "elicit", "ANYWAY=1"], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert "--anyway '1'" in made.stdout
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
@@ -115,7 +114,7 @@ def connect(endpoint: Endpoint) -> "AsyncOpenAI":
 
 def request_body(
     endpoint: Endpoint, model: str, protocol: Protocol, prompt: str, *, choices: int, limit: str, alternatives: int,
-    sampling: Mapping[str, float] = MappingProxyType({"top_p": 1.0}),
+    sampling: Mapping[str, float],
 ) -> dict[str, Any]:  # fmt: skip
     """A chat completion request for `choices` ratings, as the protocol says; `limit` names the parameter of its length.
 

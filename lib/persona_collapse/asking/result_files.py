@@ -31,14 +31,15 @@ def result_paths(study: Study, batch: Batch) -> list[Path]:
 def result_lines(paths: Iterable[Path]) -> Iterator[str]:
     """One result each, as JSON: of files of JSON lines, or of one JSON array, or of objects that go over several lines."""
     for path in paths:
-        head = path.read_bytes()[:4]
+        with path.open("rb") as file:
+            head = file.read(4)
         encoding = next((name for mark, name in _MARKS if head.startswith(mark)), "utf-8")
-        with path.open(encoding=encoding, errors="replace") as file:
-            first = next((line for line in file if line.strip()), "")
+        with path.open(encoding=encoding, errors="replace") as lines:
+            first = next((line for line in lines if line.strip()), "")
             whole = first.lstrip().startswith("[") or first.strip() == "{"
             if not whole:
                 yield first
-                yield from file
+                yield from lines
                 continue
         yield from _objects(path.read_text(encoding=encoding, errors="replace"))
 

@@ -51,9 +51,9 @@ def questions(study: Study, run: Run) -> Iterator[Asked]:
         origin = ["live", endpoint.base_url, variant.model, protocol.temperature, protocol.max_tokens, protocol.method]
         if endpoint.provider:
             origin.append(endpoint.provider)
-        # Only what differs from the defaults: slots that were asked before there was a choice stay what they are.
-        more = {"extra_body": endpoint.extra_body, "headers": endpoint.headers, "top_p": protocol.top_p % 1}
-        if any(more.values()):
+        # Only what a study says otherwise: slots that were asked before there was a choice stay what they are.
+        more = {"extra_body": endpoint.extra_body, "headers": endpoint.headers, "top_p": protocol.top_p}
+        if more != {"extra_body": {}, "headers": {}, "top_p": 1}:
             origin.append(json.dumps(more, sort_keys=True))
     for condition in study.conditions(run):
         for persona in study.deck(condition) or (None,):

@@ -88,7 +88,8 @@ class Watch:
         if asked >= _NONE_AFTER and not rated and not self._anyway:
             self._fail(
                 ElicitationError(
-                    f"{run.key}: none of the first {asked} answers is a rating; {self._what_else(run)}; or go on with ANYWAY=1"
+                    f"{run.key}: none of the first {asked} answers is a rating; {self._what_else(run)}; "
+                    "or go on with `make elicit ANYWAY=1`"
                 )
             )
 

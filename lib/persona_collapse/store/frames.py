@@ -117,17 +117,18 @@ def _shown(table: pd.DataFrame, column: str, row: int) -> str:
     return "nothing" if pd.isna(value) else repr(value)
 
 
+def _refuse(table: pd.DataFrame, column: str, wrong: pd.Series, expected: str) -> None:
+    """Raise ValueError for the first row that is `wrong`, if one is."""
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise ValueError(f"{_WHERE}, row {table.index[row]}: {column} is {_shown(table, column, row)}; expected {expected}")
+
+
 def _items(table: pd.DataFrame, instrument: Instrument) -> np.ndarray:
     """Places of items from 0; they go by their numbers."""
     numbers = pd.to_numeric(table["item"], errors="coerce")
     wrong = ~numbers.isin([item.number for item in instrument.items])
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise ValueError(
-            f"{_WHERE}, row {table.index[row]}: item is {_shown(table, 'item', row)}; expected a number from 1 to "
-            f"{len(instrument.items)}, as "
-            f"{instrument.key} counts its items"
-        )
+    _refuse(table, "item", wrong, f"a number from 1 to {len(instrument.items)}, as {instrument.key} counts its items")
     return numbers.to_numpy(int) - 1
 
 
@@ -153,13 +154,8 @@ def _ratings(table: pd.DataFrame, instrument: Instrument) -> np.ndarray:
     given = table["rating"].where(table["rating"].astype(str).str.strip() != "")  # as a CSV file has it that was read as text
     numbers = pd.to_numeric(given, errors="coerce")
     wrong = ~(numbers.isin(instrument.categories) | given.isna()) | given.map(lambda value: isinstance(value, bool | np.bool_))
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise ValueError(
-            f"{_WHERE}, row {table.index[row]}: rating is {_shown(table, 'rating', row)}; expected an integer from {low} to "
-            f"{high}, or "
-            f"nothing where there is none; correct it, or name another instrument than {instrument.key}"
-        )
+    remedy = f"correct it, or name another instrument than {instrument.key}"
+    _refuse(table, "rating", wrong, f"an integer from {low} to {high}, or nothing where there is none; {remedy}")
     return (numbers - low).fillna(-1).to_numpy(int)
 
 
