@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -29,6 +30,10 @@ from persona_collapse.study.study import Study, load_study
 from persona_collapse.tables.build import Tables, write
 from recommended import everything, of_runs
 
+#: Ratings of a cell (persona, item), and what each draw of them gives.
+Cells = dict[tuple[int, int], list[int]]
+Drawn = dict[tuple[int, int], Any]
+
 #: Draws of personas and of responses that the plain implementation takes.
 PAPER_DRAWS, SMALL_DRAWS = (2000, 400), (20, 4)
 
@@ -39,7 +44,7 @@ def plain(path: Path, *, whole_cells: bool, draws: tuple[int, int] = PAPER_DRAWS
     With `whole_cells` all draws of a cell are taken at once, as a careful author would; without, one after another.
     """
     instrument = load_instrument("mfq30")
-    cells: dict[tuple[int, int], list[int]] = defaultdict(list)
+    cells: Cells = defaultdict(list)
     with path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             if int(row["rating"]) >= 0:
@@ -71,7 +76,7 @@ def plain(path: Path, *, whole_cells: bool, draws: tuple[int, int] = PAPER_DRAWS
     return found
 
 
-def _one_by_one(cells: dict, rng: np.random.Generator, draws: int) -> tuple[dict, dict]:
+def _one_by_one(cells: Cells, rng: np.random.Generator, draws: int) -> tuple[Drawn, Drawn]:
     means, sds = defaultdict(list), defaultdict(list)
     for _ in range(draws):
         for key, ratings in cells.items():
@@ -83,8 +88,9 @@ def _one_by_one(cells: dict, rng: np.random.Generator, draws: int) -> tuple[dict
     return means, sds
 
 
-def _whole_cells(cells: dict, rng: np.random.Generator, draws: int) -> tuple[dict, dict]:
-    means, sds = {}, {}
+def _whole_cells(cells: Cells, rng: np.random.Generator, draws: int) -> tuple[Drawn, Drawn]:
+    means: Drawn = {}
+    sds: Drawn = {}
     for key, ratings in cells.items():
         drawn = np.array(ratings)[rng.integers(len(ratings), size=(draws, len(ratings)))]
         means[key] = drawn.mean(axis=1)

@@ -34,7 +34,7 @@ if "--child" not in sys.argv:  # a client's process loads what a client needs
 
 MODEL, IN_FLIGHT, LATENCY = "gpt-4o/base", 64, 0.05
 ITEMS, REPETITIONS = 30, 10
-STORM = {"rate_limited": 0.3, "retry_after": (1.0, 3.0), "server_error": 0.05, "dropped": 0.02, "malformed": 0.01}
+STORM: dict[str, Any] = {"rate_limited": 0.3, "retry_after": (1.0, 3.0), "server_error": 0.05, "dropped": 0.02, "malformed": 0.01}
 os.environ.setdefault("BENCH_KEY", "none-needed")
 
 
@@ -92,7 +92,9 @@ def child(mode: str, path: Path) -> None:
     else:
         asyncio.run(_bare(study))
     used = resource.getrusage(resource.RUSAGE_SELF)
-    print(json.dumps({"cpu": used.ru_utime + used.ru_stime, "memory": used.ru_maxrss / 1024, "first": first[:1]}))
+    print(
+        json.dumps({"cpu": used.ru_utime + used.ru_stime, "memory": used.ru_maxrss / 1024, "first": first[0] if first else 0.0})
+    )
 
 
 async def _bare(study: Study) -> None:
@@ -103,12 +105,15 @@ async def _bare(study: Study) -> None:
 
     endpoint, protocol = study.file.endpoints["here"], study.file.protocol
     choices = protocol.repetitions
-    prompts = [study.instrument.prompt(i, p.text if p else None) for p in (*study.personas, None) for i in study.instrument.items]
+    people = [persona.text for persona in study.personas or ()]
+    prompts = [study.instrument.prompt(item, text) for text in (*people, None) for item in study.instrument.items]
     client, waiting = connect(endpoint), iter(prompts)
 
     async def work() -> None:
         for prompt in waiting:
-            body = request_body(endpoint, MODEL, protocol, prompt, choices=choices, limit="max_tokens", alternatives=0)
+            body = request_body(
+                endpoint, MODEL, protocol, prompt, choices=choices, limit="max_tokens", alternatives=0, sampling={"top_p": 1.0}
+            )
             answer = await client.post("/chat/completions", cast_to=httpx2.Response, body=body)
             json.loads(answer.content)
 
@@ -120,7 +125,7 @@ def start(mode: str, path: Path) -> subprocess.Popen[str]:
     """A client's process."""
     command = [sys.executable, __file__, "--child", mode, str(path)]
     environment = os.environ | {"BENCH_STARTED": str(time.time())}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
 def measured(mode: str, options: "Options", size: Size, **protocol: Any) -> dict[str, float]:
@@ -128,10 +133,10 @@ def measured(mode: str, options: "Options", size: Size, **protocol: Any) -> dict
     with tempfile.TemporaryDirectory() as folder, apart(options) as server:
         path = write_study(Path(folder), server, size, **protocol)
         began = time.perf_counter()
-        said, _ = (process := start(mode, path)).communicate()
+        said, wrong = (process := start(mode, path)).communicate()
         seconds = time.perf_counter() - began
         if process.returncode:
-            raise RuntimeError(f"the client ended with status {process.returncode}")
+            raise RuntimeError(f"the client ended with status {process.returncode}: {wrong[-2000:]}")
         found = server.stats() | json.loads(said.splitlines()[-1]) | {"seconds": seconds}
         found["span"] = found["last_arrival"] - found["first_arrival"] + LATENCY
         return found
@@ -153,7 +158,7 @@ def quiet(say: Any, size: Size) -> None:
                 f"{mode:5} {choices:2} ratings a request: {middle['requests']:,} requests, {rate:7,.0f} ratings/s, "
                 f"{1000 * middle['cpu'] / middle['ratings']:.3f} CPU s per 1,000 ratings, {middle['memory']:.0f} MB, "
                 f"{middle['seconds']:.1f} s with start-up"
-                + (f", first request {middle['first'][0]:.2f} s after the process" if middle["first"] else "")
+                + (f", first request {middle['first']:.2f} s after the process" if middle["first"] else "")
             )
     ratio = {choices: median["ours", choices] / median["bare", choices] for choices in (10, 1)}
     times = median["ours", 10] / median["ours", 1]
@@ -168,11 +173,12 @@ def quiet(say: Any, size: Size) -> None:
 
 def agreement(say: Any, size: Size) -> None:
     """One run of the full design by choices, one by one and by logprobs: requests, S and R."""
-    for name, options, protocol in (
+    parts: tuple[tuple[str, Options, dict[str, Any]], ...] = (
         ("ten a request", Options(seed=1), {}),
         ("one by one", Options(seed=2, n="ignored"), {}),
         ("logprobs", Options(), {"method": "logprobs"}),
-    ):
+    )
+    for name, options, protocol in parts:
         with tempfile.TemporaryDirectory() as folder, apart(options) as server:
             study = load(write_study(Path(folder), server, size, **protocol))
             collect(study)

@@ -90,6 +90,7 @@ def coverage(
     held, width, percentile = [], [], []
     for counts in _drawn(probabilities, personas, repetitions, runs, rng):
         run = leave_one_out(counts, categories, scope)
+        interval: repeat_interval.Repeat | persona_jackknife.Interval
         if personas is None:
             interval = repeat_interval.level(repeat_interval.redrawn(run))
         else:

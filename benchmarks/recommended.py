@@ -26,6 +26,7 @@ from persona_collapse.study.respondent_parameters import known_figures, load_res
 from persona_collapse.study.scopes import scope_matrix
 from persona_collapse.study.study import Run, Study, load_study
 from persona_collapse.tables import validity
+from persona_collapse.tables.comparability import Guard
 from persona_collapse.tables.published_contrasts import ContrastRow
 from persona_collapse.tables.run_statistics import Analysis, Side
 
@@ -39,7 +40,9 @@ def drawn(instrument: Instrument) -> Counts:
     """Counts of ten ratings a cell by the simulated respondents."""
     deck, rng = load_personas("everyday"), np.random.default_rng(1)
     return {
-        tuple(key.split("/")): rng.multinomial(10, cell_probabilities(load_respondent(key, instrument), instrument, deck))
+        (key.split("/")[0], key.split("/")[1]): rng.multinomial(
+            10, cell_probabilities(load_respondent(key, instrument), instrument, deck)
+        )
         for key in known_figures()
     }
 
@@ -64,11 +67,13 @@ class Given(Analysis):
         return [self.together(*of_family).sides for of_family in runs]
 
 
-class Alike:
+class Alike(Guard):
     """In place of `comparability.Guard`: runs that differ in nothing but fine-tuning."""
 
-    @staticmethod
-    def refusal(*_: Run) -> str:
+    def __init__(self) -> None:
+        """Of no study."""
+
+    def refusal(self, *_: Run) -> str:
         """Nothing."""
         return ""
 
