@@ -7,13 +7,17 @@ import pytest
 
 from persona_collapse.study.rating_parser import REASONS, missing_reason, parse_reply, published_rule
 
-LABELS = (
-    "not at all relevant",
-    "not very relevant",
-    "slightly relevant",
-    "somewhat relevant",
-    "very relevant",
-    "extremely relevant",
+LABELS = tuple(
+    enumerate(
+        (
+            "not at all relevant",
+            "not very relevant",
+            "slightly relevant",
+            "somewhat relevant",
+            "very relevant",
+            "extremely relevant",
+        )
+    )
 )
 TABLE = [
     ("" if written == "(empty)" else written.strip("`").replace("␣", " ").replace(r"\n", "\n"), rating)
@@ -23,7 +27,7 @@ TABLE = [
 
 def test_the_docstring_table_is_read_whole():
     rows = [line for line in parse_reply.__doc__.splitlines() if re.match(r" *``", line)]
-    assert len(TABLE) == 2 * len(rows) == 44
+    assert len(TABLE) == 2 * len(rows) == 46
 
 
 @pytest.mark.parametrize(("reply", "rating"), TABLE, ids=repr)
@@ -302,9 +306,24 @@ def test_a_label_at_the_end_of_a_cut_reply_is_a_recital(reply):
     assert parse_reply("4. Because as a nurse", 0, 5, LABELS, cut=True) == 4
 
 
+@pytest.mark.parametrize("between", [" = ", ": ", " - ", " – ", " (", " ", "**: ", " (*"])
+@pytest.mark.parametrize(("label", "point"), [(label, point) for point, label in LABELS])
+def test_a_number_beside_the_label_of_another_point_gives_no_rating(between, label, point):
+    """ "0 = not very relevant": one of the two is wrong, and nobody can say which. A label within a longer one is not it."""
+    for number in range(6):
+        for words in (label, label.capitalize(), f"{label} to me"):
+            assert parse_reply(f"{number}{between}{words}", 0, 5, LABELS) == (number if number == point else None)
+
+
+def test_a_label_of_two_points_fits_both():
+    """Two blocks of an instrument may count in opposite directions."""
+    labels = ((0, "never"), (5, "always"), (5, "never"), (0, "always"))
+    assert [parse_reply(f"{k}: never", 0, 5, labels) for k in (0, 5, 3)] == [0, 5, None]
+
+
 ECHOES = [
     "{a} = {x}, {b} = {y}", "{a}: {x}\n{b}: {y}", "{a} ({x}) to {b} ({y})", "{a} = {x}; {b} = {y}. I choose {c}",
-    "{a} - {x}\n{b} - {y}\n{c} - {z}", "{a} bis {b}", "{a} à {b}", "{a} a {b}", "de {a} a {b}", "{a} до {b}", "{a}から{b}", "{a} tot {b}",
+    "{a} = {y}", "{a} ({y}), as I am", "{a} - {x}\n{b} - {y}\n{c} - {z}", "{a} bis {b}", "{a} à {b}", "{a} a {b}", "de {a} a {b}", "{a} до {b}", "{a}から{b}", "{a} tot {b}",
 ]  # fmt: skip
 WORDS = {
     "en": ("not at all", "very", "extremely"), "de": ("gar nicht", "sehr", "äußerst"), "fr": ("pas du tout", "très", "extrêmement"),
@@ -315,7 +334,7 @@ HONEST = [
     "{c}",
     "**{c}**",
     "{c}.",
-    "{c} - {x}",
+    "{c} - {z}",
     "{c}. Because I care about people.",
     "<think>{a} or {b}?</think>{c}",
     "\ufeff{c}",
@@ -334,7 +353,7 @@ def test_composed_replies_are_never_read_as_what_they_do_not_say():
         reply = str(rng.choice(ECHOES if echo else HONEST)).format(a=a, b=b, c=c, x=x, y=y, z=z)
         if rng.integers(0, 4) == 0:
             reply = str(rng.choice(["\u200b", " ", "\n", "\ufeff"])) + reply
-        rating = parse_reply(reply, 0, 5, (x, y, z))
+        rating = parse_reply(reply, 0, 5, ((a, x), (b, y), (c, z)))
         if rating is not None and (echo or rating != c):
             false.append(reply)
         honest += not echo

@@ -28,8 +28,8 @@ counts if it then *begins* with the rating, an integer from {low} to {high} that
 `4th`), a range (`3 to 4`), a share (`4/5`) or a doubt (`4, maybe 5`). No sign before it is tolerated, and a number further on
 is never looked for (`I would say 4`). Another point of the scale may follow only as a mention: after the end of a sentence or
 clause, with a word after it, and not within 80 letters of a second thought (*wait*, *actually*, *instead*). A reply that sets
-another point beside a label of the scale recites the scale, and so does one that was cut off behind a label: neither gives a
-rating. What gives no rating is a missing rating, never a number. The paper's rule takes the first point of the scale that
+another point beside a label of the scale recites the scale, and so does one that was cut off behind a label; one whose number
+stands beside the label of another point contradicts itself. None of these gives a rating. What gives no rating is a missing rating, never a number. The paper's rule takes the first point of the scale that
 stands alone, anywhere; the section Ratings counts the replies that it reads and this rule does not.
 """
 _LOGPROBS = """

@@ -77,10 +77,10 @@ class Instrument:
         return f"{self.group}s"
 
     @cached_property
-    def labels(self) -> tuple[str, ...]:
-        """Words that prompts give to points of the scale, as in "0 = not at all relevant"; none where they give none."""
-        found = (re.findall(r"(?<!\d)-?\d+ *[=:] *([^,;.\n{}]+)", text) for text in self.templates.values())
-        return tuple(dict.fromkeys(label.strip() for labels in found for label in labels))
+    def labels(self) -> tuple[tuple[int, str], ...]:
+        """Points of the scale with the words that prompts give them, as in "0 = not at all relevant"; none where none are given."""
+        found = (re.findall(r"(?<!\d)(-?\d+) *[=:] *([^,;.\n{}]+)", text) for text in self.templates.values())
+        return tuple(dict.fromkeys((int(point), label.strip()) for labels in found for point, label in labels if label.strip()))
 
     def short(self, group: str) -> str:
         """A group as axes show it; what is none, such as `overall`, stays."""

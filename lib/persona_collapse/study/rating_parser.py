@@ -41,16 +41,21 @@ _INVISIBLE = re.compile("[\ufeff\u200b-\u200f\u2060\u00ad]|&nbsp;", re.IGNORECAS
 # Where a sentence or a clause ends.
 _BOUNDARY = re.compile(r"[.!?;:,]\s|\n|\s(?:-|–|—|--)\s")
 _POINT = re.compile(r"(?<![\w.,])\d+(?!\w)")
+# What stands between a number and its label, and how far a label is looked for.
+_BESIDE = re.compile(r"^[\s*_)\]]*[=:(–—-]?[\s\"'“”‘’*_]*")
+_LONGEST = 200
 _LISTED = re.compile(r"^[ \t*_>(-]{0,20}\d+[.)]", re.MULTILINE)
 _SECOND_THOUGHT = re.compile(
     r"\b(?:wait|actually|reconsider\w*|rather|instead|sorry|correct(?:ion|ed)|change\w*|maybe|perhaps)\b", re.IGNORECASE
 )
 #: Letters behind a second thought in which another point is taken for the answer that was meant.
 _REACH = 80
+#: Points of a scale and the words that a prompt gives them.
+Labels = tuple[tuple[int, str], ...]
 
 
 @lru_cache(maxsize=65536)
-def parse_reply(reply: str, low: int, high: int, labels: tuple[str, ...] = (), *, cut: bool = False) -> int | None:
+def parse_reply(reply: str, low: int, high: int, labels: Labels = (), *, cut: bool = False) -> int | None:
     """The rating a reply gives, or None: strict, so that no number is made up.
 
     The rule: without closed thinking blocks, invisible characters and markup, and with digits of any script read as digits, the
@@ -59,7 +64,8 @@ def parse_reply(reply: str, low: int, high: int, labels: tuple[str, ...] = (), *
     follow only as a mention: after the end of a sentence or a clause, with a word after it, and not within 80 letters of a
     second thought (wait, actually, instead, sorry, ...). "A scale of low to high", numbers of a list and the rating itself are
     passed over. A reply in which another point stands beside a label of the scale (`labels`) recites the scale, and so does one
-    that was `cut` by its length right behind a label: neither gives a rating.
+    that was `cut` by its length right behind a label: neither gives a rating. Nor does a reply whose number stands beside the
+    label of another point (0 = very relevant), as one of the two is wrong.
 
     On a scale from 0 to 5, with the label "not at all relevant":
 
@@ -88,6 +94,7 @@ def parse_reply(reply: str, low: int, high: int, labels: tuple[str, ...] = (), *
     ``<think>2?</think>4``       4       ``4 (closer to 5)``              none
     ``４``                        4       ``3 bis 4``                      none
     ``0 = not at all relevant``  0       ``0 = not at all, 1 = not very`` none
+    ``4 - very relevant``        4       ``0 = very relevant``            none
     ============================ ======  ================================ ======
     """
     text = plain(reply)
@@ -105,6 +112,8 @@ def parse_reply(reply: str, low: int, high: int, labels: tuple[str, ...] = (), *
     beside = _NUMBER_BESIDE.match(rest)
     if beside and not ("\n" in beside["between"] and beside["after"]):
         return None
+    if (named := _label(rest, labels)) and (int(number), named) not in _folded(labels):
+        return None
     if _another_answer(rest, int(number), low, high, labels) or (cut and _ends_with_label(rest, labels)):
         return None
     return int(number)
@@ -116,7 +125,7 @@ def plain(reply: str) -> str:
     return text if text.isascii() else "".join(str(unicodedata.decimal(c, c)) for c in text)
 
 
-def _another_answer(rest: str, rating: int, low: int, high: int, labels: tuple[str, ...]) -> bool:
+def _another_answer(rest: str, rating: int, low: int, high: int, labels: Labels) -> bool:
     """Whether what follows the rating holds another point of the scale that is no mention in passing."""
     scale = [
         m.span() for m in re.finditer(rf"\b(?:scale|range)\b[^\d\n]{{0,12}}{low}\b[^\d\n]{{1,40}}{high}\b", rest, re.IGNORECASE)
@@ -134,18 +143,26 @@ def _another_answer(rest: str, rating: int, low: int, high: int, labels: tuple[s
     return False
 
 
-def _labelled(behind: str, labels: tuple[str, ...]) -> bool:
+@lru_cache(maxsize=64)
+def _folded(labels: Labels) -> set[tuple[int, str]]:
+    return {(point, label.casefold()) for point, label in labels}
+
+
+def _label(behind: str, labels: Labels) -> str:
+    """The label that stands right behind a number, the longest that fits, in small letters; nothing where none does."""
+    words = _BESIDE.sub("", behind[:_LONGEST]).casefold()
+    return max((label for _, label in _folded(labels) if words.startswith(label)), key=len, default="")
+
+
+def _labelled(behind: str, labels: Labels) -> bool:
     """Whether a number is followed by the label of a point of the scale: by an equals sign, or by its words."""
-    found = re.match(r"[\s*_)\]]*(=|[:(–—-]?)\s*(.*)", behind, re.DOTALL)
-    if not found:
-        return False
-    return found[1] == "=" or found[2].casefold().startswith(tuple(label.casefold() for label in labels if label))
+    return bool(re.match(r"[\s*_)\]]*=", behind)) or bool(_label(behind, labels))
 
 
-def _ends_with_label(rest: str, labels: tuple[str, ...]) -> bool:
+def _ends_with_label(rest: str, labels: Labels) -> bool:
     """Whether a reply breaks off in a label of the scale, or right behind it: a recital that ran out of tokens."""
-    words = re.sub(r"^[\s*_)\]]*[=:(–—-]?\s*", "", rest[:200]).rstrip(" \n\t,;.)\\").casefold()
-    return bool(words) and any(label.casefold().startswith(words) for label in labels)
+    words = _BESIDE.sub("", rest[:_LONGEST]).rstrip(" \n\t,;.)\\").casefold()
+    return bool(words) and any(label.startswith(words) for _, label in _folded(labels))
 
 
 @lru_cache(maxsize=65536)
