@@ -78,7 +78,7 @@ class Instrument:
 
     @cached_property
     def labels(self) -> tuple[tuple[int, str], ...]:
-        """Points of the scale with the words that prompts give them, as in "0 = not at all relevant"; none where none are given."""
+        """Points of the scale with the words that prompts give them, as in "0 = not at all relevant"; empty without any."""
         found = (re.findall(r"(?<!\d)(-?\d+) *[=:] *([^,;.\n{}]+)", text) for text in self.templates.values())
         return tuple(dict.fromkeys((int(point), label.strip()) for labels in found for point, label in labels if label.strip()))
 
