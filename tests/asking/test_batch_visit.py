@@ -273,11 +273,23 @@ def test_killed_at_random_moments_nothing_is_lost_and_nothing_bought_twice(tmp_p
     assert as_text(study) == live
 
 
+def at_first_look(patch):
+    """Ctrl-C when a submitted batch is first looked at, however quick or slow the machine is."""
+    checked = batch_visit._checked
+
+    def interrupt(found, batch, name):
+        if name == "status":
+            signal.raise_signal(signal.SIGINT)
+        return checked(found, batch, name)
+
+    patch.setattr(batch_visit, "_checked", interrupt)
+
+
 def test_an_interrupt_says_that_the_batch_goes_on(tmp_path, monkeypatch, capsys):
     with running(Options(**QUICK)) as server:
         study = study_of(tmp_path, server.base_url)
         with monkeypatch.context() as patch:
-            patch.setattr(batch_visit.time, "sleep", lambda seconds: signal.raise_signal(signal.SIGINT))
+            at_first_look(patch)
             assert commands.main(["batch", "--study", str(study.path)]) == 130
         said = capsys.readouterr().err.splitlines()[-1]
         assert said == "interrupted; a batch goes on at the endpoint, and the same command collects what comes of it"
@@ -448,7 +460,7 @@ def test_results_of_an_earlier_design_are_kept_under_its_own_questions(tmp_path,
     with running(Options(**QUICK)) as server:
         study = study_of(tmp_path, server.base_url)
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(batch_visit.time, "sleep", lambda seconds: signal.raise_signal(signal.SIGINT))
+            at_first_look(patch)
             collect_by_batch(study)
         warm = study_of(tmp_path, server.base_url, protocol={"repetitions": 3, "personas": 2, "temperature": 1.0})
         assert collect_by_batch(warm) == 2 * SLOTS - 3  # all of both but the first probe's three
@@ -535,7 +547,7 @@ def test_answers_without_a_rating_are_left_to_elicit(tmp_path):
 def interrupted(study, monkeypatch):
     """A study with one batch submitted and not collected."""
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(batch_visit.time, "sleep", lambda seconds: signal.raise_signal(signal.SIGINT))
+        at_first_look(patch)
         collect_by_batch(study)
 
 
@@ -554,7 +566,7 @@ def test_elicit_buys_nothing_that_a_batch_has_under_way(tmp_path, monkeypatch):
 
 def test_a_cancelled_batch_keeps_what_was_answered_and_frees_the_rest(tmp_path, monkeypatch):
     monkeypatch.setattr(simulated_batches, "_TOGETHER", 10)
-    with running(Options(seed=3, batch_seconds=0.4)) as server:
+    with running(Options(seed=3, batch_seconds=2)) as server:
         study = study_of(tmp_path, server.base_url)
         interrupted(study, monkeypatch)
         while not at_endpoint(server)[0]["request_counts"]["completed"]:

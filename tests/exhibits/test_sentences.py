@@ -126,7 +126,10 @@ def test_missing_ratings_are_counted_by_reason():
 
 
 def test_a_run_without_any_rating_is_a_result():
-    assert "**This run never gave a rating**" in data_sentences.quality(pd.DataFrame([quality_row(valid=0, invalid=100)]))
+    none = quality_row(valid=0, invalid=100)
+    assert "**This run never gave a rating**" in data_sentences.quality(pd.DataFrame([none, none]))  # two conditions of one run
+    other = quality_row(variant="other", valid=0, invalid=100)
+    assert "**None of these 2 runs gave a rating**" in data_sentences.quality(pd.DataFrame([none, other]))
 
 
 def test_cautions_name_stack_dates_personas_and_repetitions(study):

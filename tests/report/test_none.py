@@ -17,7 +17,8 @@ def test_a_study_without_a_rating_has_a_page_that_shows_the_replies(tmp_path, mo
     monkeypatch.setenv("TEST_KEY", "sk-sentinel-0123456789")
     monkeypatch.setattr("persona_collapse.paths.OUTPUTS", ROOT / "outputs")
     variants = [
-        {"key": key, "role": role, "endpoint": "here", "model": key} for key, role in (("base", "base"), ("bad", "harmful"))
+        {"key": key, "role": role, "endpoint": "here", "model": key, **({"control": "ok"} if key == "bad" else {})}
+        for key, role in (("base", "base"), ("ok", "control"), ("bad", "harmful"))
     ]
     with serve(lambda request: answer("Sure, <b>as</b> a farmer")) as (url, _):
         path = live_study(tmp_path, url, families=[{"key": "f", "variants": variants}]).path
@@ -29,7 +30,18 @@ def test_a_study_without_a_rating_has_a_page_that_shows_the_replies(tmp_path, mo
         finally:
             shutil.rmtree(study.outputs)
     said = "“Sure, &lt;b&gt;as&lt;/b&gt; a farmer”"
-    assert page.count(f"{said} (60 times)") == 2  # of each run's personas
-    assert page.count(f"{said} (30 times)") == 2  # and without one
-    assert "This run never gave a rating" in page
+    assert page.count(f"{said} (60 times)") == 3  # of each run's personas
+    assert page.count(f"{said} (30 times)") == 3  # and without one
+    assert "None of these 3 runs gave a rating" in page
+    # Nothing false is said of what was asked: both runs were, without a persona too, and the variant has a base.
+    for false in (
+        "was asked without a persona",
+        "S is nan",
+        "nan for the",
+        "names a matched control",
+        "This run never",
+        "no variant to make",
+        "0 times",
+    ):
+        assert false not in page, page[page.index(false) - 300 : page.index(false) + 200]
     assert "Sure" not in table  # replies are the model's text, and leave only if asked for

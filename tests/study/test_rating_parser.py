@@ -27,7 +27,7 @@ TABLE = [
 
 def test_the_docstring_table_is_read_whole():
     rows = [line for line in parse_reply.__doc__.splitlines() if re.match(r" *``", line)]
-    assert len(TABLE) == 2 * len(rows) == 46
+    assert len(TABLE) == 2 * len(rows) == 48
 
 
 @pytest.mark.parametrize(("reply", "rating"), TABLE, ids=repr)
@@ -72,9 +72,20 @@ RATINGS = {
         ("4\n1) Harm matters", 4),
         ("4\n\n**1.** Harm matters", 4),
         ("4\n- 2 people", 4),
+        ("4\n\nStep 1: Identify the harm. Step 2: Weigh it.", 4),
+        ("(4)\n\n5) people", 4),
         ("4\n\n40 years of nursing", 4),
+        ("5\n\nMen and women are different", 5),
     ],
-    "thinking": [("<think>2? no, 3</think>4", 4), ("<think>\n\n</think>\n\n**4**", 4), ("[THINK]5[/THINK]4", 4)],
+    "thinking": [
+        # Some chat templates write the opening tag themselves, so that the reply holds the closing one alone.
+        ("So 3? A nurse would say 5.</think>\n\n4 - very relevant", 4),
+        ("4 at first.</think>5", 5),
+        ("◁think▷2◁/think▷**4**", 4),
+        ("<think>2? no, 3</think>4", 4),
+        ("<think>\n\n</think>\n\n**4**", 4),
+        ("[THINK]5[/THINK]4", 4),
+    ],
     "invisible": [("\ufeff4", 4), ("\u200b4", 4), ("&nbsp;4", 4), ("\u200e4\u200f", 4)],
     "other scripts": [("４", 4), ("５", 5), ("٣", 3), ("४", 4), ("𝟒", 4), ("４．", 4)],
     "mentions": [
@@ -87,6 +98,10 @@ RATINGS = {
         ("4 = very relevant", 4),
         ("0 = not at all relevant", 0),
         ("5. Romans 13 says so, and 2 others agree", 5),
+        ("4. A study of 1,200 adults says so", 4),
+        ("4. ICD-11 and DSM-5 name it", 4),
+        ("4 (on the 0-5 scale). It is very relevant.", 4),
+        ("4, on the 0 to 5 scale", 4),
     ],
     "keycap": [("4️⃣", 4), ("4\ufe0f\u20e3 very relevant", 4)],
 }
@@ -120,6 +135,11 @@ NO_RATING = {
         "0 = not at all relevant, 5 = extremely relevant. I choose 4",
         "4, because 5 = extremely relevant would be too much",
     ],
+    "counted things": [
+        "5 years ago my best friend left", "3 things matter here: who was hurt", "2 people can live through the same", "3 main reasons",
+        "4 Reasons for this", "1 of people dies",
+    ],
+    "a list without a rating": ["1. **Harm**: it hurts\n2. **Intent**: it was meant", "1) Harm\n2) Intent", "1. Harm\n\n  2. Intent"],
     "range in any language": ["3 bis 4", "3 oder 4", "3 ou 4", "3 à 4", "2 thru 3", "3 o 4", "3 eller 4"],
     "sums and second thoughts": [
         "3 plus 1", "4 as 3 is too low", "4 because 3 is too low", "4 (closer to 5)", "4. Wait, let me reconsider: 2",
@@ -313,6 +333,12 @@ def test_a_number_beside_the_label_of_another_point_gives_no_rating(between, lab
     for number in range(6):
         for words in (label, label.capitalize(), f"{label} to me"):
             assert parse_reply(f"{number}{between}{words}", 0, 5, LABELS) == (number if number == point else None)
+
+
+@pytest.mark.parametrize("reply", ["3 Actually, I should revise this, as", "3. Wait, I think", "3 - hmm, emotional suffering is"])
+def test_a_second_thought_cut_off_before_its_number_gives_no_rating(reply):
+    assert parse_reply(reply, 0, 5, LABELS, cut=True) is None
+    assert parse_reply(reply, 0, 5, LABELS) == 3
 
 
 def test_a_label_of_two_points_fits_both():

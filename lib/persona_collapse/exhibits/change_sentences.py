@@ -66,9 +66,12 @@ def _printed_mean(printed: pd.DataFrame, variant: str) -> str:
 @exhibit.finding("excess", by="metric")
 def excess(contrasts: pd.DataFrame, study: Study, metric: str) -> str:
     """How far harmful fine-tuning goes beyond its matched control, family by family."""
-    rows = contrasts.query(f"scope == '{OVERALL}' and metric == @metric and quantity == 'excess_pp' and method == 'recommended'")
-    rows = rows[np.isfinite(rows["value"])]
+    every = contrasts.query(f"scope == '{OVERALL}' and metric == @metric and quantity == 'excess_pp' and method == 'recommended'")
+    rows = every[np.isfinite(every["value"])]
     own = rows[rows["family"] != "mean"]
+    if own.empty and len(every):
+        why = next((note for note in every["note"] if note), "")
+        return f"No excess of {METRICS[metric].name} over a matched control is finite. {safe(why)}".strip()
     if own.empty:
         return "No harmful variant of this study names a matched control, so there is no excess to report."
     lines = []

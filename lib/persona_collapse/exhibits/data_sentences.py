@@ -81,7 +81,13 @@ def quality(quality: pd.DataFrame) -> str:
     dropped = int(quality.loc[quality["condition"] == "persona", "personas_dropped"].sum())
     end = f"; **{dropped}** personas lack a rating for some item and are left out of S and R." if dropped else "."
     if valid == 0:
-        return sentence + ". **This run never gave a rating**: S and R do not exist for it, which is itself the result."
+        runs = len(quality[["family", "variant"]].drop_duplicates())
+        who = (
+            "This run never gave a rating**: S and R do not exist for it"
+            if runs == 1
+            else (f"None of these {runs} runs gave a rating**: S and R do not exist for them")
+        )
+        return f"{sentence}. **{who}, which is itself the result."
     return sentence + end
 
 

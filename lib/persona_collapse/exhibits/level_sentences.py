@@ -132,7 +132,15 @@ def saturated(saturation: pd.DataFrame, profiles: pd.DataFrame, study: Study) ->
         if asked:
             line += "; " + in_families("nearer to the hostile characters' profile than to the ceiling", hostile, asked)
         lines.append(line + ".")
-    return "\n".join(lines) or "No variant of this study was asked without a persona."
+    if lines:
+        return "\n".join(lines)
+    asked_alone = [run for run in study.runs if run.variant.role != "base" and "self" in study.conditions(run)]
+    if not asked_alone:
+        return "No variant of this study was asked without a persona."
+    return (
+        "Variants were asked without a persona, but none of them and its base both gave a rating of every item there, so there "
+        "is nothing to compare."
+    )
 
 
 def in_families(what: str, number: int, of: int) -> str:
@@ -230,6 +238,8 @@ def uneven(metrics: pd.DataFrame, study: Study) -> str:
         s, sd = found.get((variant, "susceptibility"), np.nan), found.get((variant, "within_sd"), np.nan)
         if np.isfinite(s) and np.isfinite(sd):
             parts.append(f"{safe(variant)} {s:.2f} for S and {sd:.2f} for the within-persona SD")
+    if not parts:
+        return ""
     mean = ", mean over families" if len(study.file.families) > 1 else ""
     return f"Spread of the levels over {study.instrument.groups} (coefficient of variation{mean}): " + "; ".join(parts) + "."
 

@@ -23,11 +23,18 @@ _FRACTIONS = {
 }  # fmt: skip
 
 
+def _no_claim(study: Study, otherwise: str, *, control: bool = True) -> str:
+    """Why nothing is claimed: too few ratings of variants (with a matched `control`) that could be compared, or `otherwise`."""
+    if any(run.variant.role == "harmful" and (run.variant.control or not control) for run in study.runs):
+        return "No claim can be made: runs to be compared have too few ratings in common."
+    return otherwise
+
+
 @exhibit.finding("headlines")
 def overview(validity: pd.DataFrame, study: Study) -> str:
     """Which headlines survive all choices, most, some or none."""
     lines = [f"- {_survival(rows)}{_contradicted(rows)}" for _, rows in by_claim(validity)]
-    return "\n".join(lines) or "This study has no variant to make a claim about."
+    return "\n".join(lines) or _no_claim(study, "This study has no variant to make a claim about.", control=False)
 
 
 @exhibit.finding("headline", by="kind")
@@ -116,7 +123,7 @@ def without_excess(found: Tables, study: Study) -> str:
     """Families in which a harmful variant shows no excess over its control in S, in noise and in ICC."""
     validity = found.validity
     if not (validity["kind"] == "noise_excess").any():
-        return "No harmful variant of this study names a matched control, so there is no excess to look for."
+        return _no_claim(study, "No harmful variant of this study names a matched control, so there is no excess to look for.")
     lines, compared = [], 0
     for run in study.runs:
         own = validity[(validity["variant"] == run.variant.key) & (validity["family"] == run.family.key)]
@@ -241,7 +248,7 @@ def anchored(validity: pd.DataFrame, study: Study) -> str:
             parts = ", ".join(f"{names[r.family]} {with_interval(r)}" for r in down.itertuples())
             said += f"; less in {len(down)} ({parts}), clearly in {clear}"
         lines.append(f"- {said}. Differences of the logit of ICC.")
-    return "\n".join(lines) or "No harmful variant of this study names a matched control."
+    return "\n".join(lines) or _no_claim(study, "No harmful variant of this study names a matched control.")
 
 
 @exhibit.finding("noise_parts")

@@ -62,7 +62,7 @@ def _measured(study: Study, tables: Tables) -> str:
     personas = (rows["personas_used"] + rows["personas_dropped"]).max()
     low, high = rows["min_repetitions"].min(), rows["max_repetitions"].max()
     times = f"{high} {'time' if high == 1 else 'times'}" if low == high else f"{low} to {high} times"
-    how = "once, for the probabilities of its answer" if study.by_logprobs else times
+    how = "without one rating" if high == 0 else "once, for the probabilities of its answer" if study.by_logprobs else times
     families = ", ".join(safe(family.name) for family in study.file.families)
     others = ", other conditions included" if (tables.quality["condition"] != "persona").any() else ""
     slots, valid = int(tables.quality["slots"].sum()), int(tables.quality["valid"].sum())

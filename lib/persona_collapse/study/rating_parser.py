@@ -34,20 +34,35 @@ _DOUBT = re.compile(
     rf"\W+{_NUMBER}",
     re.IGNORECASE,
 )
-_THINKING = re.compile(r"<(think|thinking|thought|reasoning)>.*?</\1>|\[THINK\].*?\[/THINK\]", re.DOTALL | re.IGNORECASE)
+_THINKING = re.compile(
+    r"<(think|thinking|thought|reasoning)>.*?</\1>|\[THINK\].*?\[/THINK\]|◁think▷.*?◁/think▷", re.DOTALL | re.IGNORECASE
+)
+#: Thinking whose opening tag the chat template had already written, so that the reply holds the closing one alone.
+_THOUGHT = re.compile(r"</(?:think|thinking|thought|reasoning)>|\[/THINK\]|◁/think▷", re.IGNORECASE)
 #: Thinking that never came to an end.
 _UNCLOSED = re.compile(r"\s*(<(think|thinking|thought|reasoning)>|\[THINK\])", re.IGNORECASE)
 _INVISIBLE = re.compile("[\ufeff\u200b-\u200f\u2060\u00ad]|&nbsp;", re.IGNORECASE)
 # Where a sentence or a clause ends.
 _BOUNDARY = re.compile(r"[.!?;:,]\s|\n|\s(?:-|–|—|--)\s")
-_POINT = re.compile(r"(?<![\w.,])\d+(?!\w)")
+_POINT = re.compile(r"(?<![\w.,])(?<![^\W\d_]-)\d+(?!\w|,\d{3}\b)")
+# What a number counts, so that it is no rating: "3 things matter here", "5 years ago".
+_COUNTED = re.compile(
+    r"[ \t]+(?:(?:main|key|major|important|different|other|more|of)\s+)?(?:years?|months?|weeks?|days?|hours?|minutes?|times?|things?"
+    r"|people|persons?|men|women|children|kids|reasons?|factors?|considerations?|aspects?|ways?|cases?|examples?|steps?)\b",
+    re.IGNORECASE,
+)
 # What stands between a number and its label, and how far a label is looked for.
-_BESIDE = re.compile(r"^[\s*_)\]]*[=:(–—-]?[\s\"'“”‘’*_]*")
+_BESIDE = re.compile(r"^[\s*_)\]]*[=:(–—.,-]?[\s\"'“”‘’*_]*")
 _LONGEST = 200
+_STEP = re.compile(r"\b(?:step|point|part|reason)\s$", re.IGNORECASE)
+# A list whose first number would be taken for a rating: "1. Harm ...", and a line further down "2. Intent ...".
+_LIST_NUMBER = re.compile(r"[.)]\s*\S")
 _LISTED = re.compile(r"^[ \t*_>(-]{0,20}\d+[.)]", re.MULTILINE)
 _SECOND_THOUGHT = re.compile(
     r"\b(?:wait|actually|reconsider\w*|rather|instead|sorry|correct(?:ion|ed)|change\w*|maybe|perhaps)\b", re.IGNORECASE
 )
+# A second thought at once.
+_AT_ONCE = re.compile(r"\W*(?:wait|actually|hmm+|on second thought|let me re\w+|sorry|correction|no,)", re.IGNORECASE)
 #: Letters behind a second thought in which another point is taken for the answer that was meant.
 _REACH = 80
 #: Points of a scale and the words that a prompt gives them.
@@ -65,7 +80,8 @@ def parse_reply(reply: str, low: int, high: int, labels: Labels = (), *, cut: bo
     second thought (wait, actually, instead, sorry, ...). "A scale of low to high", numbers of a list and the rating itself are
     passed over. A reply in which another point stands beside a label of the scale (`labels`) recites the scale, and so does one
     that was `cut` by its length right behind a label: neither gives a rating. Nor does a reply whose number stands beside the
-    label of another point (0 = very relevant), as one of the two is wrong.
+    label of another point (0 = very relevant), as one of the two is wrong; nor one whose number counts something (3 things
+    matter) or begins a list (1. Harm, and further down 2. Intent).
 
     On a scale from 0 to 5, with the label "not at all relevant":
 
@@ -95,6 +111,7 @@ def parse_reply(reply: str, low: int, high: int, labels: Labels = (), *, cut: bo
     ``４``                        4       ``3 bis 4``                      none
     ``0 = not at all relevant``  0       ``0 = not at all, 1 = not very`` none
     ``4 - very relevant``        4       ``0 = very relevant``            none
+    ``2?</think>4``              4       ``3 things matter here``         none
     ============================ ======  ================================ ======
     """
     text = plain(reply)
@@ -112,6 +129,8 @@ def parse_reply(reply: str, low: int, high: int, labels: Labels = (), *, cut: bo
     beside = _NUMBER_BESIDE.match(rest)
     if beside and not ("\n" in beside["between"] and beside["after"]):
         return None
+    if _COUNTED.match(rest) or _begins_list(text, match) or (cut and _AT_ONCE.match(rest)):
+        return None
     if (named := _label(rest, labels)) and (int(number), named) not in _folded(labels):
         return None
     if _another_answer(rest, int(number), low, high, labels) or (cut and _ends_with_label(rest, labels)):
@@ -120,21 +139,31 @@ def parse_reply(reply: str, low: int, high: int, labels: Labels = (), *, cut: bo
 
 
 def plain(reply: str) -> str:
-    """A reply without closed thinking blocks and invisible characters, its digits those of ASCII."""
-    text = _INVISIBLE.sub("", _THINKING.sub("", reply))
+    """A reply without closed thinking and invisible characters, its digits those of ASCII."""
+    text = _INVISIBLE.sub("", _THOUGHT.split(_THINKING.sub("", reply))[-1])
     return text if text.isascii() else "".join(str(unicodedata.decimal(c, c)) for c in text)
+
+
+def _begins_list(text: str, match: re.Match[str]) -> bool:
+    """Whether the number is that of a list's first entry: a line further down begins with the next one."""
+    before, behind = text[: match.start("number")], text[match.end("number") :]
+    following = rf"^[ \t*_]{{0,8}}{int(match['number']) + 1}[.)]"
+    return bool("(" not in before and _LIST_NUMBER.match(behind) and re.search(following, behind, re.MULTILINE))
 
 
 def _another_answer(rest: str, rating: int, low: int, high: int, labels: Labels) -> bool:
     """Whether what follows the rating holds another point of the scale that is no mention in passing."""
-    scale = [
-        m.span() for m in re.finditer(rf"\b(?:scale|range)\b[^\d\n]{{0,12}}{low}\b[^\d\n]{{1,40}}{high}\b", rest, re.IGNORECASE)
-    ]
+    between = rf"{low}\b[^\d\n]{{1,40}}{high}\b"
+    words = r"(?:scale|range)\b"
+    named = rf"\b{words}[^\d\n]{{0,12}}{between}|\b{low}\b\W{{0,3}}(?:to\W{{1,3}})?{high}\b[-\s]*(?:points?\s)?{words}"
+    scale = [m.span() for m in re.finditer(named, rest, re.IGNORECASE)]
     listed = {m.end() for m in _LISTED.finditer(rest)}
     ends = _BOUNDARY.search(rest)
     for found in _POINT.finditer(rest):
         point, (start, end) = int(found[0]) if len(found[0]) <= len(str(high)) else high + 1, found.span()
         if point == rating or not low <= point <= high or end + 1 in listed or any(a <= start < b for a, b in scale):
+            continue
+        if _STEP.search(rest[max(0, start - 12) : start]) and rest[end : end + 1] in (":", "."):
             continue
         behind = rest[end : end + _REACH]
         mention = ends is not None and ends.start() < start and re.match(r"[*_\"')\]]*(?:\s+|-)[^\W\d_]", behind)

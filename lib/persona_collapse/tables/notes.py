@@ -59,7 +59,8 @@ class ContrastNotes:
         if self._lost:
             own = analysis.alone(contrast.base).loo[0].of("susceptibility")[0, 0]
             shared = together.loo[-1].of("susceptibility")[0, 0]
-            self._lost += " " + common_cells.base_note(shared, len(together.common.personas), own)
+            if np.isfinite(shared):
+                self._lost += " " + common_cells.base_note(shared, len(together.common.personas), own)
         self._base_bounds = analysis.bounds(together, len(contrast.runs) - 1)
         self._own_bounds = analysis.bounds(together, 0)
         self._own_lo = persona_jackknife.level(together.loo[0]).of("within_rms").lo
