@@ -390,17 +390,20 @@ def test_other_ids_in_one_file_number_the_personas_of_all_runs_anew_or_of_none(t
     assert rating_counts(study, run=1)[1:, 0].argmax(axis=-1).tolist() == [1, 2]
 
 
-def test_a_store_of_the_version_before_is_brought_up_to_date(tmp_path):
-    """Which had no ids of personas."""
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_store_of_a_version_before_is_brought_up_to_date(tmp_path, version):
+    """The second one lacked what tells completions apart, the first one ids of personas too."""
     study = collected(tmp_path, grid([0, 1], 2, 3, 4))
     db = sqlite3.connect(study.store_path)
-    db.execute("DROP TABLE personas")
+    db.execute("ALTER TABLE slots DROP COLUMN completion")
+    if version == 1:
+        db.execute("DROP TABLE personas")
     db.execute("UPDATE runs SET origin = 'as that version hashed it'")
-    db.execute("PRAGMA user_version = 1")
+    db.execute(f"PRAGMA user_version = {version}")
     db.commit()
     db.close()
     with open_store(study.store_path) as store:
-        assert read_ratings(study, store).personas == ()
+        assert read_ratings(study, store).personas == (() if version == 1 else ("0", "1"))
     before = rating_counts(study).tolist()
     collect(study)
     with open_store(study.store_path) as store:

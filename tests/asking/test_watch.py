@@ -73,13 +73,13 @@ def test_with_the_cache_off_by_extra_body_everything_is_asked(tmp_path):
 
 
 def test_a_cached_answer_is_known_after_a_restart(tmp_path):
-    """The store remembers the ids of earlier visits, where they are those of the completion."""
+    """The store remembers the completions of earlier visits, whatever the server calls its requests."""
     given = {}
 
     def respond(request):
         prompt = request["messages"][0]["content"]
         status, body = given.setdefault(prompt, (200, answer("3")[1] | {"id": f"chatcmpl-cached-{len(given)}"}))
-        return status, body, {"x-request-id": body["id"]}
+        return status, body, {"x-request-id": f"req_{request.number}"}
 
     with serve(one_by_one(respond)) as (url, _):
         collect(live_study(tmp_path, url, protocol=TEN | {"repetitions": 1}))
@@ -87,6 +87,22 @@ def test_a_cached_answer_is_known_after_a_restart(tmp_path):
         with pytest.raises(ElicitationError, match="answers came from a cache"):
             collect(study)
     assert len(rows(study, "request_id", "ratings WHERE rating IS NOT NULL")) == CELLS
+
+
+def test_a_server_that_counts_its_answers_anew_at_each_start_is_no_cache(tmp_path):
+    """Its ids come again for the same prompts, but when they were made does not: a cache repeats both."""
+    of_prompt, started = {}, [1_000_000]
+
+    def respond(request):
+        number = of_prompt.setdefault(request["messages"][0]["content"], len(of_prompt))
+        return 200, answer("3")[1] | {"id": f"chatcmpl-{number}", "created": started[0]}
+
+    with serve(one_by_one(respond)) as (url, _):
+        collect(live_study(tmp_path, url, protocol=TEN | {"repetitions": 1}))
+        started[0] += 3600
+        study = live_study(tmp_path, url, protocol=TEN | {"repetitions": 2})
+        assert collect(study) == CELLS
+    assert len(rows(study, "request_id", "ratings WHERE rating IS NOT NULL")) == 2 * CELLS
 
 
 @pytest.mark.parametrize("constant", ["", "chatcmpl-0", None])

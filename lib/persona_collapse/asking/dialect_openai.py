@@ -70,7 +70,7 @@ class Completion(NamedTuple):
     request_id: str | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
-    completion_id: str | None = None
+    completion: str | None = None  #: its id and when it was made, which a cache repeats and a server that counts anew does not
 
 
 class Failure(NamedTuple):
@@ -255,7 +255,7 @@ def read(content: bytes, headers: Mapping[str, str], body: Mapping[str, Any], la
         request_id=_text(headers.get("x-request-id")) or _text(found.get("id")),
         input_tokens=_tokens(usage.get("prompt_tokens")),
         output_tokens=_tokens(usage.get("completion_tokens")),
-        completion_id=_text(found.get("id")),
+        completion=f"{found['id']} {found.get('created', '')}" if _text(found.get("id")) else None,
     )
 
 

@@ -99,6 +99,7 @@ def answer_of(
         first_token.as_text(found.alternatives) if found.alternatives and first_token.usable(found.alternatives) else None,
         served.served_model, served.fingerprint, served.request_id, sends,
         served.input_tokens if first else 0, served.output_tokens if first else 0, time, served.latency or None, served.provider,
+        served.completion if first else None,
     )  # fmt: skip
 
 

@@ -21,8 +21,8 @@ _QUOTED = 60
 class Watch:
     """Looks at every answer of one visit; `say` gets what a person should know, `fail` what ends the visit.
 
-    `held` are the completion ids that the store holds already, each with the hash of the prompt that it answered. `anyway`
-    goes on without a single rating.
+    `held` are the completions that the store holds already, each with the hash of the prompt that it answered. `anyway` goes on
+    without a single rating.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Watch:
         *, anyway: bool = False,
     ) -> None:  # fmt: skip
         self._study, self._say, self._fail, self._anyway = study, say, fail, anyway
-        self._prompts: dict[str, str] = {}  # by completion id
+        self._prompts: dict[str, str] = {}  # by completion
         self._no_ids = False  # one id answered two prompts: it is a server's constant, and no id
         self._cached = 0
         for completion, prompt in held:
@@ -47,9 +47,9 @@ class Watch:
 
         The first few end the visit, as soon as a second id shows that ids of this server are not a constant.
         """
-        if not found.completion_id or self._no_ids:
+        if not found.completion or self._no_ids:
             return False
-        again = self._knows(found.completion_id, hash_of(prompt))
+        again = self._knows(found.completion, hash_of(prompt))
         if self._no_ids:
             return False
         self._cached += again

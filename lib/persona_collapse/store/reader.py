@@ -59,10 +59,10 @@ class Reader:
         return self._offered[key]
 
     def completions(self) -> Iterator[tuple[str, str]]:
-        """Ids of requests that were answered, each with the hash of its prompt; once for every prompt."""
+        """Completions that were stored, each with the hash of its prompt."""
         return self._db.execute(
-            "SELECT DISTINCT request_id, prompt_hash FROM slots JOIN questions ON question = questions.id "
-            "WHERE request_id IS NOT NULL AND prompt_hash IS NOT NULL"
+            "SELECT completion, prompt_hash FROM slots JOIN questions ON question = questions.id "
+            "WHERE completion IS NOT NULL AND prompt_hash IS NOT NULL"
         )
 
     def answered(self, family: str, variant: str) -> dict[tuple[str, int | None, int, str], int]:

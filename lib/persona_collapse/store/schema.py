@@ -19,7 +19,7 @@ CREATE TABLE slots (
     question INTEGER NOT NULL REFERENCES questions, repetition INTEGER NOT NULL,
     rating INTEGER, reason TEXT, reply TEXT, finish_reason TEXT, logprobs TEXT, served_model TEXT,
     fingerprint TEXT, request_id TEXT, attempts INTEGER, input_tokens INTEGER, output_tokens INTEGER, time TEXT,
-    latency REAL, provider TEXT,
+    latency REAL, provider TEXT, completion TEXT,
     PRIMARY KEY (question, repetition), CHECK ((rating IS NULL) <> (reason IS NULL))) WITHOUT ROWID;
 -- Ids of the personas of imported files: `number` is the persona of `questions`.
 CREATE TABLE personas (condition TEXT NOT NULL, number INTEGER NOT NULL, label TEXT NOT NULL, PRIMARY KEY (condition, number));
@@ -43,10 +43,11 @@ CREATE TABLE batches (
     input_file TEXT, batch TEXT, status TEXT NOT NULL);
 """
 #: Raised when the schema changes; a store of an earlier version is brought up to date when it is opened for writing.
-_VERSION = 2
+_VERSION = 3
 _UPGRADE = """
 ALTER TABLE slots ADD COLUMN latency REAL;
 ALTER TABLE slots ADD COLUMN provider TEXT;
+ALTER TABLE slots ADD COLUMN completion TEXT;
 DROP VIEW ratings;
 """
 _KEPT = r"CREATE TABLE (meta|runs|questions|slots)|CREATE UNIQUE INDEX"
@@ -60,8 +61,10 @@ def is_current(db: sqlite3.Connection) -> bool:
 def make(db: sqlite3.Connection) -> None:
     """Make the tables of a new file, or what a file of an earlier version lacks; to be called in a transaction."""
     old = db.execute("SELECT 1 FROM sqlite_master").fetchone() is not None
-    if db.execute("PRAGMA user_version").fetchone()[0] == 1:  # which lacks the ids of personas alone
-        db.execute(next(statement for statement in _SCHEMA.split(";\n") if "CREATE TABLE personas" in statement))
+    if version := db.execute("PRAGMA user_version").fetchone()[0]:
+        if version == 1:  # lacks the ids of personas
+            db.execute(next(statement for statement in _SCHEMA.split(";\n") if "CREATE TABLE personas" in statement))
+        db.execute("ALTER TABLE slots ADD COLUMN completion TEXT")
         db.execute(f"PRAGMA user_version = {_VERSION}")
         return
     for statement in (_UPGRADE if old else "").split(";\n")[:-1]:

@@ -43,6 +43,7 @@ class Answer(NamedTuple):
     time: str | None = None
     latency: float | None = None
     provider: str | None = None
+    completion: str | None = None  #: what tells the completion from any other, with the first of its choices
 
 
 class MissingCell(NamedTuple):
@@ -309,7 +310,7 @@ class Store(Reader):
                 f"INSERT INTO questions VALUES (?, {run}, ?, ?, ?, ?, ?, ?)",
                 ((first + i, *question) for i, question in enumerate(questions)),
             )
-            columns = Answer._fields[:-2]  # nothing imported has a latency or a provider
+            columns = Answer._fields[:-3]  # nothing imported has a latency, a provider or a completion
             self._db.executemany(
                 f"INSERT INTO slots ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
                 ((first + slot[0], *slot[1:]) for slot in sorted(slots, key=lambda slot: slot[:2])),

@@ -47,8 +47,9 @@ _BOUNDARY = re.compile(r"[.!?;:,]\s|\n|\s(?:-|–|—|--)\s")
 _POINT = re.compile(r"(?<![\w.,])(?<![^\W\d_]-)\d+(?!\w|,\d{3}\b)")
 # What a number counts, so that it is no rating: "3 things matter here", "5 years ago".
 _COUNTED = re.compile(
-    r"[ \t]+(?:(?:main|key|major|important|different|other|more|of)\s+)?(?:years?|months?|weeks?|days?|hours?|minutes?|times?|things?"
-    r"|people|persons?|men|women|children|kids|reasons?|factors?|considerations?|aspects?|ways?|cases?|examples?|steps?)\b",
+    r"[ \t]+(?:(?:main|key|major|important|different|other|more|of)\s+)?"
+    r"(?:years?|months?|weeks?|days?|hours?|minutes?|times?|things?|people|persons?|men|women|children|kids|reasons?|factors?"
+    r"|considerations?|aspects?|ways?|cases?|examples?|steps?)\b",
     re.IGNORECASE,
 )
 # What stands between a number and its label, and how far a label is looked for.
