@@ -1,6 +1,8 @@
 """From a reply to a rating: strict, so that no number is made up."""
 
+import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -137,12 +139,13 @@ NO_RATING = {
     ],
     "counted things": [
         "5 years ago my best friend left", "3 things matter here: who was hurt", "2 people can live through the same", "3 main reasons",
-        "4 Reasons for this", "1 of people dies",
+        "4 Reasons for this", "1 of people dies", "2 of my children", "1 Peter 2:17 says: honour all men",
     ],
     "a list without a rating": ["1. **Harm**: it hurts\n2. **Intent**: it was meant", "1) Harm\n2) Intent", "1. Harm\n\n  2. Intent"],
     "range in any language": ["3 bis 4", "3 oder 4", "3 ou 4", "3 à 4", "2 thru 3", "3 o 4", "3 eller 4"],
     "sums and second thoughts": [
         "3 plus 1", "4 as 3 is too low", "4 because 3 is too low", "4 (closer to 5)", "4. Wait, let me reconsider: 2",
+        "5\n\nI rate this a 2 because", "4. My rating is 3 for most",
         "4. Actually, as a nurse of my age I would give 2 points", "5. Sorry, I think 3 is right",
     ],
     "unclosed thinking": ["<think>4", "<think>The scale goes from 0 to 5"],
@@ -367,6 +370,37 @@ HONEST = [
     '"{c}"',
     "{c}\n\n1. It matters",
 ]
+
+
+#: Replies in which only the words say that the number is not meant: no rule about numbers sees it.
+CONTRADICTED = [
+    "5. This is not at all relevant to my thinking because being good at math does not make you good.",
+    "0. I am a mother and I care most of all about the pain of my children, nothing is more relevant to me than this.",
+]
+
+
+def test_replies_written_without_knowledge_of_the_rule():
+    """600 replies in two sets, each with the rating that a human coder would record, or none (`means`).
+
+    The rule was mended after either set; before it saw the second, 4 of its 300 replies were read falsely. The published rule
+    reads 112 of the 600 as what they do not mean.
+    """
+    path = Path(__file__).parent / "data" / "replies.jsonl"
+    replies = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    read = [(one, parse_reply(one["reply"], 0, 5, LABELS, cut=one["cut"])) for one in replies]
+    assert [one["reply"] for one, rating in read if rating not in (None, one["means"])] == CONTRADICTED
+    honest = [rating for one, rating in read if one["begins"]]
+    assert (len(replies), len(honest), honest.count(None)) == (600, 425, 47)
+    published = [(one, published_rule(one["reply"], 0, 5)) for one in replies]
+    assert sum(rating not in (None, one["means"]) for one, rating in published) == 112
+
+
+@pytest.mark.parametrize(
+    "reply",
+    ["4. Romans 13:1-2 says so", "4 (Acts 5:29)", "4. I was 5 on day 1, and knew", "4. I cannot rate it a full 5 as it is"],
+)
+def test_numbers_of_verses_and_days_are_mentions(reply):
+    assert parse_reply(reply, 0, 5, LABELS) == 4
 
 
 def test_composed_replies_are_never_read_as_what_they_do_not_say():

@@ -258,6 +258,6 @@ def test_every_row_of_the_papers_files_is_accounted_for(paper):
 
 @needs_data
 def test_the_rating_column_is_kept_where_a_strict_rule_reads_another(paper):
-    """DATA.md: the published rule reproduces every rating. It reads 2,372 of 2,392 replies over two characters, ours 2,298."""
+    """DATA.md: the published rule reproduces every rating. It reads 2,372 of 2,392 replies over two characters, ours 2,307."""
     assert sum(found["published_rule_differs"] for found in paper[1]) == 0
-    assert sum(found["strict_rule_differs"] for found in paper[1]) == 2372 - 2298
+    assert sum(found["strict_rule_differs"] for found in paper[1]) == 2372 - 2307

@@ -29,9 +29,10 @@ counts if it then *begins* with the rating, an integer from {low} to {high} that
 is never looked for (`I would say 4`). Another point of the scale may follow only as a mention: after the end of a sentence or
 clause, with a word after it, and not within 80 letters of a second thought (*wait*, *actually*, *instead*). A reply that sets
 another point beside a label of the scale recites the scale, and so does one that was cut off behind a label; one whose number
-stands beside the label of another point contradicts itself. None of these gives a rating. What gives no rating is a missing
-rating, never a number. The paper's rule takes the first point of the scale that stands alone, anywhere; the section Ratings
-counts the replies that it reads and this rule does not.
+stands beside the label of another point contradicts itself. None of these gives a rating, nor does a number that counts
+something (`3 things matter`) or begins a list. What gives no rating is a missing rating, never a number. The paper's rule takes
+the first point of the scale that stands alone, anywhere; the section Ratings counts the replies that it reads and this rule
+does not.
 """
 _LOGPROBS = """
 The probabilities of the first token give the distribution over the scale; a token counts for the digit that it is. A cell whose

@@ -44,18 +44,26 @@ _UNCLOSED = re.compile(r"\s*(<(think|thinking|thought|reasoning)>|\[THINK\])", r
 _INVISIBLE = re.compile("[\ufeff\u200b-\u200f\u2060\u00ad]|&nbsp;", re.IGNORECASE)
 # Where a sentence or a clause ends.
 _BOUNDARY = re.compile(r"[.!?;:,]\s|\n|\s(?:-|–|—|--)\s")
-_POINT = re.compile(r"(?<![\w.,])(?<![^\W\d_]-)\d+(?!\w|,\d{3}\b)")
+# A number by itself: no part of 1,200, of DSM-5, or of Romans 13:4.
+_POINT = re.compile(r"(?<![\w.,])(?<![^\W\d_]-)(?<!\d:)\d+(?!\w|,\d{3}\b|:\d)")
 # What a number counts, so that it is no rating: "3 things matter here", "5 years ago".
 _COUNTED = re.compile(
     r"[ \t]+(?:(?:main|key|major|important|different|other|more|of)\s+)?"
     r"(?:years?|months?|weeks?|days?|hours?|minutes?|times?|things?|people|persons?|men|women|children|kids|reasons?|factors?"
-    r"|considerations?|aspects?|ways?|cases?|examples?|steps?)\b",
+    r"|considerations?|aspects?|ways?|cases?|examples?|steps?)\b"
+    r"|[ \t]+of\s+(?:my|our|your|his|her|their|the|these|those|us|them)\b|[ \t]+\w+\s\d+:\d",  # or a book: 1 Peter 2:17
     re.IGNORECASE,
 )
 # What stands between a number and its label, and how far a label is looked for.
 _BESIDE = re.compile(r"^[\s*_)\]]*[=:(–—.,-]?[\s\"'“”‘’*_]*")
 _LONGEST = 200
 _STEP = re.compile(r"\b(?:step|point|part|reason)\s$", re.IGNORECASE)
+_NUMBERED = re.compile(r"\b(?:day|week|month|year|grade|chapter|verse|page|article)\s$", re.IGNORECASE)
+# Words in which another rating is given: "I rate this a", "my rating is".
+_VERDICT = re.compile(
+    r"\b(?:I|my)\b(?![^.!?\n]{0,12}(?:not|n['’]t)\b)[^.!?\n]{0,12}\b(?:rate|give|choose|pick|score|answer|say|rating)\w*\b[^.!?\n]{0,16}$",
+    re.IGNORECASE,
+)
 # A list whose first number would be taken for a rating: "1. Harm ...", and a line further down "2. Intent ...".
 _LIST_NUMBER = re.compile(r"[.)]\s*\S")
 _LISTED = re.compile(r"^[ \t*_>(-]{0,20}\d+[.)]", re.MULTILINE)
@@ -164,11 +172,12 @@ def _another_answer(rest: str, rating: int, low: int, high: int, labels: Labels)
         point, (start, end) = int(found[0]) if len(found[0]) <= len(str(high)) else high + 1, found.span()
         if point == rating or not low <= point <= high or end + 1 in listed or any(a <= start < b for a, b in scale):
             continue
-        if _STEP.search(rest[max(0, start - 12) : start]) and rest[end : end + 1] in (":", "."):
+        before = rest[max(0, start - _REACH) : start]
+        if (_STEP.search(before[-12:]) and rest[end : end + 1] in (":", ".")) or _NUMBERED.search(before[-12:]):
             continue
         behind = rest[end : end + _REACH]
         mention = ends is not None and ends.start() < start and re.match(r"[*_\"')\]]*(?:\s+|-)[^\W\d_]", behind)
-        if not mention or _labelled(behind, labels) or _SECOND_THOUGHT.search(rest[max(0, start - _REACH) : start]):
+        if not mention or _labelled(behind, labels) or _SECOND_THOUGHT.search(before) or _VERDICT.search(before):
             return True
     return False
 
