@@ -120,8 +120,9 @@ def test_batches_give_the_tables_of_a_live_run(tmp_path, live):
         assert collect_by_batch(study, say=said.append) == 2 * SLOTS
         stats = server.stats()
         assert collect_by_batch(study) == 0 and len(at_endpoint(server)) == 2
-    # One request to each model tells what it takes, and its answer counts; the rest comes in a batch each.
-    assert (stats["requests"], stats["batch_requests"], stats["answers_too_many"]) == (2, 2 * LINES, 0)
+    # One request to each model tells what it takes, and its answer counts; 3 x 30 compare the fine-tune with its base, and the
+    # rest comes in a batch each.
+    assert (stats["requests"], stats["batch_requests"], stats["answers_too_many"]) == (2 + 3 * 30, 2 * LINES, 0)
     assert as_text(study) == live
     assert f"f.bad.1: {LINES} of {LINES} requests answered, {3 * LINES} slots" in said
 

@@ -286,7 +286,7 @@ def test_logprobs_are_those_of_the_simulated_study_of_the_same_seed(tmp_path):
     with running(Options(seed=5)) as server:
         study = live(tmp_path, server.base_url, variants=models, protocol=LOGPROBS)
         assert collect(study) == 2 * CELLS
-        assert server.stats()["requests"] == 2 * CELLS
+        assert server.stats()["requests"] == 2 * CELLS + 3 * 30  # the base twice and the fine-tune once, to compare them
         assert {(r["temperature"], r["max_tokens"], r["top_logprobs"]) for r in server.seen()} == {(1.0, 1, 20)}
     content = {
         "title": "S", "kind": "simulated", "seed": 5, "protocol": LOGPROBS | {"personas": 2},

@@ -160,7 +160,7 @@ async def send(client: "AsyncOpenAI", body: dict[str, Any], *, slot: str, timeou
         async with asyncio.timeout(timeout):
             # The response as it came: building the SDK's objects would take more time than everything else here.
             response = await client.post(
-                "/chat/completions", cast_to=httpx2.Response, body=body, options={"headers": {SLOT_HEADER: slot}}
+                "/chat/completions", cast_to=httpx2.Response, body=body, options={"headers": {SLOT_HEADER: slot} if slot else {}}
             )
     except TimeoutError:
         return Failure("timeout", f"no answer within {timeout:g} s", paid=True)
@@ -255,7 +255,7 @@ def read(content: bytes, headers: Mapping[str, str], body: Mapping[str, Any], la
         request_id=_text(headers.get("x-request-id")) or _text(found.get("id")),
         input_tokens=_tokens(usage.get("prompt_tokens")),
         output_tokens=_tokens(usage.get("completion_tokens")),
-        completion=f"{found['id']} {found.get('created', '')}" if _text(found.get("id")) else None,
+        completion=f"{name} {_whole(found.get('created'))}" if (name := _text(found.get("id"))) else None,
     )
 
 

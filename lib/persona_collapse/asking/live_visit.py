@@ -12,7 +12,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from persona_collapse.asking import backoff, dialect_openai, spending, supported_parameters
+from persona_collapse.asking import backoff, base_check, dialect_openai, spending, supported_parameters
+from persona_collapse.asking.aside import Aside
 from persona_collapse.asking.dialect_openai import Choice, Completion, ElicitationError, Failure, RefusedError
 from persona_collapse.asking.ledger import Ledger, Sent
 from persona_collapse.asking.request_queue import Asker, Request
@@ -39,7 +40,7 @@ class Visit:
     def __init__(
         self, study: Study, runs: Sequence[Run], store: Store, say: Callable[[str], None], *, anyway: bool = False
     ) -> None:
-        self.study, self.runs, self.store, self.say = study, runs, store, say
+        self.study, self.runs, self.store, self.say, self._anyway = study, runs, store, say, anyway
         self.ledger = Ledger(study, store, self._fail)
         self.watch = Watch(study, store.completions(), say, self._fail, anyway=anyway)
         self.askers: list[Asker] = []
@@ -117,6 +118,9 @@ class Visit:
         self.ledger.check_budget()
         if not self._stopping.is_set():
             await self._probe()
+        if not (self._anyway or self._stopping.is_set()):
+            aside = Aside(self.study, self.ledger, self._client, self._stopping.is_set, "compared")
+            await base_check.check(self.study, self.runs, self.store, aside, self.say)
         if only_probe:
             return
         await self._ask(lambda run, condition: self._missing(run, condition), again=False)

@@ -101,7 +101,7 @@ def _key(endpoint: Endpoint, model: str) -> str:
 def complete(known: Supported, protocol: Protocol, wanted: int) -> bool:
     """Whether a record says all that asking by this protocol needs, with `wanted` ratings of a cell."""
     if protocol.method == "logprobs":
-        return known.alternatives is not None
+        return bool(known.alternatives)  # none, where an endpoint gave none before, is worth another try
     return (known.choices is not None and (known.capped or known.choices >= wanted)) or (
         protocol.repetitions == 1 and known.probed is not None
     )

@@ -20,13 +20,14 @@ OUTCOMES = {
     "timeout": "not answered in time, sent again",
     "malformed": "answered with something else, sent again",
     "wrong_server": "answered by another server than the pinned one, sent again",
+    "compared": "to compare the run with its base",
     "cached": "answered from a cache, not kept",
     "expired": "in a batch that expired before, sent again",
     "unanswered": "in a batch that ended before, sent again",
     "refused": "refused for good",
     "lost": "under way when the process was killed",
 }
-ANSWERED = ("answered", "batch", "refused")
+ANSWERED = ("answered", "batch", "compared", "refused")
 #: Columns of quality.csv: why slots hold no rating, and how an endpoint was asked.
 MISSING, ASKING = (*REASONS, "absent"), ("retries", "lost", "latency_p50", "latency_p95")
 

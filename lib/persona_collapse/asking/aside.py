@@ -1,0 +1,70 @@
+"""Requests beside the slots: counted and paid for as any other, tried again, and never ratings."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from persona_collapse.asking import backoff, dialect_openai, spending
+from persona_collapse.asking.dialect_openai import Completion, ElicitationError, Failure
+from persona_collapse.asking.ledger import Ledger, Sent
+from persona_collapse.asking.supported_parameters import Supported
+from persona_collapse.study.study import Run, Study
+from persona_collapse.study.study_file import Protocol
+
+#: Requests under way at once; they are few.
+_TOGETHER = 8
+
+
+class Aside:
+    """Asks single prompts of a run; `outcome` is what traffic calls an answer, and `stopping` whether the visit is to end."""
+
+    def __init__(
+        self, study: Study, ledger: Ledger, client: Callable[[str], Any], stopping: Callable[[], bool], outcome: str
+    ) -> None:
+        self._study, self._ledger, self._client, self._stopping, self._outcome = study, ledger, client, stopping, outcome
+
+    async def ask(
+        self, run: Run, prompts: Sequence[str], known: Supported, protocol: Protocol, *, alternatives: int = 0
+    ) -> list[Completion] | None:
+        """One answer to every prompt, in their order; None once the visit stops.
+
+        Raises ElicitationError if one gets no answer, and RefusedError where the endpoint does not take a parameter.
+        """
+        gate = asyncio.Semaphore(min(_TOGETHER, self._study.file.endpoints[run.variant.endpoint or ""].max_in_flight))
+
+        async def one(prompt: str) -> Completion | None:
+            async with gate:
+                return await self._answer(run, prompt, known, protocol, alternatives)
+
+        first = await one(prompts[0])  # what is refused is refused once
+        found = [first, *(await asyncio.gather(*map(one, prompts[1:])))]
+        self._ledger.write()
+        answers = [completion for completion in found if completion is not None]
+        return answers if len(answers) == len(found) else None
+
+    async def _answer(self, run: Run, prompt: str, known: Supported, protocol: Protocol, alternatives: int) -> Completion | None:
+        name = run.variant.endpoint or ""
+        endpoint = self._study.file.endpoints[name]
+        body = dialect_openai.request_body(
+            endpoint, run.variant.model or "", protocol, prompt,
+            choices=1, limit=known.limit, alternatives=alternatives, sampling=known.sampling(protocol),
+        )  # fmt: skip
+        most = spending.most_tokens(prompt, body[known.limit], 1)
+        said = ""
+        for sends in range(1, backoff.ATTEMPTS + 1):
+            if self._stopping():
+                return None
+            number = self._ledger.sent(Sent(run.family.key, run.variant.key, "persona", *most))
+            try:
+                found = await dialect_openai.send(self._client(name), body, slot="", timeout=endpoint.timeout)
+            except ElicitationError:
+                self._ledger.failed(number, Failure("refused", "an error that no repetition mends"))
+                raise
+            if isinstance(found, Completion):
+                self._ledger.answered(number, found, self._outcome)
+                self._ledger.settle(number, [], again=False, stored=None)
+                return found
+            self._ledger.failed(number, found)
+            said = found.said
+            await asyncio.sleep(found.wait or backoff.wait(sends))
+        raise ElicitationError(f"{run.key}: a request got no answer ({said}); check the endpoint and run the same command again")
