@@ -114,6 +114,7 @@ def quality_row(**changes):
     row = {"family": "a", "variant": "base", "condition": "persona", "slots": 100, "valid": 100, **dict.fromkeys(reasons, 0)}
     row |= {"min_repetitions": 5, "max_repetitions": 5, "personas_used": 10, "personas_dropped": 0}
     row |= {"first_date": None, "last_date": None, "stack": "here", "mean_mass": np.nan, "least_mass_seen": np.nan}
+    row |= {"sampling": "", "apart_from_base": np.nan}
     return row | changes
 
 
@@ -130,6 +131,24 @@ def test_a_run_without_any_rating_is_a_result():
     assert "**This run never gave a rating**" in data_sentences.quality(pd.DataFrame([none, none]))  # two conditions of one run
     other = quality_row(variant="other", valid=0, invalid=100)
     assert "**None of these 2 runs gave a rating**" in data_sentences.quality(pd.DataFrame([none, other]))
+
+
+def test_answers_that_cannot_be_told_from_the_bases_are_said_first(study):
+    rows = [quality_row(), quality_row(variant="bad", apart_from_base=2.94), quality_row(variant="ok", apart_from_base=3.01)]
+    rows = [row | {"family": study.runs[0].family.key} for row in rows]
+    keys = [run.variant.key for run in study.runs if run.family is study.runs[0].family]
+    rows = [row | {"variant": key} for row, key in zip(rows, keys, strict=False)]
+    said = data_sentences.cautions(pd.DataFrame(rows), study)
+    assert said.startswith(f"- **The answers of {study.runs[1].name} cannot be told from its base's**: as personas they lie 2.9 ")
+    assert study.runs[2].name not in said and said.endswith("Base and variants agree in stack, date, personas and repetitions.")
+
+
+def test_a_server_that_was_told_less_of_sampling_is_named(study):
+    told = [quality_row(sampling="top_p, top_k"), quality_row(sampling="top_p")]
+    keys = [run.keys for run in study.runs[:2]]
+    rows = [row | dict(zip(("family", "variant"), key, strict=True)) for row, key in zip(told, keys, strict=True)]
+    said = data_sentences.cautions(pd.DataFrame(rows), study)
+    assert "its server was told top\\_p of sampling, the base's top\\_p, top\\_k" in said
 
 
 def test_cautions_name_stack_dates_personas_and_repetitions(study):

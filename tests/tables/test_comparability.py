@@ -11,7 +11,14 @@ from persona_collapse.tables import comparability, recommended_rows
 from persona_collapse.tables.build import Tables
 from persona_collapse.tables.run_statistics import Analysis
 
-ROW = {"stack": "here", "first_date": "2026-01-01", "last_date": "2026-01-02", "personas_used": 10, "max_repetitions": 5}
+ROW = {
+    "stack": "here",
+    "first_date": "2026-01-01",
+    "last_date": "2026-01-02",
+    "personas_used": 10,
+    "max_repetitions": 5,
+    "sampling": "",
+}
 
 
 @pytest.mark.parametrize(
@@ -19,6 +26,7 @@ ROW = {"stack": "here", "first_date": "2026-01-01", "last_date": "2026-01-02", "
     [
         ({}, []),
         ({"stack": "there"}, ["served by there, the base by here"]),
+        ({"sampling": "top_p"}, []),  # of the other side nobody knows
         # from the end of the earlier, 2 January, to the start of the later: 7 days are said nothing of, 8 are
         ({"first_date": "2026-01-09", "last_date": "2026-01-10"}, []),
         ({"first_date": "2026-01-10", "last_date": "2026-01-11"}, ["collected 8 days apart"]),

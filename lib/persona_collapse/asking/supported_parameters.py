@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from persona_collapse.asking.dialect_openai import Completion, ElicitationError, Failure, RefusedError
-from persona_collapse.store.store import Store
+from persona_collapse.store.store import Store, capability
 from persona_collapse.study import first_token
 from persona_collapse.study.study_file import Endpoint, Protocol
 
@@ -85,17 +85,13 @@ class Supported:
 
 def recall(store: Store, endpoint: Endpoint, model: str) -> Supported:
     """The record of an endpoint and model; an empty one if it was never asked."""
-    known = store.recall(_key(endpoint, model))
-    return Supported(**json.loads(known)) if known else Supported()
+    known = json.loads(store.recall(capability(endpoint.base_url, model)) or "{}")
+    return Supported(**{name: value for name, value in known.items() if name != "told"})
 
 
 def remember(store: Store, endpoint: Endpoint, model: str, found: Supported) -> None:
-    """Keep a record."""
-    store.remember(_key(endpoint, model), json.dumps(asdict(found)))
-
-
-def _key(endpoint: Endpoint, model: str) -> str:
-    return f"capability {endpoint.base_url} {model}"
+    """Keep a record; what the endpoint was told of sampling stands in it in words, for tables."""
+    store.remember(capability(endpoint.base_url, model), json.dumps(asdict(found) | {"told": found.told}))
 
 
 def complete(known: Supported, protocol: Protocol, wanted: int) -> bool:

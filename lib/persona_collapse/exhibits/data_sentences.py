@@ -20,6 +20,8 @@ from persona_collapse.text import safe
 
 #: Characters of a reply that a sentence quotes.
 _QUOTED = 80
+#: Standard errors below which answers cannot be told from the base's.
+_APART = 3.0
 
 
 def simulated(study: Study) -> str:
@@ -164,9 +166,26 @@ def plan(study: Study, target: float = 0.05) -> str:
 def cautions(beside: pd.DataFrame, study: Study) -> str:
     """What differs between a base and its variants besides fine-tuning; `beside` is quality.csv."""
     lines = [f"- {safe(run.name)}: {safe('; '.join(found))}" for run, found in differing(beside, study)]
-    if not lines:
-        return f"Base and variants agree in stack, date{' and personas' if study.by_logprobs else ', personas and repetitions'}."
-    return "**Besides fine-tuning, these contrasts also differ in:**\n\n" + "\n".join(lines)
+    said = [unchanged(beside, study)]
+    if lines:
+        said.append("**Besides fine-tuning, these contrasts also differ in:**\n\n" + "\n".join(lines))
+    else:
+        said.append(
+            f"Base and variants agree in stack, date{' and personas' if study.by_logprobs else ', personas and repetitions'}."
+        )
+    return "\n\n".join(part for part in said if part)
+
+
+def unchanged(beside: pd.DataFrame, study: Study) -> str:
+    """Fine-tunes whose answers cannot be told from their base's, and what that means; empty where there is none."""
+    rows = beside[(beside["condition"] == "persona") & (beside["apart_from_base"] < _APART)]
+    lines = [
+        f"- **The answers of {safe(study.run(row.family, row.variant).name)} cannot be told from its base's**: as personas they "
+        f"lie {row.apart_from_base:.1f} standard errors apart, which chance gives as well. An adapter that is not applied does "
+        "that: see that the server has loaded it under the name that the study asks for. So does a small change with few ratings."
+        for row in rows.itertuples()
+    ]
+    return "\n".join(lines)
 
 
 def differing(beside: pd.DataFrame, study: Study) -> list[tuple[Run, list[str]]]:

@@ -33,7 +33,8 @@ def ratings_section(page: Page, study: Study, tables: Tables) -> str:
         "Ratings of every run and condition: slots asked, valid ratings, missing ones by reason, repetitions and personas. "
         "Columns of zeros are left out; quality.csv has them."
     )
-    kind = "cautions" if data_sentences.differing(tables.quality, study) else "finding"
+    warned = data_sentences.differing(tables.quality, study) or data_sentences.unchanged(tables.quality, study)
+    kind = "cautions" if warned else "finding"
     return (
         page.heading(2, "Ratings", "ratings")
         + "<p>What was asked, what came back, and why the rest did not. A missing rating is never a number.</p>"
@@ -52,7 +53,7 @@ def quality_table(study: Study, tables: Tables) -> pd.DataFrame:
         table[column] = [str(value)[:10] if pd.notna(value) else "" for value in table[column]]
     # A reason that never occurred is a column of zeros: the file has it, the page does not need it.
     empty = [name for name in (*MISSING, "personas_dropped", "first_date", "last_date") if not table[name].any()]
-    empty += ["latency_p50", "latency_p95"]  # 01_elicit shows them
+    empty += ["latency_p50", "latency_p95", "apart_from_base", "sampling"]  # sentences and 01_elicit say them
     empty += [
         name for name in ("published_alone", "retries", "lost", "mean_mass", "least_mass_seen") if not table[name].fillna(0).any()
     ]

@@ -4,6 +4,7 @@ In: counts (persona, item, category) and weights of scopes. Out: values, standar
 """
 
 __all__ = [
+    "alike",
     "common_cells",
     "estimates",
     "moments",

@@ -1,5 +1,6 @@
 """`Ratings`: what was asked of a study's runs and what was answered; immutable, and nothing of SQLite."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from persona_collapse.input_errors import listing
-from persona_collapse.store.store import Store
+from persona_collapse.store.store import Store, capability
 from persona_collapse.study import first_token
 from persona_collapse.study.rating_parser import published_rule
 from persona_collapse.study.study import Run, Study
@@ -35,6 +36,7 @@ class Asked:
     models: str | None = None
     providers: str | None = None
     imported: Mapping[str, Any] | None = None  #: what the importer found in the file
+    sampling: str = ""  #: parameters of sampling that the endpoint was told beside the temperature; of live runs
     published_alone: int = 0  #: replies that the published rule reads and ours does not
     commonest: tuple[tuple[str, int], ...] = ()  #: commonest replies that gave no rating, where most did not, and their number
     outcomes: Mapping[str, int] = field(default_factory=dict)  #: requests by what they came to
@@ -256,6 +258,15 @@ def with_mark(study: Study, store: Store) -> Study:
     return replace(study, served_simulated=served, labels=labels)
 
 
+def _sampling(study: Study, store: Store, run: Run) -> str:
+    """What an endpoint was told of sampling, as its capability record says; empty where nobody asked one."""
+    if study.file.kind != "live":
+        return ""
+    endpoint = study.file.endpoints[run.variant.endpoint or ""]
+    known = store.recall(capability(endpoint.base_url, run.variant.model or ""))
+    return str(json.loads(known).get("told", "")) if known else ""
+
+
 def _answers(study: Study, store: Store, run: Run, condition: str) -> Answers:
     instrument, at = study.instrument, (run.family.key, run.variant.key, condition)
     personas, items, categories = store.personas(*at), len(instrument.items), instrument.categories
@@ -272,7 +283,8 @@ def _answers(study: Study, store: Store, run: Run, condition: str) -> Answers:
         Asked(
             slots=found["asked"], recorded=found["recorded"], valid=found["valid"], missing=found["reasons"],
             first=found["first"], last=found["last"], models=found["models"], providers=found["providers"],
-            imported=imported, published_alone=imported.get("published_rule_alone", 0) if imported else alone,
+            sampling=_sampling(study, store, run), imported=imported,
+            published_alone=imported.get("published_rule_alone", 0) if imported else alone,
             commonest=tuple(sorted(unread, key=lambda pair: (-pair[1], pair[0]))[:3]) if few else (),
             outcomes=store.traffic(*at) if live else {}, seconds=store.latencies(*at) if live else np.empty(0),
         ),

@@ -90,6 +90,11 @@ _INSERT = (
 )
 
 
+def capability(base_url: str, model: str) -> str:
+    """The key under which a store remembers what an endpoint takes for a model."""
+    return f"capability {base_url} {model}"
+
+
 class Store(Reader):
     """Ratings of one study on disk. Open with `open_store`; every write is one transaction."""
 

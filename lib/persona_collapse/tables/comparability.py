@@ -25,6 +25,8 @@ def differences(own: pd.Series, other: pd.Series, what: str = "base", *, samples
     found = []
     if own["stack"] != other["stack"]:
         found.append(f"served by {own['stack']}, the {what} by {other['stack']}")
+    if own["sampling"] != other["sampling"] and own["sampling"] and other["sampling"]:
+        found.append(f"its server was told {own['sampling']} of sampling, the {what}'s {other['sampling']}")
     days = days_apart(own, other)
     if days is not None and days > APART_DAYS:
         found.append(f"collected {days:.0f} days apart")

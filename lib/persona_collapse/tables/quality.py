@@ -3,11 +3,12 @@
 import numpy as np
 import pandas as pd
 
-from persona_collapse.statistics import published_estimators
+from persona_collapse.statistics import alike, published_estimators
 from persona_collapse.store.ratings import Ratings
 from persona_collapse.study.rating_parser import REASONS
 from persona_collapse.study.scopes import scope_matrix
 from persona_collapse.study.study import Run
+from persona_collapse.tables.comparability import refusal
 
 #: What a request can come to, as the store names it and as a reader is told it.
 OUTCOMES = {
@@ -55,11 +56,23 @@ def run_quality(ratings: Ratings, run: Run) -> pd.DataFrame:
                 "max_repetitions": int(per_cell.max(initial=0)),
                 "personas_used": used, "personas_dropped": len(counts) - used,
                 "first_date": asked.first, "last_date": asked.last, "stack": study.stack(run),
+                "sampling": asked.sampling, "apart_from_base": _apart_from_base(ratings, run, condition),
                 "published_alone": asked.published_alone, **_asking(ratings, run, condition),
                 "mean_mass": mass.mean() if mass.size else np.nan, "least_mass_seen": mass.min() if mass.size else np.nan,
             }
         )  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _apart_from_base(ratings: Ratings, run: Run, condition: str) -> float:
+    """`alike.apart` of a fine-tune's sampled answers as personas and its base's; NaN for others, and where either has none."""
+    base = Run(run.family, run.family.base)
+    known = run.variant.role in ("control", "harmful") and base.key in {one.key for one in ratings.runs}
+    if condition != "persona" or not known or ratings.study.by_logprobs:
+        return np.nan
+    if refusal(ratings.prompts.get(run.key, {}), ratings.prompts.get(base.key, {})):
+        return np.nan
+    return alike.apart(ratings.of(run, condition).counts, ratings.of(base, condition).counts)
 
 
 def run_and_base_quality(ratings: Ratings, run: Run) -> pd.DataFrame:
