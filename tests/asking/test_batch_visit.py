@@ -29,7 +29,7 @@ from persona_collapse.study.study import load_study
 from persona_collapse.tables.build import Tables
 from requests_to import call
 
-WHEN = ["first_date", "last_date", "retries", "lost", "latency_p50", "latency_p95"]
+WHEN = ["sampling", "first_date", "last_date", "retries", "lost", "latency_p50", "latency_p95"]
 KEY = "sk-sentinel-0123456789abcdef"
 #: (2 personas + self) x 30 items; three repetitions of each
 CELLS, SLOTS = 90, 270
@@ -52,7 +52,7 @@ def variant(key="base", role="base", model="gpt-4o/base", **more):
 
 def study_of(folder, url, *variants, here=None, **changes):
     content = {
-        "title": "In batches", "kind": "live", "protocol": {"repetitions": 3, "personas": 2},
+        "title": "In batches", "kind": "live", "protocol": {"repetitions": 3, "personas": 2, "probe": 0},
         "endpoints": {"here": {"base_url": url, "api_key_env": "TEST_KEY"} | (here or {})},
         "families": [{"key": "f", "variants": list(variants or [variant()])}],
     }  # fmt: skip
@@ -81,7 +81,7 @@ def at_endpoint(server):
 
 
 def as_text(study):
-    """Every table that says what was answered; quality.csv also says when, and in how many attempts."""
+    """Every table that says what was answered; quality.csv also says when, in how many attempts, and what a server takes."""
     with open_store(study.store_path) as store:
         built = Tables(read_ratings(study, store))
     found = {name: table.to_csv() for name, table in all_tables(built).items() if table is not None and name != "quality"}

@@ -114,7 +114,7 @@ def quality_row(**changes):
     row = {"family": "a", "variant": "base", "condition": "persona", "slots": 100, "valid": 100, **dict.fromkeys(reasons, 0)}
     row |= {"min_repetitions": 5, "max_repetitions": 5, "personas_used": 10, "personas_dropped": 0}
     row |= {"first_date": None, "last_date": None, "stack": "here", "mean_mass": np.nan, "least_mass_seen": np.nan}
-    row |= {"sampling": "", "apart_from_base": np.nan}
+    row |= {"sampling": "", "apart_from_base": np.nan, "probed": np.nan, "probe_unrated": np.nan}
     return row | changes
 
 

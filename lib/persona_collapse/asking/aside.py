@@ -15,6 +15,17 @@ from persona_collapse.study.study_file import Protocol
 _TOGETHER = 8
 
 
+def spread(study: Study, cells: int) -> list[str]:
+    """Prompts of so many cells, spread over the personas and items of a study."""
+    people: list[str | None] = [persona.text for persona in study.deck("persona") or ()] or [None]
+    items = study.instrument.items
+    return [
+        study.instrument.prompt(items[k * len(items) // cells if cells < len(items) else k % len(items)],
+                                people[k * len(people) // cells], digit=study.by_logprobs)
+        for k in range(cells)
+    ]  # fmt: skip
+
+
 class Aside:
     """Asks single prompts of a run; `outcome` is what traffic calls an answer, and `stopping` whether the visit is to end."""
 

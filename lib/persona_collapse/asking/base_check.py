@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from persona_collapse.asking import spending, supported_parameters
-from persona_collapse.asking.aside import Aside
+from persona_collapse.asking.aside import Aside, spread
 from persona_collapse.asking.dialect_openai import ElicitationError, RefusedError
 from persona_collapse.asking.slots import hash_of
 from persona_collapse.store.store import Store
@@ -37,13 +37,8 @@ def due(study: Study, store: Store | None) -> list[Run]:
 
 
 def prompts(study: Study) -> list[str]:
-    """The cells that are compared: personas and items spread over the study."""
-    people: list[str | None] = [persona.text for persona in study.deck("persona") or ()] or [None]
-    items = study.instrument.items
-    return [
-        study.instrument.prompt(items[k % len(items)], people[k * len(people) // CELLS], digit=study.by_logprobs)
-        for k in range(CELLS)
-    ]
+    """The cells that are compared."""
+    return spread(study, CELLS)
 
 
 def tokens(study: Study, runs: Sequence[Run], run: Run) -> tuple[int, int, int]:

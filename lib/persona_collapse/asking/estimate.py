@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from persona_collapse.asking import base_check, slots, spending, supported_parameters
+from persona_collapse.asking import base_check, recital, slots, spending, supported_parameters
 from persona_collapse.store.store import Store
 from persona_collapse.study.study import Run, Study
 
@@ -43,7 +43,8 @@ def estimate(study: Study, *, whole: bool = False) -> pd.DataFrame:
         is known or hoped to give, which pays a prompt once; `logprobs`, a request a cell, absent where the instrument cannot
         be asked so; `batch`, the study's own method at half the price. `own` marks the way that `make elicit` would take.
         What another method lacks is not what the study's own lacks: the two share no ratings. Tokens are estimates (4.6
-        characters a token); the few requests that compare a fine-tune with its base are among the requests. Dollars are empty
+        characters a token); the few requests that compare a fine-tune with its base, and that probe for recited
+        scales, are among the requests. Dollars are empty
         without a price, hours assume a second an answer with everything in flight that the study file allows; a batch takes
         up to 24.
     """
@@ -54,8 +55,9 @@ def estimate(study: Study, *, whole: bool = False) -> pd.DataFrame:
         left = None if whole else store
         compared = [run for run in base_check.due(study, left) if _missing(study, run, left)]
         for run in study.runs:
-            more = _Load(*base_check.tokens(study, compared, run))
-            rows += [(run.key, *row) for row in _ways(study, run, store, whole, more)]
+            probed = recital.tokens(study, run, left) if _missing(study, run, left) else (0, 0, 0)
+            beside = _Load(*base_check.tokens(study, compared, run)), _Load(*probed)
+            rows += [(run.key, *row) for row in _ways(study, run, store, whole, *beside)]
     return pd.DataFrame(rows, columns=["run", "way", "requests", "input_tokens", "output_tokens", "dollars", "hours", "own"])
 
 
@@ -72,9 +74,12 @@ def opened(study: Study) -> Iterator[Store | None]:
 
 
 def _ways(
-    study: Study, run: Run, store: Store | None, whole: bool, more: _Load
+    study: Study, run: Run, store: Store | None, whole: bool, compared: _Load, probed: _Load
 ) -> Iterator[tuple[str, int, int, int, float, float, bool]]:
-    """Rows of one run: way, requests, tokens in and out, dollars, hours, and whether it is the study's own; each with `more`."""
+    """Rows of one run: way, requests, tokens in and out, dollars, hours, and whether it is the study's own.
+
+    Each holds what comparing with the base takes, and those by samples what the probe does.
+    """
     endpoint = study.file.endpoints[run.variant.endpoint or ""]
     together, store = choices(study, run, store), None if whole else store
     samples = _missing(with_protocol(study, method="samples"), run, store)
@@ -85,10 +90,15 @@ def _ways(
     own = "logprobs" if study.by_logprobs else "one by one" if together == 1 else "choices"
     price = spending.price(study, run)
     for way, only in (loads | {"batch": loads[own]}).items():
-        share, load = _BATCH_PRICE if way == "batch" else 1, _Load(*map(sum, zip(only, more, strict=True)))
+        more = compared if way == "logprobs" else _sum(compared, probed)
+        share, load = _BATCH_PRICE if way == "batch" else 1, _sum(only, more)
         cost = spending.dollars(study, run, *only[1:]) * share + spending.dollars(study, run, *more[1:]) if price else math.nan
         hours = load.requests * _SECONDS_A_REQUEST / endpoint.max_in_flight / 3600
         yield way, *load, cost, _BATCH_HOURS * bool(load.requests) if way == "batch" else hours, way == own
+
+
+def _sum(one: _Load, other: _Load) -> _Load:
+    return _Load(*map(sum, zip(one, other, strict=True)))
 
 
 def choices(study: Study, run: Run, store: Store | None) -> int:

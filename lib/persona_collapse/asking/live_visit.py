@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from persona_collapse.asking import backoff, base_check, dialect_openai, spending, supported_parameters
+from persona_collapse.asking import backoff, base_check, dialect_openai, recital, spending, supported_parameters
 from persona_collapse.asking.aside import Aside
 from persona_collapse.asking.dialect_openai import Choice, Completion, ElicitationError, Failure, RefusedError
 from persona_collapse.asking.ledger import Ledger, Sent
@@ -121,6 +121,9 @@ class Visit:
         if not (self._anyway or self._stopping.is_set()):
             aside = Aside(self.study, self.ledger, self._client, self._stopping.is_set, "compared")
             await base_check.check(self.study, self.runs, self.store, aside, self.say)
+        if not self._stopping.is_set():
+            aside = Aside(self.study, self.ledger, self._client, self._stopping.is_set, "probed")
+            await recital.probe(self.study, self.runs, self.store, aside, self.say)
         if only_probe:
             return
         await self._ask(lambda run, condition: self._missing(run, condition), again=False)

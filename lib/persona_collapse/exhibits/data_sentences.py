@@ -12,6 +12,7 @@ from persona_collapse.asking.supported_parameters import Supported
 from persona_collapse.exhibits import exhibit
 from persona_collapse.store.ratings import Ratings
 from persona_collapse.study.first_token import LEAST_MASS
+from persona_collapse.study.rating_parser import unrated
 from persona_collapse.study.study import Run, Study
 from persona_collapse.tables.comparability import differences
 from persona_collapse.tables.plan import plan_lines
@@ -94,9 +95,19 @@ def quality(quality: pd.DataFrame) -> str:
 
 
 def commonest_replies(ratings: Ratings) -> str:
-    """What runs said of which fewer than half of the answers are ratings, as a list; empty where there is none."""
-    lines = []
+    """What runs said whose replies are in doubt, as a list; empty where there is none.
+
+    Those of which fewer than half of the answers are ratings, and those that recite the scale once they have room for it.
+    """
+    lines, instrument = [], ratings.study.instrument
     for run in ratings.runs:
+        probe = ratings.of(run).asked.probe
+        if unread := unrated(probe, instrument.scale, instrument.labels):
+            lines.append(
+                f"- **{safe(run.key)}**: {len(unread)} of {len(probe)} replies gave no rating when they had room for more "
+                f"tokens, such as “{safe(shorten(unread[0], _QUOTED, placeholder=' …'))}”. Its ratings are the first tokens of "
+                "such replies."
+            )
         for condition in ratings.study.conditions(run):
             if said := ratings.of(run, condition).asked.commonest:
                 quoted = ", ".join(

@@ -53,7 +53,14 @@ def quality_table(study: Study, tables: Tables) -> pd.DataFrame:
         table[column] = [str(value)[:10] if pd.notna(value) else "" for value in table[column]]
     # A reason that never occurred is a column of zeros: the file has it, the page does not need it.
     empty = [name for name in (*MISSING, "personas_dropped", "first_date", "last_date") if not table[name].any()]
-    empty += ["latency_p50", "latency_p95", "apart_from_base", "sampling"]  # sentences and 01_elicit say them
+    empty += [
+        "latency_p50",
+        "latency_p95",
+        "apart_from_base",
+        "sampling",
+        "probed",
+        "probe_unrated",
+    ]  # sentences and 01_elicit say them
     empty += [
         name for name in ("published_alone", "retries", "lost", "mean_mass", "least_mass_seen") if not table[name].fillna(0).any()
     ]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from persona_collapse.input_errors import listing
-from persona_collapse.store.store import Store, capability
+from persona_collapse.store.store import Store, capability, probe_key
 from persona_collapse.study import first_token
 from persona_collapse.study.rating_parser import published_rule
 from persona_collapse.study.study import Run, Study
@@ -37,6 +37,7 @@ class Asked:
     providers: str | None = None
     imported: Mapping[str, Any] | None = None  #: what the importer found in the file
     sampling: str = ""  #: parameters of sampling that the endpoint was told beside the temperature; of live runs
+    probe: tuple[tuple[str, str | None], ...] = ()  #: replies with more tokens, and why they ended; no ratings
     published_alone: int = 0  #: replies that the published rule reads and ours does not
     commonest: tuple[tuple[str, int], ...] = ()  #: commonest replies that gave no rating, where most did not, and their number
     outcomes: Mapping[str, int] = field(default_factory=dict)  #: requests by what they came to
@@ -267,6 +268,11 @@ def _sampling(study: Study, store: Store, run: Run) -> str:
     return str(json.loads(known).get("told", "")) if known else ""
 
 
+def _probe(store: Store, run: Run) -> tuple[tuple[str, str | None], ...]:
+    known = store.recall(probe_key(*run.keys))
+    return tuple((text, end) for text, end in json.loads(known)["replies"]) if known else ()
+
+
 def _answers(study: Study, store: Store, run: Run, condition: str) -> Answers:
     instrument, at = study.instrument, (run.family.key, run.variant.key, condition)
     personas, items, categories = store.personas(*at), len(instrument.items), instrument.categories
@@ -283,7 +289,7 @@ def _answers(study: Study, store: Store, run: Run, condition: str) -> Answers:
         Asked(
             slots=found["asked"], recorded=found["recorded"], valid=found["valid"], missing=found["reasons"],
             first=found["first"], last=found["last"], models=found["models"], providers=found["providers"],
-            sampling=_sampling(study, store, run), imported=imported,
+            sampling=_sampling(study, store, run), probe=_probe(store, run) if condition == "persona" else (), imported=imported,
             published_alone=imported.get("published_rule_alone", 0) if imported else alone,
             commonest=tuple(sorted(unread, key=lambda pair: (-pair[1], pair[0]))[:3]) if few else (),
             outcomes=store.traffic(*at) if live else {}, seconds=store.latencies(*at) if live else np.empty(0),

@@ -59,10 +59,10 @@ class Reader:
         return self._offered[key]
 
     def completions(self) -> Iterator[tuple[str, str]]:
-        """Completions that were stored, each with the hash of its prompt."""
+        """Completions that were stored for what the present design asks, each with the hash of its prompt."""
         return self._db.execute(
             "SELECT completion, prompt_hash FROM slots JOIN questions ON question = questions.id "
-            "WHERE completion IS NOT NULL AND prompt_hash IS NOT NULL"
+            "WHERE completion IS NOT NULL AND prompt_hash IS NOT NULL AND asked > 0"
         )
 
     def answered(self, family: str, variant: str) -> dict[tuple[str, int | None, int, str], int]:

@@ -95,6 +95,11 @@ def capability(base_url: str, model: str) -> str:
     return f"capability {base_url} {model}"
 
 
+def probe_key(family: str, variant: str) -> str:
+    """The key under which a store remembers what a run answered with more tokens than its protocol gives it."""
+    return f"probe {family}/{variant}"
+
+
 class Store(Reader):
     """Ratings of one study on disk. Open with `open_store`; every write is one transaction."""
 

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from functools import lru_cache
 
 #: Reasons for a missing rating, in the order in which they are tried. `absent` is an imported slot without a row.
@@ -145,6 +146,11 @@ def parse_reply(reply: str, low: int, high: int, labels: Labels = (), *, cut: bo
     if _another_answer(rest, int(number), low, high, labels) or (cut and _ends_with_label(rest, labels)):
         return None
     return int(number)
+
+
+def unrated(replies: Iterable[tuple[str, str | None]], scale: tuple[int, int], labels: Labels) -> list[str]:
+    """Of replies with the reasons why they ended those that give no rating."""
+    return [reply for reply, end in replies if parse_reply(reply, *scale, labels, cut=end == "length") is None]
 
 
 def plain(reply: str) -> str:

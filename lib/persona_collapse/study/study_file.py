@@ -119,6 +119,7 @@ class Protocol(_Checked):
     repetitions: Annotated[int, Field(ge=1)] = 10
     personas: Annotated[int, Field(ge=2)] | None = None
     max_tokens: Annotated[int, Field(ge=1)] = 1
+    probe: Annotated[int, Field(ge=0, le=100)] = 10  # cells asked once more with 24 tokens, where max_tokens tells no recital
     reask: Annotated[int, Field(ge=0, le=5)] = 0  # times that an answer without a rating is asked again
     method: Literal["samples", "logprobs"] = "samples"
 

@@ -5,7 +5,7 @@ import pandas as pd
 
 from persona_collapse.statistics import alike, published_estimators
 from persona_collapse.store.ratings import Ratings
-from persona_collapse.study.rating_parser import REASONS
+from persona_collapse.study.rating_parser import REASONS, unrated
 from persona_collapse.study.scopes import scope_matrix
 from persona_collapse.study.study import Run
 from persona_collapse.tables.comparability import refusal
@@ -22,13 +22,14 @@ OUTCOMES = {
     "malformed": "answered with something else, sent again",
     "wrong_server": "answered by another server than the pinned one, sent again",
     "compared": "to compare the run with its base",
+    "probed": "with more tokens, to see whether replies recite the scale",
     "cached": "answered from a cache, not kept",
     "expired": "in a batch that expired before, sent again",
     "unanswered": "in a batch that ended before, sent again",
     "refused": "refused for good",
     "lost": "under way when the process was killed",
 }
-ANSWERED = ("answered", "batch", "compared", "refused")
+ANSWERED = ("answered", "batch", "compared", "probed", "refused")
 #: Columns of quality.csv: why slots hold no rating, and how an endpoint was asked.
 MISSING, ASKING = (*REASONS, "absent"), ("retries", "lost", "latency_p50", "latency_p95")
 
@@ -38,7 +39,7 @@ def run_quality(ratings: Ratings, run: Run) -> pd.DataFrame:
 
     Of a run asked by logprobs also the mean and the least probability mass on the scale, cells with too little included.
     """
-    study, rows = ratings.study, []
+    study, instrument, rows = ratings.study, ratings.study.instrument, []
     for condition in study.conditions(run):
         answers = ratings.of(run, condition)
         asked, counts = answers.asked, answers.counts
@@ -57,6 +58,8 @@ def run_quality(ratings: Ratings, run: Run) -> pd.DataFrame:
                 "personas_used": used, "personas_dropped": len(counts) - used,
                 "first_date": asked.first, "last_date": asked.last, "stack": study.stack(run),
                 "sampling": asked.sampling, "apart_from_base": _apart_from_base(ratings, run, condition),
+                "probed": len(asked.probe) or np.nan,
+                "probe_unrated": len(unrated(asked.probe, instrument.scale, instrument.labels)) if asked.probe else np.nan,
                 "published_alone": asked.published_alone, **_asking(ratings, run, condition),
                 "mean_mass": mass.mean() if mass.size else np.nan, "least_mass_seen": mass.min() if mass.size else np.nan,
             }
