@@ -105,7 +105,7 @@ WRONG = {
     "semicolons": ("d.csv", "persona;age\nA;3\n", None, [": columns 'persona;age'; expected one called 'persona'"]),
     "empty file": ("d.csv", "", None, [": columns nothing; expected one called 'persona'"]),
     "unquoted comma": ("d.csv", f"persona\n{NURSE}\n{BAKER}\n", None, [", line 3: more fields than the 1 columns", "double quotes"]),
-    "open quote": ("d.csv", 'persona\n"' + "x" * 140_000, None, [": not CSV (field larger than field limit", "check its double quotes"]),
+    "open quote": ("d.csv", 'persona\n"' + "x" * 140_000, None, [": not CSV (unexpected end of data", "check its double quotes"]),
     "not UTF-8": ("d.csv", "persona\nGröße\nB\n".encode("latin-1"), None, [": not UTF-8 text; save it as UTF-8"]),
     "UTF-16": ("d.csv", "persona\nA\nB\n".encode("utf-16"), None, [": not UTF-8 text; save it as UTF-8"]),
     "not JSON": ("d.json", "persona\nA\n", None, [": not JSON (Expecting value: line 1 column 1", "expected a list of strings"]),

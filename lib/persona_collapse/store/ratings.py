@@ -250,9 +250,11 @@ def read_ratings(study: Study, store: Store, runs: Iterable[Run] | None = None, 
 
 def with_mark(study: Study, store: Store) -> Study:
     """The study as its store knows it: with the ids of imported personas, and marked if any of its ratings came from the
-    simulated endpoint, as every page of it then says."""
+    simulated endpoint or from files of simulated ratings, as every page of it then says."""
     labels = store.labels("persona") if study.file.kind == "imported" and study.personas is None else ()
     served = study.file.kind == "live" and store.has_fingerprint(SIMULATED_FINGERPRINT)
+    if study.file.kind == "imported":
+        served = any(found.get("simulated") for run in study.runs for found in store.origin(*run.keys)[1].values())
     return replace(study, served_simulated=served, labels=labels)
 
 
