@@ -50,7 +50,7 @@ def escape_markdown(text: str) -> str:
 
 def as_yaml(text: str) -> str:
     """A text as YAML takes it inside braces: plain where nothing in it means anything there, else in double quotes."""
-    plain = re.fullmatch(r"\?|[A-Za-z_][\w./-]*", text, re.ASCII)
+    plain = re.fullmatch(r"[A-Za-z_][\w./-]*", text, re.ASCII)
     words = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
     return text if plain and text.lower() not in words else json.dumps(tamed(text), ensure_ascii=False)
 

@@ -25,12 +25,12 @@ class Found(NamedTuple):
         named = {of: name for of, name in self.names.items() if of in (*_NEEDED, "reply", "condition")}
         if self.items:
             named["items"] = f"{_beginning(self.items)}{{item}}"
-        return "columns: {" + ", ".join(f"{of}: {as_yaml(name)}" for of, name in named.items()) + "}"
+        return "columns: {" + ", ".join(f"{of}: {name if name == '?' else as_yaml(name)}" for of, name in named.items()) + "}"
 
     @property
     def note(self) -> str:
         """What is said of columns that do not go by the plain names; nothing of those that do."""
-        named = [f"{name} = {of}" for of, name in self.names.items() if of in PLAIN and name != PLAIN[of]]
+        named = [f"{name} = {of}" for of, name in self.names.items() if of in PLAIN and name not in (of, PLAIN[of])]
         if self.items:
             first, *_, last = self.items
             named.append(f"{first} to {last} = one column an item")

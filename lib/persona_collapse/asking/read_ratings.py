@@ -23,6 +23,8 @@ NONE = -(10**6)
 CONDITIONS = ("persona", "self", "toxic")
 #: Columns of our exports, and what stands there where no model was asked.
 _MARKS = {"served_model": "simulated", "fingerprint": SIMULATED_FINGERPRINT}
+#: Columns that are read under these names where a file has them.
+ALSO_READ = ("reason", "failures", "attempts", "collected_at", "time", *_MARKS)
 #: Values of a column that an error lists.
 _LISTED = 6
 
@@ -71,6 +73,7 @@ def read_ratings(path: Path, wanted: Wanted, instrument: Instrument) -> Read:
         repetition = _ids(fields, found.names["repetition"], problems)
     else:
         _refuse_twice(fields, persona, problems)
+        notes.append("one repetition, as no column numbers them")
     own = pd.DataFrame({"persona": persona, "repetition": repetition}, index=fields.index)
     if found.items:
         rows = _one_row_a_rating(own, fields, found, instrument, problems)

@@ -100,8 +100,9 @@ class Ratings:
             One row a rating: columns `persona` (any label), `item` (its number in the instrument), `repetition` (any label)
             and `rating` (missing where there is none). Where there are several runs also `family`, `variant`, `role` (base,
             control, harmful or alternate) and, for a harmful variant, `control`, its matched control; for a checkpoint `of`,
-            its variant, and `step`. Where there are several instruments also `instrument`, the key of one. `persona_id`,
-            `question_id` and `run_index` are other names for the first three. Order and gaps of labels mean nothing.
+            its variant, and `step`. Where there are several instruments also `instrument`, the key of one. Common other names
+            of the first four are read as well, such as `persona_id`, `subject`, `question_id`, `run_index`, `epoch` and
+            `score`, and items named q1, q2, ... by their numbers. Order and gaps of labels mean nothing.
         instrument : str or path, or several
             A name in params/instruments/, or a YAML file such as those there.
         title : str
