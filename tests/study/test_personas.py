@@ -89,6 +89,16 @@ def test_text_with_quotes_accents_and_a_line_end(write):
     assert personas[0].text == 'Says "no",\nthen naïvely 😀 {yes}.'
 
 
+def test_a_text_of_any_length_is_a_persona(write):
+    """More than the 131,072 characters that csv takes by default."""
+    assert len(load_personas(write("d.csv", "persona\n" + "x" * 140_000 + "\nB\n"))[0].text) == 140_000
+
+
+def test_joiners_and_marks_of_a_script_stay_in_the_text(write):
+    family = "\U0001f468\u200d\U0001f469"
+    assert load_personas(write("d.csv", f"persona\n{family}\nB\n"))[0].text == family
+
+
 TWICE = f"persona\n{NURSE}\nB\n {NURSE} \n"
 WRONG = {
     "duplicates": ("d.csv", TWICE, None, [", persona 3: the same text as persona 1; keep one"]),
@@ -96,6 +106,15 @@ WRONG = {
     "empty text": ("d.csv", "persona,age\nA,3\n,4\n", None, [", persona 2: is empty; write it or remove the row"]),
     "only spaces": ("d.csv", "persona\nA\n'  '\n   \n", None, [", persona 3: is empty"]),
     "empty text in JSON": ("d.json", '["a", ""]', None, [", persona 2: is empty"]),
+    "nothing that can be seen": (
+        "d.json", '["a", "\\u200b\\ufeff\\u3164"]', None, [r", persona 2: holds nothing that can be seen ('\u200b\ufeff\u3164'); write it or"],
+    ),
+    "twins but for what cannot be seen": (
+        "d.csv", "persona\nA nurse\nB\nA\u00a0nu\u200brse\n", None, [", persona 3: differs only in what cannot be seen from persona 1; keep one"],
+    ),
+    "half a character": (
+        "d.json", r'["a", "\ud800b"]', None, [r", persona 2: holds '\ud800', half of a character, which no request can carry; correct it"],
+    ),
     "one persona": ("d.csv", "persona\nA\n", None, [": 1 personas; susceptibility needs at least two"]),
     "no persona": ("d.csv", "persona\n", None, [": 0 personas; susceptibility needs at least two"]),
     "empty list": ("d.json", "[]", None, [": 0 personas; susceptibility needs at least two"]),

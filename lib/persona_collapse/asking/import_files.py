@@ -12,7 +12,7 @@ import pandas as pd
 
 from persona_collapse.asking.find_columns import find_columns
 from persona_collapse.asking.read_ratings import NONE, Wanted, read_ratings, select
-from persona_collapse.asking.read_table import column_names, read_columns, stem
+from persona_collapse.asking.read_table import column_names, read_columns, read_table, stem
 from persona_collapse.paths import shown
 from persona_collapse.store.labels import ordered, texts
 from persona_collapse.store.store import Question, Store
@@ -158,10 +158,12 @@ def _ids_in(
     """Ids of the personas in a file; none of one that cannot be read, which is said when its own run is."""
     given = dict(columns)
     try:
-        names = column_names(path)
+        # A file of several runs is read whole once, and kept while its runs are read; of others a few columns are enough.
+        names = list(read_table(path).fields.columns) if rows else column_names(path)
         persona = find_columns(names, given, alone=False, where=shown(path)).names["persona"]
         beside = {name for name in (*dict(rows), given.get("condition", "condition")) if name in names}
-        fields = select(shown(path), read_columns(path, [persona, *beside]), Wanted(condition, given, dict(rows)))
+        table = read_table(path).fields if rows else read_columns(path, [persona, *beside])
+        fields = select(shown(path), table, Wanted(condition, given, dict(rows)))
     except (ValueError, OSError):
         return frozenset()
     return frozenset(texts(fields[persona])) - {""}
@@ -283,7 +285,7 @@ def describe(report: Mapping[str, Any]) -> list[str]:
     for condition, found in report.items():
         parts = [f"{condition}: {found['file']}, {found['rows']:,} rows", *found.get("read_as", ())]
         if found.get("simulated"):
-            parts.append("marked as simulated respondents' by its columns, and so shown")
+            parts.append("of simulated respondents, as its columns say")
         if found["repeated"]:
             parts.append(f"{found['repeated']:,} repeated rows left out")
         if found.get("absent"):

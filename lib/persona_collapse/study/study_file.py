@@ -165,7 +165,9 @@ class Columns(_Checked):
         for name in ("item", "rating"):
             if "items" in given and name in given:
                 raise ValueError(f"items and {name} are both named; a file has a column an item or a row a rating; remove one")
-        _unique("columns", list(given.values()))
+        for name in given.values():
+            if list(given.values()).count(name) > 1:
+                raise ValueError(f"{name!r} is named more than once; a column is one thing; correct one")
         return self
 
 
