@@ -193,8 +193,22 @@ def test_a_wide_file_in_which_a_persona_stands_twice_needs_a_column_for_it(tmp_p
 
 def test_two_sets_of_numbered_columns_are_asked_about(tmp_path):
     table(tmp_path / "base.csv", ["subject", "rep", "q1", "q2", "ms1", "ms2"], [(*row, 900, 800) for row in WIDE])
-    assert "columns 'q{item}', 'ms{item}' may each be those of the items; name them by columns.items" in refused(tmp_path)
+    assert refused(tmp_path) == (
+        "base.csv: columns 'q{item}', 'ms{item}' may each be those of the items; say in the study file which is which: "
+        'columns: {persona: subject, items: "q{item}"}'
+    )
     assert read(tmp_path, columns={"items": "q{item}"})[0] == COUNTS
+
+
+def test_columns_with_a_gap_in_their_numbers_are_asked_about(tmp_path):
+    write_instrument(tmp_path / "short.yaml", items=4)
+    table(tmp_path / "base.csv", ["subject", "rep", "q1", "q2", "q4"], [(*row, 5) for row in WIDE])
+    assert refused(tmp_path) == (
+        "base.csv: columns q1 to q4 may be those of the items, but are not numbered from 1 without a gap; say in the study file "
+        'which is which: columns: {persona: subject, items: "q{item}"}'
+    )
+    counts, _ = read(tmp_path, columns={"items": "q{item}"})
+    assert np.array(counts).sum(axis=-1).tolist() == [[2, 2, 0, 2]] * 2
 
 
 def test_columns_beyond_the_instrument_are_refused(tmp_path):

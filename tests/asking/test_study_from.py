@@ -71,6 +71,8 @@ def test_one_file_is_one_run_and_a_report_can_be_made_of_it(tmp_path):
     assert "# 30 items rated 0 to 5; the first is 'Whether or not someone suffered emotionally'" in text
     assert said == [
         "mine.yaml: files of ratings, 1 run",
+        "instrument: mfq30 (30 items rated 0 to 5; the first is 'Whether or not someone suffered emotionally'; another instrument is "
+        "named by its path)",
         "model/answers: base (role: the only run, so it is compared with nothing)",
         "  persona: answers.csv, 120 rows",
         f"next: make report STUDY={tmp_path}/mine.yaml DATA={tmp_path}/data".replace(f"{tmp_path}/", ""),
@@ -192,7 +194,7 @@ def test_columns_that_are_recognized_stand_in_the_file(tmp_path):
     pd.DataFrame(rows, columns=["subject", *(f"q{q}" for q in range(1, 31))]).to_csv(tmp_path / "data" / "w.csv", index=False)
     _, content, said = made(tmp_path)
     assert content["columns"] == {"persona": "subject", "items": "q{item}"}
-    assert said[1] == 'columns: {persona: subject, items: "q{item}"}, by their names'
+    assert said[2] == 'columns: {persona: subject, items: "q{item}"}, by their names'
     assert collect(load_study(tmp_path / "mine.yaml", tmp_path / "data")) == 1
 
 
@@ -204,11 +206,33 @@ def test_an_instrument_that_is_not_shipped_is_asked_about(tmp_path):
     assert "to be filled in first, where the file has a '?': the instrument" in said
 
 
+@pytest.mark.parametrize(
+    ("rename", "said"),
+    [
+        (
+            lambda q: q - 1,
+            "30 items numbered from 0, not from 1, rated 0 to 5: no shipped instrument has these; name one by its path",
+        ),
+        (lambda q: f"care {q % 2}", "items are named 'care 1', 'care 0', not numbered from 1; name an instrument"),
+        (
+            lambda q: "ab"[q % 2],
+            "items are named 'b', 'a', not numbered from 1; name an instrument, and number its items in the files",
+        ),
+    ],
+)
+def test_items_that_are_not_numbered_as_an_instrument_is_are_said(tmp_path, rename, said):
+    path = ratings(tmp_path / "data" / "base.csv")
+    frame = pd.read_csv(path)
+    frame.assign(question_id=frame["question_id"].map(rename)).to_csv(path, index=False)
+    text, content, _ = made(tmp_path)
+    assert content["instrument"] == "?" and f"# {said}" in text
+
+
 def test_ratings_that_are_wrong_are_named_and_the_file_is_written(tmp_path):
     path = ratings(tmp_path / "data" / "base.csv")
     path.write_text(path.read_text() + "1,30,3,\n0,1,3,4\n0,1,3,5\n")
     _, _, said = made(tmp_path)
-    assert said[2] == (
+    assert said[3] == (
         "  to be mended first: data/base.csv: persona 0, item 1, repetition 3 stands more than once with ratings 4, 5; a slot has "
         "one rating; find out which is right and remove the other"
     )

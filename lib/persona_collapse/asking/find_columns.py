@@ -21,11 +21,9 @@ class Found(NamedTuple):
     items: Mapping[str, int]
 
     def line(self) -> str:
-        """As a study file names them."""
-        named = {of: name for of, name in self.names.items() if of in (*_NEEDED, "reply", "condition")}
-        if self.items:
-            named["items"] = f"{_beginning(self.items)}{{item}}"
-        return "columns: {" + ", ".join(f"{of}: {name if name == '?' else as_yaml(name)}" for of, name in named.items()) + "}"
+        """As a study file names them; a name that a reply goes by too is left to be told by what stands there."""
+        named = {of: name for of, name in self.names.items() if not (of == "rating" and plain(name) in EITHER)}
+        return _line(named | ({"items": f"{_beginning(self.items)}{{item}}"} if self.items else {}))
 
     @property
     def note(self) -> str:
@@ -42,35 +40,40 @@ def find_columns(columns: Sequence[str], given: Mapping[str, str], *, alone: boo
 
     Raises ValueError, one line that names every column that is missing or cannot be told, and shows what to write.
     """
+    needed = [of for of in _NEEDED if not (alone and of == "persona")]
     names: dict[str, str] = {}
     problems: list[str] = []
     for of, name in given.items():
-        if of != "items" and name not in columns and not (alone and of == "persona"):
-            problems.append(f"no column {name!r}, which columns.{of} names; {closest(name, columns)}")
-        elif of != "items":
+        if of != "items" and name in columns:
             names[of] = name
-    items = _one_column_an_item(columns, names, given, problems)
-    wanted = [of for of in _NEEDED if of not in given and not (items and of in ("item", "rating"))]
+        elif of in (*needed, "reply", "condition"):
+            problems.append(f"no column {name!r}, which columns.{of} names; {closest(name, columns)}")
+    items, pattern = _one_column_an_item(columns, given, problems)
     missing = []
-    for of in wanted:
-        if alone and of == "persona":
+    for of in needed:
+        if of in given or (pattern and of in ("item", "rating")):
             continue
         found = [name for name in candidates(of, columns) if name not in names.values()]
         if len(found) == 1:
             names[of] = found[0]
         elif found:
             problems.append(f"columns {listing(found)} may each be the {of}")
-        elif not (items and of == "repetition"):
+        elif not (pattern and of == "repetition"):
             missing.append(of)
     replies = [name for name in candidates("reply", columns) if name not in names.values()]
-    if "reply" not in names and len(replies) == 1 and not items:
+    if "reply" not in names and len(replies) == 1 and not pattern:
         names["reply"] = replies[0]
     if missing:
         problems.insert(0, _missing(missing, columns, alone))
     if problems:
-        asked = Found({of: names.get(of, "?") for of in _NEEDED if not (alone and of == "persona")}, {}).line()
-        raise ValueError(f"{where}: {'; '.join(problems)}; say in the study file which is which: {asked}")
+        asked = {of: names.get(of, "?") for of in needed if not (pattern and of != "persona")}
+        line = _line(asked | ({"items": pattern} if pattern else {}))
+        raise ValueError(f"{where}: {'; '.join(problems)}; say in the study file which is which: {line}")
     return Found({of: names[of] for of in (*_NEEDED, "reply", "condition") if of in names}, items)
+
+
+def _line(named: Mapping[str, str]) -> str:
+    return "columns: {" + ", ".join(f"{of}: {name if name == '?' else as_yaml(name)}" for of, name in named.items()) + "}"
 
 
 def _missing(missing: Sequence[str], columns: Sequence[str], alone: bool) -> str:
@@ -80,33 +83,36 @@ def _missing(missing: Sequence[str], columns: Sequence[str], alone: bool) -> str
 
 
 def _one_column_an_item(
-    columns: Sequence[str], names: Mapping[str, str], given: Mapping[str, str], problems: list[str]
-) -> dict[str, int]:  # fmt: skip
-    """Columns of items by their numbers, in order; none of a file that has one row a rating."""
+    columns: Sequence[str], given: Mapping[str, str], problems: list[str]
+) -> tuple[dict[str, int], str]:  # fmt: skip
+    """Columns of items by their numbers, in order, and their pattern; nothing of a file that has one row a rating."""
     if "items" in given:
         before, after = map(re.escape, given["items"].split("{item}"))
         found = {name: int(match[1]) for name in columns if (match := re.fullmatch(rf"{before}(\d+){after}", name))}
         if not found:
             problems.append(f"no column goes by {given['items']!r}, which columns.items names (it has {', '.join(columns)})")
-        return dict(sorted(found.items(), key=lambda pair: pair[1]))
+        return _in_order(found), given["items"]
     ratings = [name for name in candidates("rating", columns) if plain(name) not in EITHER]
-    if names.keys() & {"item", "rating"} or candidates("item", columns) or ratings:
-        return {}
-    whole = numbered_columns(columns)
-    if len(whole) > 1:
-        sets = listing(f"{begins}{{item}}" for begins in whole)
-        problems.append(f"columns {sets} may each be those of the items; name them by columns.items")
-    return next(iter(whole.values())) if len(whole) == 1 else {}
-
-
-def numbered_columns(columns: Sequence[str]) -> dict[str, dict[str, int]]:
-    """Columns that are numbered from 1 without a gap, by what stands before the number; two or more."""
-    found: dict[str, dict[str, int]] = {}
+    if given.keys() & {"item", "rating"} or candidates("item", columns) or ratings:
+        return {}, ""
+    sets: dict[str, dict[str, int]] = {}
     for name in columns:
         if match := re.fullmatch(r"(|.*\D)(\d{1,4})", name):
-            found.setdefault(match[1], {})[name] = int(match[2])
-    whole = {begins: own for begins, own in found.items() if len(own) > 1 and sorted(own.values()) == [*range(1, len(own) + 1)]}
-    return {begins: dict(sorted(own.items(), key=lambda pair: pair[1])) for begins, own in whole.items()}
+            sets.setdefault(f"{match[1]}{{item}}", {})[name] = int(match[2])
+    whole = {pattern: own for pattern, own in sets.items() if len(own) > 1 and {*own.values()} == {*range(1, len(own) + 1)}}
+    if len(whole) == 1:
+        return _in_order(next(iter(whole.values()))), next(iter(whole))
+    likely = whole or {pattern: own for pattern, own in sets.items() if len(own) > 2}
+    if len(likely) > 1:
+        problems.append(f"columns {listing(likely)} may each be those of the items")
+    elif likely:
+        names = list(_in_order(next(iter(likely.values()))))
+        problems.append(f"columns {names[0]} to {names[-1]} may be those of the items, but are not numbered from 1 without a gap")
+    return {}, next(iter(likely), "")
+
+
+def _in_order(items: Mapping[str, int]) -> dict[str, int]:
+    return dict(sorted(items.items(), key=lambda pair: pair[1]))
 
 
 def may_be_text(found: Found, given: Mapping[str, str]) -> bool:

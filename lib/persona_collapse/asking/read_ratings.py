@@ -215,7 +215,7 @@ def _refuse_text(where: str, fields: pd.DataFrame, found: Found, instrument: Ins
     called = found.names["rating"]
     _, _, wrong = _numbers(fields[called], instrument)
     if wrong.any():
-        line = Found(dict(found.names) | {"rating": "?"}, {}).line()
+        line = found.line().removesuffix("}") + ", rating: ?}"
         row = _wrong(fields[called], wrong, called, "ratings alone")
         raise ValueError(
             f"{where}: no column is surely the rating; {called!r} may be it or the reply's text, and {row}; "

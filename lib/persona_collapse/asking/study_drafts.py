@@ -52,6 +52,7 @@ class Draft(NamedTuple):
     columns: str = ""
     title: str = ""
     instrument: str = ""  #: where the data name it
+    why: str = ""  #: how the instrument is known
     aside: Sequence[str] = ()
 
     @property

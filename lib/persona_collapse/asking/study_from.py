@@ -7,13 +7,14 @@ import pandas as pd
 
 from persona_collapse.asking import import_files
 from persona_collapse.asking.find_columns import find_columns
+from persona_collapse.asking.read_ratings import beginning_of
 from persona_collapse.asking.read_table import SUFFIXES, column_names, read_columns
 from persona_collapse.asking.study_drafts import ASK, Draft, comment
 from persona_collapse.asking.study_layouts import LAYOUTS
 from persona_collapse.files import atomic_text
 from persona_collapse.input_errors import listing, read_yaml
 from persona_collapse.paths import INSTRUMENTS, STUDIES, shown
-from persona_collapse.store.labels import item_numbers
+from persona_collapse.store.labels import item_numbers, texts
 from persona_collapse.study.instrument import load_instrument
 from persona_collapse.study.study import Study, study_path
 from persona_collapse.study.study_file import StudyFile
@@ -43,6 +44,9 @@ def study_from(data: str, name: str, *, say: Callable[[str], None] = lambda line
     target = study_path(name)
     from_here = str(data) if place.is_dir() else str(Path(data).parent)
     command = f"make report STUDY={_named(name, target)} DATA={from_here}"
+    if not draft.instrument:
+        instrument, why = _instrument(draft, folder)
+        draft = draft._replace(instrument=instrument, why=why)
     text = "\n".join(_lines(draft, folder, from_here, command)) + "\n"
     if target.exists() and target.read_text(encoding="utf-8") != text:
         raise ValueError(f"{shown(target)}: is there and says something else; choose another NAME, or move it away")
@@ -81,8 +85,7 @@ def _lines(draft: Draft, folder: Path, data: str, command: str) -> Iterator[str]
     title, why = (draft.title, "") if draft.title else (f"Ratings of {folder.name}", "what pages are headed by")
     yield f"title: {as_yaml(title)}{comment(why)}"
     yield "kind: imported"
-    instrument, why = (draft.instrument, "as the export says") if draft.instrument else _instrument(draft, folder)
-    yield f"instrument: {as_yaml(instrument)}{comment(why)}"
+    yield f"instrument: {as_yaml(draft.instrument)}{comment(draft.why)}"
     if draft.columns:
         yield f"{draft.columns}{comment('by their names')}"
     yield "families:"
@@ -98,23 +101,29 @@ def _lines(draft: Draft, folder: Path, data: str, command: str) -> Iterator[str]
 
 
 def _instrument(draft: Draft, folder: Path) -> tuple[str, str]:
-    """The shipped instrument that has as many items and takes all ratings of the first run, and why; to be asked for if none."""
+    """The shipped instrument whose items and scale the first run's file has, and why; to be asked for if there is none."""
     run = draft.runs[0]
     path = folder / run.files["persona"]
     columns = find_columns(column_names(path), {}, alone=False, where=shown(path))
+    table = pd.DataFrame()
     if columns.items:
         items, fields = pd.Series(list(columns.items.values())), read_columns(path, list(columns.items)).stack()
     else:
         table = read_columns(path, [columns.names["item"], columns.names["rating"]])
         items, fields = item_numbers(table[columns.names["item"]], 10**9)[0], table[columns.names["rating"]]
     ratings = pd.to_numeric(fields.str.strip(), errors="coerce").dropna()
-    number, low, high = int(items.nunique()), ratings.min(), ratings[ratings != -1].max()
-    fitting = []
-    for name in sorted(file.stem for file in INSTRUMENTS.glob("*.yaml")):
-        found = load_instrument(name)
-        if number == len(found.items) and items.isin(range(1, number + 1)).all() and ratings.isin([-1, *found.categories]).all():
-            fitting.append(found)
-    about = f"{number} items rated {max(low, ratings[ratings != -1].min()):g} to {high:g}" if len(ratings) else f"{number} items"
+    ratings, numbers = ratings[ratings != -1], sorted(items.dropna().unique())
+    if not numbers:
+        named = beginning_of(texts(table[columns.names["item"]]).unique().tolist())
+        return ASK, f"items are named {named}, not numbered from 1; name an instrument, and number its items in the files"
+    about = f"{len(numbers)} items" + ("" if numbers[0] == 1 else f" numbered from {numbers[0]:g}, not from 1,")
+    about += f" rated {ratings.min():g} to {ratings.max():g}" if len(ratings) else ""
+    shipped = [load_instrument(name) for name in sorted(file.stem for file in INSTRUMENTS.glob("*.yaml"))]
+    fitting = [
+        one
+        for one in shipped
+        if numbers == [item.number for item in one.items] and ratings.isin(one.categories).all() and items.notna().all()
+    ]
     if len(fitting) == 1:
         return fitting[0].key, f"{about}; the first is {fitting[0].items[0].text!r}; another instrument is named by its path"
     which = f"may be {listing(one.key for one in fitting)}" if fitting else "no shipped instrument has these"
@@ -127,6 +136,7 @@ def _instrument(draft: Draft, folder: Path) -> tuple[str, str]:
 def _said(draft: Draft, target: Path, folder: Path, command: str) -> Iterator[str]:
     """What was recognized and why, what was set aside, what is left to do."""
     yield f"{shown(target)}: {draft.layout}, {len(draft.runs)} run{'s' * (len(draft.runs) != 1)}"
+    yield f"instrument: {draft.instrument} ({draft.why})"
     if draft.columns:
         yield f"{draft.columns}, by their names"
     study = _stand_in(target, folder)

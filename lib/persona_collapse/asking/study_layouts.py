@@ -54,7 +54,7 @@ def our_export(folder: Path, files: Sequence[Path]) -> Draft | None:
             drafts += families_of([(run.key, run) for run in runs], family)
     study = _study_of(path.parent.parent / "study.yaml")
     title, instrument = str(study.get("title", "")), _instrument(study.get("instrument", ""))
-    return Draft("an export of this project", drafts, "", title, instrument, aside)
+    return Draft("an export of this project", drafts, "", title, instrument, "as the export says" if instrument else "", aside)
 
 
 class _Usable(NamedTuple):
@@ -86,7 +86,8 @@ def tables_of_ratings(folder: Path, files: Sequence[Path]) -> Draft | None:
                 aside.append(str(error) if str(error).startswith(name) else f"{name}: {str(error).partition(': ')[2] or error}")
     if not usable:
         if aside:
-            raise ValueError(aside[0] + (f" (and {len(aside) - 1} more files)" if len(aside) > 1 else ""))
+            more = f" (and {len(aside) - 1} more files)" if len(aside) > 1 else ""
+            raise ValueError(f"{aside[0]}, or rename columns; docs/import.md shows a study file{more}")
         return None
     runs: dict[str, list[tuple[str, DraftRun]]] = {}
     for one in usable:
@@ -113,8 +114,9 @@ def _runs_of(one: _Usable, folder: Path, alone: dict[str, str], aside: list[str]
             places[kind] = other
             del alone[other]
     used = {*one.found.names.values(), *one.found.items}
-    if unused := [c for c in column_names(one.path) if c not in used and plain(c) not in {*OF_RUNS, *ALSO_READ}]:
-        aside.append(f"{name}: columns {beginning_of(unused)}, which are not read")
+    unused = [c for c in column_names(one.path) if c not in used and plain(c) not in {*OF_RUNS, *ALSO_READ}]
+    if unused:
+        aside.append(f"{name}: columns {beginning_of([c or 'without a name' for c in unused])}, which are not read")
     whole = [("", name.removesuffix(stem(one.path)[1]), DraftRun("", "", "", places))]
     telling = [column for group in OF_RUNS for column in column_names(one.path) if plain(column) == group]
     telling = [column for column in telling if column not in used]

@@ -5,15 +5,14 @@ from collections.abc import Iterable
 
 #: By what a column is of, its names in groups: one of an earlier group is preferred to any of a later one.
 COMMON: dict[str, tuple[tuple[str, ...], ...]] = {
+    # An id beside a name or a wording is what rows belong together by.
     "persona": (
         ("persona_id",),
         ("persona",),
-        (
-            "subject", "subject_id", "participant", "participant_id", "respondent", "respondent_id", "character", "character_id",
-            "person", "person_id",
-        ),
+        ("subject_id", "participant_id", "respondent_id", "character_id", "person_id"),
+        ("subject", "participant", "respondent", "character", "person"),
     ),
-    "item": (("question_id",), ("item",), ("item_id", "item_number", "question", "question_number", "q")),
+    "item": (("question_id",), ("item_id", "item_number", "question_number"), ("item",), ("question", "q")),
     "repetition": (("run_index",), ("repetition",), ("rep", "epoch", "repeat", "replicate", "iteration", "trial")),
     "rating": (("rating",), ("score", "value"), ("response", "answer")),
     "reply": (("response",), ("reply",), ("answer", "completion", "raw_response")),
