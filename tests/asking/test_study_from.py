@@ -322,6 +322,7 @@ def imported_again(exported, tmp_path):
         return found, all_tables(Tables(found))
 
 
+@pytest.mark.slow
 def test_our_own_export_comes_in_again_with_the_same_tables(exported, mini, tmp_path):
     """But for names: a persona is known by its id from 0, no longer by its place from 1, and has no attributes to balance by."""
     found, again = imported_again(exported, tmp_path)
@@ -345,6 +346,7 @@ def test_our_own_export_comes_in_again_with_the_same_tables(exported, mini, tmp_
                 assert one[column].fillna("").tolist() == other[column].fillna("").tolist(), f"{name}.{column}"
 
 
+@pytest.mark.slow
 def test_simulated_ratings_stay_marked_when_they_come_in_again(exported, tmp_path):
     found, _ = imported_again(exported, tmp_path)
     assert found.study.file.kind == "imported" and not found.study.is_evidence
