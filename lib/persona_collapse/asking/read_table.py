@@ -1,4 +1,4 @@
-"""A file that somebody wrote as a table of texts: CSV under any of three separators, packed or not, or Parquet."""
+"""A file of somebody's as a table of texts: CSV under any of three separators, packed or not, Parquet, a log of inspect_ai."""
 
 import csv
 import gzip
@@ -15,7 +15,9 @@ from persona_collapse.input_errors import listing
 from persona_collapse.paths import shown
 
 #: Ends of names of files that can be read, longest first.
-SUFFIXES = (".csv.gz", ".tsv.gz", ".parquet", ".csv", ".tsv", ".txt")
+SUFFIXES = (".csv.gz", ".tsv.gz", ".parquet", ".csv", ".tsv", ".txt", ".eval")
+#: Those that are read whole or not at all.
+_WHOLE = (".parquet", ".eval")
 #: What may stand between fields, as an error or a report calls it.
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
@@ -42,6 +44,11 @@ def read_table(path: Path) -> Table:
 def _kept(path: Path, changed: int, size: int) -> Table:
     if path.suffix.lower() == ".parquet":
         return Table(_parquet(path))
+    if path.suffix.lower() == ".eval":
+        from persona_collapse.asking.read_eval import read_eval
+
+        frame, said = read_eval(path)
+        return Table(_all_texts(frame), said)
     content = _content(path)
     names, separator, notes = _header(path, content)
     where = shown(path)
@@ -64,14 +71,14 @@ def _kept(path: Path, changed: int, size: int) -> Table:
 
 def column_names(path: Path) -> list[str]:
     """The names of a file's columns, without what stands around them. Raises as `read_table`."""
-    if path.suffix.lower() == ".parquet":
-        return [str(name) for name in read_table(path).fields.columns]
+    if path.suffix.lower() in _WHOLE:
+        return list(read_table(path).fields.columns)
     return _header(path, _content(path))[0]
 
 
 def read_columns(path: Path, names: Sequence[str]) -> pd.DataFrame:
     """Some columns of a file that `read_table` takes, which is faster than all of them."""
-    if path.suffix.lower() == ".parquet":
+    if path.suffix.lower() in _WHOLE:
         return read_table(path).fields[list(names)]
     content = _content(path)
     every, separator, _ = _header(path, content)
@@ -129,7 +136,7 @@ def _check_end(path: Path, content: bytes, separator: str, table: pd.DataFrame) 
 
 
 def _parquet(path: Path) -> pd.DataFrame:
-    """A Parquet file as texts: a whole number without its point, nothing where there is none."""
+    """A Parquet file as texts."""
     where = shown(path)
     try:
         table = pd.read_parquet(path)
@@ -145,10 +152,16 @@ def _parquet(path: Path) -> pd.DataFrame:
         raise ValueError(f"{where}: columns {listing(doubled)} stand twice; keep one of each")
     if table.empty:
         raise ValueError(f"{where}: columns and no rows; expected ratings; fetch it again")
-    return pd.DataFrame({name: _texts(column) for name, column in table.reset_index(drop=True).items()})
+    return _all_texts(table)
+
+
+def _all_texts(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of any types as texts: a whole number without its point, nothing where there is none."""
+    return pd.DataFrame({str(name): _texts(column) for name, column in table.reset_index(drop=True).items()})
 
 
 def _texts(column: pd.Series) -> pd.Series:
-    whole = pd.api.types.is_float_dtype(column.dtype) and (column.dropna() % 1 == 0).all()
-    found = column.astype("Int64") if whole else column
-    return found.astype("string").fillna("").astype(str)
+    if pd.api.types.is_float_dtype(column.dtype):
+        numbers = column.astype("float64")  # other floats cannot all be divided
+        column = numbers.astype("Int64") if (numbers.dropna() % 1 == 0).all() else numbers
+    return column.astype("string").fillna("").astype(str)

@@ -87,7 +87,8 @@ def tables_of_ratings(folder: Path, files: Sequence[Path]) -> Draft | None:
     if not usable:
         if aside:
             more = f" (and {len(aside) - 1} more files)" if len(aside) > 1 else ""
-            raise ValueError(f"{aside[0]}, or rename columns; docs/import.md shows a study file{more}")
+            other = ", or rename columns; docs/import.md shows a study file" if "columns: {" in aside[0] else ""
+            raise ValueError(f"{aside[0]}{other}{more}")
         return None
     runs: dict[str, list[tuple[str, DraftRun]]] = {}
     for one in usable:
@@ -128,6 +129,8 @@ def _runs_of(one: _Usable, folder: Path, alone: dict[str, str], aside: list[str]
         places |= {condition: name for condition in CONDITIONS if condition in present}
         telling.remove("condition")
     kinds = fields[telling].drop_duplicates()
+    if one.path.suffix == ".eval" and len(kinds) == 1 and "model" in kinds:
+        whole = [("", str(kinds["model"].iloc[0]), whole[0][2])]  # its file has a date and a number for a name
     telling = [column for column in telling if kinds[column].nunique() > 1]
     # The first columns that tell all runs apart are enough.
     while len(telling) > 1 and len(kinds[telling[:-1]].drop_duplicates()) == len(kinds[telling].drop_duplicates()):
