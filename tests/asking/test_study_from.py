@@ -260,8 +260,8 @@ def test_any_name_is_only_a_name(tmp_path, name):
     ("data", "said"),
     [
         ("gone", "gone: no such file or folder; DATA is where the ratings are"),
-        ("empty", "empty: holds no table of ratings; expected files that end in .csv.gz, .tsv.gz, .parquet, .csv, .tsv, .txt"),
-        ("zipped", "zipped: holds no table of ratings; expected files that end in .csv.gz, .tsv.gz, .parquet, .csv, .tsv, .txt; unpack the zip file first"),
+        ("empty", "empty: holds no table of ratings; expected files that end in .csv.gz, .tsv.gz, .parquet, .csv, .tsv, .txt, .eval"),
+        ("zipped", "zipped: holds no table of ratings; expected files that end in .csv.gz, .tsv.gz, .parquet, .csv, .tsv, .txt, .eval; unpack the zip file first"),
         ("other", "a.csv: no columns 'persona_id', 'question_id', 'run_index', 'rating' (it has who, what); expected persona_id, "),
     ],
 )  # fmt: skip

@@ -23,7 +23,7 @@ def read_eval(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
     except ImportError:
         raise ValueError(
             f"{where}: logs of inspect_ai are read by inspect_ai, which is not installed here; run "
-            "`.venv/bin/python -m pip install inspect_ai -c requirements.lock`, or save the frame of its samples_df as CSV"
+            "`.venv/bin/python -m pip install inspect_ai`, or save the frame of its samples_df as CSV"
         ) from None
     try:
         frame = samples_df([str(path)], columns=[*EvalModel, *SampleSummary], quiet=True)
