@@ -6,9 +6,10 @@ import textwrap
 import unicodedata
 from typing import Any
 
-#: C0 and C1 controls but tab and newline, line and paragraph separators, bidirectional embeddings, overrides and isolates.
+#: C0 and C1 controls but tab and newline, line and paragraph separators, bidirectional embeddings, overrides and isolates,
+#: and halves of characters, which no file of UTF-8 can hold.
 #: The marks U+200E and U+200F and the joiners, which names need in some scripts, stay.
-CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 #: Letters without a shape of their own: fillers of Hangul, the blank of Braille, variation selectors.
 _SHAPELESS = re.compile("[\u115f\u1160\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 #: Letters of a line, and of a text that is shown in a few lines.
@@ -18,6 +19,11 @@ LINE, LONGEST = 88, 260
 def tamed(text: str) -> str:
     """`text` with every such character as U+FFFD, so that it can be seen and does nothing."""
     return CONTROLS.sub("\ufffd", text)
+
+
+def whole(text: str) -> str:
+    """`text` with halves of characters, as a broken reply may hold, as U+FFFD: everything else stays."""
+    return text if text.isascii() else re.sub("[\ud800-\udfff]", "\ufffd", text)
 
 
 def visible(text: str) -> str:

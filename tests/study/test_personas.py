@@ -94,6 +94,11 @@ def test_a_text_of_any_length_is_a_persona(write):
     assert len(load_personas(write("d.csv", "persona\n" + "x" * 140_000 + "\nB\n"))[0].text) == 140_000
 
 
+def test_blanks_around_the_name_of_a_column_are_none_of_it(write):
+    personas = load_personas(write("d.csv", " persona , age\nA,3\nB,4\n"))
+    assert [(p.text, p.attributes) for p in personas] == [("A", {"age": "3"}), ("B", {"age": "4"})]
+
+
 def test_joiners_and_marks_of_a_script_stay_in_the_text(write):
     family = "\U0001f468\u200d\U0001f469"
     assert load_personas(write("d.csv", f"persona\n{family}\nB\n"))[0].text == family
@@ -121,7 +126,10 @@ WRONG = {
     "first too large": ("d.csv", "persona\nA\nB\n", 3, [": 2 personas, but the protocol asks for 3; lower protocol.personas or add personas"]),
     "no column persona": ("d.csv", "text,age\nA,3\n", None, [": columns 'text', 'age'; expected one called 'persona'"]),
     "capital Persona": ("d.csv", "Persona\nA\nB\n", None, [": columns 'Persona'; expected one called 'persona'"]),
-    "semicolons": ("d.csv", "persona;age\nA;3\n", None, [": columns 'persona;age'; expected one called 'persona'"]),
+    "semicolons": (
+        "d.csv", "persona;age\nA;3\n", None,
+        [": columns 'persona;age'; expected one called 'persona'; semicolons stand between its columns; save it with commas"],
+    ),
     "empty file": ("d.csv", "", None, [": columns nothing; expected one called 'persona'"]),
     "unquoted comma": ("d.csv", f"persona\n{NURSE}\n{BAKER}\n", None, [", line 3: more fields than the 1 columns", "double quotes"]),
     "open quote": ("d.csv", 'persona\n"' + "x" * 140_000, None, [": not CSV (unexpected end of data", "check its double quotes"]),

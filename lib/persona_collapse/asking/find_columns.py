@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from persona_collapse.input_errors import closest, listing
 from persona_collapse.store.column_names import COMMON, EITHER, candidates, plain
-from persona_collapse.text import as_yaml
+from persona_collapse.text import as_yaml, tamed
 
 #: What every file must have; a file of the condition self has no personas.
 _NEEDED = ("persona", "item", "repetition", "rating")
@@ -32,7 +32,7 @@ class Found(NamedTuple):
         if self.items:
             first, *_, last = self.items
             named.append(f"{first} to {last} = one column an item")
-        return f"columns {', '.join(named)}" if named else ""
+        return tamed(f"columns {', '.join(named)}") if named else ""
 
 
 def find_columns(columns: Sequence[str], given: Mapping[str, str], *, alone: bool, where: str) -> Found:

@@ -15,7 +15,7 @@ from persona_collapse.paths import shown
 from persona_collapse.store.labels import item_numbers, texts
 from persona_collapse.study.instrument import Instrument
 from persona_collapse.study.rating_parser import REASONS
-from persona_collapse.text import visible
+from persona_collapse.text import tamed, visible
 from persona_collapse.wire import SIMULATED_FINGERPRINT
 
 #: Stands for no rating, below every scale.
@@ -188,7 +188,7 @@ def _items(
     if wrong.any():
         problems.append(_Problem(_wrong(fields[column], wrong, column, f"an integer from 1 to {items}")))
     if begins:
-        notes.append(f"{column} {begins}1, {begins}2, ... by their numbers")
+        notes.append(tamed(f"{column} {begins}1, {begins}2, ... by their numbers"))
     return numbers.where(~wrong, 1).to_numpy().astype(int)
 
 

@@ -10,6 +10,8 @@ from persona_collapse.input_errors import listing
 from persona_collapse.paths import PERSONAS, shown
 from persona_collapse.text import visible
 
+_OTHER_MARKS = {";": "semicolons", "\t": "tabs"}
+
 
 @dataclass(frozen=True)
 class Persona:
@@ -66,9 +68,12 @@ def _from_csv(path: Path) -> list[tuple[str, dict[str, str]]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, strict=True)  # else an open quote would take the rest for one text
-            columns = reader.fieldnames or []
+            columns = [name.strip() for name in reader.fieldnames or []]
+            reader.fieldnames = columns
             if "persona" not in columns:
-                raise ValueError(f"{shown(path)}: columns {listing(columns)}; expected one called 'persona'")
+                split = next((name for mark, name in _OTHER_MARKS.items() if len(columns) == 1 and mark in columns[0]), "")
+                commas = f"; {split} stand between its columns; save it with commas" if split else ""
+                raise ValueError(f"{shown(path)}: columns {listing(columns)}; expected one called 'persona'{commas}")
             rows = []
             for row in reader:
                 if None in row:
