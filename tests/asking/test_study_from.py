@@ -80,6 +80,13 @@ def test_one_file_is_one_run_and_a_report_can_be_made_of_it(tmp_path):
     assert collect(load_study(tmp_path / "mine.yaml", tmp_path / "data")) == 1
 
 
+def test_a_name_with_a_blank_is_quoted_in_the_next_command(tmp_path):
+    ratings(tmp_path / "my data" / "answers.csv")
+    _, _, said = made(tmp_path, "my data", "her study")
+    assert (tmp_path / "her study.yaml").is_file()
+    assert said[-1] == "next: make report STUDY='her study.yaml' DATA='my data'"
+
+
 def test_a_file_is_taken_alone(tmp_path):
     """Whatever lies beside it."""
     ratings(tmp_path / "data" / "a.csv")
@@ -262,6 +269,8 @@ def test_any_name_is_only_a_name(tmp_path, name):
         ("gone", "gone: no such file or folder; DATA is where the ratings are"),
         ("empty", "empty: holds no table of ratings; expected files that end in .csv.gz, .tsv.gz, .parquet, .csv, .tsv, .txt, .eval"),
         ("zipped", "zipped: holds no table of ratings; expected files that end in .csv.gz, .tsv.gz, .parquet, .csv, .tsv, .txt, .eval; unpack the zip file first"),
+        ("zipped/x.zip", "zipped/x.zip: holds no table of ratings; expected files that end in .csv.gz, .tsv.gz, .parquet, .csv, .tsv, .txt, .eval; unpack"),
+        ("other/a.xlsx", "other/a.xlsx: holds no table of ratings; expected files that end in .csv.gz, .tsv.gz, .parquet, .csv, .tsv, .txt, .eval"),
         ("other", "a.csv: no columns 'persona_id', 'question_id', 'run_index', 'rating' (it has who, what); expected persona_id, "),
     ],
 )  # fmt: skip
@@ -269,6 +278,7 @@ def test_a_folder_without_ratings_is_refused(tmp_path, data, said):
     for folder in ("empty", "zipped", "other"):
         (tmp_path / folder).mkdir()
     (tmp_path / "zipped" / "x.zip").touch()
+    (tmp_path / "other" / "a.xlsx").touch()
     (tmp_path / "other" / "a.csv").write_text("who,what\nme,this\n")
     assert refused(tmp_path, data).startswith(said)
     assert not (tmp_path / "mine.yaml").exists()

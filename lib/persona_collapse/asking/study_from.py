@@ -1,5 +1,6 @@
 """`make study-from`: a study file for a person to edit, from whatever ratings lie in a folder."""
 
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -33,17 +34,19 @@ def study_from(data: str, name: str, *, say: Callable[[str], None] = lambda line
     place = Path(data).expanduser().resolve()
     if not place.exists():
         raise FileNotFoundError(f"{data}: no such file or folder; DATA is where the ratings are")
-    folder, files = (place, _tables_in(place)) if place.is_dir() else (place.parent, [place])
+    folder = place if place.is_dir() else place.parent
+    files = [path for path in _files_in(place) if path.name.lower().endswith(SUFFIXES)]
     if not files:
-        packed = "; unpack the zip file first" if any(path.suffix == ".zip" for path in [place, *_files_in(place)]) else ""
+        packed = "; unpack the zip file first" if any(path.suffix == ".zip" for path in _files_in(place)) else ""
         raise ValueError(f"{data}: holds no table of ratings; expected files that end in {', '.join(SUFFIXES)}{packed}")
     draft = next((found for layout in LAYOUTS if (found := layout(folder, files))), None)
     if draft is None or not draft.runs:
         aside = f": {'; '.join(draft.aside)}" if draft and draft.aside else ""
         raise ValueError(f"{data}: no ratings of personas were recognized{aside}; see docs/import.md")
-    target = study_path(name)
+    target = study_path(name if "/" not in name or name.endswith((".yaml", ".yml")) else f"{name}.yaml")
     from_here = str(data) if place.is_dir() else str(Path(data).parent)
-    command = f"make report STUDY={_named(name, target)} DATA={from_here}"
+    called = target.stem if target.parent == STUDIES else shown(target)
+    command = f"make report STUDY={shlex.quote(called)} DATA={shlex.quote(from_here)}"
     if not draft.instrument:
         instrument, why = _instrument(draft, folder)
         draft = draft._replace(instrument=instrument, why=why)
@@ -58,20 +61,11 @@ def study_from(data: str, name: str, *, say: Callable[[str], None] = lambda line
 
 
 def _files_in(place: Path) -> list[Path]:
-    """Every file below a folder, hidden ones left out, in order."""
+    """A file alone, or every file below a folder, hidden ones left out, in order."""
     if not place.is_dir():
-        return []
-    hidden = (path for path in place.rglob("*") if path.is_file())
-    return sorted(path for path in hidden if not any(part.startswith(".") for part in path.relative_to(place).parts))
-
-
-def _tables_in(folder: Path) -> list[Path]:
-    return [path for path in _files_in(folder) if path.name.lower().endswith(SUFFIXES)]
-
-
-def _named(name: str, target: Path) -> str:
-    """How a command names the study that was written."""
-    return target.stem if target.parent == STUDIES else name
+        return [place]
+    every = (path for path in place.rglob("*") if path.is_file())
+    return sorted(path for path in every if not any(part.startswith(".") for part in path.relative_to(place).parts))
 
 
 # --- what is written -------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from persona_collapse.asking.find_columns import Found, find_columns
 from persona_collapse.asking.read_ratings import ALSO_READ, CONDITIONS, beginning_of, tells_conditions
 from persona_collapse.asking.read_table import column_names, read_columns, stem
 from persona_collapse.asking.study_drafts import Draft, DraftFamily, DraftRun, families_of
+from persona_collapse.paths import INSTRUMENTS
 from persona_collapse.store.column_names import OF_RUNS, plain
 
 #: More values than that in a column are no models.
@@ -199,4 +200,4 @@ def _study_of(path: Path) -> Mapping[str, object]:
 
 def _instrument(name: object) -> str:
     """An instrument that an export names, if it is one of ours and not a path on another machine."""
-    return name if isinstance(name, str) and re.fullmatch(r"[\w-]+", name) else ""
+    return name if isinstance(name, str) and name in {path.stem for path in INSTRUMENTS.glob("*.yaml")} else ""
