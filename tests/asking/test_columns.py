@@ -173,14 +173,14 @@ def test_a_row_of_a_wide_file_is_a_persona_and_a_repetition(tmp_path, names, col
     table(tmp_path / "base.csv", ["subject", "rep", *names], WIDE)
     counts, said = read(tmp_path, **({"columns": columns} if columns else {}))
     assert counts == COUNTS
-    assert said == f"columns subject = persona, rep = repetition, {names[0]} to {names[1]} = one column an item"
+    assert said == f"columns subject = persona, rep = repetition, {names[0]} to {names[1]} = one column an item; 4 rows in the file"
 
 
 def test_a_wide_file_without_repetitions_has_one(tmp_path):
     table(tmp_path / "base.csv", ["subject", "age", "q1", "q2"], [("ada", 40, 3, ""), ("bo", 50, 5, 1)])
     counts, said = read(tmp_path)
     assert np.argwhere(counts).tolist() == [[0, 0, 3], [1, 0, 5], [1, 1, 1]]  # an empty cell is missing
-    assert said.endswith("; one repetition, as no column numbers them")
+    assert said.endswith("; one repetition, as no column numbers them; 2 rows in the file")
 
 
 def test_a_wide_file_in_which_a_persona_stands_twice_needs_a_column_for_it(tmp_path):

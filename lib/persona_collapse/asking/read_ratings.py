@@ -77,6 +77,7 @@ def read_ratings(path: Path, wanted: Wanted, instrument: Instrument) -> Read:
     own = pd.DataFrame({"persona": persona, "repetition": repetition}, index=fields.index)
     if found.items:
         rows = _one_row_a_rating(own, fields, found, instrument, problems)
+        notes.append(f"{len(fields):,} row{'s' * (len(fields) != 1)} in the file")
     else:
         called = found.names["rating"]
         if may_be_text(found, wanted.columns):
