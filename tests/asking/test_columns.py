@@ -173,7 +173,9 @@ def test_a_row_of_a_wide_file_is_a_persona_and_a_repetition(tmp_path, names, col
     table(tmp_path / "base.csv", ["subject", "rep", *names], WIDE)
     counts, said = read(tmp_path, **({"columns": columns} if columns else {}))
     assert counts == COUNTS
-    assert said == f"columns subject = persona, rep = repetition, {names[0]} to {names[1]} = one column an item; 4 rows in the file"
+    assert (
+        said == f"columns subject = persona, rep = repetition, {names[0]} to {names[1]} = one column an item; 4 rows in the file"
+    )
 
 
 def test_a_wide_file_without_repetitions_has_one(tmp_path):
@@ -209,6 +211,12 @@ def test_columns_with_a_gap_in_their_numbers_are_asked_about(tmp_path):
     )
     counts, _ = read(tmp_path, columns={"items": "q{item}"})
     assert np.array(counts).sum(axis=-1).tolist() == [[2, 2, 0, 2]] * 2
+
+
+def test_one_item_may_stand_in_one_column(tmp_path):
+    table(tmp_path / "base.csv", ["subject", "q2"], [("ada", 3), ("bo", 5)])
+    counts, _ = read(tmp_path, columns={"items": "q{item}"})
+    assert np.argwhere(counts).tolist() == [[0, 1, 3], [1, 1, 5]]
 
 
 def test_columns_beyond_the_instrument_are_refused(tmp_path):

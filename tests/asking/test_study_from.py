@@ -133,6 +133,15 @@ def test_a_name_without_a_word_is_asked_about_and_never_guessed(tmp_path):
         load_study(tmp_path / "mine.yaml", tmp_path / "data")
 
 
+def test_families_whose_names_make_the_same_key_stay_two(tmp_path):
+    for family in ("a b", "a+b"):
+        for variant in ("base", "insecure"):
+            ratings(tmp_path / "data" / "all.csv", family=family, variant=variant)
+    _, content, _ = made(tmp_path)
+    assert [family["key"] for family in content["families"]] == ["a-b", "a-b-2"]
+    assert variants(content)["a-b-2/base"]["rows"] == {"family": "a+b", "variant": "base"}
+
+
 def test_two_bases_by_their_names_are_asked_about(tmp_path):
     for name in ("base", "baseline", "insecure"):
         ratings(tmp_path / "data" / f"{name}.csv")

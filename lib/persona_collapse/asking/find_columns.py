@@ -30,8 +30,8 @@ class Found(NamedTuple):
         """What is said of columns that do not go by the plain names; nothing of those that do."""
         named = [f"{name} = {of}" for of, name in self.names.items() if of in PLAIN and name not in (of, PLAIN[of])]
         if self.items:
-            first, *_, last = self.items
-            named.append(f"{first} to {last} = one column an item")
+            items = list(self.items)
+            named.append(f"{items[0]} to {items[-1]} = one column an item")
         return tamed(f"columns {', '.join(named)}") if named else ""
 
 

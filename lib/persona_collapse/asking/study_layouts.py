@@ -11,7 +11,7 @@ import yaml
 from persona_collapse.asking.find_columns import Found, find_columns
 from persona_collapse.asking.read_ratings import ALSO_READ, CONDITIONS, beginning_of, tells_conditions
 from persona_collapse.asking.read_table import column_names, read_columns, stem
-from persona_collapse.asking.study_drafts import Draft, DraftFamily, DraftRun, families_of
+from persona_collapse.asking.study_drafts import Draft, DraftFamily, DraftRun, families_of, key_of
 from persona_collapse.paths import INSTRUMENTS
 from persona_collapse.store.column_names import OF_RUNS, plain
 
@@ -96,7 +96,9 @@ def tables_of_ratings(folder: Path, files: Sequence[Path]) -> Draft | None:
         for family, name, run in _runs_of(one, folder, alone, aside):
             runs.setdefault(family, []).append((name, run))
     aside += [f"{name}: of the condition {kind}, and no file of personas has its name" for name, kind in alone.items()]
-    families = [draft for family, own in runs.items() for draft in families_of(own, family)]
+    families: list[DraftFamily] = []
+    for draft in (draft for family, own in runs.items() for draft in families_of(own, family)):
+        families.append(draft._replace(key=key_of(draft.key, [other.key for other in families])))
     lines = {one.found.line() for one in usable if one.found.note}
     return Draft(
         "files of ratings", families, lines.pop() if len(lines) == 1 and all(u.found.note for u in usable) else "", aside=aside
