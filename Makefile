@@ -11,8 +11,10 @@ OPTIONS ?=
 REPLIES ?=
 RATINGS ?=
 LICENCE ?=
+# Some systems have a variable NAME of their own, which is not meant.
+NAME =
 # A misspelt name would be passed over in silence, and the demo made instead.
-NAMES = STUDY STUDIES DATA TARGET PORT BY_HAND CANCEL ANYWAY OPTIONS REPLIES RATINGS LICENCE PYTHON SHELL
+NAMES = STUDY STUDIES DATA TARGET PORT BY_HAND CANCEL ANYWAY OPTIONS REPLIES RATINGS LICENCE NAME PYTHON SHELL
 UNKNOWN := $(strip $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(filter-out $(NAMES),$(name)))))
 ifneq ($(UNKNOWN),)
 $(error $(UNKNOWN) is not known here; expected STUDY=, DATA= or another name that `make help` shows; correct it and run again)
@@ -24,10 +26,10 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.14 python3 p
 RUN = .venv/bin/python -m persona_collapse
 WITH = $(if $(STUDY),--study '$(STUDY)') $(if $(DATA),--data '$(DATA)')
 .DEFAULT_GOAL := help
-.PHONY: help report published test lab elicit batch estimate plan export pdf compare serve reproduce bench coverage fit notebooks rooms clean lint
+.PHONY: help report published test lab study-from elicit batch estimate plan export pdf compare serve reproduce bench coverage fit notebooks rooms clean lint
 
 help: ## list the commands
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 	@echo '  STUDY is a name in params/studies/ or a path to a YAML file; DATA the folder of an imported study.'
 
 report: .venv/ready ## ratings, tables, notebooks and outputs/<study>/report.html [STUDY=demo] [DATA=folder]
@@ -41,6 +43,9 @@ test: .venv/ready ## all tests, notebooks included
 
 lab: .venv/ready ## JupyterLab on a working copy of the notebooks
 	@$(RUN) lab
+
+study-from: .venv/ready ## a study file for you to edit, from ratings that you have DATA=file-or-folder NAME=x
+	@$(RUN) study-from $(if $(DATA),--data '$(DATA)') $(if $(NAME),--name '$(NAME)')
 
 elicit: .venv/ready ## ask or read what a study's store lacks [STUDY=demo] [ANYWAY=1]
 	@$(RUN) elicit $(WITH) $(if $(ANYWAY),--anyway '$(ANYWAY)')

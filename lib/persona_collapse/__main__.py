@@ -97,6 +97,13 @@ def _percent(text: str) -> float:
     return found
 
 
+def study_from(args: argparse.Namespace) -> None:
+    """A study file for a person to edit, from a file or folder of ratings that are there already."""
+    from persona_collapse.asking.study_from import study_from
+
+    study_from(args.data or "", args.name or "", say=_say)
+
+
 def batch(args: argparse.Namespace) -> None:
     """Complete a live study by OpenAI batches at half the price, or by files for vllm run-batch."""
     from persona_collapse.asking.collect import collect_by_batch
@@ -242,6 +249,7 @@ def parser() -> argparse.ArgumentParser:
             sub.add_argument("--licence", default=None, help="the licence you give it, such as CC-BY-4.0")
     _add_serve(commands)
     _add_compare(commands)
+    _add_study_from(commands)
     return found
 
 
@@ -282,6 +290,15 @@ def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     sub.set_defaults(run=compare, study=None)
     sub.add_argument("--studies", nargs="*", default=[], help="two names in params/studies/, or paths to YAML files")
     sub.add_argument("--data", default=None, help="the folder that an imported study's files are relative to")
+    sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def _add_study_from(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The command `study-from`, which makes a study file and needs none."""
+    sub = commands.add_parser("study-from", help=(study_from.__doc__ or "").splitlines()[0])
+    sub.set_defaults(run=study_from, study=None)
+    sub.add_argument("--data", default=None, help="a file or folder of ratings")
+    sub.add_argument("--name", default=None, help="the study's name, or a path to a YAML file that is to be written")
     sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
 

@@ -1,6 +1,8 @@
 """How wrong input is read and named: YAML that refuses doubled keys, and errors of one line that say where and what."""
 
+import csv
 import difflib
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,8 @@ from pydantic import ValidationError
 
 from persona_collapse.paths import shown
 
+# A reply or a text of any length is a field; the library's own limit would be called a matter of quotes.
+csv.field_size_limit(2**31 - 1)
 #: Places that a line names beside the first problem.
 _NAMED = 4
 
@@ -43,7 +47,21 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     return {key: loader.construct_object(value, deep=True) for key, (_, value) in zip(keys, node.value, strict=True)}
 
 
+def _number(loader: _Loader, node: yaml.ScalarNode) -> Any:
+    """A number that YAML 1.1 and 1.2 read alike; 010 (8 or 10) and 1:30 (90, or a text) are refused."""
+    if re.fullmatch(r"[-+]?0[0-7_]+|.*:.*", node.value):
+        read = loader.construct_yaml_float(node) if node.tag.endswith("float") else loader.construct_yaml_int(node)
+        raise ValueError(
+            f"line {node.start_mark.line + 1}: {node.value} is {read} to some readers of YAML and not to others; write the plain "
+            "number, or put it in quotes if it is a name or a time"
+        )
+    as_float = node.tag.endswith("float")
+    return loader.construct_yaml_float(node) if as_float else loader.construct_yaml_int(node)
+
+
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+_Loader.add_constructor("tag:yaml.org,2002:int", _number)
+_Loader.add_constructor("tag:yaml.org,2002:float", _number)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -256,7 +256,7 @@ def test_10_another_instrument_in_the_same_layout(tmp_path):
 def test_10_a_rating_below_that_scale_is_refused(tmp_path):
     write_instrument(tmp_path / "long.yaml", items=2, low=1, high=5)
     assert refusal(tmp_path, grid([0], 2, 0), instrument="./long.yaml") == (
-        f"{tmp_path}/base.csv, row 1: rating is '0'; expected an integer from 1 to 5, or nothing for none; "
+        f"{tmp_path}/base.csv, row 1: rating is '0'; expected an integer from 1 to 5, or nothing for none (1 more row like it); "
         "correct the file or the study's instrument"
     )
 
@@ -511,14 +511,17 @@ def test_a_row_cut_off_in_the_middle_is_named(tmp_path):
     assert refusal(tmp_path) == f"{path}, row 2: has 3 of 7 fields; the file is cut off; fetch it again"
 
 
-@pytest.mark.parametrize("column", ["persona_id", "question_id", "run_index", "rating"])
-def test_a_column_that_is_missing_is_named(tmp_path, column):
-    left = ["persona_id", "question_id", "run_index", "rating", "response"]
+@pytest.mark.parametrize(
+    ("column", "of"), [("persona_id", "persona"), ("question_id", "item"), ("run_index", "repetition"), ("rating", "rating")]
+)
+def test_a_column_that_is_missing_is_named(tmp_path, column, of):
+    left = ["persona_id", "question_id", "run_index", "rating"]
+    line = f"persona: {left[0]}, item: {left[1]}, repetition: {left[2]}, rating: {left[3]}".replace(f"{of}: {column}", f"{of}: ?")
     left.remove(column)
     write_rows(tmp_path / "base.csv", grid([0], 2, 3), left)
     assert refusal(tmp_path) == (
         f"{tmp_path}/base.csv: no column '{column}' (it has {', '.join(left)}); "
-        "expected persona_id, question_id, run_index, rating"
+        f"expected persona_id, question_id, run_index, rating; say in the study file which is which: columns: {{{line}}}"
     )
 
 

@@ -141,7 +141,10 @@ def test_another_study_file_of_the_same_name_is_refused(capsys, imported, tmp_pa
 def test_elicit_says_what_was_new(capsys, imported, tmp_path):
     arguments = ["elicit", "--study", str(imported()), "--data", str(tmp_path / "data")]
     assert [commands.main(arguments), commands.main(arguments)] == [0, 0]
-    found, first, second = capsys.readouterr().out.splitlines()
+    taken, found, first, second = capsys.readouterr().out.splitlines()
+    assert (
+        "small.yaml names no instrument: its items are taken for the 30 of mfq30, of which the first is 'Whether or not" in taken
+    )
     assert found == "f/base: persona: base.csv, 180 rows"
     assert first.endswith("ratings.sqlite: 1 runs read") and second.endswith("nothing was missing")
 

@@ -49,6 +49,13 @@ def recorded(store, columns="rating, reason, reply"):
 # --- a slot ----------------------------------------------------------------------------------------------------------
 
 
+def test_half_a_character_in_a_reply_is_stored_as_a_mark_of_it(store):
+    """JSON can say "\\ud800", and a server once did; a file of UTF-8 cannot, and no answer may be lost for it."""
+    question = store.plan("f", "v", design(1, 1))["persona", 0, 1]
+    store.add([Answer(question, 1, 4, None, "4 \ud800😀", served_model="m\udfff")])
+    assert recorded(store, "rating, reply, served_model") == [(4, "4 \ufffd😀", "m\ufffd")]
+
+
 def test_a_slot_that_has_its_answer_keeps_it(store):
     question = store.plan("f", "v", design())["persona", 0, 1]
     store.add([Answer(question, 1, 4, None, "4")])

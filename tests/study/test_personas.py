@@ -89,6 +89,21 @@ def test_text_with_quotes_accents_and_a_line_end(write):
     assert personas[0].text == 'Says "no",\nthen naïvely 😀 {yes}.'
 
 
+def test_a_text_of_any_length_is_a_persona(write):
+    """More than the 131,072 characters that csv takes by default."""
+    assert len(load_personas(write("d.csv", "persona\n" + "x" * 140_000 + "\nB\n"))[0].text) == 140_000
+
+
+def test_blanks_around_the_name_of_a_column_are_none_of_it(write):
+    personas = load_personas(write("d.csv", " persona , age\nA,3\nB,4\n"))
+    assert [(p.text, p.attributes) for p in personas] == [("A", {"age": "3"}), ("B", {"age": "4"})]
+
+
+def test_joiners_and_marks_of_a_script_stay_in_the_text(write):
+    family = "\U0001f468\u200d\U0001f469"
+    assert load_personas(write("d.csv", f"persona\n{family}\nB\n"))[0].text == family
+
+
 TWICE = f"persona\n{NURSE}\nB\n {NURSE} \n"
 WRONG = {
     "duplicates": ("d.csv", TWICE, None, [", persona 3: the same text as persona 1; keep one"]),
@@ -96,16 +111,28 @@ WRONG = {
     "empty text": ("d.csv", "persona,age\nA,3\n,4\n", None, [", persona 2: is empty; write it or remove the row"]),
     "only spaces": ("d.csv", "persona\nA\n'  '\n   \n", None, [", persona 3: is empty"]),
     "empty text in JSON": ("d.json", '["a", ""]', None, [", persona 2: is empty"]),
+    "nothing that can be seen": (
+        "d.json", '["a", "\\u200b\\ufeff\\u3164"]', None, [r", persona 2: holds nothing that can be seen ('\u200b\ufeff\u3164'); write it or"],
+    ),
+    "twins but for what cannot be seen": (
+        "d.csv", "persona\nA nurse\nB\nA\u00a0nu\u200brse\n", None, [", persona 3: differs only in what cannot be seen from persona 1; keep one"],
+    ),
+    "half a character": (
+        "d.json", r'["a", "\ud800b"]', None, [r", persona 2: holds '\ud800', half of a character, which no request can carry; correct it"],
+    ),
     "one persona": ("d.csv", "persona\nA\n", None, [": 1 personas; susceptibility needs at least two"]),
     "no persona": ("d.csv", "persona\n", None, [": 0 personas; susceptibility needs at least two"]),
     "empty list": ("d.json", "[]", None, [": 0 personas; susceptibility needs at least two"]),
     "first too large": ("d.csv", "persona\nA\nB\n", 3, [": 2 personas, but the protocol asks for 3; lower protocol.personas or add personas"]),
     "no column persona": ("d.csv", "text,age\nA,3\n", None, [": columns 'text', 'age'; expected one called 'persona'"]),
     "capital Persona": ("d.csv", "Persona\nA\nB\n", None, [": columns 'Persona'; expected one called 'persona'"]),
-    "semicolons": ("d.csv", "persona;age\nA;3\n", None, [": columns 'persona;age'; expected one called 'persona'"]),
+    "semicolons": (
+        "d.csv", "persona;age\nA;3\n", None,
+        [": columns 'persona;age'; expected one called 'persona'; semicolons stand between its columns; save it with commas"],
+    ),
     "empty file": ("d.csv", "", None, [": columns nothing; expected one called 'persona'"]),
     "unquoted comma": ("d.csv", f"persona\n{NURSE}\n{BAKER}\n", None, [", line 3: more fields than the 1 columns", "double quotes"]),
-    "open quote": ("d.csv", 'persona\n"' + "x" * 140_000, None, [": not CSV (field larger than field limit", "check its double quotes"]),
+    "open quote": ("d.csv", 'persona\n"' + "x" * 140_000, None, [": not CSV (unexpected end of data", "check its double quotes"]),
     "not UTF-8": ("d.csv", "persona\nGröße\nB\n".encode("latin-1"), None, [": not UTF-8 text; save it as UTF-8"]),
     "UTF-16": ("d.csv", "persona\nA\nB\n".encode("utf-16"), None, [": not UTF-8 text; save it as UTF-8"]),
     "not JSON": ("d.json", "persona\nA\n", None, [": not JSON (Expecting value: line 1 column 1", "expected a list of strings"]),

@@ -413,6 +413,24 @@ WRONG_SIMULATED = {
     "instrument unknown": ([("instrument", "mfq")], ["params/instruments/mfq.yaml: no such instrument; expected one of 'mfq30'"]),
 }
 WRONG_IMPORTED = {
+    "unknown column": (
+        [("columns", {"person": "x"})],
+        [", columns.person: unknown key 'person'; remove it or correct its spelling"],
+    ),
+    "column of no name": ([("columns", {"persona": ""})], [", columns.persona: found ''", "at least 1 character"]),
+    "a column of items without a place": (
+        [("columns", {"items": "q"})],
+        [", columns.items: 'q' is no pattern of columns; write {item} once, where the item's number stands"],
+    ),
+    "a file that is wide and long": (
+        [("columns", {"items": "q{item}", "rating": "score"})],
+        [", columns: items and rating are both named; a file has a column an item or a row a rating; remove one"],
+    ),
+    "one column for two": (
+        [("columns", {"persona": "x", "item": "x"})],
+        [", columns: 'x' is named more than once; a column is one thing; correct one"],
+    ),
+    "rows of no mapping": ([(f"{V0}.rows", "x")], [f"{AT_V0}.rows: found 'x'", "valid dictionary"]),
     "file missing": ([(f"{V0}.self", "c.csv")], [f"{AT_V0}.self: c.csv does not exist in ", "; correct the name or DATA"]),
     "persona missing": ([(f"{V0}.persona", ...)], [f"{AT_V0}.persona: is missing; a study of kind imported needs it"]),
     "protocol": ([("protocol", {})], [", protocol: what was asked stands in the imported files; remove it"]),
@@ -489,6 +507,15 @@ TEXTS = {
     "unknown alias": ("title: *own\n", [", line 1: not YAML (found undefined alias"]),
     "no such day": ("title: 2026-02-30\n", ["for month"]),
     "list for a key": ("? [a, b]\n: 1\n", [", line 1: a key is list, expected a word"]),
+    "octal in one YAML, decimal in another": (
+        "seed: 010\n",
+        [", line 1: 010 is 8 to some readers of YAML and not to others; write the plain number, or put it in quotes"],
+    ),
+    "minutes that would be a number of base 60": (
+        "a:\n  patience: 1:30\n",
+        [", line 2: 1:30 is 90 to some readers of YAML and not"],
+    ),
+    "a fraction of base 60": ("seed: [1, 1:30.5]\n", [", line 1: 1:30.5 is 90.5 to some readers of YAML and not to others"]),
     "control character": ("title: a\x00b\n", [", character 9: #x0000 is not allowed in YAML; remove it"]),
     "not UTF-8": (b"title: \xff\xfe\n", [": not UTF-8 text; save it as UTF-8"]),
     "empty": ("", [": holds NoneType, expected keys and values; see README.md"]),

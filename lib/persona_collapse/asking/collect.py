@@ -190,12 +190,22 @@ def support_of(ratings: Ratings, run: Run) -> "Supported | None":
 
 
 def import_report(study: Study) -> list[str]:
-    """What the importer found in the files of every run, for people."""
+    """What the importer found in the files of every run, for people, and which instrument was taken where none is named."""
     from persona_collapse.asking.import_files import describe
+
+    unnamed = [] if "instrument" in study.file.model_fields_set else [_taken(study)]
 
     with open_store(study.store_path) as store:
         found = {run.key: store.origin(run.family.key, run.variant.key)[1] for run in study.runs}
-    return [f"{key}: {line}" for key, report in found.items() for line in describe(report)]
+    return unnamed + [f"{key}: {line}" for key, report in found.items() for line in describe(report)]
+
+
+def _taken(study: Study) -> str:
+    instrument = study.instrument
+    return (
+        f"{shown(study.path)} names no instrument: its items are taken for the {len(instrument.items)} of {instrument.key}, of "
+        f"which the first is {instrument.items[0].text!r}; write `instrument: {instrument.key}` if they are, else a path"
+    )
 
 
 def _counted(done: bool, bar: "tqdm[NoReturn]") -> int:

@@ -1,6 +1,5 @@
-"""Ratings somebody else collected, from CSV files, with every oddity counted and none repaired in silence."""
+"""Ratings somebody else collected, from files, with every oddity counted and none repaired in silence."""
 
-import csv
 import hashlib
 import re
 from collections.abc import Mapping
@@ -11,6 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from persona_collapse.asking.find_columns import find_columns
+from persona_collapse.asking.read_ratings import NONE, Wanted, read_ratings, select
+from persona_collapse.asking.read_table import column_names, read_columns, read_table, stem
 from persona_collapse.paths import shown
 from persona_collapse.store.labels import ordered, texts
 from persona_collapse.store.store import Question, Store
@@ -18,20 +20,19 @@ from persona_collapse.study import rating_parser
 from persona_collapse.study.instrument import Instrument
 from persona_collapse.study.study import Run, Study
 
-#: Stands for no rating, below every scale.
-_NONE = -(10**6)
 #: Part of what an import depends on; a change here imports again.
-_VERSION = "3"
-_NEEDED = {"persona": ["persona_id", "question_id", "run_index", "rating"], "self": ["question_id", "run_index", "rating"]}
+_VERSION = "4"
 
 
 class _File(NamedTuple):
-    """One candidate file: its path, hash, rows (persona, item, repetition, rating, reply, attempts, time), oddities."""
+    """One candidate file: its path, hash, rows as `read_ratings` gives them, oddities."""
 
     path: Path
     sha256: str
     rows: pd.DataFrame
     repeated: int
+    notes: tuple[str, ...] = ()
+    simulated: bool = False
 
 
 def import_run(study: Study, run: Run, store: Store) -> bool:
@@ -43,8 +44,11 @@ def import_run(study: Study, run: Run, store: Store) -> bool:
     files = {c: _candidates(study, run, c) for c in study.conditions(run)}
     labels = {c: ids(study, c) for c in files if c != "self"}
     sums = {path: _sha(path) for paths in files.values() for path in paths}
+    named = _columns(study), run.variant.rows
     origin = hashlib.sha256(
-        repr([_VERSION, *_asked(study.instrument), [(c, p.name, sums[p]) for c in files for p in files[c]], labels]).encode()
+        repr(
+            [_VERSION, *_asked(study.instrument), [(c, p.name, sums[p]) for c in files for p in files[c]], labels, *named]
+        ).encode()
     ).hexdigest()
     if store.origin(run.family.key, run.variant.key)[0] == origin:
         return False
@@ -52,12 +56,26 @@ def import_run(study: Study, run: Run, store: Store) -> bool:
     questions: list[Question] = []
     slots: list[tuple[Any, ...]] = []
     for condition, paths in files.items():
-        chosen, report[condition] = _checked(study, condition, paths, sums)
+        chosen, report[condition] = _checked(study, run, condition, paths, sums)
         report[condition] |= _against_replies(chosen.rows, study.instrument)
         rows = _numbered(chosen.rows, labels.get(condition, [""]))
         report[condition]["absent"] = _lay_out(study, condition, rows, questions, slots)
     store.replace_run(*run.keys, origin, report, questions, slots, labels)
     return True
+
+
+def look(study: Study, run: Run) -> list[str]:
+    """What the importer would say of a run's files, a line each; nothing is stored. Raises as `import_run`."""
+    found: dict[str, Any] = {}
+    for condition in study.conditions(run):
+        paths = _candidates(study, run, condition)
+        _, found[condition] = _checked(study, run, condition, paths, {path: _sha(path) for path in paths})
+    return describe(found)
+
+
+def _columns(study: Study) -> dict[str, str]:
+    """What the study file says of columns."""
+    return study.file.columns.given() if study.file.columns else {}
 
 
 def _asked(instrument: Instrument) -> tuple[str, tuple[int, int], int]:
@@ -70,7 +88,7 @@ def _candidates(study: Study, run: Run, condition: str) -> list[Path]:
     variant = run.variant
     name = {"persona": variant.persona, "self": variant.self_, "toxic": variant.toxic}[condition]
     path = (study.data or Path()) / str(name)
-    twin = re.compile(re.escape(path.stem) + r" (\d+)" + re.escape(path.suffix))
+    twin = re.compile(r" (\d+)".join(map(re.escape, stem(path))))
     numbered = [(int(match[1]), p) for p in path.parent.iterdir() if (match := twin.fullmatch(p.name))]
     return [path, *(p for _, p in sorted(numbered))]
 
@@ -88,71 +106,10 @@ def _check_sum(study: Study, path: Path, found: str) -> None:
         )
 
 
-def _read(study: Study, path: Path, sha256: str, condition: str) -> _File:
+def _read(study: Study, run: Run, path: Path, sha256: str, condition: str) -> _File:
     """Rows of one file, checked; a row that says the same as one before it is counted and left out."""
-    where = shown(path)
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-    except UnicodeDecodeError:
-        raise ValueError(f"{where}: not UTF-8 text; save it as UTF-8") from None
-    except pd.errors.EmptyDataError:
-        raise ValueError(f"{where}: the file is empty; expected ratings; fetch it again") from None
-    except pd.errors.ParserError as error:
-        raise ValueError(f"{where}: not a CSV file ({str(error).strip()}); check its quotes") from None
-    doubled = doubled_columns(path)
-    if doubled:
-        raise ValueError(f"{where}: column {doubled!r} stands twice; keep one, for nobody could say which was read")
-    if not isinstance(table.index, pd.RangeIndex):  # pandas took the first column for row names
-        raise ValueError(f"{where}: its rows have more fields than its header names; check commas and quotes")
-    needed = _NEEDED["self" if condition == "self" else "persona"]
-    for column in needed:
-        if column not in table:
-            raise ValueError(f"{where}: no column {column!r} (it has {', '.join(table.columns)}); expected {', '.join(needed)}")
-    if table.empty:
-        raise ValueError(f"{where}: a header and no rows; expected ratings; fetch it again")
-    _check_end(path, len(table.columns), len(table))
-    low, high = study.instrument.scale
-    rows = pd.DataFrame(
-        {
-            "persona": _ids(where, table, "persona_id") if condition != "self" else "",
-            "item": _integers(where, table, "question_id", 1, len(study.instrument.items)),
-            "repetition": _ids(where, table, "run_index"),
-            "rating": _ratings(where, table, low, high),
-            "reply": table["response"] if "response" in table else None,
-            "attempts": _attempts(table["failures"]) if "failures" in table else None,
-            "time": table["collected_at"] if "collected_at" in table else None,
-        },
-        index=table.index,
-    )
-    return _File(path, sha256, *_without_repeats(where, rows, condition))
-
-
-def _check_end(path: Path, columns: int, rows: int) -> None:
-    """Refuse a file whose last row is cut off, as an interrupted copy leaves it: its empty fields would read as missing."""
-    last = path.read_text(encoding="utf-8").rstrip("\r\n").rpartition("\n")[2]
-    fields = next(csv.reader([last]), [])
-    if last.count('"') % 2 == 0 and len(fields) < columns:  # else it is the end of a reply of several lines
-        raise ValueError(f"{shown(path)}, row {rows}: has {len(fields)} of {columns} fields; the file is cut off; fetch it again")
-
-
-def doubled_columns(path: Path) -> str | None:
-    """The first column whose name stands twice in a file's header, which pandas would rename; None where none does."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        names = [name.strip() for name in next(csv.reader(file), [])]
-    return next((name for place, name in enumerate(names) if name and name in names[:place]), None)
-
-
-def _attempts(failures: pd.Series) -> pd.Series:
-    """Passes over a slot: those that brought no rating, outages included, and the last one."""
-    return pd.to_numeric(failures, errors="coerce").fillna(0).astype(int) + 1
-
-
-def _ids(where: str, table: pd.DataFrame, column: str) -> pd.Series:
-    """A column of ids, which are labels; names the first row that has none."""
-    found = texts(table[column])
-    if (found == "").any():
-        raise ValueError(f"{where}, row {int(np.argmax(found == '')) + 1}: no {column}; expected an id in every row; fill it in")
-    return found
+    read = read_ratings(path, Wanted(condition, _columns(study), run.variant.rows), study.instrument)
+    return _File(path, sha256, *_without_repeats(shown(path), read.rows, condition), read.notes, read.simulated)
 
 
 def check_ids(study: Study, store: Store) -> None:
@@ -166,33 +123,50 @@ def check_ids(study: Study, store: Store) -> None:
         for run in study.runs:
             for condition in study.conditions(run):
                 paths = _candidates(study, run, condition)
-                _checked(study, condition, paths, {path: _sha(path) for path in paths})
+                _checked(study, run, condition, paths, {path: _sha(path) for path in paths})
 
 
 def ids(study: Study, condition: str) -> list[str]:
     """Ids of the personas in all of a study's files of one condition, in order: the place of each is its number in every run."""
-    every = {path for run in study.runs if condition in study.conditions(run) for path in _candidates(study, run, condition)}
-    return ordered(label for path in every for label in _ids_in(path, path.stat().st_mtime_ns))
+    columns = tuple(_columns(study).items())
+    every = {
+        (path, tuple(run.variant.rows.items()))
+        for run in study.runs
+        if condition in study.conditions(run)
+        for path in _candidates(study, run, condition)
+    }
+    found = (_ids_in(path, path.stat().st_mtime_ns, condition, columns, rows) for path, rows in every)
+    return ordered(label for own in found for label in own)
 
 
-def _checked(study: Study, condition: str, paths: list[Path], sums: Mapping[Path, str]) -> tuple[_File, dict[str, Any]]:
+def _checked(
+    study: Study, run: Run, condition: str, paths: list[Path], sums: Mapping[Path, str]
+) -> tuple[_File, dict[str, Any]]:  # fmt: skip
     """The file of a run in one condition, of the named one and its twins, and what was odd about them."""
     _check_sum(study, paths[0], sums[paths[0]])
-    return _choose([_read(study, path, sums[path], condition) for path in paths], condition)
+    return _choose([_read(study, run, path, sums[path], condition) for path in paths], condition)
 
 
 def _sha(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-@lru_cache(maxsize=256)
-def _ids_in(path: Path, changed: int) -> frozenset[str]:
+@lru_cache(maxsize=1024)
+def _ids_in(
+    path: Path, changed: int, condition: str, columns: tuple[tuple[str, str], ...], rows: tuple[tuple[str, str | int], ...]
+) -> frozenset[str]:  # fmt: skip
     """Ids of the personas in a file; none of one that cannot be read, which is said when its own run is."""
+    given = dict(columns)
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8", usecols=["persona_id"])
+        # A file of several runs is read whole once, and kept while its runs are read; of others a few columns are enough.
+        names = list(read_table(path).fields.columns) if rows else column_names(path)
+        persona = find_columns(names, given, alone=False, where=shown(path)).names["persona"]
+        beside = {name for name in (*dict(rows), given.get("condition", "condition")) if name in names}
+        table = read_table(path).fields if rows else read_columns(path, [persona, *beside])
+        fields = select(shown(path), table, Wanted(condition, given, dict(rows)))
     except (ValueError, OSError):
         return frozenset()
-    return frozenset(texts(table["persona_id"])) - {""}
+    return frozenset(texts(fields[persona])) - {""}
 
 
 def _numbered(rows: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
@@ -202,34 +176,12 @@ def _numbered(rows: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
     return rows.assign(persona=rows["persona"].map(place), repetition=rows["repetition"].map(order)).astype({"persona": int})
 
 
-def _ratings(where: str, table: pd.DataFrame, low: int, high: int) -> np.ndarray:
-    """Ratings as integers, `_NONE` where a field is empty, or -1 on a scale that begins at 0 or above."""
-    given = table["rating"].str.strip()
-    none = (given == "") | ((given == "-1") & (low > -1))
-    numbers = _integers(where, table.assign(rating=given.mask(none, str(low))), "rating", low, high, also=", or nothing for none")
-    return np.where(none, _NONE, numbers)
-
-
-def _integers(where: str, table: pd.DataFrame, column: str, low: int, high: int | None, *, also: str = "") -> np.ndarray:
-    """A column as integers from low to high; names the first row that is something else, and what is expected `also`."""
-    numbers = pd.to_numeric(table[column], errors="coerce")
-    right = (numbers % 1 == 0) & (numbers >= low) & (numbers <= (np.inf if high is None else high))
-    if not right.all():
-        row = int(np.argmin(right.to_numpy()))
-        expected = f"an integer from {low} to {high}" if high is not None else f"an integer from {low} up"
-        raise ValueError(
-            f"{where}, row {row + 1}: {column} is {table[column].iloc[row]!r}; expected {expected}{also}; correct the file "
-            "or the study's instrument"
-        )
-    return numbers.to_numpy().astype(int)
-
-
 def _without_repeats(where: str, rows: pd.DataFrame, condition: str) -> tuple[pd.DataFrame, int]:
     """Rows with each slot once: the valid one of a pair, an error if both are valid and differ."""
     slot = ["persona", "item", "repetition"]
     if not rows.duplicated(slot).any():
         return rows, 0
-    valid = rows[rows["rating"] != _NONE]
+    valid = rows[rows["rating"] != NONE]
     clash = valid.groupby(slot)["rating"].nunique()
     if (clash > 1).any():
         first = clash[clash > 1].index[0]
@@ -250,11 +202,11 @@ def _named(slot: tuple[str, int, str], condition: str) -> str:
 
 def _choose(read: list[_File], condition: str) -> tuple[_File, dict[str, Any]]:
     """The candidate with the most valid slots (the plain name wins a tie), once all agree where they overlap."""
-    chosen = max(read, key=lambda file: int((file.rows["rating"] != _NONE).sum()))
+    chosen = max(read, key=lambda file: int((file.rows["rating"] != NONE).sum()))
     slot = ["persona", "item", "repetition"]
-    valid = chosen.rows[chosen.rows["rating"] != _NONE].set_index(slot)["rating"]
+    valid = chosen.rows[chosen.rows["rating"] != NONE].set_index(slot)["rating"]
     for other in read:
-        both = other.rows[other.rows["rating"] != _NONE].set_index(slot)["rating"].to_frame("other").join(valid, how="inner")
+        both = other.rows[other.rows["rating"] != NONE].set_index(slot)["rating"].to_frame("other").join(valid, how="inner")
         clash = both[both["other"] != both["rating"]]
         if len(clash):
             raise ValueError(
@@ -267,9 +219,11 @@ def _choose(read: list[_File], condition: str) -> tuple[_File, dict[str, Any]]:
         "sha256": chosen.sha256,
         "rows": len(chosen.rows) + chosen.repeated,
         "repeated": chosen.repeated,
-        "set_aside": {f.path.name: int((f.rows["rating"] != _NONE).sum()) for f in read if f is not chosen},
+        "set_aside": {f.path.name: int((f.rows["rating"] != NONE).sum()) for f in read if f is not chosen},
     }
-    return chosen, described
+    # Only where there is something to say, so that plain files leave what they always left.
+    odd = {"read_as": list(chosen.notes), "simulated": chosen.simulated}
+    return chosen, described | {name: found for name, found in odd.items() if found}
 
 
 def _against_replies(rows: pd.DataFrame, instrument: Instrument) -> dict[str, int]:
@@ -284,7 +238,7 @@ def _against_replies(rows: pd.DataFrame, instrument: Instrument) -> dict[str, in
         strict = rating_parser.parse_reply(reply, *instrument.scale, instrument.labels)
         published = rating_parser.published_rule(reply, *instrument.scale)
         found["published_rule_alone"] += int(number) * (strict is None and published is not None)
-        if rating != _NONE:
+        if rating != NONE:
             found["strict_rule_differs"] += int(number) * (strict != rating)
             found["published_rule_differs"] += int(number) * (published != rating)
     return found
@@ -306,32 +260,35 @@ def _lay_out(
         persona = None if condition == "self" else place // items
         questions.append(Question(condition, persona, place % items + 1, "imported", None, int(max(last[place], usual))))
     error = (rows["reply"] == "ERROR").to_numpy()
-    for place, repetition, rating, failed, reply, attempts, time in zip(
+    for place, repetition, rating, failed, reason, reply, model, fingerprint, attempts, time in zip(
         cell.tolist(), rows["repetition"].tolist(), rows["rating"].tolist(), error.tolist(),
-        *(_plain(rows[name]) for name in ("reply", "attempts", "time")), strict=True,
+        *(_plain(rows[name]) for name in ("reason", "reply", "served_model", "fingerprint", "attempts", "time")), strict=True,
     ):  # fmt: skip
-        valid = rating != _NONE
-        reason = None if valid else "transport" if failed else "invalid"
+        valid = rating != NONE
+        why = None if valid else reason or ("transport" if failed else "invalid")
         slots.append(
-            (first + place, repetition, rating if valid else None, reason, reply,
-             None, None, None, None, None, attempts, None, None, time)
+            (first + place, repetition, rating if valid else None, why, reply,
+             None, None, model, fingerprint, None, attempts, None, None, time)
         )  # fmt: skip
     return int(np.maximum(usual - number, 0).sum())
 
 
 def _plain(column: pd.Series) -> list[Any]:
-    """A column as plain Python values, None where the file has no such column."""
-    return [None] * len(column) if column.isna().all() else column.tolist()
+    """A column as plain Python values, None where there is none."""
+    empty = column.isna()
+    return [None] * len(column) if empty.all() else column.astype(object).where(~empty, None).tolist()
 
 
 def describe(report: Mapping[str, Any]) -> list[str]:
     """What the importer found in a run's files, one line a file, for people."""
     lines = []
     for condition, found in report.items():
-        parts = [f"{condition}: {found['file']}, {found['rows']:,} rows"]
+        parts = [f"{condition}: {found['file']}, {found['rows']:,} rows", *found.get("read_as", ())]
+        if found.get("simulated"):
+            parts.append("of simulated respondents, as its columns say")
         if found["repeated"]:
             parts.append(f"{found['repeated']:,} repeated rows left out")
-        if found["absent"]:
+        if found.get("absent"):
             parts.append(f"{found['absent']:,} slots without a row")
         if found["set_aside"]:
             twins = ", ".join(f"{name!r} ({valid:,} valid)" for name, valid in found["set_aside"].items())

@@ -9,6 +9,7 @@ from persona_collapse.report.markdown import markdown
 from persona_collapse.report.page import Page
 from persona_collapse.study.first_token import LEAST_MASS
 from persona_collapse.study.study import Study
+from persona_collapse.study.study_file import Variant
 from persona_collapse.text import safe
 
 _REASONS = {
@@ -194,7 +195,7 @@ def _asked(study: Study) -> str:
 
 def _runs(study: Study) -> pd.DataFrame:
     rows = [
-        (r.family.name, v.name, v.role, v.control or "", study.stack(r), v.model or v.figures or v.persona or "")
+        (r.family.name, v.name, v.role, v.control or "", study.stack(r), v.model or v.figures or _file_of(v))
         for r in study.runs
         for v in (r.variant,)
     ]
@@ -204,6 +205,12 @@ def _runs(study: Study) -> pd.DataFrame:
         of = [(run.variant.of or "", "" if run.variant.step is None else str(run.variant.step)) for run in study.runs]
         found[["of", "training step"]] = of
     return found
+
+
+def _file_of(variant: Variant) -> str:
+    """The file of an imported run, and which of its rows are the run's own where there are others."""
+    rows = ", ".join(f"{column} = {value}" for column, value in variant.rows.items())
+    return f"{variant.persona or ''}{f', rows with {rows}' if rows else ''}"
 
 
 def _reading(study: Study) -> str:

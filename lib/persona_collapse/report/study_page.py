@@ -85,9 +85,9 @@ def _who(study: Study) -> str:
 
 
 def _sort(study: Study) -> str:
-    """What sort of study it is; a live one may have asked the simulated endpoint."""
-    article = "an" if study.file.kind == "imported" else "a"
-    return f"{article} {study.file.kind} study{' of the simulated endpoint' if study.served_simulated else ''}"
+    """What sort of study it is; a live one may have asked the simulated endpoint, an imported one hold what it answered."""
+    article, whose = ("an", "simulated respondents") if study.file.kind == "imported" else ("a", "the simulated endpoint")
+    return f"{article} {study.file.kind} study{f' of {whose}' if study.served_simulated else ''}"
 
 
 def _answered(provenance: dict[str, Any]) -> str:

@@ -11,7 +11,8 @@ import pandas as pd
 from pydantic import ValidationError
 
 from persona_collapse.input_errors import first_error, listing
-from persona_collapse.store.labels import ordered, texts
+from persona_collapse.store.column_names import candidates
+from persona_collapse.store.labels import item_numbers, ordered, texts
 from persona_collapse.store.ratings import Answers, Asked, Ratings
 from persona_collapse.study.instrument import Instrument, load_instrument
 from persona_collapse.study.study import Study
@@ -50,7 +51,7 @@ def _columns(frame: pd.DataFrame, instruments: list[str]) -> pd.DataFrame:
     """The columns that are used, under the names that we use, with one base where no variant is named."""
     if not isinstance(frame, pd.DataFrame):
         raise TypeError(f"{_WHERE}: found {type(frame).__name__}; expected a pandas DataFrame with columns {listing(NEEDED)}")
-    named = frame.rename(columns=lambda name: ALIASES.get(name, name))
+    named = _by_our_names(frame.rename(columns=lambda name: ALIASES.get(name, name)))
     doubled = named.columns[named.columns.duplicated()].tolist()
     if doubled:
         raise ValueError(f"{_WHERE}: column {doubled[0]!r} stands twice, under that name or another for it; keep one")
@@ -85,6 +86,17 @@ def _columns(frame: pd.DataFrame, instruments: list[str]) -> pd.DataFrame:
             row = int(np.argmax(table[name].isna()))
             raise ValueError(f"{_WHERE}, row {row}: no {name}; expected one in every row; fill it in, or drop the row")
     return table.assign(persona=texts(table["persona"]), repetition=texts(table["repetition"]))
+
+
+def _by_our_names(frame: pd.DataFrame) -> pd.DataFrame:
+    """Columns that go by a common name, such as subject and score, under ours."""
+    for name in NEEDED:
+        found = candidates(name, frame.columns)
+        if name not in frame and len(found) > 1:
+            raise ValueError(f"{_WHERE}: columns {listing(found)} may each be the {name}; rename the right one to {name!r}")
+        if name not in frame and found:
+            frame = frame.rename(columns={found[0]: name})
+    return frame
 
 
 def _instruments(named: pd.DataFrame, known: list[str]) -> list[str]:
@@ -126,7 +138,7 @@ def _refuse(table: pd.DataFrame, column: str, wrong: pd.Series, expected: str) -
 
 def _items(table: pd.DataFrame, instrument: Instrument) -> np.ndarray:
     """Places of items from 0; they go by their numbers."""
-    numbers = pd.to_numeric(table["item"], errors="coerce")
+    numbers, _ = item_numbers(table["item"], len(instrument.items))
     wrong = ~numbers.isin([item.number for item in instrument.items])
     _refuse(table, "item", wrong, f"a number from 1 to {len(instrument.items)}, as {instrument.key} counts its items")
     return numbers.to_numpy(int) - 1

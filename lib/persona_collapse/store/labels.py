@@ -1,4 +1,4 @@
-"""Ids of personas and repetitions are labels: any text, in an order of its own, whatever the order and the gaps of rows."""
+"""Ids of personas and repetitions are labels: any text, in an order of its own; those of items end in the item's number."""
 
 import re
 from collections.abc import Iterable
@@ -22,3 +22,19 @@ def ordered(labels: Iterable[str]) -> list[str]:
         return 0, float(label) if "." in label else int(label), label
 
     return sorted(set(labels), key=place)
+
+
+def item_numbers(column: pd.Series, items: int) -> tuple[pd.Series, str]:
+    """Numbers of items, NaN where an id gives none, and what stands before the number: q of q1, q2, ..., mostly nothing.
+
+    Ids that are no numbers themselves give theirs if all begin alike and end in a number from 1 to `items`.
+    """
+    numbers = pd.to_numeric(column, errors="coerce")
+    if numbers.notna().any():
+        return numbers, ""
+    named = {label: re.fullmatch(r"(.*\D)(\d{1,9})", label) for label in column.astype(str).str.strip().unique()}
+    begins = {match[1] for match in named.values() if match}
+    known = {label: int(match[2]) for label, match in named.items() if match}
+    if len(known) < len(named) or len(begins) != 1 or not all(1 <= number <= items for number in known.values()):
+        return numbers, ""
+    return column.astype(str).str.strip().map(known), begins.pop()

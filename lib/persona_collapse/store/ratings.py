@@ -103,8 +103,9 @@ class Ratings:
             One row a rating: columns `persona` (any label), `item` (its number in the instrument), `repetition` (any label)
             and `rating` (missing where there is none). Where there are several runs also `family`, `variant`, `role` (base,
             control, harmful or alternate) and, for a harmful variant, `control`, its matched control; for a checkpoint `of`,
-            its variant, and `step`. Where there are several instruments also `instrument`, the key of one. `persona_id`,
-            `question_id` and `run_index` are other names for the first three. Order and gaps of labels mean nothing.
+            its variant, and `step`. Where there are several instruments also `instrument`, the key of one. Common other names
+            of the first four are read as well, such as `persona_id`, `subject`, `question_id`, `run_index`, `epoch` and
+            `score`, and items named q1, q2, ... by their numbers. Order and gaps of labels mean nothing.
         instrument : str or path, or several
             A name in params/instruments/, or a YAML file such as those there.
         title : str
@@ -253,9 +254,11 @@ def read_ratings(study: Study, store: Store, runs: Iterable[Run] | None = None, 
 
 def with_mark(study: Study, store: Store) -> Study:
     """The study as its store knows it: with the ids of imported personas, and marked if any of its ratings came from the
-    simulated endpoint, as every page of it then says."""
+    simulated endpoint or from files of simulated ratings, as every page of it then says."""
     labels = store.labels("persona") if study.file.kind == "imported" and study.personas is None else ()
     served = study.file.kind == "live" and store.has_fingerprint(SIMULATED_FINGERPRINT)
+    if study.file.kind == "imported":
+        served = any(found.get("simulated") for run in study.runs for found in store.origin(*run.keys)[1].values())
     return replace(study, served_simulated=served, labels=labels)
 
 

@@ -11,6 +11,7 @@ from persona_collapse.paths import shown
 from persona_collapse.store.reader import RETRIED, Reader
 from persona_collapse.store.schema import is_current, make
 from persona_collapse.study import first_token
+from persona_collapse.text import whole
 
 
 class Question(NamedTuple):
@@ -270,7 +271,7 @@ class Store(Reader):
         `traffic` is what the requests behind the answers came to; `batch` is the batch that brought them and its new status.
         """
         with self.transaction():
-            self._db.executemany(_INSERT, answers)
+            self._db.executemany(_INSERT, map(_storable, answers))
             for answer in again:
                 if answer[3] in RETRIED:
                     continue  # no second answer came, so the first one stands
@@ -280,7 +281,7 @@ class Store(Reader):
                     answer[:2],
                 )
                 self._db.execute("DELETE FROM slots WHERE question = ? AND repetition = ?", answer[:2])
-                self._db.execute(_INSERT, answer)
+                self._db.execute(_INSERT, _storable(answer))
             for row in traffic:
                 self._db.execute(
                     "INSERT INTO traffic VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET requests = requests + "
@@ -360,6 +361,11 @@ class Store(Reader):
             (family, variant),
         )
         return {row[0]: row[1:] for row in rows}
+
+
+def _storable(answer: Answer) -> tuple[Any, ...]:
+    """An answer as SQLite takes it, which holds no half of a character."""
+    return tuple(whole(value) if isinstance(value, str) else value for value in answer)
 
 
 def _named(path: Path, error: sqlite3.DatabaseError) -> Exception:

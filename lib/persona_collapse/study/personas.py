@@ -2,11 +2,15 @@
 
 import csv
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from persona_collapse.input_errors import listing
 from persona_collapse.paths import PERSONAS, shown
+from persona_collapse.text import visible
+
+_OTHER_MARKS = {";": "semicolons", "\t": "tabs"}
 
 
 @dataclass(frozen=True)
@@ -29,15 +33,18 @@ def load_personas(name: str | Path, first: int | None = None) -> tuple[Persona, 
         raise FileNotFoundError(f"{shown(path)}: no such personas; expected one of {listing(known)}, or a path to .csv or .json")
     rows = _from_json(path) if path.suffix == ".json" else _from_csv(path)
     deck = tuple(Persona(i, text, attributes) for i, (text, attributes) in enumerate(rows))
-    seen: dict[str, int] = {}
+    seen: dict[str, Persona] = {}
     for persona in deck:
-        if not persona.text:
-            raise ValueError(f"{shown(path)}, persona {persona.index + 1}: is empty; write it or remove the row")
-        if persona.text in seen:
-            raise ValueError(
-                f"{shown(path)}, persona {persona.index + 1}: the same text as persona {seen[persona.text] + 1}; keep one"
-            )
-        seen[persona.text] = persona.index
+        where, read = f"{shown(path)}, persona {persona.index + 1}", visible(persona.text)
+        if not read:
+            nothing = f"holds nothing that can be seen ({persona.text!a})" if persona.text else "is empty"
+            raise ValueError(f"{where}: {nothing}; write it or remove the row")
+        if not persona.text.isascii() and (broken := re.search("[\ud800-\udfff]", persona.text)):
+            raise ValueError(f"{where}: holds {broken[0]!a}, half of a character, which no request can carry; correct it")
+        if twin := seen.get(read):
+            same = "the same text as" if twin.text == persona.text else "differs only in what cannot be seen from"
+            raise ValueError(f"{where}: {same} persona {twin.index + 1}; keep one")
+        seen[read] = persona
     if len(deck) < 2:
         raise ValueError(f"{shown(path)}: {len(deck)} personas; susceptibility needs at least two")
     if first is not None and first > len(deck):
@@ -60,10 +67,13 @@ def _from_json(path: Path) -> list[tuple[str, dict[str, str]]]:
 def _from_csv(path: Path) -> list[tuple[str, dict[str, str]]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns = reader.fieldnames or []
+            reader = csv.DictReader(file, strict=True)  # else an open quote would take the rest for one text
+            columns = [name.strip() for name in reader.fieldnames or []]
+            reader.fieldnames = columns
             if "persona" not in columns:
-                raise ValueError(f"{shown(path)}: columns {listing(columns)}; expected one called 'persona'")
+                split = next((name for mark, name in _OTHER_MARKS.items() if len(columns) == 1 and mark in columns[0]), "")
+                commas = f"; {split} stand between its columns; save it with commas" if split else ""
+                raise ValueError(f"{shown(path)}: columns {listing(columns)}; expected one called 'persona'{commas}")
             rows = []
             for row in reader:
                 if None in row:

@@ -51,7 +51,7 @@ class Study:
     instrument: Instrument
     personas: tuple[Persona, ...] | None
     toxic: tuple[Persona, ...] | None
-    served_simulated: bool = False  # a live study whose ratings came from the simulated endpoint
+    served_simulated: bool = False  # a live or imported study whose ratings are of simulated respondents
     further: tuple[Instrument, ...] = ()  # instruments beside the first
     labels: tuple[str, ...] = ()  # ids of the personas of imported ratings or of a data frame, by row; a deck has none
 

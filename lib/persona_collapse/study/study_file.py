@@ -13,11 +13,12 @@ Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Kind = Literal["simulated", "imported", "live"]
 Role = Literal["base", "control", "harmful", "alternate"]
 Condition = Literal["persona", "self", "toxic"]
+Name = Annotated[str, Field(min_length=1)]  # of a column
 
 #: What a variant says about where its ratings come from, by the kind of study.
 _ORIGIN = {"simulated": ("figures",), "imported": ("persona",), "live": ("endpoint", "model")}
 _ONLY = {
-    "figures": "simulated", "persona": "imported", "self": "imported", "toxic": "imported",
+    "figures": "simulated", "persona": "imported", "self": "imported", "toxic": "imported", "rows": "imported",
     "endpoint": "live", "model": "live", "served_model": "live", "price_per_million": "live",
 }  # fmt: skip
 
@@ -133,6 +134,44 @@ class Source(_Checked):
     sha256: dict[str, str] = {}
 
 
+class Columns(_Checked):
+    """What imported files call their columns; what is not named goes by the common names (docs/import.md).
+
+    `items` is for files with one column an item, such as q{item}, where {item} stands for the item's number; `condition` for
+    files whose rows say of themselves whether they are of the condition persona, self or toxic.
+    """
+
+    persona: Name | None = None
+    item: Name | None = None
+    items: Name | None = None
+    repetition: Name | None = None
+    rating: Name | None = None
+    reply: Name | None = None
+    condition: Name | None = None
+
+    def given(self) -> dict[str, str]:
+        """The names that stand in the file, by what they are of."""
+        return {key: value for key, value in self.model_dump().items() if value is not None}
+
+    @field_validator("items")
+    @classmethod
+    def _has_a_place(cls, text: str | None) -> str | None:
+        if text is not None and text.count("{item}") != 1:
+            raise ValueError(f"{text!r} is no pattern of columns; write {{item}} once, where the item's number stands: q{{item}}")
+        return text
+
+    @model_validator(mode="after")
+    def _agree(self) -> "Columns":
+        given = self.given()
+        for name in ("item", "rating"):
+            if "items" in given and name in given:
+                raise ValueError(f"items and {name} are both named; a file has a column an item or a row a rating; remove one")
+        for name in given.values():
+            if list(given.values()).count(name) > 1:
+                raise ValueError(f"{name!r} is named more than once; a column is one thing; correct one")
+        return self
+
+
 class Variant(_Checked):
     """One model of a family, and where its ratings come from."""
 
@@ -147,6 +186,7 @@ class Variant(_Checked):
     persona: str | None = None
     self_: Annotated[str | None, Field(alias="self")] = None
     toxic: str | None = None
+    rows: dict[str, str | int] = {}  # which rows of its files are its own: by column, the value that they have there
     endpoint: str | None = None
     model: str | None = None
     served_model: str | None = None
@@ -189,6 +229,7 @@ class StudyFile(_Checked):
     budget_usd: Annotated[float, Field(gt=0)] | None = None
     endpoints: dict[str, Endpoint] = {}
     source: Source | None = None
+    columns: Columns | None = None
     published: str | None = None
     seed: int = 0
     families: Annotated[tuple[Family, ...], Field(min_length=1)]
@@ -253,7 +294,7 @@ class StudyFile(_Checked):
     @model_validator(mode="after")
     def _kind_agrees(self) -> "StudyFile":
         given = self.model_fields_set
-        belongs = {"endpoints": "live", "budget_usd": "live", "source": "imported", "seed": "simulated"}
+        belongs = {"endpoints": "live", "budget_usd": "live", "source": "imported", "columns": "imported", "seed": "simulated"}
         for name, kind in belongs.items():
             if name in given and self.kind != kind:
                 raise ValueError(f"{name}: belongs to a study of kind {kind}, not {self.kind}; remove it")
