@@ -57,7 +57,9 @@ async def check(study: Study, runs: Sequence[Run], store: Store, aside: Aside, s
     async def look(run: Run) -> list[Alternatives] | None:
         return await _first_tokens(study, run, store, aside)
 
-    for family in dict.fromkeys(run.family for run in due(study, store) if run in runs):
+    for family in study.file.families:
+        if not any(run.family is family for run in due(study, store) if run in runs):
+            continue
         base = Run(family, family.base)
         if (first := await look(base)) is None:
             return
