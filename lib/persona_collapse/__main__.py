@@ -7,6 +7,11 @@ import sys
 import time
 from pathlib import Path
 
+from persona_collapse import isolation
+
+if __name__ == "__main__":
+    isolation.restart()  # before anything is imported that a folder in the user's PYTHONPATH may hold otherwise
+
 from persona_collapse.paths import PUBLISHED, shown
 from persona_collapse.study.study import Study, check_keys, load_study
 from persona_collapse.text import tamed
