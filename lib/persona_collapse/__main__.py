@@ -5,6 +5,7 @@ import errno
 import os
 import sys
 import time
+import traceback
 from pathlib import Path
 
 from persona_collapse import isolation
@@ -261,6 +262,12 @@ def main(argv: list[str] | None = None) -> int:
         told = str(interrupt) or "what was done is kept, and the same command goes on from there"
         print(f"\ninterrupted; {told}", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        if args.debug:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again on its way out
+        print("error: nobody reads the output any more; what was done is kept, and the same command goes on", file=sys.stderr)
+        return 1
     except (ValueError, OSError, RuntimeError) as error:
         if args.debug:
             raise
@@ -303,13 +310,18 @@ def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno is not None:
+        what = (error.strerror or str(error)).lower()
         remedy = {
             errno.ENOSPC: "free some space and run the same command again, nothing is lost",
             errno.EACCES: "check its rights",
             errno.EROFS: "check its rights",
-        }.get(error.errno, "check the path")
-        where = shown(Path(error.filename)) if error.filename else "outputs/"
-        return f"{where}: {(error.strerror or str(error)).lower()}; {remedy}"
+        }.get(error.errno)
+        if isinstance(error.filename, (str, bytes)):
+            return f"{shown(Path(os.fsdecode(error.filename)))}: {what}; {remedy or 'check the path'}"
+        # No file is blamed that was not named.
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        said = f"{what}, said {Path(place.filename).stem}.{place.name} without naming a file"
+        return f"{said}; {remedy or 'the option --debug shows what led to it'}"
     return " ".join(str(error).split())
 
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from persona_collapse.asking import backoff, dialect_openai, spending, supported_parameters
+from persona_collapse.asking.client import connect
 from persona_collapse.asking.dialect_openai import Choice, Completion, ElicitationError, Failure, RefusedError
 from persona_collapse.asking.ledger import Ledger, Sent
 from persona_collapse.asking.request_queue import Asker, Request
@@ -237,7 +238,7 @@ class Visit:
 
     def _client(self, name: str) -> Any:
         if name not in self._clients:
-            self._clients[name] = dialect_openai.connect(self.study.file.endpoints[name])
+            self._clients[name] = connect(self.study.file.endpoints[name])
         return self._clients[name]
 
     async def _send_known(self, request: Request) -> Completion | Failure:

@@ -18,6 +18,7 @@ from typing import Any
 from tqdm import tqdm
 
 from persona_collapse import isolation
+from persona_collapse.machine import check_addresses
 from persona_collapse.paths import NOTEBOOKS, PACKAGE, PARAMS, ROOT, shown
 from persona_collapse.sections.record import RUN, SECTIONS, STUDY, of_study
 from persona_collapse.store.store import Store
@@ -290,6 +291,7 @@ def execute_all(only: str | None = None) -> Iterator[str]:
     """Execute every committed notebook with their default parameters and store the outputs, pictures included."""
     import nbformat
 
+    check_addresses()
     os.environ["PERSONA_COLLAPSE_PICTURES"] = "1"
     for path in notebooks():
         if only and path.stem != only:

@@ -57,6 +57,12 @@ class Endpoint(_Checked):
         """The key, as the environment holds it now; empty where there is none."""
         return os.environ.get(self.api_key_env, "") if self.api_key_env else ""
 
+    @property
+    def on_this_machine(self) -> bool:
+        """Whether its address is a loopback one, which no proxy of this machine leads to."""
+        host = urlsplit(self.base_url).hostname or ""
+        return host == "localhost" or re.fullmatch(r"127\.[\d.]+|::1", host) is not None
+
     @field_validator("patience", mode="before")
     @classmethod
     def _in_minutes(cls, value: Any) -> Any:
@@ -69,8 +75,7 @@ class Endpoint(_Checked):
 
     @model_validator(mode="after")
     def _has_a_key(self) -> "Endpoint":
-        host = urlsplit(self.base_url).hostname or ""
-        if self.api_key_env is None and host != "localhost" and not re.fullmatch(r"127\.[\d.]+|::1", host):
+        if self.api_key_env is None and not self.on_this_machine:
             raise ValueError("api_key_env: is missing; give the name of the variable that holds the key of this server")
         return self
 
