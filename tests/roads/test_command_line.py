@@ -65,7 +65,7 @@ def test_published_without_its_files_says_how_to_get_them(capsys, monkeypatch, t
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"titel": "x"}, "small.yaml, titel: unknown key 'titel'; remove it or correct its spelling"),
+        ({"titel": "x"}, "small.yaml, titel: unknown key 'titel'; did you mean 'title'?"),
         ({"families": [{"key": "f", "variants": [{"key": "a", "role": "harmful", "persona": "base.csv"}]}]}, "0 variants of role base"),
         (
             {"families": [{"key": "f", "variants": [

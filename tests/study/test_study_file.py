@@ -311,10 +311,24 @@ AT_V0, AT_V2 = ", families[0].variants[0]", ", families[0].variants[2]"
 BASE = {"key": "again", "role": "base", "figures": "gpt-4o/base"}
 PRICE = {"input": 1, "output": 2}
 WRONG_SIMULATED = {
-    "unknown key": ([("familys", 3)], [", familys: unknown key 'familys'; remove it or correct its spelling"]),
+    "unknown key": ([("familys", 3)], [", familys: unknown key 'familys'; did you mean 'families'?"]),
     "unknown key of a variant": ([(f"{V0}.figure", "x")], [f"{AT_V0}.figure: unknown key 'figure'"]),
     "unknown key of the protocol": ([("protocol.temp", 1)], [", protocol.temp: unknown key 'temp'"]),
-    "python's name of self": ([(f"{V0}.self_", "x.csv")], [f"{AT_V0}.self_: unknown key 'self_'"]),
+    "misspelt key of the protocol": (
+        [("protocol", {"temprature": 1})],
+        [", protocol.temprature: unknown key 'temprature'; did you mean 'temperature'?"],
+    ),
+    "misspelt key of a variant, which is missing": (
+        [(f"{V0}.rol", "base"), (f"{V0}.role", ...)],
+        [f"{AT_V0}.rol: unknown key 'rol'; did you mean 'role'?"],
+    ),
+    "python's name of self": (
+        [(f"{V0}.self_", "x.csv")],
+        [
+            ": 2 problems: (1) families[0].variants[0].self_: unknown key 'self_'; did you mean 'self'?; "
+            "(2) families[0].variants[0].self: belongs to a study of kind imported, not simulated; remove it"
+        ],
+    ),
     "title missing": ([("title", ...)], [", title: is missing; add it"]),
     "title empty": ([("title", "")], [", title: found ''", "at least 1 character"]),
     "kind missing": ([("kind", ...)], [", kind: is missing; add it"]),
@@ -406,7 +420,7 @@ WRONG_SIMULATED = {
     ),
     "two mistakes": (
         [("title", ...), ("familys", 3)],
-        [", familys: unknown key 'familys'; remove it or correct its spelling (and 1 more: title)"],
+        [": 2 problems: (1) familys: unknown key 'familys'; did you mean 'families'?; (2) title: is missing; add it"],
     ),
     "deck unknown": ([("personas", "everyone")], ["params/personas/everyone.csv: no such personas; expected one of 'everyday'"]),
     "deck file missing": ([("personas", "mine.csv")], ["mine.csv: no such personas; expected one of 'everyday'"]),
@@ -450,6 +464,18 @@ WRONG_LIVE = {
         [("budget_usd", 5)],
         [f"{AT_V0}: budget_usd is set but no price_per_million is known for it; give endpoint 'here' or the variant one"],
     ),
+    "a key's name, then a price, then a misspelt key": (
+        [("endpoints.here.api_key_env", ...), ("endpoints.here.base_url", "https://api.example.org/v1"), ("budget_usd", 5),
+         ("protocol", {"repetitons": 3})],
+        [": 3 problems: (1) protocol.repetitons: unknown key 'repetitons'; did you mean 'repetitions'?; (2) endpoints.here: "
+         "api_key_env: is missing; give the name of the variable that holds the key of this server; (3) families[0].variants[0]: "
+         "budget_usd is set but no price_per_million is known"],
+    ),
+    "a variant without a model, and no persona": (
+        [(f"{V0}.model", ...), ("conditions", ["self"])],
+        [": 2 problems: (1) families[0].variants[0].model: is missing; a study of kind live needs it; (2) conditions: 'persona' is "
+         "missing; S and R need it; add it"],
+    ),
     "budget 0": ([("budget_usd", 0)], [", budget_usd: found 0", "greater than 0"]),
     "budget infinite": ([("budget_usd", float("inf"))], [", budget_usd: found inf", "finite number"]),
 }  # fmt: skip
@@ -472,7 +498,7 @@ def test_wrong_study_is_told_in_one_line(write, kind, changes, parts):
         load_study(path)
     message = str(caught.value)
     assert message.startswith((str(path), "params/", str(path.parent / "mine.csv")))
-    assert "\n" not in message and len(message) < 400
+    assert "\n" not in message and len(message) < 500
     assert [part for part in parts if part not in message] == [], message
 
 
@@ -573,3 +599,12 @@ def test_a_budget_is_enough_where_every_variant_has_a_price(write):
     own_price = changed(live(), ("budget_usd", 5), (f"{V0}.price_per_million", PRICE))
     endpoints = changed(live(), ("budget_usd", 5), ("endpoints.here.price_per_million", PRICE))
     assert load_study(write(own_price)).file.budget_usd == load_study(write(endpoints)).file.budget_usd == 5
+
+
+def test_of_many_problems_ten_are_named(write):
+    """Twelve keys that nobody knows: the first ten, and how many more."""
+    path = write(changed(simulated(), *((f"x{number:02}", 1) for number in range(12))))
+    with pytest.raises(ValueError) as caught:
+        load_study(path)
+    assert str(caught.value).startswith(f"{path}: 12 problems: (1) x00: unknown key 'x00'; remove it")
+    assert str(caught.value).endswith("(10) x09: unknown key 'x09'; remove it or correct its spelling; and 2 more")

@@ -210,15 +210,17 @@ def read(content: bytes, headers: Mapping[str, str], body: Mapping[str, Any], la
     places = [choice.get("index", place) for place, choice in enumerate(choices)]
     ordered = [choices[k] for k in sorted(range(len(choices)), key=lambda k: (_whole(places[k]) or 0, k))]
     usage = found.get("usage") if isinstance(found.get("usage"), dict) else {}
+    answers, told = tuple(_choice(choice) for choice in ordered), _tokens(usage.get("completion_tokens"))
     return Completion(
-        choices=tuple(_choice(choice) for choice in ordered),
+        choices=answers,
         latency=latency,
         served_model=_text(found.get("model")),
         fingerprint=_text(found.get("system_fingerprint")),
         provider=_text(found.get("provider")),
         request_id=_text(headers.get("x-request-id")) or _text(found.get("id")),
         input_tokens=_tokens(usage.get("prompt_tokens")),
-        output_tokens=_tokens(usage.get("completion_tokens")),
+        # Some servers count the tokens of one choice alone; a text is a token at least.
+        output_tokens=None if told is None else max(told, sum(bool(choice.text) for choice in answers)),
         completion_id=_text(found.get("id")),
     )
 

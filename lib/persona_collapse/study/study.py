@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from persona_collapse import paths
-from persona_collapse.input_errors import closest, first_error, read_yaml
+from persona_collapse.input_errors import checked, closest, read_yaml
 from persona_collapse.paths import PUBLISHED, ROOT, STUDIES, shown
 from persona_collapse.study.instrument import Instrument, load_instrument
 from persona_collapse.study.personas import Persona, load_personas
@@ -161,10 +159,7 @@ def load_study(name: str | Path, data: str | Path | None = None, *, files: bool 
     if not path.stem.strip(".") or not path.stem.isprintable():
         # Its outputs go to a folder of this name.
         raise ValueError(f"{shown(path)!a}: its name cannot name a folder; expected letters, digits and dashes; rename it")
-    try:
-        file = StudyFile.model_validate(read_yaml(path))
-    except ValidationError as error:
-        raise ValueError(first_error(path, error)) from None
+    file = checked(path, StudyFile, read_yaml(path))
     instrument = load_instrument(_beside(path, file.instrument))
     if file.protocol.method == "logprobs":
         _check_digits(path, instrument)
