@@ -79,8 +79,10 @@ def _spent(study: Study) -> str:
 def estimate(args: argparse.Namespace) -> None:
     """Requests, tokens, price and hours of what a live study still lacks; sends nothing."""
     from persona_collapse.asking.estimate import estimate_lines
+    from persona_collapse.asking.kept_answers import kept_lines
 
-    for line in estimate_lines(load_study(args.study or "openai-example")):
+    study = load_study(args.study or "openai-example")
+    for line in [*estimate_lines(study), *kept_lines(study)]:
         _say(line)
 
 
@@ -209,9 +211,12 @@ def _say_estimate(study: Study) -> None:
     """What a live study is about to cost, before the first request."""
     if study.file.kind == "live":
         from persona_collapse.asking.estimate import estimate_line
+        from persona_collapse.asking.kept_answers import kept_lines
 
         if line := estimate_line(study):
             check_keys(study)
+            for kept in kept_lines(study):
+                _say(kept)
             _say(line)
 
 
@@ -260,7 +265,7 @@ def main(argv: list[str] | None = None) -> int:
         args.run(args)
     except KeyboardInterrupt as interrupt:
         told = str(interrupt) or "what was done is kept, and the same command goes on from there"
-        print(f"\ninterrupted; {told}", file=sys.stderr)
+        print(f"\nstopped: {told}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         if args.debug:

@@ -45,7 +45,7 @@ def fails(capsys, *arguments):
     return captured.err.strip().removeprefix("error: ")
 
 
-def test_unknown_study(capsys):
+def test_unknown_study(capsys, outputs):
     assert fails(capsys, "report", "--study", "demmo") == (
         "params/studies/demmo.yaml: no such study (a path works too); did you mean 'demo'?"
     )

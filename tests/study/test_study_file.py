@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from persona_collapse.paths import FETCHED, STUDIES
+from persona_collapse.store.store import open_store
 from persona_collapse.study.study import check_keys, load_study, study_path
 
 SHIPPED = sorted(path.stem for path in STUDIES.glob("*.yaml"))
@@ -542,7 +543,7 @@ def test_wrong_yaml_is_told_in_one_line(write, text, parts):
         ("/nowhere/mimi.yaml", "/nowhere/mimi.yaml: no such study (a path works too); did you mean 'mini'?"),
     ],
 )
-def test_unknown_study_suggests_the_nearest(name, message):
+def test_unknown_study_suggests_the_nearest(outputs, name, message):
     with pytest.raises(FileNotFoundError) as caught:
         load_study(name)
     assert str(caught.value) == message
@@ -608,3 +609,33 @@ def test_of_many_problems_ten_are_named(write):
         load_study(path)
     assert str(caught.value).startswith(f"{path}: 12 problems: (1) x00: unknown key 'x00'; remove it")
     assert str(caught.value).endswith("(10) x09: unknown key 'x09'; remove it or correct its spelling; and 2 more")
+
+
+@pytest.mark.parametrize("asked", ["own", "own.yaml", "sub/own"])
+def test_a_study_file_of_the_other_ending_is_what_was_meant(tmp_path, monkeypatch, asked):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    for place in (tmp_path, tmp_path / "sub"):
+        (place / "own.yml").write_text(yaml.safe_dump(simulated()))
+    meant = asked.removesuffix(".yaml") + ".yml"
+    with pytest.raises(FileNotFoundError, match=f"no such study \\(a path works too\\); did you mean '{meant}'\\?$"):
+        load_study(asked)
+    assert load_study(f"./{meant}").name == "own"
+
+
+def test_a_study_is_found_by_the_folder_that_it_has_in_outputs(tmp_path, outputs, monkeypatch, write):
+    """Its file lies elsewhere; what its store belongs to says where. Once the file is gone, that is said."""
+    path = write(simulated())
+    with open_store(outputs / "own" / "ratings.sqlite", write=True) as store:
+        store.claim(path)
+    (outputs / "other").mkdir()
+    assert load_study("own").path == path
+    for name in ("oun", "other"):
+        with pytest.raises(FileNotFoundError, match="no such study"):
+            load_study(name)
+    with pytest.raises(FileNotFoundError, match="did you mean 'own'"):
+        load_study("oun")
+    path.unlink()
+    with pytest.raises(FileNotFoundError) as caught:
+        load_study("own")
+    assert str(caught.value) == f"{path}: is gone, and {outputs / 'own'} holds the ratings of that study file; put it back"
