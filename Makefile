@@ -1,32 +1,35 @@
 # Every command of the project; `make` lists them.
-STUDY ?=
-STUDIES ?=
-DATA ?=
 TARGET ?= 5
 PORT ?= 8000
-BY_HAND ?=
-CANCEL ?=
-ANYWAY ?=
-OPTIONS ?=
-REPLIES ?=
-RATINGS ?=
-LICENCE ?=
 # Some systems have a variable NAME of their own, which is not meant.
 NAME =
+COMMANDS = help report published test lab study-from elicit batch estimate plan export pdf compare serve reproduce bench coverage fit notebooks rooms clean lint
+NAMES = STUDY STUDIES DATA TARGET PORT BY_HAND CANCEL ANYWAY OPTIONS REPLIES RATINGS LICENCE NAME PYTHON
 # A misspelt name would be passed over in silence, and the demo made instead.
-NAMES = STUDY STUDIES DATA TARGET PORT BY_HAND CANCEL ANYWAY OPTIONS REPLIES RATINGS LICENCE NAME PYTHON SHELL
-UNKNOWN := $(strip $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(filter-out $(NAMES),$(name)))))
+UNKNOWN := $(strip $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(filter-out $(NAMES) SHELL,$(name)))))
 ifneq ($(UNKNOWN),)
 $(error $(UNKNOWN) is not known here; expected STUDY=, DATA= or another name that `make help` shows; correct it and run again)
 endif
-# 0 if an interpreter can be used, 1 if it is too old, 2 if it is too new for the pinned packages; else it is none.
-SUITS = import sys; v = sys.version_info[:2]; sys.exit(1 if v < (3, 11) else 2 if v > (3, 14) else 0)
-PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.14 python3 python; do \
-	$$p -c '$(SUITS)' >/dev/null 2>&1 && echo $$p && break; done)
+# What was given is text and stays text: neither make nor a shell runs what stands in it, as recipes take it from the environment.
+$(foreach name,$(NAMES),$(eval override $(name) := $$(value $(name))))
+export $(NAMES)
+# What the user's account sets for other work with Python is not for this one; the library is that of this folder.
+unexport PYTHONHOME PYTHONOPTIMIZE PYTHONWARNINGS PYTHONSTARTUP PYTHONINSPECT PYTHONPLATLIBDIR PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT
+export PYTHONPATH := $(CURDIR)/lib
+# Ends with 0 if an interpreter can be used, with 11 if it is too old, with 12 if it is too new for the pinned packages.
+SUITS = import sys; v = sys.version_info[:2]; sys.exit(11 if v < (3, 11) else 12 if v > (3, 14) else 0)
+PYTHONS = python3.13 python3.12 python3.11 python3.14 python3 python
+# A mistyped command gets the nearest there is, from any Python that can be found.
+WRONG := $(firstword $(filter-out $(COMMANDS) .venv/ready Makefile,$(MAKECMDGOALS)))
+ifneq ($(WRONG),)
+NEAREST := $(shell for p in .venv/bin/python $(PYTHONS); do $$p -c 'import difflib, sys; \
+	print(*difflib.get_close_matches(sys.argv[1], sys.argv[2:], 1))' '$(subst ','\'',$(WRONG))' $(COMMANDS) 2>/dev/null && break; done)
+$(error there is no command $(WRONG)$(if $(NEAREST),; did you mean make $(NEAREST),; `make help` lists them))
+endif
 RUN = .venv/bin/python -m persona_collapse
-WITH = $(if $(STUDY),--study '$(STUDY)') $(if $(DATA),--data '$(DATA)')
+WITH = $(if $(STUDY),--study="$$STUDY") $(if $(DATA),--data="$$DATA")
 .DEFAULT_GOAL := help
-.PHONY: help report published test lab study-from elicit batch estimate plan export pdf compare serve reproduce bench coverage fit notebooks rooms clean lint
+.PHONY: $(COMMANDS)
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -38,6 +41,8 @@ report: .venv/ready ## ratings, tables, notebooks and outputs/<study>/report.htm
 published: .venv/ready ## fetch the paper's ratings with git, then their report
 	@$(RUN) published $(WITH)
 
+# No startup files of the user's IPython, as they would change what notebooks show.
+test: export IPYTHONDIR := $(CURDIR)/.cache/ipython
 test: .venv/ready ## all tests, notebooks included
 	@.venv/bin/python -m pytest -q
 
@@ -45,42 +50,42 @@ lab: .venv/ready ## JupyterLab on a working copy of the notebooks
 	@$(RUN) lab
 
 study-from: .venv/ready ## a study file for you to edit, from ratings that you have DATA=file-or-folder NAME=x
-	@$(RUN) study-from $(if $(DATA),--data '$(DATA)') $(if $(NAME),--name '$(NAME)')
+	@$(RUN) study-from $(if $(DATA),--data="$$DATA") $(if $(NAME),--name="$$NAME")
 
 elicit: .venv/ready ## ask or read what a study's store lacks [STUDY=demo] [ANYWAY=1]
-	@$(RUN) elicit $(WITH) $(if $(ANYWAY),--anyway '$(ANYWAY)')
+	@$(RUN) elicit $(WITH) $(if $(ANYWAY),--anyway="$$ANYWAY")
 
 batch: .venv/ready ## the same by OpenAI batches at half price, or by files [STUDY=study] [BY_HAND=1] [CANCEL=1]
-	@$(RUN) batch $(WITH) $(if $(BY_HAND),--by-hand '$(BY_HAND)') $(if $(CANCEL),--cancel '$(CANCEL)')
+	@$(RUN) batch $(WITH) $(if $(BY_HAND),--by-hand="$$BY_HAND") $(if $(CANCEL),--cancel="$$CANCEL")
 
 estimate: .venv/ready ## requests, tokens, price and hours of every way to ask; sends nothing [STUDY=openai-example]
 	@$(RUN) estimate $(WITH)
 
 plan: .venv/ready ## personas and repetitions for a precision, by each way of asking, with price [STUDY=openai-example] [TARGET=5]
-	@$(RUN) plan $(WITH) --target '$(TARGET)'
+	@$(RUN) plan $(WITH) --target="$$TARGET"
 
 export: .venv/ready ## LaTeX, print figures, tidy data and one zip to deposit [STUDY=demo] [REPLIES=1] [RATINGS=1] [LICENCE=CC-BY-4.0]
-	@$(RUN) export $(WITH) $(if $(REPLIES),--replies '$(REPLIES)') $(if $(RATINGS),--ratings '$(RATINGS)') $(if $(LICENCE),--licence '$(LICENCE)')
+	@$(RUN) export $(WITH) $(if $(REPLIES),--replies="$$REPLIES") $(if $(RATINGS),--ratings="$$RATINGS") $(if $(LICENCE),--licence="$$LICENCE")
 
 pdf: .venv/ready ## the appendix printed to outputs/<study>/report.pdf, where Chromium is installed [STUDY=demo] [DATA=folder]
 	@$(RUN) pdf $(WITH)
 
 compare: .venv/ready ## two studies side by side: outputs/compare/<a>--<b>/report.html STUDIES="demo x" [DATA=folder]
-	@$(RUN) compare --studies '$(STUDIES)' $(if $(DATA),--data '$(DATA)')
+	@$(RUN) compare --studies="$$STUDIES" $(if $(DATA),--data="$$DATA")
 
 serve: .venv/ready ## the simulated endpoint on loopback, for any OpenAI client [PORT=8000] [OPTIONS='--latency 0.05']
-	@$(RUN) serve --port $(PORT) $(OPTIONS)
+	@$(RUN) serve --port="$$PORT" $$OPTIONS
 
 reproduce: .venv/ready ## execute a study's notebooks again; outputs must reproduce [STUDY=demo]
 	@$(RUN) reproduce $(WITH)
 
 bench: .venv/ready ## what the README claims about speed, measured in one run [DATA=folder of the published ratings]
-	@OPENBLAS_NUM_THREADS=1 .venv/bin/python benchmarks/analysis.py $(if $(DATA),--data '$(DATA)')
-	@OPENBLAS_NUM_THREADS=1 .venv/bin/python benchmarks/recommended.py $(if $(DATA),--data '$(DATA)')
+	@OPENBLAS_NUM_THREADS=1 .venv/bin/python benchmarks/analysis.py $(if $(DATA),--data="$$DATA")
+	@OPENBLAS_NUM_THREADS=1 .venv/bin/python benchmarks/recommended.py $(if $(DATA),--data="$$DATA")
 	@.venv/bin/python benchmarks/elicitation.py
 
 coverage: .venv/ready ## how often the intervals hold what they promise, drawn from known populations [DATA=folder of the published ratings]
-	@.venv/bin/python benchmarks/interval_coverage.py $(if $(DATA),--data '$(DATA)')
+	@.venv/bin/python benchmarks/interval_coverage.py $(if $(DATA),--data="$$DATA")
 
 fit: .venv/ready ## fit the simulated respondents to the published figures again
 	@$(RUN) fit
@@ -100,10 +105,19 @@ clean: ## remove what can be rebuilt, never ratings that were bought
 
 .venv/ready: requirements.txt requirements.lock pyproject.toml
 	@command -v git >/dev/null 2>&1 || { echo 'git is missing: install it, then run the same command again' >&2; exit 1; }
-	@found='$(or $(PYTHON),python3)'; $$found -c '$(SUITS)' 2>/dev/null; case $$? in 0) exit 0;; \
-		1) why="$$($$found --version) is too old";; 2) why="$$($$found --version) is newer than the pinned packages";; *) why="$$found is missing";; esac; \
-	echo "$$why: install Python 3.14 (3.11 to 3.14 will do), or name one with make PYTHON=/path/to/python" >&2; exit 1
-	@echo 'building .venv with $(PYTHON) (once, about a minute) ...'
-	@rm -rf .venv && $(PYTHON) -m venv .venv 2>/dev/null || { echo 'the venv module of $(PYTHON) is missing: install it (Debian: python3-venv)' >&2; exit 1; }
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c requirements.lock
+	@if [ -n "$$PYTHON" ]; then set -- "$$PYTHON"; why=; else set -- $(PYTHONS); why='python3 is missing'; fi; \
+	found=; for python; do said=$$("$$python" -c '$(SUITS)' 2>&1); case $$? in \
+		0) found=$$python; break;; \
+		11) why="$$("$$python" --version 2>&1) is too old";; \
+		12) why="$$("$$python" --version 2>&1) is newer than the pinned packages";; \
+		*) if command -v "$$python" >/dev/null 2>&1; then why="$$python does not run ($$(echo "$$said" | head -n 1))"; \
+			else why=$${why:-$$python is missing}; fi;; esac; done; \
+	if [ -z "$$found" ]; then \
+		echo "$$why: install Python 3.14 (3.11 to 3.14 will do), or name one with make PYTHON=/path/to/python" >&2; exit 1; fi; \
+	echo "building .venv with $$found (once, a minute or two) ..."; rm -rf .venv; \
+	said=$$("$$found" -m venv .venv 2>&1) || { case $$said in \
+		*ensurepip*|*'No module named venv'*) echo "the venv module of $$found is missing: install it (Debian: python3-venv)";; \
+		*) echo ".venv cannot be made: $$(echo "$$said" | tail -n 1)";; esac >&2; exit 1; }
+	@# Of what pip says only errors are heard; it warns of every place that a machine's configuration names in vain.
+	@.venv/bin/python -m pip install --quiet --quiet --no-user --disable-pip-version-check -r requirements.txt -c requirements.lock
 	@touch .venv/ready

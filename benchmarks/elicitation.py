@@ -101,7 +101,8 @@ async def _bare(study: Study) -> None:
     """The same requests through the same transport of the SDK, from 64 workers, and nothing kept."""
     import httpx2
 
-    from persona_collapse.asking.dialect_openai import connect, request_body
+    from persona_collapse.asking.client import connect
+    from persona_collapse.asking.dialect_openai import request_body
 
     endpoint, protocol = study.file.endpoints["here"], study.file.protocol
     choices = protocol.repetitions

@@ -5,7 +5,13 @@ import errno
 import os
 import sys
 import time
+import traceback
 from pathlib import Path
+
+from persona_collapse import isolation
+
+if __name__ == "__main__":
+    isolation.restart()  # before anything is imported that a folder in the user's PYTHONPATH may hold otherwise
 
 from persona_collapse.paths import PUBLISHED, shown
 from persona_collapse.study.study import Study, check_keys, load_study
@@ -73,8 +79,10 @@ def _spent(study: Study) -> str:
 def estimate(args: argparse.Namespace) -> None:
     """Requests, tokens, price and hours of what a live study still lacks; sends nothing."""
     from persona_collapse.asking.estimate import estimate_lines
+    from persona_collapse.asking.kept_answers import kept_lines
 
-    for line in estimate_lines(load_study(args.study or "openai-example")):
+    study = load_study(args.study or "openai-example")
+    for line in [*estimate_lines(study), *kept_lines(study)]:
         _say(line)
 
 
@@ -210,9 +218,12 @@ def _say_estimate(study: Study) -> None:
     """What a live study is about to cost, before the first request."""
     if study.file.kind == "live":
         from persona_collapse.asking.estimate import estimate_line
+        from persona_collapse.asking.kept_answers import kept_lines
 
         if line := estimate_line(study):
             check_keys(study)
+            for kept in kept_lines(study):
+                _say(kept)
             _say(line)
 
 
@@ -262,8 +273,14 @@ def main(argv: list[str] | None = None) -> int:
         args.run(args)
     except KeyboardInterrupt as interrupt:
         told = str(interrupt) or "what was done is kept, and the same command goes on from there"
-        print(f"\ninterrupted; {told}", file=sys.stderr)
+        print(f"\nstopped: {told}", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        if args.debug:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again on its way out
+        print("error: nobody reads the output any more; what was done is kept, and the same command goes on", file=sys.stderr)
+        return 1
     except (ValueError, OSError, RuntimeError) as error:
         if args.debug:
             raise
@@ -315,13 +332,18 @@ def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno is not None:
+        what = (error.strerror or str(error)).lower()
         remedy = {
             errno.ENOSPC: "free some space and run the same command again, nothing is lost",
             errno.EACCES: "check its rights",
             errno.EROFS: "check its rights",
-        }.get(error.errno, "check the path")
-        where = shown(Path(error.filename)) if error.filename else "outputs/"
-        return f"{where}: {(error.strerror or str(error)).lower()}; {remedy}"
+        }.get(error.errno)
+        if isinstance(error.filename, (str, bytes)):
+            return f"{shown(Path(os.fsdecode(error.filename)))}: {what}; {remedy or 'check the path'}"
+        # No file is blamed that was not named.
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        said = f"{what}, said {Path(place.filename).stem}.{place.name} without naming a file"
+        return f"{said}; {remedy or 'the option --debug shows what led to it'}"
     return " ".join(str(error).split())
 
 

@@ -1,6 +1,7 @@
 """Files as they are written: whole or not at all, safe to open in a spreadsheet, the same bytes on every machine."""
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -9,6 +10,9 @@ if TYPE_CHECKING:  # what asks endpoints need not wait for pandas
 
 #: A spreadsheet takes a cell that begins with one of these for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
+#: The last second, since 1970, that a zip can date: the end of 2107.
+_LAST_SECOND = 4_354_819_198
 
 
 def atomic_text(path: Path, text: str) -> None:
@@ -63,6 +67,13 @@ def epoch(default: int) -> int: ...
 @overload
 def epoch(default: None = None) -> int | None: ...
 def epoch(default: int | None = None) -> int | None:
-    """Seconds since 1970 that SOURCE_DATE_EPOCH gives, else `default`."""
-    text = os.environ.get("SOURCE_DATE_EPOCH", "")
-    return int(text) if text.isdigit() else default
+    """Seconds since 1970 that SOURCE_DATE_EPOCH gives, else `default`; ValueError if it gives no such number."""
+    text = os.environ.get("SOURCE_DATE_EPOCH", "").strip()
+    if not text:
+        return default
+    if not re.fullmatch("[0-9]{1,10}", text) or int(text) > _LAST_SECOND:
+        raise ValueError(
+            f"SOURCE_DATE_EPOCH: {text!r}; expected seconds since 1970, up to the year 2107, such as 1767225600; "
+            "correct or unset it"
+        )
+    return int(text)

@@ -1,21 +1,25 @@
 """How wrong input is read and named: YAML that refuses doubled keys, and errors of one line that say where and what."""
 
+import copy
 import csv
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_args
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from persona_collapse.paths import shown
 
 # A reply or a text of any length is a field; the library's own limit would be called a matter of quotes.
 csv.field_size_limit(2**31 - 1)
-#: Places that a line names beside the first problem.
-_NAMED = 4
+#: Problems that a line names.
+_NAMED = 10
+#: How near a key must be to be taken for a misspelt one: api_key is not for api_key_env (0.78), where no key belongs either.
+_NEAR = 0.79
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 def listing(names: Iterable[Any]) -> str:
@@ -83,24 +87,104 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return found
 
 
+class SeveralError(ValueError):
+    """Problems that a check found at once, each in words that name its place."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)
+
+
+def gather(checks: Iterable[Callable[[], None]]) -> None:
+    """Run every check, and raise one SeveralError for all that fail."""
+    problems = []
+    for check in checks:
+        try:
+            check()
+        except ValueError as error:
+            problems.append(str(error))
+    if problems:
+        raise SeveralError(problems)
+
+
+def checked(path: Path, model: type[_Model], content: dict[str, Any]) -> _Model:
+    """What a file holds, as a model; a ValueError of one line that names the file and every problem in it.
+
+    Checks of a whole file need its parts: they are made once more with misspelt keys mended, and with `gathering` in the
+    context for parts that can do without something meanwhile.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        problems = error.errors(include_url=False)
+    mended = copy.deepcopy(content)
+    for problem in problems:
+        if problem["type"] == "extra_forbidden":
+            _mend(mended, problem["loc"], _meant(model, problem["loc"]))
+    try:
+        model.model_validate(mended, context={"gathering": True})
+        further = []
+    except ValidationError as error:
+        further = error.errors(include_url=False)
+    still = [(problem["loc"], problem["type"]) for problem in further]
+    # What is missing no more was only misspelt.
+    gone = [one for one in problems if (one["loc"], one["type"]) not in still and one["type"] != "missing"]
+    raise ValueError(_one_line(path, [text for one in [*gone, *further] for text in _told(one, model)]))
+
+
 def first_error(path: Path, error: ValidationError) -> str:
     """One line for what pydantic found wrong: file, place, what was found, what was expected."""
-    problems = error.errors(include_url=False)
-    # A misspelt key first: what is missing is mostly the same key.
-    problem, *others = sorted(problems, key=lambda one: one["type"] != "extra_forbidden")
+    return _one_line(path, [text for one in error.errors(include_url=False) for text in _told(one, None)])
+
+
+def _one_line(path: Path, problems: list[str]) -> str:
+    if len(problems) == 1:
+        return f"{shown(path)}, {problems[0]}"
+    listed = "; ".join(f"({number}) {text}" for number, text in enumerate(problems[:_NAMED], start=1))
+    more = f"; and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
+    return f"{shown(path)}: {len(problems)} problems: {listed}{more}"
+
+
+def _told(problem: Any, model: type[BaseModel] | None) -> list[str]:
+    """A problem in words that begin with its place; what checks of the whole file find names its place itself."""
     place, found = _place(problem), problem["input"]
-    named = ", ".join(_place(one) for one in others[:_NAMED] if one["loc"])
-    more = f" (and {len(others)} more{': ' * bool(named)}{named})" if others else ""
     if problem["type"] == "extra_forbidden":
-        text = f"unknown key {problem['loc'][-1]!r}; remove it or correct its spelling"
+        meant = _meant(model, problem["loc"]) if model else None
+        remedy = f"did you mean {meant!r}?" if meant else "remove it or correct its spelling"
+        texts: Sequence[str] = [f"unknown key {problem['loc'][-1]!r}; {remedy}"]
     elif problem["type"] == "missing":
-        text = "is missing; add it"
+        texts = ["is missing; add it"]
     elif problem["type"] == "value_error":
-        text = str(problem["ctx"]["error"])
+        cause = problem["ctx"]["error"]
+        texts = cause.problems if isinstance(cause, SeveralError) else [str(cause)]
     else:
-        text = f"found {_brief(found)}; expected: {problem['msg'][0].lower()}{problem['msg'][1:]}"
-    # What the whole file's checks find names its place itself.
-    return f"{shown(path)}, {place}: {text}{more}" if place else f"{shown(path)}, {text}{more}"
+        texts = [f"found {_brief(found)}; expected: {problem['msg'][0].lower()}{problem['msg'][1:]}"]
+    return [f"{place}: {text}" if place else text for text in texts]
+
+
+def _meant(model: type[BaseModel], place: Sequence[int | str]) -> str | None:
+    """The key that is nearest to an unknown one, of those that may stand there."""
+    for part in place[:-1]:
+        field = next((f for name, f in model.model_fields.items() if part in (name, f.alias)), None)
+        model = next(_models(field.annotation), model) if field else model  # else a place in a list, or a name of the user's
+    known = [field.alias or name for name, field in model.model_fields.items()]
+    return next(iter(difflib.get_close_matches(str(place[-1]), known, n=1, cutoff=_NEAR)), None)
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models(part)
+
+
+def _mend(content: Any, place: Sequence[int | str], meant: str | None) -> None:
+    """Give an unknown key its likely name, or remove it."""
+    for part in place[:-1]:
+        content = content[part]
+    value = content.pop(place[-1])
+    if meant:
+        content.setdefault(meant, value)
 
 
 def _place(problem: Any) -> str:

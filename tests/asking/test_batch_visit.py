@@ -293,7 +293,7 @@ def test_an_interrupt_says_that_the_batch_goes_on(tmp_path, monkeypatch, capsys)
             at_first_look(patch)
             assert commands.main(["batch", "--study", str(study.path)]) == 130
         said = capsys.readouterr().err.splitlines()[-1]
-        assert said == "interrupted; a batch goes on at the endpoint, and the same command collects what comes of it"
+        assert said == "stopped: a batch goes on at the endpoint, and the same command collects what comes of it"
         assert commands.main(["batch", "--study", str(study.path)]) == 0
         assert len(rows(study)) == SLOTS and len(at_endpoint(server)) == 1
 

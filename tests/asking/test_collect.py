@@ -215,10 +215,11 @@ def test_an_interrupt_keeps_what_was_answered(tmp_path, monkeypatch):
     monkeypatch.setattr(Store, "add", interrupted)
     with serve(lambda request: answer("3")) as (url, requests):
         study = live_study(tmp_path, url)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt) as caught:
             collect(study)
         kept = len(rows(study))
         assert kept >= 30
+        assert str(caught.value) == f"{kept} of {SLOTS} answers are stored; the same command goes on"
         assert len(requests) - kept <= 4
         assert collect(study) == SLOTS - kept
     assert threading.active_count() < 10

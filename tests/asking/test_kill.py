@@ -183,7 +183,7 @@ def test_an_interrupt_sends_nothing_new_and_keeps_what_is_in_flight(tmp_path, ou
         process.send_signal(signal.SIGINT)
         asked = server.stats()["requests"]
         error = process.communicate(timeout=20)[1]
-        assert process.returncode == 130 and "the same command goes on from there" in error
+        assert process.returncode == 130 and "answers are stored; the same command goes on" in error
         assert stored(study) == asked == server.stats()["requests"]
         assert traffic(study) == {"answered": asked} and not (study.outputs / ".under-way").exists()
         assert collect(live(tmp_path, server.base_url, endpoint={"max_in_flight": 64})) == 90 - asked

@@ -1,5 +1,6 @@
 """The pace of an endpoint, by a hand clock: what holds it, for how long, and how fast it goes on."""
 
+import heapq
 import random
 
 import pytest
@@ -21,7 +22,7 @@ def limited(most=64, sends=10, let_in=2, now=0.0, wait=1.0):
     pace = Pace(most)
     tickets = send(pace, sends, now)
     for ticket in tickets[:let_in]:
-        pace.answered(ticket)
+        pace.answered(ticket, 0.0)
     for ticket in tickets[let_in:]:
         pace.refused(ticket, now, wait)
     return pace
@@ -34,7 +35,7 @@ def test_stray_refusals_hold_nothing():
         tickets = send(pace, 5)
         pace.refused(tickets[0], 0.0, 3.0)
         for ticket in tickets[1:]:
-            pace.answered(ticket)
+            pace.answered(ticket, 0.0)
         assert pace.wait(0.0) == 0
     assert (pace.limits_met, pace.rate, pace.held_until) == (0, None, 0.0)
     # 16 at first, one more for each answer that came while nothing was being judged: the last three of every five
@@ -46,16 +47,16 @@ def test_nothing_is_sent_while_a_refusal_is_judged():
     first, second, third = send(pace, 3)
     pace.refused(first, 0.0, 1.0)
     assert pace.wait(0.0) is None
-    pace.answered(second)  # one up, one down: stray
+    pace.answered(second, 0.0)  # one up, one down: stray
     assert pace.wait(0.0) == 0
-    pace.answered(third)
+    pace.answered(third, 0.0)
 
 
 def test_an_answer_to_a_request_sent_before_the_refused_one_says_nothing():
     pace = Pace(64)
     first, second, third = send(pace, 3)
     pace.refused(second, 0.0, 1.0)
-    pace.answered(first)
+    pace.answered(first, 0.0)
     assert pace.wait(0.0) is None  # it may have been let in before the limit was met
     pace.refused(third, 0.0, 1.0)
     assert pace.limits_met == 1
@@ -66,7 +67,7 @@ def test_a_limiter_holds_until_the_latest_announced_end():
     pace = Pace(64)
     tickets = send(pace, 10)
     for ticket in tickets[:2]:
-        pace.answered(ticket)
+        pace.answered(ticket, 0.0)
     for ticket, end in zip(tickets[2:], (1.2, 1.0, 1.7, 1.1, 1.3, 1.4, 1.5, 1.6), strict=True):
         pace.refused(ticket, 0.1, end - 0.1)
     assert pace.held_until == pytest.approx(1.7)
@@ -146,7 +147,7 @@ def test_in_flight_rises_while_it_goes_well():
     pace = Pace(64)
     for answers in range(60):
         assert pace.limit == min(64, 16 + answers)
-        pace.answered(send(pace, 1)[0])
+        pace.answered(send(pace, 1)[0], 0.0)
     assert pace.limit == 64
 
 
@@ -157,7 +158,7 @@ def test_the_pace_rises_after_a_limit_and_falls_a_little_at_the_next():
     now = pace.held_until
     for _ in range(100):
         now += pace.wait(now)
-        pace.answered(pace.sent(now))
+        pace.answered(pace.sent(now), now)
     # 100 requests at 20 to 25 a second take 4 to 5 seconds: 20 x 1.05^4 = 24.3, 20 x 1.05^5 = 25.5
     assert 24.0 < pace.rate < 25.6
     before = pace.rate
@@ -185,7 +186,7 @@ def test_an_endpoint_that_refuses_at_random_is_not_paced():
         if draw.random() < 1 / 3:
             pace.refused(ticket, now, 2.0)
         else:
-            pace.answered(ticket)
+            pace.answered(ticket, 0.0)
     # Taken for a limiter's, 200 refusals of two seconds would hold for 200 x 2 / 16 = 25 s at the very least.
     assert (pace.rate, pace.limits_met, held) == (None, 0, 0.0)
 
@@ -204,3 +205,107 @@ def test_most_failing_halves_once_and_never_ends_in_a_deadlock():
         pace.refused(ticket, 0.0, 1.0)
     assert pace.in_flight == 0
     assert pace.wait(0.0) is not None and pace.wait(1.5) == 0
+
+
+# --- where more requests bring no more answers -----------------------------------------------------------------------
+
+
+class Fixed:
+    """As many in flight as allowed, always."""
+
+    def __init__(self, most):
+        self.limit, self.under_way, self.tickets = most, set(), 0
+
+    def wait(self, now):
+        return 0 if len(self.under_way) < self.limit else None
+
+    def sent(self, now):
+        self.tickets += 1
+        self.under_way.add(self.tickets)
+        return self.tickets
+
+    def answered(self, ticket, now):
+        self.under_way.discard(ticket)
+
+
+def slots(number, draw):
+    """A server of so many slots: when a request is answered that comes now."""
+    free = [0.0] * number
+
+    def at(now):
+        heapq.heappush(free, end := max(now, heapq.heappop(free)) + draw())
+        return end
+
+    return at
+
+
+def asked(pace, requests, answered_at):
+    """All requests by a simulated clock: the time it took, the latencies in order, the limit after each answer."""
+    now, sent, under_way, latencies, limits = 0.0, 0, [], [], []
+    while sent < requests or under_way:
+        while sent < requests and pace.wait(now) == 0:
+            heapq.heappush(under_way, (answered_at(now), pace.sent(now), now))
+            sent += 1
+        now, ticket, began = heapq.heappop(under_way)
+        pace.answered(ticket, now)
+        latencies.append(now - began)
+        limits.append(int(pace.limit))
+    return now, latencies, limits
+
+
+def p95(latencies):
+    return sorted(latencies)[int(0.95 * len(latencies))]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_server_of_four_slots_is_asked_by_a_few_and_is_as_fast(seed):
+    """32 in flight wait 8 times as long as they are served: 4 to 10 s, 57 s in the mean. The last half is asked by 4 to 8."""
+    draw = random.Random(seed)
+    time, latencies, limits = asked(Pace(32), 2000, slots(4, lambda: draw.uniform(4, 10)))
+    draw = random.Random(seed)
+    usual, before, _ = asked(Fixed(32), 2000, slots(4, lambda: draw.uniform(4, 10)))
+    assert time <= 1.01 * usual
+    assert set(limits[1000:]) <= {4, 8} and p95(before[1000:]) > 55
+    assert p95(latencies[1000:]) < 20
+
+
+def test_a_server_that_divides_itself_among_requests_is_seen_through_as_well():
+    """No queue, but every answer takes as long as there are others under way: 0.5 s times their number."""
+    pace = Pace(32)
+
+    def shared(now):
+        return now + 0.5 * (len(pace._under_way) + 1)
+
+    time, _, limits = asked(pace, 1000, shared)
+    assert limits[-1] in (4, 8) and max(limits) == 32
+    assert time <= 1.05 * 0.5 * 1000
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("most", [64, 8])
+def test_an_endpoint_that_has_use_for_all_keeps_them(seed, most):
+    """Latencies of 1 to 10 s that hang on nothing: half as many in flight is half the rate, tried ever more rarely."""
+
+    def took(pace):
+        draw = random.Random(seed)
+        return asked(pace, 3000, lambda now: now + draw.uniform(1, 10))
+
+    (time, _, limits), (usual, _, _) = took(Pace(most)), took(Fixed(most))
+    assert limits.count(most) > 0.85 * len(limits)
+    assert time < 1.08 * usual
+
+
+def test_a_fast_endpoint_is_never_tried_with_fewer():
+    draw = random.Random(1)
+    _, _, limits = asked(Pace(64), 3000, slots(8, lambda: draw.uniform(0.04, 0.06)))
+    assert limits[48:] == [64] * (3000 - 48)  # 64 in the queue of 8 take half a second
+
+
+def test_more_slots_are_found_again():
+    """Four slots become thirty-two: the number found grows back."""
+    draw = random.Random(2)
+    pace, serve = Pace(32), slots(4, lambda: draw.uniform(2, 4))
+    _, _, limits = asked(pace, 600, serve)
+    assert limits[-1] <= 8
+    _, _, limits = asked(pace, 6000, slots(32, lambda: draw.uniform(2, 4)))
+    assert limits[-1] == 32

@@ -116,7 +116,9 @@ def test_a_key_that_can_be_none(tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("reply", "line"),
     [
-        ((302, b"", {"Location": "/login"}), "m: the endpoint answers no chat completions there (status 501); correct base_url"),
+        ((302, b"", {"Location": "/login?key=k"}),
+         "m: the address of the endpoint redirects to '/login' (status 302), and a key goes to no other address; correct base_url: "
+         "to that address if it is the API, to the API's own if it is a page to log in"),
         ((302, b""), "m: the endpoint answers no chat completions there (status 302); correct base_url"),
         ((204, b""), "m: the first request got no answer (the answer is no JSON); check base_url and that the server runs, then "
                      "run the same command again"),

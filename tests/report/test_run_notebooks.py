@@ -1,6 +1,8 @@
 """Executing notebooks: whole or not at all, up to date by content, a failure that names its cause."""
 
 import json
+import os
+import tempfile
 
 import nbformat
 import pytest
@@ -125,3 +127,41 @@ def test_kernels_run_this_python_from_the_notebooks_folder(notebooks, tmp_path):
 
     text = "".join(json.loads(done.output.read_text())["cells"][-1]["outputs"][0]["text"])
     assert text.splitlines() == [sys.executable, str(notebooks)]
+
+
+def test_kernels_know_nothing_of_the_users_account(notebooks, tmp_path, monkeypatch):
+    """Startup files, other libraries, settings of Python, a home that cannot be written: the same output, and no traceback."""
+    startup = tmp_path / "ipython" / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "mine.py").write_text("import sys; sys.modules['numpy'] = None")
+    (tmp_path / "foreign" / "pandas").mkdir(parents=True)
+    (tmp_path / "foreign" / "pandas" / "__init__.py").write_text("raise ImportError('of another work')")
+    (tmp_path / "mine.py").write_text("raise SystemExit")
+    account = {
+        "IPYTHONDIR": str(tmp_path / "ipython"), "PYTHONPATH": str(tmp_path / "foreign"), "PYTHONOPTIMIZE": "2",
+        "PYTHONWARNINGS": "error", "PYTHONSTARTUP": str(tmp_path / "mine.py"), "JUPYTER_RUNTIME_DIR": "/proc/none",
+    }  # fmt: skip
+    for name, value in account.items():
+        monkeypatch.setenv(name, value)
+    cell = "import numpy, pandas, sys, warnings, persona_collapse\n"
+    show = "print(sys.flags.optimize, sys.warnoptions, pandas.get_option('display.precision'), persona_collapse.__file__)"
+    write(notebooks, "n", "study = 'mini'", cell + show)
+    done = job(tmp_path, "n", study="x")
+    execute(done)
+    text = "".join(json.loads(done.output.read_text())["cells"][-1]["outputs"][0]["text"])
+    assert text == f"0 [] 6 {run_notebooks.PACKAGE / '__init__.py'}\n"
+
+
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_kernels_start_however_long_the_name_of_the_temporary_folder(notebooks, tmp_path, monkeypatch, elsewhere):
+    """A socket's path may have 107 bytes. Where /tmp cannot be written either, sockets are ports on loopback."""
+    folder = tmp_path / ("x" * 100)
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    if not elsewhere:
+        monkeypatch.setattr(os, "access", lambda *given: False)
+    assert (run_notebooks._short_folder() is None) != elsewhere
+    write(notebooks, "n", "study = 'mini'", "1 + 1")
+    done = job(tmp_path, "n", study="x")
+    execute(done)
+    assert done.fresh and not list(folder.iterdir())

@@ -1,5 +1,6 @@
 """Commands: what goes wrong is one line on stderr and a non-zero status, with nothing half-written."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -44,7 +45,7 @@ def fails(capsys, *arguments):
     return captured.err.strip().removeprefix("error: ")
 
 
-def test_unknown_study(capsys):
+def test_unknown_study(capsys, outputs):
     assert fails(capsys, "report", "--study", "demmo") == (
         "params/studies/demmo.yaml: no such study (a path works too); did you mean 'demo'?"
     )
@@ -64,7 +65,7 @@ def test_published_without_its_files_says_how_to_get_them(capsys, monkeypatch, t
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"titel": "x"}, "small.yaml, titel: unknown key 'titel'; remove it or correct its spelling"),
+        ({"titel": "x"}, "small.yaml, titel: unknown key 'titel'; did you mean 'title'?"),
         ({"families": [{"key": "f", "variants": [{"key": "a", "role": "harmful", "persona": "base.csv"}]}]}, "0 variants of role base"),
         (
             {"families": [{"key": "f", "variants": [
@@ -166,6 +167,19 @@ def test_reproduce_without_a_report_says_what_to_do(capsys, outputs):
     assert "no executed notebooks; run `make report STUDY=mini` first" in fails(capsys, "reproduce", "--study", "mini")
 
 
+def test_no_file_is_blamed_that_an_error_did_not_name(capsys, monkeypatch):
+    """outputs/ was, for whatever had none."""
+
+    def fails_without_a_name(*arguments):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(commands, "load_study", fails_without_a_name)
+    assert fails(capsys, "report") == (
+        "too many open files, said test_command_line.fails_without_a_name without naming a file; the option --debug shows what led "
+        "to it"
+    )
+
+
 def test_an_interrupt_is_said_and_has_its_own_status(capsys, monkeypatch):
     def interrupted(*args):
         raise KeyboardInterrupt
@@ -193,18 +207,6 @@ def test_a_switch_that_says_something_else_is_refused(capsys):
         commands.parser().parse_args(["export", "--ratings", "maybe"])
     line = capsys.readouterr().err.splitlines()[-1]
     assert "argument --ratings: 'maybe'; expected 1, yes or true for on, or 0, no or false for off" in line
-
-
-def test_make_passes_switches_on_as_they_are():
-    """REPLIES=0 once meant yes."""
-    made = subprocess.run(
-        ["make", "-n", "export", "STUDY=demo", "REPLIES=0", "RATINGS=no"], capture_output=True, text=True, cwd=ROOT, check=True
-    )
-    assert "--replies '0' --ratings 'no'" in made.stdout
-    made = subprocess.run(["make", "-n", "batch", "CANCEL=0"], capture_output=True, text=True, cwd=ROOT, check=True)
-    assert "--cancel '0'" in made.stdout and "--by-hand" not in made.stdout
-    made = subprocess.run(["make", "-n", "elicit", "ANYWAY=1"], capture_output=True, text=True, cwd=ROOT, check=True)
-    assert "--anyway '1'" in made.stdout
 
 
 @pytest.mark.parametrize(

@@ -194,7 +194,7 @@ WRONG = {
     "unknown key of an item": (own(items=[ITEM | {"reverse": True}]), [", items[0].reverse: unknown key 'reverse'"]),
     "two mistakes": (
         own(colour="red", title=None),
-        [", colour: unknown key 'colour'; remove it or correct its spelling (and 1 more: title)"],
+        [": 2 problems: (1) colour: unknown key 'colour'; remove it or correct its spelling; (2) title: is missing; add it"],
     ),
     "YAML syntax": ("title: Own\nitems: [1, 2\n", [", line 3: not YAML (", "check indentation and quotes"]),
     "tab": ("title: Own\nscale:\n\tlow: 1\n", [", line 3: not YAML (", "check indentation"]),

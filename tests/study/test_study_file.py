@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from persona_collapse.paths import FETCHED, STUDIES
+from persona_collapse.store.store import open_store
 from persona_collapse.study.study import check_keys, load_study, study_path
 
 # A user may have studies of their own beside these.
@@ -312,10 +313,24 @@ AT_V0, AT_V2 = ", families[0].variants[0]", ", families[0].variants[2]"
 BASE = {"key": "again", "role": "base", "figures": "gpt-4o/base"}
 PRICE = {"input": 1, "output": 2}
 WRONG_SIMULATED = {
-    "unknown key": ([("familys", 3)], [", familys: unknown key 'familys'; remove it or correct its spelling"]),
+    "unknown key": ([("familys", 3)], [", familys: unknown key 'familys'; did you mean 'families'?"]),
     "unknown key of a variant": ([(f"{V0}.figure", "x")], [f"{AT_V0}.figure: unknown key 'figure'"]),
     "unknown key of the protocol": ([("protocol.temp", 1)], [", protocol.temp: unknown key 'temp'"]),
-    "python's name of self": ([(f"{V0}.self_", "x.csv")], [f"{AT_V0}.self_: unknown key 'self_'"]),
+    "misspelt key of the protocol": (
+        [("protocol", {"temprature": 1})],
+        [", protocol.temprature: unknown key 'temprature'; did you mean 'temperature'?"],
+    ),
+    "misspelt key of a variant, which is missing": (
+        [(f"{V0}.rol", "base"), (f"{V0}.role", ...)],
+        [f"{AT_V0}.rol: unknown key 'rol'; did you mean 'role'?"],
+    ),
+    "python's name of self": (
+        [(f"{V0}.self_", "x.csv")],
+        [
+            ": 2 problems: (1) families[0].variants[0].self_: unknown key 'self_'; did you mean 'self'?; "
+            "(2) families[0].variants[0].self: belongs to a study of kind imported, not simulated; remove it"
+        ],
+    ),
     "title missing": ([("title", ...)], [", title: is missing; add it"]),
     "title empty": ([("title", "")], [", title: found ''", "at least 1 character"]),
     "kind missing": ([("kind", ...)], [", kind: is missing; add it"]),
@@ -407,7 +422,7 @@ WRONG_SIMULATED = {
     ),
     "two mistakes": (
         [("title", ...), ("familys", 3)],
-        [", familys: unknown key 'familys'; remove it or correct its spelling (and 1 more: title)"],
+        [": 2 problems: (1) familys: unknown key 'familys'; did you mean 'families'?; (2) title: is missing; add it"],
     ),
     "deck unknown": ([("personas", "everyone")], ["params/personas/everyone.csv: no such personas; expected one of 'everyday'"]),
     "deck file missing": ([("personas", "mine.csv")], ["mine.csv: no such personas; expected one of 'everyday'"]),
@@ -469,6 +484,18 @@ WRONG_LIVE = {
         [("budget_usd", 5)],
         [f"{AT_V0}: budget_usd is set but no price_per_million is known for it; give endpoint 'here' or the variant one"],
     ),
+    "a key's name, then a price, then a misspelt key": (
+        [("endpoints.here.api_key_env", ...), ("endpoints.here.base_url", "https://api.example.org/v1"), ("budget_usd", 5),
+         ("protocol", {"repetitons": 3})],
+        [": 3 problems: (1) protocol.repetitons: unknown key 'repetitons'; did you mean 'repetitions'?; (2) endpoints.here: "
+         "api_key_env: is missing; give the name of the variable that holds the key of this server; (3) families[0].variants[0]: "
+         "budget_usd is set but no price_per_million is known"],
+    ),
+    "a variant without a model, and no persona": (
+        [(f"{V0}.model", ...), ("conditions", ["self"])],
+        [": 2 problems: (1) families[0].variants[0].model: is missing; a study of kind live needs it; (2) conditions: 'persona' is "
+         "missing; S and R need it; add it"],
+    ),
     "budget 0": ([("budget_usd", 0)], [", budget_usd: found 0", "greater than 0"]),
     "budget infinite": ([("budget_usd", float("inf"))], [", budget_usd: found inf", "finite number"]),
 }  # fmt: skip
@@ -491,7 +518,7 @@ def test_wrong_study_is_told_in_one_line(write, kind, changes, parts):
         load_study(path)
     message = str(caught.value)
     assert message.startswith((str(path), "params/", str(path.parent / "mine.csv")))
-    assert "\n" not in message and len(message) < 400
+    assert "\n" not in message and len(message) < 500
     assert [part for part in parts if part not in message] == [], message
 
 
@@ -544,7 +571,7 @@ def test_wrong_yaml_is_told_in_one_line(write, text, parts):
         ("/nowhere/mimi.yaml", "/nowhere/mimi.yaml: no such study (a path works too); did you mean 'mini'?"),
     ],
 )
-def test_unknown_study_suggests_the_nearest(name, message):
+def test_unknown_study_suggests_the_nearest(outputs, name, message):
     with pytest.raises(FileNotFoundError) as caught:
         load_study(name)
     assert str(caught.value) == message
@@ -601,3 +628,42 @@ def test_a_budget_is_enough_where_every_variant_has_a_price(write):
     own_price = changed(live(), ("budget_usd", 5), (f"{V0}.price_per_million", PRICE))
     endpoints = changed(live(), ("budget_usd", 5), ("endpoints.here.price_per_million", PRICE))
     assert load_study(write(own_price)).file.budget_usd == load_study(write(endpoints)).file.budget_usd == 5
+
+
+def test_of_many_problems_ten_are_named(write):
+    """Twelve keys that nobody knows: the first ten, and how many more."""
+    path = write(changed(simulated(), *((f"x{number:02}", 1) for number in range(12))))
+    with pytest.raises(ValueError) as caught:
+        load_study(path)
+    assert str(caught.value).startswith(f"{path}: 12 problems: (1) x00: unknown key 'x00'; remove it")
+    assert str(caught.value).endswith("(10) x09: unknown key 'x09'; remove it or correct its spelling; and 2 more")
+
+
+@pytest.mark.parametrize("asked", ["own", "own.yaml", "sub/own"])
+def test_a_study_file_of_the_other_ending_is_what_was_meant(tmp_path, monkeypatch, asked):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    for place in (tmp_path, tmp_path / "sub"):
+        (place / "own.yml").write_text(yaml.safe_dump(simulated()))
+    meant = asked.removesuffix(".yaml") + ".yml"
+    with pytest.raises(FileNotFoundError, match=f"no such study \\(a path works too\\); did you mean '{meant}'\\?$"):
+        load_study(asked)
+    assert load_study(f"./{meant}").name == "own"
+
+
+def test_a_study_is_found_by_the_folder_that_it_has_in_outputs(tmp_path, outputs, monkeypatch, write):
+    """Its file lies elsewhere; what its store belongs to says where. Once the file is gone, that is said."""
+    path = write(simulated())
+    with open_store(outputs / "own" / "ratings.sqlite", write=True) as store:
+        store.claim(path)
+    (outputs / "other").mkdir()
+    assert load_study("own").path == path
+    for name in ("oun", "other"):
+        with pytest.raises(FileNotFoundError, match="no such study"):
+            load_study(name)
+    with pytest.raises(FileNotFoundError, match="did you mean 'own'"):
+        load_study("oun")
+    path.unlink()
+    with pytest.raises(FileNotFoundError) as caught:
+        load_study("own")
+    assert str(caught.value) == f"{path}: is gone, and {outputs / 'own'} holds the ratings of that study file; put it back"

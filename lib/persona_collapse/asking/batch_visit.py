@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from tqdm import tqdm
 
 from persona_collapse.asking import batch_files, spending
-from persona_collapse.asking.dialect_openai import ElicitationError, without_account
+from persona_collapse.asking.client import connect_for_batches
+from persona_collapse.asking.dialect_openai import ElicitationError
 from persona_collapse.asking.result_files import result_lines, result_paths
 from persona_collapse.paths import shown
 from persona_collapse.store.store import Batch, Store
@@ -267,13 +268,10 @@ class BatchVisit:
         self._open.pop(batch.name)
 
     def _client(self, run: Run) -> "OpenAI":
-        from openai import OpenAI
-
         name = run.variant.endpoint or ""
         endpoint = self._study.file.endpoints[name]
         if name not in self._clients:
-            client = OpenAI(base_url=endpoint.base_url, api_key=endpoint.key() or "none", max_retries=2, timeout=600)
-            self._clients[name] = without_account(client, endpoint)
+            self._clients[name] = connect_for_batches(endpoint)
         return self._clients[name]
 
     def _show(self) -> None:

@@ -40,12 +40,14 @@ def collect(
             with _bar(len(runs), "run") as bar:
                 return sum(_counted(import_run(study, run, store), bar) for run in runs)
         missing = {run: slots.plan(study, run, store) for run in runs}
+        _remember_origins(study, runs, store)
         if study.file.kind == "live" and any(missing.values()):
             check_keys(study)
             _refuse_twice(study, store, [run for run in runs if missing[run]])
         # A visit that was killed at its very end left word of requests that may have been paid for.
         killed = study.file.kind == "live" and (study.outputs / JOURNAL).exists()
-        with _alone(study, killed or any(missing.values())), _bar(sum(missing.values()), "rating") as bar:
+        alone, told = _alone(study, killed or any(missing.values())), _telling(study, runs, store)
+        with alone, told, _bar(sum(missing.values()), "rating") as bar:
             todo = [run for run in runs if missing[run]]
             if killed or (todo and not study.simulated):
                 from persona_collapse.asking.progress import ask
@@ -55,6 +57,27 @@ def collect(
                 bar.set_description(run.key, refresh=False)  # a refresh would not wait for the delay
                 slots.simulate(study, run, store, bar)
     return sum(missing.values())
+
+
+def _remember_origins(study: Study, runs: Sequence[Run], store: Store) -> None:
+    """Keep how every run of a live study is asked, so that the next visit can say what has changed."""
+    if study.file.kind == "live":
+        from persona_collapse.asking.kept_answers import remember
+
+        for run in runs:
+            remember(study, run, store)
+
+
+@contextmanager
+def _telling(study: Study, runs: Sequence[Run], store: Store) -> Iterator[None]:
+    """Let an interrupt say how much is done."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        total = sum(question.repetitions for run in runs for question in slots.questions(study, run))
+        cells = (store.missing_cells(*run.keys, condition) for run in runs for condition in study.conditions(run))
+        done = total - sum(len(cell.repetitions) for each in cells for cell in each)
+        raise KeyboardInterrupt(f"{done:,} of {total:,} answers are stored; the same command goes on") from None
 
 
 def unanswered(study: Study) -> int:
@@ -83,6 +106,7 @@ def collect_by_batch(
     with open_store(study.store_path, write=True) as store:
         store.claim(study.path)
         total = sum(slots.plan(study, run, store) for run in study.runs)
+        _remember_origins(study, study.runs, store)
         under_way = batch_files.under_way(store, study.runs)
         with _alone(study, total > 0 or bool(under_way)), _bar(total, "rating") as bar:
             if by_hand and not cancel:

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from persona_collapse.asking.backoff import retry_after
@@ -15,7 +15,7 @@ from persona_collapse.study.study_file import Endpoint, Protocol
 from persona_collapse.wire import SLOT_HEADER
 
 if TYPE_CHECKING:
-    from openai import AsyncOpenAI, OpenAI
+    from openai import AsyncOpenAI
 
 #: What an account without money is called, by its status or by the code of a 429: no repetition mends it.
 _NO_MONEY = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_balance")
@@ -86,32 +86,6 @@ class Failure(NamedTuple):
     paid: bool = False
 
 
-def connect(endpoint: Endpoint) -> "AsyncOpenAI":
-    """A client for an endpoint, to be used in one event loop; its key is read here and kept nowhere else.
-
-    Raises ElicitationError for a key or an address that no request can be made with.
-    """
-    import httpx2
-    from openai import AsyncOpenAI, DefaultAioHttpClient  # slow to import, and only live studies need it
-
-    key = endpoint.key().strip() if endpoint.api_key_env else "none"  # the SDK wants one, a server of one's own does not look
-    if not re.fullmatch(r"[!-~]+", key):
-        raise ElicitationError(f"{endpoint.api_key_env}: is empty or holds characters that no key has; export the key again")
-
-    # The SDK's own retries are silent and give up on a long Retry-After, and its time-out starts anew with every byte:
-    # the asker has visible ones. Its aiohttp transport takes half the CPU of the default one.
-    try:
-        return without_account(
-            AsyncOpenAI(
-                base_url=endpoint.base_url, api_key=key, max_retries=0, timeout=None, default_headers=dict(endpoint.headers),
-                http_client=DefaultAioHttpClient(timeout=None),
-            ),
-            endpoint,
-        )  # fmt: skip
-    except httpx2.InvalidURL:
-        raise ElicitationError(f"{endpoint.base_url}: is no address of a server; correct base_url") from None
-
-
 def request_body(
     endpoint: Endpoint, model: str, protocol: Protocol, prompt: str, *, choices: int, limit: str, alternatives: int,
     sampling: Mapping[str, float],
@@ -133,16 +107,6 @@ def request_body(
     if endpoint.provider:
         body["provider"] = {"only": list(endpoint.provider), "allow_fallbacks": False, "require_parameters": True}
     return body
-
-
-_Client = TypeVar("_Client", bound="AsyncOpenAI | OpenAI")
-
-
-def without_account(client: _Client, endpoint: Endpoint) -> _Client:
-    """A client that sends another endpoint than OpenAI's own nothing of the account that the user's OPENAI_* variables name."""
-    if urlsplit(endpoint.base_url).hostname != "api.openai.com":
-        client.organization = client.project = client.admin_api_key = None
-    return client
 
 
 async def send(client: "AsyncOpenAI", body: dict[str, Any], *, slot: str, timeout: float) -> Completion | Failure:
@@ -246,15 +210,17 @@ def read(content: bytes, headers: Mapping[str, str], body: Mapping[str, Any], la
     places = [choice.get("index", place) for place, choice in enumerate(choices)]
     ordered = [choices[k] for k in sorted(range(len(choices)), key=lambda k: (_whole(places[k]) or 0, k))]
     usage = found.get("usage") if isinstance(found.get("usage"), dict) else {}
+    answers, told = tuple(_choice(choice) for choice in ordered), _tokens(usage.get("completion_tokens"))
     return Completion(
-        choices=tuple(_choice(choice) for choice in ordered),
+        choices=answers,
         latency=latency,
         served_model=_text(found.get("model")),
         fingerprint=_text(found.get("system_fingerprint")),
         provider=_text(found.get("provider")),
         request_id=_text(headers.get("x-request-id")) or _text(found.get("id")),
         input_tokens=_tokens(usage.get("prompt_tokens")),
-        output_tokens=_tokens(usage.get("completion_tokens")),
+        # Some servers count the tokens of one choice alone; a text is a token at least.
+        output_tokens=None if told is None else max(told, sum(bool(choice.text) for choice in answers)),
         completion=f"{name} {_whole(found.get('created'))}" if (name := _text(found.get("id"))) else None,
     )
 
@@ -344,6 +310,11 @@ def of_status(
         )
     if status == 402 or (status == 429 and code in _NO_MONEY):
         raise ElicitationError(f"{model}: the account's quota is used up; top it up and run the same command again")
+    if 300 <= status < 400 and (target := headers.get("location")):
+        raise ElicitationError(
+            f"{model}: the address of the endpoint redirects to {_bare(target)!r} (status {status}), and a key goes to no other "
+            "address; correct base_url: to that address if it is the API, to the API's own if it is a page to log in"
+        )
     if status < 400 or status in (405, 410, 501):
         raise ElicitationError(f"{model}: the endpoint answers no chat completions there (status {status}); correct base_url")
     if code == "model_not_found":
@@ -358,6 +329,12 @@ def of_status(
         _refused(status, param, message, body)
     wait = retry_after(headers)
     return Failure({429: "limited", 503: "busy"}.get(status, "server"), f"status {status}", wait)
+
+
+def _bare(target: str) -> str:
+    """An address without what follows its path, which may hold a key."""
+    found = urlsplit(target)._replace(query="", fragment="").geturl()
+    return found if len(found) <= _QUOTED else found[: _QUOTED - 1] + "…"
 
 
 def _refused(status: int, param: str | None, message: str, body: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from persona_collapse.asking import backoff, base_check, dialect_openai, recital, spending, supported_parameters
 from persona_collapse.asking.aside import Aside
+from persona_collapse.asking.client import connect
 from persona_collapse.asking.dialect_openai import Choice, Completion, ElicitationError, Failure, RefusedError
 from persona_collapse.asking.ledger import Ledger, Sent
 from persona_collapse.asking.request_queue import Asker, Request
@@ -244,7 +245,7 @@ class Visit:
 
     def _client(self, name: str) -> Any:
         if name not in self._clients:
-            self._clients[name] = dialect_openai.connect(self.study.file.endpoints[name])
+            self._clients[name] = connect(self.study.file.endpoints[name])
         return self._clients[name]
 
     async def _send_known(self, request: Request) -> Completion | Failure:

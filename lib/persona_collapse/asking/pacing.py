@@ -2,6 +2,8 @@
 
 from collections import deque
 
+from persona_collapse.asking.useful_number import UsefulNumber
+
 #: Requests in flight at the start, and their growth with every answer until the first limit is met.
 _START = 16
 #: A run of refusals is judged by its score: one up for a refusal, one down for an answer to a request sent later. At zero
@@ -38,6 +40,7 @@ class Pace:
     def __init__(self, most: int) -> None:
         """At most `most` requests in flight."""
         self.most = most
+        self.useful = UsefulNumber(most)
         self.limit = float(min(most, _START))
         self.held_until = 0.0
         self.rate: float | None = None  # requests a second, None while no limit was met
@@ -81,6 +84,7 @@ class Pace:
         self._tickets += 1
         self._let_in += 1
         self._under_way.add(self._tickets)
+        self.useful.sent(self._tickets, now, len(self._under_way))
         return self._tickets
 
     def _growth(self, now: float) -> float:
@@ -90,21 +94,32 @@ class Pace:
         slow = _GROWTH if self.rate < _NEAR * self._met_at else _NEAR_GROWTH
         return slow * 2 ** min(8.0, max(0.0, now - self._cycle) / _LONG)
 
-    def answered(self, ticket: int) -> None:
+    def answered(self, ticket: int, now: float) -> None:
         """The request was answered."""
         self._under_way.discard(ticket)
+        other = None
+        # Under a limiter it is not the number in flight that decides how fast answers come.
+        if free := self.rate is None and self._suspect is None:
+            other = self.useful.answered(ticket, now, int(self.limit), self._tickets)
+        else:
+            self.useful.unclear(ticket)
         self._recent.append(False)
         if self._suspect is not None:
             # What was sent before the first refusal may have been let in before the limit was met: it says nothing.
             self._judge(-1 if ticket > self._suspect else 0)
+        elif other is not None:
+            self.limit = float(other)
+        elif free and self.useful.on_trial:
+            pass  # until it is known what it brings
         else:
             # Where a pace is set, it and not the number in flight keeps to the limit.
             fast = self._doubling or self.rate is not None
-            self.limit = min(self.most, self.limit + (1 if fast else 1 / self.limit))
+            self.limit = min(self.useful.cap, self.limit + (1 if fast else 1 / self.limit))
 
     def failed(self, ticket: int) -> None:
         """The request brought no answer and no refusal either; where most do, the endpoint is overloaded."""
         self._under_way.discard(ticket)
+        self.useful.unclear(ticket)
         self._recent.append(True)
         if 2 * sum(self._recent) > _RECENT and ticket > self._halved:
             self._halve()
@@ -116,10 +131,12 @@ class Pace:
         """Nothing goes out before that, and then one request at a time, until answers come again."""
         self.held_until = max(self.held_until, until)
         self.limit, self._doubling, self._halved = 1.0, True, self._tickets
+        self.useful.disturbed(self._tickets)
 
     def refused(self, ticket: int, now: float, wait: float) -> None:
         """The request was refused by a 429 that asks to wait so many seconds."""
         self._under_way.discard(ticket)
+        self.useful.unclear(ticket)
         if ticket <= self._judged:
             # Sent before the limit was known: one more word of the same wait.
             if self.held_until > now:
@@ -179,3 +196,4 @@ class Pace:
         """Half as many in flight, once for everything that was under way when it became too much, and never under one."""
         self.limit, self._doubling = max(1.0, self.limit / 2), False
         self._halved = self._tickets
+        self.useful.disturbed(self._tickets)

@@ -171,7 +171,7 @@ class Asker:
         if isinstance(found, Completion):
             self._down_since, self._not_taken, self._busy = None, 0, 0
             self._answered = True
-            self.pace.answered(ticket)
+            self.pace.answered(ticket, now)
             self._settle(request, found)
             return
         self._failed(request, found)

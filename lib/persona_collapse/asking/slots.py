@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from tqdm import tqdm
 
@@ -11,6 +11,7 @@ from persona_collapse.asking.dialect_openai import Choice, Completion, Failure
 from persona_collapse.store.store import Answer, Question, Store
 from persona_collapse.study import first_token, rating_parser
 from persona_collapse.study.study import Run, Study
+from persona_collapse.study.study_file import Protocol
 
 
 def plan(study: Study, run: Run, store: Store) -> int:
@@ -35,35 +36,47 @@ class Asked(NamedTuple):
     repetitions: int
 
 
-def questions(study: Study, run: Run) -> Iterator[Asked]:
-    """Every cell of a run, with the hash that tells it from one asked otherwise."""
-    protocol, variant = study.file.protocol, run.variant
-    if study.by_logprobs:
-        # One token at T = 1 gives every temperature: what the study file says of it decides what is shown, not what is asked.
-        protocol = protocol.model_copy(update={"temperature": 1.0, "max_tokens": 1, "repetitions": 1, "top_p": 1.0})
+def origin(study: Study, run: Run) -> list[Any]:
+    """Where a run's answers come from and how they are asked, beside the prompt: what tells a slot from one asked otherwise."""
+    protocol, variant = _protocol(study), run.variant
     if study.simulated:
         from persona_collapse.study.respondent_parameters import load_respondent
 
         respondent = load_respondent(variant.figures or "", study.instrument)
-        origin = ["simulated", respondent.fingerprint, study.file.seed, run.key, *["logprobs"] * study.by_logprobs]
-    else:
-        endpoint = study.file.endpoints[variant.endpoint or ""]
-        origin = ["live", endpoint.base_url, variant.model, protocol.temperature, protocol.max_tokens, protocol.method]
-        if endpoint.provider:
-            origin.append(endpoint.provider)
-        # Only what a study says otherwise: slots that were asked before there was a choice stay what they are.
-        more = {"extra_body": endpoint.extra_body, "headers": endpoint.headers, "top_p": protocol.top_p}
-        if more != {"extra_body": {}, "headers": {}, "top_p": 1}:
-            origin.append(json.dumps(more, sort_keys=True))
+        return ["simulated", respondent.fingerprint, study.file.seed, run.key, *["logprobs"] * study.by_logprobs]
+    endpoint = study.file.endpoints[variant.endpoint or ""]
+    found: list[Any] = ["live", endpoint.base_url, variant.model, protocol.temperature, protocol.max_tokens, protocol.method]
+    if endpoint.provider:
+        found.append(list(endpoint.provider))
+    # Only what a study says otherwise: slots that were asked before there was a choice stay what they are.
+    more = {"extra_body": endpoint.extra_body, "headers": endpoint.headers, "top_p": protocol.top_p}
+    if more != {"extra_body": {}, "headers": {}, "top_p": 1}:
+        found.append(json.dumps(more, sort_keys=True))
+    return found
+
+
+def _protocol(study: Study) -> Protocol:
+    """The protocol as it is asked."""
+    protocol = study.file.protocol
+    if study.by_logprobs:
+        # One token at T = 1 gives every temperature: what the study file says of it decides what is shown, not what is asked.
+        return protocol.model_copy(update={"temperature": 1.0, "max_tokens": 1, "repetitions": 1, "top_p": 1.0})
+    return protocol
+
+
+def questions(study: Study, run: Run, asked: Sequence[Any] | None = None) -> Iterator[Asked]:
+    """Every cell of a run, with the hash that tells it from one asked otherwise; `asked` is another origin than its own."""
+    came, repetitions = asked or origin(study, run), _protocol(study).repetitions
+    digit = study.by_logprobs if asked is None else asked[5] == "logprobs"
     for condition in study.conditions(run):
         for persona in study.deck(condition) or (None,):
             for item in study.instrument.items:
-                prompt = study.instrument.prompt(item, persona.text if persona else None, digit=study.by_logprobs)
+                prompt = study.instrument.prompt(item, persona.text if persona else None, digit=digit)
                 index = persona.index if persona else None
                 # Simulated respondents lean on attributes, which no prompt holds.
                 lean = [persona.attributes] if study.simulated and persona and persona.attributes else []
-                identity = hash_of(json.dumps([prompt, *origin, *lean]))
-                yield Asked(condition, index, item.number, identity, prompt, protocol.repetitions)
+                identity = hash_of(json.dumps([prompt, *came, *lean]))
+                yield Asked(condition, index, item.number, identity, prompt, repetitions)
 
 
 def hash_of(text: str) -> str:

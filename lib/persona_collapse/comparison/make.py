@@ -7,7 +7,8 @@ from contextlib import ExitStack, contextmanager
 
 from persona_collapse.asking.collect import collect
 from persona_collapse.comparison.pair import NOTEBOOK, Pair
-from persona_collapse.files import atomic_text
+from persona_collapse.files import atomic_text, epoch
+from persona_collapse.machine import check_addresses
 from persona_collapse.paths import NOTEBOOKS, shown
 from persona_collapse.report import run_notebooks
 from persona_collapse.report.make import is_fresh, page_key
@@ -27,6 +28,8 @@ def make_comparison(
     Nothing is asked of anybody: a study without ratings is refused. `data` is the folder of an imported study's files, which
     are read if they have not been. Raises ValueError, OSError or NotebookError, one line.
     """
+    check_addresses()
+    epoch()
     with _opened(_two(names), data) as (studies, stores):
         pair = Pair(*(read_ratings(study, store, digests=True) for study, store in zip(studies, stores, strict=True)))
         _check_matched(pair)

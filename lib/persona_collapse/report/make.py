@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from persona_collapse.asking.collect import collect, import_report
-from persona_collapse.files import atomic_text
+from persona_collapse.files import atomic_text, epoch
+from persona_collapse.machine import check_addresses
 from persona_collapse.paths import PACKAGE, ROOT
 from persona_collapse.report import run_notebooks
 from persona_collapse.report.run_notebooks import Job, jobs, run
@@ -20,6 +21,8 @@ def make_report(study: Study, *, say: Callable[[str], None] = lambda line: None)
 
     Raises NotebookError if a notebook fails; an older report stays as it was.
     """
+    check_addresses()
+    epoch()  # a wrong one is said before anything is asked
     study.outputs.mkdir(parents=True, exist_ok=True)
     new = collect(study, say=say)
     if new and study.file.kind == "imported":

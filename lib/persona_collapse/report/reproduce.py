@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+from tempfile import TemporaryDirectory
 
+from persona_collapse import isolation
 from persona_collapse.paths import ROOT, shown
 from persona_collapse.study.study import Study
 
@@ -21,8 +23,10 @@ def reproduce(study: Study) -> int:
         "-p", "no:cacheprovider", "-o", "addopts=", f"--rootdir={study.outputs}", "--tb=short", "--no-header",
     ]  # fmt: skip
     halves = [h for h in (notebooks[::2], notebooks[1::2]) if h]
-    running = [subprocess.Popen([*command, *map(str, half)], cwd=ROOT) for half in halves]
-    codes = [process.wait() for process in running]
+    with TemporaryDirectory() as folder:
+        own = isolation.environment({"IPYTHONDIR": folder})
+        running = [subprocess.Popen([*command, *map(str, half)], cwd=ROOT, env=own) for half in halves]
+        codes = [process.wait() for process in running]
     if any(codes):
         raise ValueError(
             f"{shown(study.outputs)}: an output does not reproduce (see above); if that is meant, make the report again"

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from subprocess import DEVNULL
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
 from tqdm import tqdm
 
+from persona_collapse import isolation
+from persona_collapse.machine import check_addresses
 from persona_collapse.paths import NOTEBOOKS, PACKAGE, PARAMS, ROOT, shown
 from persona_collapse.sections.record import RUN, SECTIONS, STUDY, of_study
 from persona_collapse.store.store import Store
@@ -28,6 +30,9 @@ CELL_TIMEOUT, START_TIMEOUT = 900, 120
 _STAGGER = 0.3
 #: Seconds between two lines on progress where nobody sees a bar.
 _LINE = 30.0
+#: What the folder of a kernel is called, and how long the name of the folder around it may be: with that of a socket in it, a
+#: path has 103 bytes at most on macOS and 107 on Linux.
+_PREFIX, _LONGEST = "persona-collapse-", 64
 
 
 class NotebookError(RuntimeError):
@@ -191,19 +196,21 @@ def _papermill(job: Job, output: Path) -> None:
     from jupyter_client.manager import AsyncKernelManager
     from traitlets import Unicode
 
+    base = _short_folder()
     # Sockets in a folder of their own: no open port on the machine, and none shared with the kernel beside it.
-    with TemporaryDirectory(prefix="persona-collapse-") as sockets:
+    with TemporaryDirectory(prefix=_PREFIX, dir=base) as folder:
 
         class ThisPython(AsyncKernelManager):
-            """Kernels of the running interpreter, whatever kernelspec the user's account calls python3."""
+            """Kernels of the running interpreter, whatever kernelspec, startup files and packages the user's account has."""
 
-            transport = Unicode("ipc")
-            ip = Unicode(f"{sockets}/kernel")
+            transport = Unicode("ipc" if base else "tcp")
+            ip = Unicode(f"{folder}/kernel" if base else "127.0.0.1")
+            connection_file = Unicode(f"{folder}/kernel.json")
 
             # Typed as the method of a KernelManager, which does not wait.
             async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
+                env = isolation.environment({"PERSONA_COLLAPSE_HEADLESS": "1", "IPYTHONDIR": f"{folder}/ipython"})
                 # What a kernel itself says on its way out is not the notebook's; a failure is read from the notebook.
-                env = {**(options.get("env") or os.environ), "PERSONA_COLLAPSE_HEADLESS": "1"}
                 await super().start_kernel(**options | {"stderr": DEVNULL, "env": env})
 
             def _kernel_spec_manager_default(self) -> KernelSpecManager:
@@ -214,6 +221,11 @@ def _papermill(job: Job, output: Path) -> None:
             log_output=False, cwd=str(NOTEBOOKS), start_timeout=START_TIMEOUT, execution_timeout=CELL_TIMEOUT,
             kernel_manager_class=ThisPython, language="python",
         )  # fmt: skip
+
+
+def _short_folder() -> str | None:
+    """The folder for temporary files, else /tmp, if the path of a socket below it is short enough; else None."""
+    return next((f for f in (gettempdir(), "/tmp") if len(os.fsencode(f)) <= _LONGEST and os.access(f, os.W_OK)), None)
 
 
 def _literal(path: Path) -> str:
@@ -279,6 +291,7 @@ def execute_all(only: str | None = None) -> Iterator[str]:
     """Execute every committed notebook with their default parameters and store the outputs, pictures included."""
     import nbformat
 
+    check_addresses()
     os.environ["PERSONA_COLLAPSE_PICTURES"] = "1"
     for path in notebooks():
         if only and path.stem != only:

@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from persona_collapse.machine import check_locks
 from persona_collapse.paths import shown
 from persona_collapse.store.reader import RETRIED, Reader
 from persona_collapse.store.schema import is_current, make
@@ -110,6 +111,7 @@ class Store(Reader):
         self._offered: dict[tuple[str, str, str, int, range], first_token.Offered] = {}
         if write:
             path.parent.mkdir(parents=True, exist_ok=True)
+            check_locks(path.parent)  # SQLite would try for half a minute, and take it for another process
         elif not path.is_file():
             raise FileNotFoundError(f"{shown(path)}: no ratings yet; run `make elicit STUDY={path.parent.name}` first")
         # A reader may have to undo what a killed writer left open, so it is held back by query_only, not by the mode.
@@ -373,6 +375,12 @@ def _named(path: Path, error: sqlite3.DatabaseError) -> Exception:
     text = str(error)
     if "full" in text:
         return OSError(f"{shown(path)}: the disk is full; free some space and run the same command again, nothing is lost")
+    if "locked" in text or "I/O" in text:
+        try:
+            check_locks(path.parent)
+        except OSError as cause:
+            if cause.errno is None:  # it says in its own words that there are none
+                return cause
     if "locked" in text:
         return OSError(f"{shown(path)}: another process is writing to it; wait for it to finish, or stop it")
     if "readonly" in text or "unable to open" in text:

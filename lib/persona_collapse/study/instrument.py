@@ -8,9 +8,9 @@ from pathlib import Path
 from string import Formatter
 from typing import Annotated
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
-from persona_collapse.input_errors import first_error, listing, read_yaml
+from persona_collapse.input_errors import checked, listing, read_yaml
 from persona_collapse.paths import INSTRUMENTS, shown
 
 #: Points that a scale may have.
@@ -130,10 +130,7 @@ def load_instrument(name: str | Path) -> Instrument:
     if not path.is_file():
         known = sorted(p.stem for p in INSTRUMENTS.glob("*.yaml"))
         raise FileNotFoundError(f"{shown(path)}: no such instrument; expected one of {listing(known)}, or a path")
-    try:
-        found = _InstrumentFile.model_validate(read_yaml(path))
-    except ValidationError as error:
-        raise ValueError(first_error(path, error)) from None
+    found = checked(path, _InstrumentFile, read_yaml(path))
     where = shown(path)
     if found.scale.low >= found.scale.high:
         raise ValueError(f"{where}, scale: low {found.scale.low} is not below high {found.scale.high}; give two integers")

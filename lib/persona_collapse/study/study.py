@@ -1,14 +1,15 @@
 """Studies: a checked file and everything it names, loaded whole before anything runs."""
 
+import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from persona_collapse import paths
-from persona_collapse.input_errors import closest, first_error, read_yaml
+from persona_collapse.input_errors import checked, closest, read_yaml
 from persona_collapse.paths import PUBLISHED, ROOT, STUDIES, shown
 from persona_collapse.study.instrument import Instrument, load_instrument
 from persona_collapse.study.personas import Persona, load_personas
@@ -139,11 +140,39 @@ class Study:
 
 
 def study_path(name: str | Path) -> Path:
-    """The file of a study given by its name in params/studies/ or by a path."""
+    """The file of a study given by a path, by its name in params/studies/, or by that of the folder it has in outputs/."""
     text = str(name)
     if text.endswith((".yaml", ".yml")) or "/" in text:
         return Path(text).resolve()
-    return STUDIES / f"{text}.yaml"
+    path = STUDIES / f"{text}.yaml"
+    return path if path.is_file() else _owner(text) or path
+
+
+def _owner(name: str) -> Path | None:
+    """The study file that the ratings in outputs/<name>/ belong to, as their store says; None where there are none."""
+    store = paths.OUTPUTS / name / "ratings.sqlite"
+    if not store.is_file():
+        return None
+    with closing(sqlite3.connect(f"{store.as_uri()}?mode=rw", uri=True)) as db:  # a killed writer may have left it open
+        try:
+            found = db.execute("SELECT value FROM meta WHERE key = 'study'").fetchone()
+        except sqlite3.DatabaseError:
+            return None  # what is wrong with it is said where it is opened
+    return ROOT / found[0] if found else None
+
+
+def _unknown(name: str | Path, path: Path) -> FileNotFoundError:
+    """No such study: the nearest there is, by name, beside the path, or in the present folder."""
+    if (paths.OUTPUTS / str(name) / "ratings.sqlite").is_file() and "/" not in str(name):
+        return FileNotFoundError(
+            f"{shown(path)}: is gone, and {shown(paths.OUTPUTS / str(name))} holds the ratings of that study file; put it back"
+        )
+    known = {p.stem for p in STUDIES.glob("*.yaml")} | {p.parent.name for p in paths.OUTPUTS.glob("*/ratings.sqlite")}
+    # A file of the name with the other ending, or with one at all, is what was meant.
+    bare = re.sub(r"\.ya?ml$", "", str(name))
+    beside = [Path(f"{bare}{ending}") for ending in (".yaml", ".yml")]
+    near = next((f"did you mean {str(other)!r}?" for other in beside if other.is_file()), closest(path.stem, sorted(known)))
+    return FileNotFoundError(f"{shown(path)}: no such study (a path works too); {near}")
 
 
 def load_study(name: str | Path, data: str | Path | None = None, *, files: bool = True) -> Study:
@@ -156,15 +185,11 @@ def load_study(name: str | Path, data: str | Path | None = None, *, files: bool 
     """
     path = study_path(name)
     if not path.is_file():
-        known = sorted(p.stem for p in STUDIES.glob("*.yaml"))
-        raise FileNotFoundError(f"{shown(path)}: no such study (a path works too); {closest(path.stem, known)}")
+        raise _unknown(name, path)
     if not path.stem.strip(".") or not path.stem.isprintable():
         # Its outputs go to a folder of this name.
         raise ValueError(f"{shown(path)!a}: its name cannot name a folder; expected letters, digits and dashes; rename it")
-    try:
-        file = StudyFile.model_validate(read_yaml(path))
-    except ValidationError as error:
-        raise ValueError(first_error(path, error)) from None
+    file = checked(path, StudyFile, read_yaml(path))
     instrument = load_instrument(_beside(path, file.instrument))
     if file.protocol.method == "logprobs":
         _check_digits(path, instrument)

@@ -2,12 +2,13 @@
 
 import os
 import re
+from functools import partial
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from persona_collapse.input_errors import closest
+from persona_collapse.input_errors import closest, gather
 
 Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Kind = Literal["simulated", "imported", "live"]
@@ -58,6 +59,12 @@ class Endpoint(_Checked):
         """The key, as the environment holds it now; empty where there is none."""
         return os.environ.get(self.api_key_env, "") if self.api_key_env else ""
 
+    @property
+    def on_this_machine(self) -> bool:
+        """Whether its address is a loopback one, which no proxy of this machine leads to."""
+        host = urlsplit(self.base_url).hostname or ""
+        return host == "localhost" or re.fullmatch(r"127\.[\d.]+|::1", host) is not None
+
     @field_validator("patience", mode="before")
     @classmethod
     def _in_minutes(cls, value: Any) -> Any:
@@ -69,9 +76,8 @@ class Endpoint(_Checked):
         return float(found[1]) * {"s": 1 / 60, "min": 1, "h": 60}[found[2]]
 
     @model_validator(mode="after")
-    def _has_a_key(self) -> "Endpoint":
-        host = urlsplit(self.base_url).hostname or ""
-        if self.api_key_env is None and host != "localhost" and not re.fullmatch(r"127\.[\d.]+|::1", host):
+    def _has_a_key(self, info: ValidationInfo) -> "Endpoint":
+        if self.api_key_env is None and not info.context and not self.on_this_machine:
             raise ValueError("api_key_env: is missing; give the name of the variable that holds the key of this server")
         return self
 
@@ -235,22 +241,28 @@ class StudyFile(_Checked):
     families: Annotated[tuple[Family, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
-    def _families_agree(self) -> "StudyFile":
-        _unique("families", [f.key for f in self.families])
+    def _agrees(self) -> "StudyFile":
+        """Every part with its neighbours; what does not agree is said at once."""
+        checks = [partial(_unique, "families", [f.key for f in self.families])]
         for i, family in enumerate(self.families):
-            where = f"families[{i}]"
-            if family.key == "mean":
-                raise ValueError(f"{where}.key: 'mean' is reserved for averages over families; choose another")
-            _unique(f"{where}.variants", [v.key for v in family.variants])
-            bases = [v.key for v in family.variants if v.role == "base"]
-            if len(bases) != 1:
-                raise ValueError(
-                    f"{where} ({family.key!r}): {len(bases)} variants of role base; expected exactly one; "
-                    "give further ones the role alternate"
-                )
-            for j, variant in enumerate(family.variants):
-                self._check_variant(f"{where}.variants[{j}]", family, variant)
+            checks.append(partial(self._check_family, f"families[{i}]", family))
+            keys = {variant.key for variant in family.variants}
+            # With doubled keys it cannot be said who names whom.
+            for j, variant in enumerate(family.variants if len(keys) == len(family.variants) else ()):
+                checks.append(partial(self._check_variant, f"families[{i}].variants[{j}]", family, variant))
+        gather([*checks, self._check_kind, self._check_conditions, self._check_prices])
         return self
+
+    def _check_family(self, where: str, family: Family) -> None:
+        if family.key == "mean":
+            raise ValueError(f"{where}.key: 'mean' is reserved for averages over families; choose another")
+        _unique(f"{where}.variants", [v.key for v in family.variants])
+        bases = [v.key for v in family.variants if v.role == "base"]
+        if len(bases) != 1:
+            raise ValueError(
+                f"{where} ({family.key!r}): {len(bases)} variants of role base; expected exactly one; "
+                "give further ones the role alternate"
+            )
 
     def _check_variant(self, where: str, family: Family, variant: Variant) -> None:
         if variant.control is not None:
@@ -291,8 +303,7 @@ class StudyFile(_Checked):
         if variant.role == "base":
             raise ValueError(f"{where}: role base is of nothing; remove `of`")
 
-    @model_validator(mode="after")
-    def _kind_agrees(self) -> "StudyFile":
+    def _check_kind(self) -> None:
         given = self.model_fields_set
         belongs = {"endpoints": "live", "budget_usd": "live", "source": "imported", "columns": "imported", "seed": "simulated"}
         for name, kind in belongs.items():
@@ -301,9 +312,13 @@ class StudyFile(_Checked):
         if self.kind == "imported" and given & {"personas", "protocol", "conditions", "toxic"}:
             found = sorted(given & {"personas", "protocol", "conditions", "toxic"})[0]
             raise ValueError(f"{found}: what was asked stands in the imported files; remove it")
+
+    def _check_conditions(self) -> None:
         if "persona" not in self.conditions:
             raise ValueError("conditions: 'persona' is missing; S and R need it; add it")
         _unique("conditions", list(self.conditions))
+
+    def _check_prices(self) -> None:
         for i, family in enumerate(self.families):
             for j, variant in enumerate(family.variants):
                 endpoint = self.endpoints.get(variant.endpoint or "")
@@ -312,7 +327,6 @@ class StudyFile(_Checked):
                         f"families[{i}].variants[{j}]: budget_usd is set but no price_per_million is known for it; "
                         f"give endpoint {variant.endpoint!r} or the variant one"
                     )
-        return self
 
 
 def _unique(where: str, keys: list[str]) -> None:
