@@ -116,7 +116,7 @@ def checked(path: Path, model: type[_Model], content: dict[str, Any]) -> _Model:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        problems = error.errors(include_url=False)
+        problems = _own(error)
     mended = copy.deepcopy(content)
     for problem in problems:
         if problem["type"] == "extra_forbidden":
@@ -125,7 +125,7 @@ def checked(path: Path, model: type[_Model], content: dict[str, Any]) -> _Model:
         model.model_validate(mended, context={"gathering": True})
         further = []
     except ValidationError as error:
-        further = error.errors(include_url=False)
+        further = _own(error)
     still = [(problem["loc"], problem["type"]) for problem in further]
     # What is missing no more was only misspelt.
     gone = [one for one in problems if (one["loc"], one["type"]) not in still and one["type"] != "missing"]
@@ -134,7 +134,18 @@ def checked(path: Path, model: type[_Model], content: dict[str, Any]) -> _Model:
 
 def first_error(path: Path, error: ValidationError) -> str:
     """One line for what pydantic found wrong: file, place, what was found, what was expected."""
-    return _one_line(path, [text for one in error.errors(include_url=False) for text in _told(one, None)])
+    return _one_line(path, [text for one in _own(error) for text in _told(one, None)])
+
+
+def _own(error: ValidationError) -> list[Any]:
+    """What was found wrong, without lists that are too short because their entries are wrong."""
+    found = error.errors(include_url=False)
+    places = [one["loc"] for one in found]
+    return [
+        one
+        for one in found
+        if one["type"] != "too_short" or not any(len(p) > len(one["loc"]) and p[: len(one["loc"])] == one["loc"] for p in places)
+    ]
 
 
 def _one_line(path: Path, problems: list[str]) -> str:

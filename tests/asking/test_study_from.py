@@ -309,7 +309,7 @@ def test_make_passes_data_and_name_on():
     made = subprocess.run(
         ["make", "-n", "study-from", "DATA=my data", "NAME=x"], capture_output=True, text=True, cwd=ROOT, check=True, env={"PATH": "/usr/bin:/bin", "NAME": "a-computer"}
     )  # fmt: skip
-    assert "study-from --data 'my data' --name 'x'" in made.stdout
+    assert 'study-from --data="$DATA" --name="$NAME"' in made.stdout  # from the environment, where make has put them
     made = subprocess.run(
         ["make", "-n", "study-from", "DATA=d"], capture_output=True, text=True, cwd=ROOT, check=True, env={"PATH": "/usr/bin:/bin", "NAME": "a-computer"}
     )  # fmt: skip

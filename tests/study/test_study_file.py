@@ -431,7 +431,7 @@ WRONG_SIMULATED = {
 WRONG_IMPORTED = {
     "unknown column": (
         [("columns", {"person": "x"})],
-        [", columns.person: unknown key 'person'; remove it or correct its spelling"],
+        [", columns.person: unknown key 'person'; did you mean 'persona'?"],
     ),
     "column of no name": ([("columns", {"persona": ""})], [", columns.persona: found ''", "at least 1 character"]),
     "a column of items without a place": (

@@ -3,4 +3,14 @@
 In: a study and its store. Out: every missing slot answered or its reason kept, and what that costs.
 """
 
-__all__ = ["clean", "collect", "estimate", "fetch_files", "import_files", "spending", "study_from", "supported_parameters"]
+__all__ = [
+    "clean",
+    "collect",
+    "estimate",
+    "fetch_files",
+    "import_files",
+    "kept_answers",
+    "spending",
+    "study_from",
+    "supported_parameters",
+]
