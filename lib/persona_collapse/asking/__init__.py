@@ -3,4 +3,6 @@
 In: a study and its store. Out: every missing slot answered or its reason kept, and what that costs.
 """
 
-__all__ = ["clean", "collect", "estimate", "fetch_files", "import_files", "spending", "supported_parameters"]
+__all__ = [
+    "clean", "collect", "estimate", "fetch_files", "import_files", "kept_answers", "spending", "supported_parameters",
+]  # fmt: skip
