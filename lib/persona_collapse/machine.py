@@ -1,16 +1,20 @@
-"""What the machine must give, looked at before it is missed: addresses to draw with, locks for what is written once."""
+"""What the machine must give, looked at before it is missed: addresses, locks, and folders for sockets."""
 
 import errno
 import fcntl
+import os
 import resource
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryFile, gettempdir
 
 from persona_collapse.paths import shown
 
 #: Bytes of addresses that the engine behind static pictures reserves when it starts (67 GB, of which it uses little); with
 #: less it ends the whole process.
 _TO_DRAW = 70e9
+#: How long the name of a folder with sockets somewhere below it may be: the path of a socket has 103 bytes at most on macOS and
+#: 107 on Linux, and below the folder those of a kernel take 35 of them, those of Chromium 45.
+_LONGEST = 56
 #: What a file system without locks answers: none now, none ever.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
@@ -43,3 +47,8 @@ def check_locks(folder: Path) -> None:
                 "Lustre, and ratings need one; put the project on a local disk, or have this one mounted with locks "
                 "(Lustre: flock)"
             ) from None
+
+
+def socket_folder() -> str | None:
+    """The folder for temporary files, else /tmp, if its name leaves room for that of a socket below it; else None."""
+    return next((f for f in (gettempdir(), "/tmp") if len(os.fsencode(f)) <= _LONGEST and os.access(f, os.W_OK)), None)

@@ -1,5 +1,8 @@
 """A study file that was changed after it was asked: what is asked anew, and what that leaves unused, is said before."""
 
+import subprocess
+import sys
+
 import pytest
 
 from live import KEY, live, variant
@@ -85,3 +88,9 @@ def test_two_former_ways_are_told_apart(tmp_path, url):
         "live: temperature 0.1 -> 0.5: 90 answers at 0.1 are kept, unused",
         "live: temperature 0.7 -> 0.5: 90 answers at 0.7 are kept, unused",
     ]
+
+
+def test_what_asks_does_not_wait_for_pandas():
+    """Half a second of every start, which a record of how a run is asked once cost."""
+    code = "import sys; from persona_collapse.asking import collect, kept_answers, live_visit, progress; print('pandas' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

@@ -7,6 +7,7 @@ import tempfile
 import nbformat
 import pytest
 
+from persona_collapse.machine import socket_folder
 from persona_collapse.report import run_notebooks
 from persona_collapse.report.run_notebooks import Job, NotebookError, execute, run
 
@@ -160,7 +161,7 @@ def test_kernels_start_however_long_the_name_of_the_temporary_folder(notebooks, 
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     if not elsewhere:
         monkeypatch.setattr(os, "access", lambda *given: False)
-    assert (run_notebooks._short_folder() is None) != elsewhere
+    assert (socket_folder() is None) != elsewhere
     write(notebooks, "n", "study = 'mini'", "1 + 1")
     done = job(tmp_path, "n", study="x")
     execute(done)

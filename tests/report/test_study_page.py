@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import tempfile
 from itertools import pairwise
 
 import pandas as pd
@@ -271,11 +272,16 @@ def test_a_browser_that_fails_leaves_no_half_pdf(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
 
 
-def test_the_page_prints_to_pdf_without_its_script(tmp_path):
+def test_the_page_prints_to_pdf_without_its_script(tmp_path, monkeypatch):
+    """However long the name of the folder for temporary files, in which the browser puts a socket."""
     try:
         chromium()
     except FileNotFoundError as missing:
         pytest.skip(str(missing))
+    folder = tmp_path / ("x" * 90)
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", None)
     (tmp_path / "report.html").write_text("<p>x</p><script>document.body.innerHTML = 'y'.repeat(1e5)</script>")
     made = print_pdf(tmp_path / "report.html")
     assert made.name == "report.pdf" and made.read_bytes().startswith(b"%PDF-")

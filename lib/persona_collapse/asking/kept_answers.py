@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from persona_collapse.asking import slots
-from persona_collapse.asking.estimate import opened
 from persona_collapse.store.store import Store
 from persona_collapse.study.study import Run, Study
 
@@ -27,6 +26,8 @@ def _known(run: Run, store: Store) -> list[list[Any]]:
 
 def kept_lines(study: Study) -> list[str]:
     """What a live study is about to ask anew because it is asked otherwise than before, a line each; mostly nothing."""
+    from persona_collapse.asking.estimate import opened  # it waits for pandas, which asking does not need
+
     kept: Counter[str] = Counter()
     with opened(study) as store:
         for run in study.runs if store else ():

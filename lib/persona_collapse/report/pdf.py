@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from persona_collapse.machine import socket_folder
 from persona_collapse.paths import shown
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -42,7 +43,9 @@ def print_pdf(page: Path) -> Path:
             copy.as_uri(),
         ]  # fmt: skip
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE)
+            # It puts a socket into the folder for temporary files, and ends where its path is too long.
+            own = os.environ | ({"TMPDIR": folder} if (folder := socket_folder()) else {})
+            done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, env=own)
             if done.returncode or not part.is_file():
                 said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
                 raise RuntimeError(f"{shown(page)}: {command[0]} could not print it ({said}); print it from any browser")

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from subprocess import DEVNULL
-from tempfile import TemporaryDirectory, gettempdir
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tqdm import tqdm
 
 from persona_collapse import isolation
-from persona_collapse.machine import check_addresses
+from persona_collapse.machine import check_addresses, socket_folder
 from persona_collapse.paths import NOTEBOOKS, PACKAGE, PARAMS, ROOT, shown
 from persona_collapse.sections.record import RUN, SECTIONS, STUDY, of_study
 from persona_collapse.store.store import Store
@@ -30,9 +30,6 @@ CELL_TIMEOUT, START_TIMEOUT = 900, 120
 _STAGGER = 0.3
 #: Seconds between two lines on progress where nobody sees a bar.
 _LINE = 30.0
-#: What the folder of a kernel is called, and how long the name of the folder around it may be: with that of a socket in it, a
-#: path has 103 bytes at most on macOS and 107 on Linux.
-_PREFIX, _LONGEST = "persona-collapse-", 64
 
 
 class NotebookError(RuntimeError):
@@ -196,9 +193,9 @@ def _papermill(job: Job, output: Path) -> None:
     from jupyter_client.manager import AsyncKernelManager
     from traitlets import Unicode
 
-    base = _short_folder()
+    base = socket_folder()
     # Sockets in a folder of their own: no open port on the machine, and none shared with the kernel beside it.
-    with TemporaryDirectory(prefix=_PREFIX, dir=base) as folder:
+    with TemporaryDirectory(prefix="persona-collapse-", dir=base) as folder:
 
         class ThisPython(AsyncKernelManager):
             """Kernels of the running interpreter, whatever kernelspec, startup files and packages the user's account has."""
@@ -221,11 +218,6 @@ def _papermill(job: Job, output: Path) -> None:
             log_output=False, cwd=str(NOTEBOOKS), start_timeout=START_TIMEOUT, execution_timeout=CELL_TIMEOUT,
             kernel_manager_class=ThisPython, language="python",
         )  # fmt: skip
-
-
-def _short_folder() -> str | None:
-    """The folder for temporary files, else /tmp, if the path of a socket below it is short enough; else None."""
-    return next((f for f in (gettempdir(), "/tmp") if len(os.fsencode(f)) <= _LONGEST and os.access(f, os.W_OK)), None)
 
 
 def _literal(path: Path) -> str:
