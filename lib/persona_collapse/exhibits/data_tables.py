@@ -13,7 +13,8 @@ from persona_collapse.tables.quality import run_asking, run_reasked
 @exhibit.table("quality", "What was asked of a run and what came back, by condition: slots, ratings, missing ones by reason.")
 def quality_table(run_quality: pd.DataFrame) -> pd.DataFrame:
     """Slots, ratings, and missing ones by reason of one run, one column a condition, from its rows of quality.csv."""
-    return run_quality.drop(columns=["family", "variant"]).set_index("condition").T.dropna(how="all")
+    found = run_quality.drop(columns=["family", "variant"]).set_index("condition").T
+    return found[~(found.isna() | (found == "")).all(axis=1)]
 
 
 @exhibit.table("asking", "What became of the requests of a run, by condition.")
