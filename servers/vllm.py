@@ -1,0 +1,128 @@
+"""vLLM for CPUs with a tiny model and two adapters, one of them of zeros."""
+
+import json
+import urllib.request
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from servers.asking import Study
+from servers.compare import Key, compare_choices
+from servers.environment import make_torch, pins
+from servers.features import Feature, Keep, Outcome, Server, ask, refused, works
+from servers.places import MODELS, VENV, clean_environment
+from servers.processes import free_port, run_once, running
+
+_SAMPLES = {"repetitions": 1, "temperature": 0.7}
+_LOGPROBS = {"method": "logprobs"}
+_COMMON = ["--dtype", "float32", "--max-model-len", "1024", "--enforce-eager"]
+_ADAPTERS = ["--enable-lora", "--max-lora-rank", "8", "--lora-modules", f"moved={MODELS / 'moved'}", f"zeros={MODELS / 'zeros'}"]
+#: How far two logprobs of one prompt may lie apart because it was computed beside other prompts.
+_SAME = 1e-3
+
+
+def _environment() -> dict[str, str]:
+    return clean_environment(
+        VLLM_CPU_KVCACHE_SPACE="1", VLLM_NO_USAGE_STATS="1", VLLM_CPU_OMP_THREADS_BIND="nobind", OMP_NUM_THREADS="2"
+    )
+
+
+@contextmanager
+def _vllm(folder: Path, model: str, *options: str) -> Iterator[str]:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [
+        str(VENV / "bin" / "vllm"), "serve", str(MODELS / model), "--host", "127.0.0.1", "--port", str(port),
+        "--served-model-name", "tiny", *_COMMON, *options,
+    ]  # fmt: skip
+    with running(command, log=folder / f"vllm-{model}.log", healthy=f"{url}/health", env=_environment(), within=240):
+        yield url
+
+
+def _ask_vllm(folder: Path, keep: Keep) -> Iterator[Feature]:
+    make_torch()
+    with _vllm(folder, "base", *_ADAPTERS) as url:
+        two = ["tiny", "moved"]
+        found = ask(folder, "samples", url, two, _SAMPLES, items=10)
+        keep("samples", found.answers())
+        yield works("samples, one by one", found)
+        found = ask(folder, "choices", url, two, _SAMPLES | {"repetitions": 10}, items=10)
+        keep("choices", found.answers())
+        yield works("choices (n)", found, also=_varied(found))
+        found = ask(folder, "logprobs", url, two, _LOGPROBS, items=10)
+        keep("logprobs", found.answers())
+        yield works("logprobs", found, also=f"the adapter's differ from the base's in {_apart(found)} cells")
+        found = ask(folder, "zeros", url, ["tiny", "zeros"], _LOGPROBS, items=10)
+        yield works("an adapter of zeros", found, also=f"its logprobs differ from the base's in {_apart(found)} cells")
+        found = ask(folder, "unknown", url, ["another"], _SAMPLES, items=2)
+        keep("unknown-model", found.answers(404))
+        yield refused("a model that it does not know", found, "another: the endpoint knows no such")
+    with _vllm(folder, "top-k-1") as url:
+        left = _direct(url)
+        found = ask(folder, "top-k-1", url, ["tiny"], _SAMPLES | {"repetitions": 10}, items=10)
+        yield works(
+            "generation_config.json of top_k: 1", found,
+            also=f"{_varied(found)}; without our sampling parameters it gives {left} answer in 10",
+            unless="no cell varied" if _varied(found).startswith("0 of") else "",
+        )  # fmt: skip
+    yield from _run_batch(folder)
+
+
+def _direct(url: str) -> int:
+    """Different answers of ten to a request that leaves sampling to the server."""
+    body = {"model": "tiny", "messages": [{"role": "user", "content": "Answer."}], "n": 10, "max_tokens": 1, "temperature": 0.7}
+    request = urllib.request.Request(
+        f"{url}/v1/chat/completions", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60) as answer:
+        return len({choice["message"]["content"] for choice in json.loads(answer.read())["choices"]})
+
+
+def _varied(found: Outcome) -> str:
+    """How many cells have more than one reply."""
+    cells: dict[tuple[str, int, int], set[str | None]] = {}
+    for slot in found.study.slots():
+        cells.setdefault((slot.model, slot.persona, slot.item), set()).add(slot.reply)
+    return f"{sum(len(replies) > 1 for replies in cells.values())} of {len(cells)} cells vary"
+
+
+def _apart(found: Outcome) -> str:
+    """In how many cells the second model's most probable tokens or their logprobs are not the first one's."""
+    first, second = (
+        {(s.persona, s.item): (s.logprobs or [[None, 0.0]])[0] for s in found.study.slots() if s.model == model}
+        for model in found.study.models
+    )
+    apart = sum(a[0] != b[0] or abs(a[1] - b[1]) > _SAME for a, b in ((first[cell], second[cell]) for cell in first))
+    return f"{apart} of {len(first)}"
+
+
+def _run_batch(folder: Path) -> Iterator[Feature]:
+    """Requests written by hand, answered by `vllm run-batch`, and taken in."""
+    study = Study(folder, "batch", "http://127.0.0.1:9", ["tiny"], _SAMPLES | {"repetitions": 2}, items=10)
+    command = ("batch", "--study", str(study.write()), "--by-hand", "1")
+    study.command(*command)
+    requests = sorted((study.outputs / "batch").glob("*.jsonl"))
+    results = [path.with_suffix(".out.jsonl") for path in requests]
+    for path, result in zip(requests, results, strict=True):
+        vllm = [
+            str(VENV / "bin" / "vllm"), "run-batch", "-i", str(path), "-o", str(result), "--model", str(MODELS / "base"),
+            "--served-model-name", "tiny", *_COMMON,
+        ]  # fmt: skip
+        run_once(vllm, log=folder / "vllm-run-batch.log", env=_environment())
+    said = study.command(*command)
+    lines = [json.loads(line) for path in results for line in path.read_text(encoding="utf-8").splitlines()]
+    found = compare_choices(list(_choices(lines)), study.slots())
+    ended = "" if not said.status else f"refused: {said.line}"
+    yield Feature("run-batch", ended or found.told(), found.fine and not ended)
+
+
+def _choices(lines: Iterable[dict[str, Any]]) -> Iterator[tuple[Key, dict[str, Any]]]:
+    """The choices of result lines by their slot, which stands in the end of a custom_id as in a header."""
+    for line in lines:
+        persona, item, first = map(int, line["custom_id"].split("/")[-3:])
+        for choice in line["response"]["body"]["choices"]:
+            yield ("tiny", persona, item, first + choice["index"]), choice
+
+
+VLLM = Server("vllm", "vLLM for CPUs", lambda: pins()["vllm-cpu"], 480, _ask_vllm)
