@@ -71,8 +71,10 @@ def works(name: str, outcome: Outcome, *, one_token: bool = True, also: str = ""
     return Feature(name, found.told() + (f"; {also}" if also else ""))
 
 
-def refused(name: str, outcome: Outcome, words: str) -> Feature:
-    """A row that is fine if the command ended with one line that holds `words`, a regular expression."""
+def refused(name: str, outcome: Outcome, words: str, *, unless: str = "") -> Feature:
+    """A row that is fine if the command ended with one line that holds `words`, a regular expression, and nothing is wrong."""
+    if unless:
+        return Feature(name, f"differs: {unless}", False)
     if outcome.said.status == 1 and re.search(words, outcome.said.line):
         return Feature(name, f"refused: {outcome.said.line}")
     ended = f"status {outcome.said.status}, {outcome.said.line!r}"

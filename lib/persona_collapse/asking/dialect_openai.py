@@ -332,7 +332,7 @@ def of_status(
     """
     error = error if isinstance(error, dict) else {}
     param = error["param"] if isinstance(error.get("param"), str) else None
-    code, message, model = str(error.get("code") or error.get("type") or ""), str(error.get("message") or ""), body["model"]
+    code, message, model = str(error.get("code") or error.get("type") or ""), _message(error), body["model"]
     if status in (400, 403) and re.search(_FILTERED, f"{code} {message}", re.IGNORECASE):
         filtered = (Choice(None, "content_filter"),) * body.get("n", 1)  # the prompt was, for every choice alike
         return Completion(filtered, latency, request_id=_text(headers.get("x-request-id")))
@@ -358,6 +358,14 @@ def of_status(
         _refused(status, param, message, body)
     wait = retry_after(headers)
     return Failure({429: "limited", 503: "busy"}.get(status, "server"), f"status {status}", wait)
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    """What an error says: as OpenAI words it, or as FastAPI does, which names a parameter by its place."""
+    said = error.get("message") or error.get("detail") or ""
+    if isinstance(said, list) and all(isinstance(entry, dict) and isinstance(entry.get("loc"), list) for entry in said):
+        return "; ".join(f"{'.'.join(map(str, entry['loc']))}: {entry.get('msg')}" for entry in said)
+    return str(said)
 
 
 def _refused(status: int, param: str | None, message: str, body: Mapping[str, Any]) -> None:
