@@ -24,6 +24,6 @@ def write(exchange: Exchange, path: Path) -> None:
 
 def _neutral(body: str) -> str:
     """A body with a short id in place of a random one, and no time in it."""
-    body = re.sub(r'("id": ?")[^"]+(")', r"\1completion-1\2", body)
+    body = re.sub(r'("(?:id|request_id)": ?")[^"]+(")', r"\1completion-1\2", body)
     body = re.sub(r'("created": ?)\d+', r"\g<1>0", body)
     return re.sub(r', ?"timings": ?\{[^{}]*\}', "", body)

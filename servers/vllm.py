@@ -13,6 +13,7 @@ from servers.environment import make_torch, pins
 from servers.features import Feature, Keep, Outcome, Server, ask, refused, works
 from servers.places import MODELS, VENV, clean_environment
 from servers.processes import free_port, run_once, running
+from servers.recorder import Exchange
 
 _SAMPLES = {"repetitions": 1, "temperature": 0.7}
 _LOGPROBS = {"method": "logprobs"}
@@ -90,7 +91,7 @@ def _ask_vllm(folder: Path, keep: Keep) -> Iterator[Feature]:
             also=f"{_varied(found)}; without our sampling parameters it gives {left} answer in 10",
             unless="no cell varied" if _varied(found).startswith("0 of") else "",
         )  # fmt: skip
-    yield from _run_batch(folder)
+    yield from _run_batch(folder, keep)
 
 
 def _direct(url: str) -> int:
@@ -125,12 +126,15 @@ def _apart(first: _Tops, second: _Tops) -> int:
     return sum(token != other[cell][0] or abs(value - other[cell][1]) > _SAME for cell, (token, value) in first.items())
 
 
-def _run_batch(folder: Path) -> Iterator[Feature]:
+def _run_batch(folder: Path, keep: Keep) -> Iterator[Feature]:
     """Requests written by hand, answered by `vllm run-batch`, and taken in."""
     study = Study(folder, "batch", "http://127.0.0.1:9", ["tiny"], _SAMPLES | {"repetitions": 2}, items=10)
     command = ("batch", "--study", str(study.write()), "--by-hand", "1")
-    study.command(*command)
+    said = study.command(*command)
     requests = sorted((study.outputs / "batch").glob("*.jsonl"))
+    if said.status or not requests:
+        yield Feature("run-batch", f"refused: {said.line}", False)
+        return
     results = [path.with_suffix(".out.jsonl") for path in requests]
     for path, result in zip(requests, results, strict=True):
         vllm = [
@@ -140,6 +144,8 @@ def _run_batch(folder: Path) -> Iterator[Feature]:
         run_once(vllm, log=folder / "vllm-run-batch.log", env=_environment())
     said = study.command(*command)
     lines = [json.loads(line) for path in results for line in path.read_text(encoding="utf-8").splitlines()]
+    asked = [json.loads(line)["body"] for path in requests for line in path.read_text(encoding="utf-8").splitlines()]
+    keep("run-batch", [Exchange("", "", json.dumps(asked[0]).encode(), 200, {}, json.dumps(line).encode()) for line in lines])
     found = compare_choices(list(_choices(lines)), study.slots())
     ended = "" if not said.status else f"refused: {said.line}"
     yield Feature("run-batch", ended or found.told(), found.fine and not ended)

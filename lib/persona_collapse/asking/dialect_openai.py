@@ -254,7 +254,7 @@ def read(content: bytes, headers: Mapping[str, str], body: Mapping[str, Any], la
         provider=_text(found.get("provider")),
         request_id=_text(headers.get("x-request-id")) or _text(found.get("id")),
         input_tokens=_tokens(usage.get("prompt_tokens")),
-        output_tokens=_tokens(usage.get("completion_tokens")),
+        output_tokens=_output_tokens(usage.get("completion_tokens"), ordered),
         completion_id=_text(found.get("id")),
     )
 
@@ -321,6 +321,13 @@ def _whole(value: Any) -> int | None:
 
 def _tokens(value: Any) -> int | None:
     return value if (_whole(value) or 0) <= _MOST_TOKENS and _whole(value) is not None else None
+
+
+def _output_tokens(value: Any, choices: Sequence[Mapping[str, Any]]) -> int | None:
+    """The tokens of all choices; llama.cpp says those of one, and fewer than there are choices with a text are not all."""
+    texts = sum(isinstance(choice.get("message"), dict) and bool(choice["message"].get("content")) for choice in choices)
+    found = _tokens(value)
+    return found if found is None or found >= texts else None
 
 
 def of_status(
