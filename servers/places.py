@@ -21,8 +21,6 @@ WEIGHTS = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 def clean_environment(**more: str) -> dict[str, str]:
     """The environment of a server: without paths of Python's, proxies and account data of the user's shell, and offline."""
-    own = {
-        name: value for name, value in os.environ.items()
-        if not name.startswith(("PYTHON", "OPENAI_", "VLLM_", "LITELLM_", "HF_", "PIP_USER")) and not name.lower().endswith("_proxy")
-    }  # fmt: skip
+    others = ("PYTHON", "PIP_USER", "OPENAI_", "VLLM_", "LITELLM_", "HF_")
+    own = {name: value for name, value in os.environ.items() if not (name.startswith(others) or name.lower().endswith("_proxy"))}
     return own | {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1", "NO_PROXY": "127.0.0.1"} | more

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from servers.asking import Study
+from servers.asking import Slot, Study
 from servers.compare import Key, compare_choices
 from servers.environment import make_torch, pins
 from servers.features import Feature, Keep, Outcome, Server, ask, refused, works
@@ -62,7 +62,7 @@ def _ask_vllm(folder: Path, keep: Keep) -> Iterator[Feature]:
         yield works("samples, one by one", found)
         found = ask(folder, "choices", url, two, _SAMPLES | {"repetitions": 10}, items=10)
         keep("choices", found.answers())
-        yield works("choices (n)", found, also=_varied(found))
+        yield works("choices (n)", found, also=_varied(found.study.slots()))
         beside = ask(folder, "logprobs", url, two, _LOGPROBS, items=10)
         keep("logprobs", beside.answers())
         apart = _apart(_tops(beside, "tiny"), _tops(beside, "moved"))
@@ -88,8 +88,8 @@ def _ask_vllm(folder: Path, keep: Keep) -> Iterator[Feature]:
         found = ask(folder, "top-k-1", url, ["tiny"], _SAMPLES | {"repetitions": 10}, items=10)
         yield works(
             "generation_config.json of top_k: 1", found,
-            also=f"{_varied(found)}; without our sampling parameters it gives {left} answer in 10",
-            unless="no cell varied" if _varied(found).startswith("0 of") else "",
+            also=f"{_varied(found.study.slots())}; without our sampling parameters it gives {left} answer in 10",
+            unless="no cell varied" if _varied(found.study.slots()).startswith("0 of") else "",
         )  # fmt: skip
     yield from _run_batch(folder, keep)
 
@@ -104,10 +104,10 @@ def _direct(url: str) -> int:
         return len({choice["message"]["content"] for choice in json.loads(answer.read())["choices"]})
 
 
-def _varied(found: Outcome) -> str:
+def _varied(slots: Iterable[Slot]) -> str:
     """How many cells have more than one reply."""
     cells: dict[tuple[str, int, int], set[str | None]] = {}
-    for slot in found.study.slots():
+    for slot in slots:
         cells.setdefault((slot.model, slot.persona, slot.item), set()).add(slot.reply)
     return f"{sum(len(replies) > 1 for replies in cells.values())} of {len(cells)} cells vary"
 
@@ -127,8 +127,8 @@ def _apart(first: _Tops, second: _Tops) -> int:
 
 
 def _run_batch(folder: Path, keep: Keep) -> Iterator[Feature]:
-    """Requests written by hand, answered by `vllm run-batch`, and taken in."""
-    study = Study(folder, "batch", "http://127.0.0.1:9", ["tiny"], _SAMPLES | {"repetitions": 2}, items=10)
+    """Requests written by hand, answered by `vllm run-batch` with the weights that would give one answer, and taken in."""
+    study = Study(folder, "batch", "http://127.0.0.1:9", ["tiny"], _SAMPLES | {"repetitions": 10}, items=10)
     command = ("batch", "--study", str(study.write()), "--by-hand", "1")
     said = study.command(*command)
     requests = sorted((study.outputs / "batch").glob("*.jsonl"))
@@ -138,7 +138,7 @@ def _run_batch(folder: Path, keep: Keep) -> Iterator[Feature]:
     results = [path.with_suffix(".out.jsonl") for path in requests]
     for path, result in zip(requests, results, strict=True):
         vllm = [
-            str(VENV / "bin" / "vllm"), "run-batch", "-i", str(path), "-o", str(result), "--model", str(MODELS / "base"),
+            str(VENV / "bin" / "vllm"), "run-batch", "-i", str(path), "-o", str(result), "--model", str(MODELS / "top-k-1"),
             "--served-model-name", "tiny", *_COMMON,
         ]  # fmt: skip
         run_once(vllm, log=folder / "vllm-run-batch.log", env=_environment())
@@ -146,9 +146,10 @@ def _run_batch(folder: Path, keep: Keep) -> Iterator[Feature]:
     lines = [json.loads(line) for path in results for line in path.read_text(encoding="utf-8").splitlines()]
     asked = [json.loads(line)["body"] for path in requests for line in path.read_text(encoding="utf-8").splitlines()]
     keep("run-batch", [Exchange("", "", json.dumps(asked[0]).encode(), 200, {}, json.dumps(line).encode()) for line in lines])
-    found = compare_choices(list(_choices(lines)), study.slots())
-    ended = "" if not said.status else f"refused: {said.line}"
-    yield Feature("run-batch", ended or found.told(), found.fine and not ended)
+    slots = study.slots()
+    found, vary = compare_choices(list(_choices(lines)), slots), _varied(slots)
+    wrong = f"refused: {said.line}" if said.status else "differs: no cell varied" if vary.startswith("0 of") else ""
+    yield Feature("run-batch", wrong or f"{found.told()}; {vary}", found.fine and not wrong)
 
 
 def _choices(lines: Iterable[dict[str, Any]]) -> Iterator[tuple[Key, dict[str, Any]]]:
