@@ -118,20 +118,22 @@ def test_a_model_that_vllm_does_not_know_ends_the_run():
         replayed("vllm/unknown-model")
 
 
-def test_a_result_line_of_vllm_run_batch_fills_the_slots_that_its_custom_id_names(tmp_path, outputs):
-    study = live(tmp_path, "http://127.0.0.1:9/v1", endpoint={"api_key_env": None}, protocol={"repetitions": 2})
+def test_a_result_line_of_vllm_run_batch_fills_the_ten_slots_that_its_custom_id_names(tmp_path, outputs):
+    study = live(tmp_path, "http://127.0.0.1:9/v1", endpoint={"api_key_env": None}, protocol={"repetitions": 10})
     collect_by_batch(study, by_hand=True)
     [path] = (study.outputs / "batch").glob("*.jsonl")
-    line = json.loads(recorded("vllm/run-batch")["body"])
-    asked = [json.loads(text)["custom_id"] for text in path.read_text(encoding="utf-8").splitlines()[:2]]
-    path.with_suffix(".out.jsonl").write_text(
-        "\n".join(json.dumps(line | {"custom_id": name}) for name in asked), encoding="utf-8"
-    )
-    collect_by_batch(study, by_hand=True)
-    [choice] = line["response"]["body"]["choices"]
+    asked = json.loads(path.read_text(encoding="utf-8").splitlines()[0])  # item 1, all ten repetitions
+    line = json.loads(recorded("vllm/run-batch")["body"]) | {"custom_id": asked["custom_id"]}
+    assert {name: asked["body"][name] for name in ("n", "top_k")} == {"n": 10, "top_k": -1}
+    path.with_suffix(".out.jsonl").write_text(json.dumps(line), encoding="utf-8")
+    assert collect_by_batch(study, by_hand=True) == 10
     with open_store(study.store_path) as store:
-        held = store._db.execute("SELECT item, repetition, reply, served_model FROM ratings WHERE rating IS NOT NULL").fetchall()
-    assert held == [(1, 1, choice["message"]["content"], "tiny"), (1, 2, choice["message"]["content"], "tiny")]
+        held = store._db.execute(
+            "SELECT item, repetition, rating, served_model, output_tokens FROM ratings WHERE rating >= 0"
+        ).fetchall()
+    ratings = [4, 4, 4, 1, 3, 2, 3, 2, 3, 1]
+    # The ten tokens of the request stand with its first choice.
+    assert held == [(1, k, rating, "tiny", 10 * (k == 1)) for k, rating in enumerate(ratings, start=1)]
 
 
 # --- LiteLLM ---------------------------------------------------------------------------------------------------------
