@@ -3,7 +3,7 @@ TARGET ?= 5
 PORT ?= 8000
 # Some systems have a variable NAME of their own, which is not meant.
 NAME =
-COMMANDS = help report published test lab study-from elicit batch estimate plan export pdf compare serve reproduce bench coverage fit notebooks rooms clean lint
+COMMANDS = help report published test lab study-from elicit batch estimate plan export pdf compare serve reproduce check-servers bench coverage fit notebooks rooms clean lint
 NAMES = STUDY STUDIES DATA TARGET PORT BY_HAND CANCEL ANYWAY OPTIONS REPLIES RATINGS LICENCE NAME PYTHON
 # A misspelt name would be passed over in silence, and the demo made instead.
 UNKNOWN := $(strip $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(filter-out $(NAMES) SHELL,$(name)))))
@@ -32,7 +32,7 @@ WITH = $(if $(STUDY),--study="$$STUDY") $(if $(DATA),--data="$$DATA")
 .PHONY: $(COMMANDS)
 
 help: ## list the commands
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 	@echo '  STUDY is a name in params/studies/ or a path to a YAML file; DATA the folder of an imported study.'
 
 report: .venv/ready ## ratings, tables, notebooks and outputs/<study>/report.html [STUDY=demo] [DATA=folder]
@@ -79,6 +79,9 @@ serve: .venv/ready ## the simulated endpoint on loopback, for any OpenAI client 
 reproduce: .venv/ready ## execute a study's notebooks again; outputs must reproduce [STUDY=demo]
 	@$(RUN) reproduce $(WITH)
 
+check-servers: .venv/ready ## real servers, before a release: llama.cpp, vLLM, transformers, LiteLLM, nginx [OPTIONS='--only vllm']
+	@.venv/bin/python -m servers $$OPTIONS
+
 bench: .venv/ready ## what the README claims about speed, measured in one run [DATA=folder of the published ratings]
 	@OPENBLAS_NUM_THREADS=1 .venv/bin/python benchmarks/analysis.py $(if $(DATA),--data="$$DATA")
 	@OPENBLAS_NUM_THREADS=1 .venv/bin/python benchmarks/recommended.py $(if $(DATA),--data="$$DATA")
@@ -97,7 +100,7 @@ rooms: .venv/ready ## draw docs/rooms.svg from the library's imports
 	@.venv/bin/python docs/rooms.py
 
 lint: .venv/ready ## style and types of the code
-	@.venv/bin/python -m ruff check lib tests benchmarks docs && .venv/bin/python -m ruff format --check lib tests benchmarks docs
+	@.venv/bin/python -m ruff check lib tests benchmarks docs servers && .venv/bin/python -m ruff format --check lib tests benchmarks docs servers
 	@.venv/bin/python -m mypy
 
 clean: ## remove what can be rebuilt, never ratings that were bought

@@ -668,6 +668,38 @@ def test_a_refused_n_is_learned_from_results_by_hand(tmp_path):
     assert [batch.requests for batch in batches(study)] == [CELLS, SLOTS]
 
 
+@pytest.mark.parametrize(
+    ("url", "sent"),
+    [
+        ("http://127.0.0.1:9/v1", {"top_k": -1, "min_p": 0, "repetition_penalty": 1, "top_p": 1}),
+        ("https://api.openai.com/v1", {"top_p": 1}),
+    ],
+)
+def test_files_say_what_leaves_sampling_as_it_is_to_servers_of_open_weights_alone(tmp_path, url, sent):
+    """`vllm run-batch` of weights with a generation_config.json of top_k: 1 gave one rating in every cell without."""
+    study = study_of(tmp_path, url)
+    collect_by_batch(study, by_hand=True)
+    lines = batch_files.path_of(study, batches(study)[0]).read_text(encoding="utf-8").splitlines()
+    names = ("top_k", "min_p", "repetition_penalty", "top_p")
+    for body in (json.loads(line)["body"] for line in lines):
+        assert {name: body[name] for name in names if name in body} == sent
+
+
+def test_a_refused_top_k_is_learned_from_results_by_hand_and_not_tried_again(tmp_path):
+    study = study_of(tmp_path, "http://127.0.0.1:9/v1")
+    collect_by_batch(study, by_hand=True)
+    path = study.outputs / "batch" / "f.base.1.jsonl"
+    requests = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    error = {"message": "Unrecognized request argument supplied: top_k", "param": None, "code": None}
+    refused = [result_of(request, "", 400, error={"error": error}) for request in requests]
+    path.with_suffix(".out.jsonl").write_text("\n".join(map(json.dumps, refused)), encoding="utf-8")
+    said = []
+    assert collect_by_batch(study, by_hand=True, say=said.append) == 0
+    assert "it takes no top_k, min_p, repetition_penalty" in said[0]
+    first = json.loads((study.outputs / "batch" / "f.base.2.jsonl").read_text(encoding="utf-8").splitlines()[0])["body"]
+    assert not {"top_k", "min_p", "repetition_penalty"} & first.keys() and first["top_p"] == 1
+
+
 def test_a_filtered_prompt_says_nothing_of_how_many_choices_come(tmp_path):
     study = study_of(tmp_path, "http://127.0.0.1:9/v1")
     collect_by_batch(study, by_hand=True)

@@ -87,7 +87,8 @@ def _lines(study: Study, run: Run, store: Store) -> Iterator[str]:
 
 
 def _known(study: Study, run: Run, store: Store) -> Supported:
-    return supported_parameters.recall(store, study.file.endpoints[run.variant.endpoint or ""], run.variant.model or "")
+    endpoint = study.file.endpoints[run.variant.endpoint or ""]
+    return supported_parameters.untried(supported_parameters.recall(store, endpoint, run.variant.model or ""), endpoint)
 
 
 def _body(study: Study, run: Run, known: Supported, prompt: str, choices: int) -> dict[str, Any]:
@@ -337,6 +338,8 @@ def _learn(study: Study, run: Run, store: Store, found: Found) -> str | None:
         )
     elif refusal and refusal.parameter == "n":
         known, line = replace(known, choices=1, capped=True), "it takes no n: repetitions are asked one by one"
+    elif refusal and supported_parameters.refuses_neutral(known, refusal):
+        known, line = supported_parameters.without_neutral(known), "it takes no top_k, min_p, repetition_penalty"
     elif refusal and refusal.hint == "max_completion_tokens" and known.limit == "max_tokens":
         known, line = replace(known, limit="max_completion_tokens"), "it wants max_completion_tokens"
     else:

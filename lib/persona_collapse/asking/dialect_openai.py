@@ -210,17 +210,15 @@ def read(content: bytes, headers: Mapping[str, str], body: Mapping[str, Any], la
     places = [choice.get("index", place) for place, choice in enumerate(choices)]
     ordered = [choices[k] for k in sorted(range(len(choices)), key=lambda k: (_whole(places[k]) or 0, k))]
     usage = found.get("usage") if isinstance(found.get("usage"), dict) else {}
-    answers, told = tuple(_choice(choice) for choice in ordered), _tokens(usage.get("completion_tokens"))
     return Completion(
-        choices=answers,
+        choices=tuple(_choice(choice) for choice in ordered),
         latency=latency,
         served_model=_text(found.get("model")),
         fingerprint=_text(found.get("system_fingerprint")),
         provider=_text(found.get("provider")),
         request_id=_text(headers.get("x-request-id")) or _text(found.get("id")),
         input_tokens=_tokens(usage.get("prompt_tokens")),
-        # Some servers count the tokens of one choice alone; a text is a token at least.
-        output_tokens=None if told is None else max(told, sum(bool(choice.text) for choice in answers)),
+        output_tokens=_output_tokens(usage.get("completion_tokens"), ordered),
         completion=f"{name} {_whole(found.get('created'))}" if (name := _text(found.get("id"))) else None,
     )
 
@@ -289,6 +287,13 @@ def _tokens(value: Any) -> int | None:
     return value if (_whole(value) or 0) <= _MOST_TOKENS and _whole(value) is not None else None
 
 
+def _output_tokens(value: Any, choices: Sequence[Mapping[str, Any]]) -> int | None:
+    """The tokens of all choices; llama.cpp says those of one, and fewer than there are choices with a text are not all."""
+    texts = sum(isinstance(choice.get("message"), dict) and bool(choice["message"].get("content")) for choice in choices)
+    found = _tokens(value)
+    return found if found is None or found >= texts else None
+
+
 def of_status(
     status: int, error: Any, headers: Mapping[str, str], body: Mapping[str, Any], latency: float
 ) -> Completion | Failure:
@@ -298,7 +303,7 @@ def of_status(
     """
     error = error if isinstance(error, dict) else {}
     param = error["param"] if isinstance(error.get("param"), str) else None
-    code, message, model = str(error.get("code") or error.get("type") or ""), str(error.get("message") or ""), body["model"]
+    code, message, model = str(error.get("code") or error.get("type") or ""), _message(error), body["model"]
     if status in (400, 403) and re.search(_FILTERED, f"{code} {message}", re.IGNORECASE):
         filtered = (Choice(None, "content_filter"),) * body.get("n", 1)  # the prompt was, for every choice alike
         return Completion(filtered, latency, request_id=_text(headers.get("x-request-id")))
@@ -335,6 +340,14 @@ def _bare(target: str) -> str:
     """An address without what follows its path, which may hold a key."""
     found = urlsplit(target)._replace(query="", fragment="").geturl()
     return found if len(found) <= _QUOTED else found[: _QUOTED - 1] + "…"
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    """What an error says: as OpenAI words it, or as FastAPI does, which names a parameter by its place."""
+    said = error.get("message") or error.get("detail") or ""
+    if isinstance(said, list) and all(isinstance(entry, dict) and isinstance(entry.get("loc"), list) for entry in said):
+        return "; ".join(f"{'.'.join(map(str, entry['loc']))}: {entry.get('msg')}" for entry in said)
+    return str(said)
 
 
 def _refused(status: int, param: str | None, message: str, body: Mapping[str, Any]) -> None:

@@ -131,6 +131,21 @@ def _date(value: Any) -> str | None:
         return None
 
 
+def untried(known: Supported, endpoint: Endpoint) -> Supported:
+    """The record that requests in a file are written by, where nobody asked the model: what open weights know is tried."""
+    return replace(known, neutral=_may_be_open_weights(endpoint)) if known.probed is None else known
+
+
+def without_neutral(known: Supported) -> Supported:
+    """The record of a model that refused what only servers of open weights know; it is not tried again."""
+    return replace(known, neutral=False, probed=_now())
+
+
+def refuses_neutral(known: Supported, error: RefusedError) -> bool:
+    """Whether a refusal can be about what only servers of open weights know, as it was sent and nothing else was named."""
+    return known.neutral and error.parameter in (*_NEUTRAL, None)
+
+
 async def probe(known: Supported, endpoint: Endpoint, model: str, protocol: Protocol, choices: int, ask: Probe) -> Supported:
     """Ask once for all `choices` and see what comes; what is refused is asked in the other way that there is.
 
@@ -138,8 +153,7 @@ async def probe(known: Supported, endpoint: Endpoint, model: str, protocol: Prot
     """
     samples, several, asked = protocol.method == "samples", choices > 1, choices
     want = replace(known, alternatives=None if samples else MOST_ALTERNATIVES)
-    if known.probed is None:
-        want = replace(want, neutral=_may_be_open_weights(endpoint))
+    want = untried(want, endpoint)
     for _ in range(10):  # every way round is tried once at most, the number of choices is halved five times at most
         try:
             found = await ask(choices, want)
@@ -149,7 +163,7 @@ async def probe(known: Supported, endpoint: Endpoint, model: str, protocol: Prot
                 want = replace(want, limit="max_completion_tokens")
             elif error.parameter == "top_logprobs" and want.alternatives == MOST_ALTERNATIVES:
                 want = replace(want, alternatives=FEW_ALTERNATIVES)
-            elif want.neutral and error.parameter in (*_NEUTRAL, None):
+            elif refuses_neutral(want, error):
                 want = replace(want, neutral=False)
             elif error.parameter == "top_p" and want.top_p and protocol.top_p == 1:
                 want = replace(want, top_p=False)
@@ -174,7 +188,7 @@ async def probe(known: Supported, endpoint: Endpoint, model: str, protocol: Prot
         capped=len(found.choices) < asked if samples and several else known.capped,
         alternatives=offered,
         served_model=found.served_model, fingerprint=found.fingerprint, provider=found.provider,
-        probed=datetime.now(UTC).isoformat(timespec="seconds"),
+        probed=_now(),
     )  # fmt: skip
     if not samples and not _usable(found):
         raise ElicitationError(
@@ -194,6 +208,10 @@ async def probe(known: Supported, endpoint: Endpoint, model: str, protocol: Prot
             "distribution; set protocol.method: samples, or ask an endpoint that gives those of the model"
         )
     return own
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _may_be_open_weights(endpoint: Endpoint) -> bool:
