@@ -240,7 +240,8 @@ def _counted(done: bool, bar: "tqdm[NoReturn]") -> int:
 @contextmanager
 def _bar(total: int, unit: str) -> Iterator["tqdm[NoReturn]"]:
     """A progress bar where somebody can see it: a terminal or a notebook; gone when the work is done."""
-    notebook = "ipykernel" in sys.modules
+    kernel = sys.modules.get("ipykernel.kernelapp")  # which other code may have loaded without being one
+    notebook = kernel is not None and kernel.IPKernelApp.initialized()
     # A short wait shows nothing: a bar that comes and goes would only be noise.
     # A terminal that does not know its width would get a bar of none.
     wide = {"dynamic_ncols": True} if _knows_its_width() else {"ncols": 100}
