@@ -59,6 +59,9 @@ class UsefulNumber:
     def answered(self, ticket: int, now: float, limit: int, latest: int) -> int | None:
         """The request was answered, with `limit` allowed and `latest` the last one sent; returns another limit to go on with."""
         began, in_flight = self._sent.pop(ticket)
+        if not self._tried and limit < self.cap:
+            self._begin(latest)  # while it grows, a request waits for fewer others than there will be
+            return None
         if ticket <= self._since or in_flight < _FULL * limit:
             return None
         self._latencies += now - began
@@ -85,8 +88,8 @@ class UsefulNumber:
                 return self._from
             self.cap, self._left = float(limit), 0
             self._best = rate if self._up else max(self._best, rate)
-        elif limit < self.cap or not (slow or self.cap < self._most):
-            return None  # it still grows, or all is well
+        elif not slow and self.cap == self._most:
+            return None  # all is well
         else:
             self._best = rate
         if self._left:
