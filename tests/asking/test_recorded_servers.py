@@ -8,8 +8,8 @@ import pytest
 
 from live import live
 from loopback import serve
-from persona_collapse.asking.collect import collect_by_batch
 from persona_collapse.asking.client import connect
+from persona_collapse.asking.collect import collect_by_batch
 from persona_collapse.asking.dialect_openai import Choice, ElicitationError, Failure, RefusedError, of_status, send
 from persona_collapse.asking.watch import Watch
 from persona_collapse.paths import ROOT
