@@ -140,6 +140,10 @@ def test_answers_that_cannot_be_told_from_the_bases_are_said_first(study):
     rows = [row | {"variant": key} for row, key in zip(rows, keys, strict=False)]
     said = data_sentences.cautions(pd.DataFrame(rows), study)
     assert said.startswith(f"- **The answers of {study.runs[1].name} cannot be told from its base's**: as personas they lie 2.9 ")
+    copied = pd.DataFrame([rows[0], rows[1] | {"apart_from_base": -3.1}])
+    assert data_sentences.cautions(copied, study).startswith(
+        f"- **The answers of {study.runs[1].name} are copies of its base's**"
+    )
     assert study.runs[2].name not in said and said.endswith("Base and variants agree in stack, date, personas and repetitions.")
 
 

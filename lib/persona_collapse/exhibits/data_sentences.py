@@ -190,12 +190,20 @@ def cautions(beside: pd.DataFrame, study: Study) -> str:
 def unchanged(beside: pd.DataFrame, study: Study) -> str:
     """Fine-tunes whose answers cannot be told from their base's, and what that means; empty where there is none."""
     rows = beside[(beside["condition"] == "persona") & (beside["apart_from_base"] < _APART)]
-    lines = [
-        f"- **The answers of {safe(study.run(row.family, row.variant).name)} cannot be told from its base's**: as personas they "
-        f"lie {row.apart_from_base:.1f} standard errors apart, which chance gives as well. An adapter that is not applied does "
-        "that: see that the server has loaded it under the name that the study asks for. So does a small change with few ratings."
-        for row in rows.itertuples()
-    ]
+    lines = []
+    for row in rows.itertuples():
+        name = safe(study.run(row.family, row.variant).name)
+        if row.apart_from_base < -_APART:
+            lines.append(
+                f"- **The answers of {name} are copies of its base's**, or nearly: two draws of one model differ more than these "
+                "do. The same files, a cache or a fixed seed does that."
+            )
+            continue
+        lines.append(
+            f"- **The answers of {name} cannot be told from its base's**: as personas they lie {row.apart_from_base:.1f} standard "
+            "errors apart, which chance gives as well. An adapter that is not applied does that: see that the server has loaded "
+            "it under the name that the study asks for. So does a small change with few ratings."
+        )
     return "\n".join(lines)
 
 
