@@ -201,8 +201,8 @@ def unchanged(beside: pd.DataFrame, study: Study) -> str:
             continue
         lines.append(
             f"- **The answers of {name} cannot be told from its base's**: as personas they lie {row.apart_from_base:.1f} "
-            "standard errors apart, which chance gives as well. An adapter that is not applied does that: see that the server has loaded "
-            "it under the name that the study asks for. So does a small change with few ratings."
+            "standard errors apart, which chance gives as well. An adapter that is not applied does that: see that the "
+            "server has loaded it under the name that the study asks for. So does a small change with few ratings."
         )
     return "\n".join(lines)
 
