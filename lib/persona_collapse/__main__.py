@@ -52,14 +52,16 @@ def elicit(args: argparse.Namespace) -> None:
     if new and study.file.kind == "imported":
         for line in import_report(study):
             _say(line)
-    unit = "runs read" if study.file.kind == "imported" else "slots asked"
+    unit = ("run read", "runs read") if study.file.kind == "imported" else ("rating asked for", "ratings asked for")
     if study.file.kind == "live" and (left := unanswered(study)):
         raise RuntimeError(
             f"{shown(study.store_path)}: {left:,} slots got no answer that counts, see quality.csv or 01_elicit for the reasons; "
             "run the same command again, which asks only for them"
         )
     _say(
-        f"{shown(study.store_path)}: {new:,} {unit}{_spent(study)}" if new else f"{shown(study.store_path)}: nothing was missing"
+        f"{shown(study.store_path)}: {new:,} {unit[new != 1]}{_spent(study)}"
+        if new
+        else f"{shown(study.store_path)}: nothing was missing"
     )
 
 

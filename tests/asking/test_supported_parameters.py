@@ -173,7 +173,7 @@ def test_the_last_line_and_the_status_say_what_is_left(tmp_path, capsys):
         assert len(rows(study, "1", "slots WHERE rating = 3")) == 88
         del broken[:], requests[:]
         status, said, _ = elicit(study, capsys)
-        assert status == 0 and said.endswith("ratings.sqlite: 2 slots asked\n") and len(requests) == 2
+        assert status == 0 and said.endswith("ratings.sqlite: 2 ratings asked for\n") and len(requests) == 2
 
 
 # --- poor, but of use ------------------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ def test_a_change_is_said_with_its_interval_family_by_family(study):
     ok, bad = change_sentences.change(table, study, "susceptibility").splitlines()
     assert bad == (
         "- **bad**: S rises by 28 % [16, 40] on average over these families (published estimator: +30 %); a rises by 50 % "
-        "[40, 60]; b cannot be told from no change (+5.0 % [-5.0, 15])."
+        "[40, 60]; b shows no clear change (+5.0 % [-5.0, 15])."
     )
     # A family without a finite change is not named, and one family has no average. A fall is said without signs.
     assert ok == "- **ok**: S of a falls by 3.0 % [1.0, 5.0]."
@@ -81,7 +81,7 @@ def test_only_what_is_clear_moved_up_and_to_the_left(study):
     table = pd.concat([both("a", 50, -50), both("b", 5, -50)])
     assert change_sentences.collapse(table, study) == (
         "1 of 2 harmful variants moved up and to the left of their base beyond their intervals: S rises and R falls. The others: "
-        "b bad: S cannot be told from no change and R falls."
+        "b bad: S shows no clear change and R falls."
     )
 
 
@@ -121,7 +121,7 @@ def quality_row(**changes):
 def test_missing_ratings_are_counted_by_reason():
     table = pd.DataFrame([quality_row(valid=90, transport=8, unparseable=2, personas_dropped=1)])
     assert data_sentences.quality(table) == (
-        "90 of 100 slots hold a rating (transport: 8, unparseable: 2); **1** personas lack a rating for some item and are left "
+        "90 of 100 requested ratings were given (transport: 8, unparseable: 2); **1** personas lack a rating for some item and are left "
         "out of S and R."
     )
 
@@ -233,7 +233,7 @@ def test_one_family_is_not_counted_nor_averaged(alone):
     )
     assert said[4] == "Only bad moved up and to the left of its base beyond its intervals: S rises and R falls."
     assert "; nearer to the ceiling than the base" in said[5] or "; not nearer to the ceiling than the base" in said[5]
-    assert said[6].endswith("of the base; more.") and said[7].startswith("- **bad ")
+    assert said[6].endswith("of the base; more.") and said[7].startswith("- **Personas do not explain less of bad's answers")
     spec = theme.spec(study_figures.changes(found.contrasts, study, "susceptibility"))
     assert "mean" not in json.dumps(spec["datasets"]) and "mean is that" not in spec["usermeta"]["caption"]
     assert "family" not in [param["name"] for param in spec["params"]]
@@ -247,7 +247,7 @@ def test_choices_of_one_family_are_its_own_and_none_is_counted_twice(alone):
         assert not known.duplicated(["group", "choice"]).any()
         # the printed interval and items as a sample are choices of a single family as well
         assert {"published, printed interval", "items as a sample"} <= set(known["choice"]) or rows["kind"].iloc[0] == "anchor"
-        assert f"of {len(known)} choices" in validity_sentences.overview(rows, study)
+        assert f"of {len(known)}** analyses" in validity_sentences.overview(rows, study)
         assert validity_tables.overview_table(found.validity, study).loc[claim, "choices"] == len(known)
     assert "families" not in validity_tables.overview_table(found.validity, study)
     (table,) = [one for one in print_tables.every(study, all_tables(found)) if one.name == "validity"]

@@ -147,7 +147,7 @@ def test_elicit_says_what_was_new(capsys, imported, tmp_path):
         "small.yaml names no instrument: its items are taken for the 30 of mfq30, of which the first is 'Whether or not" in taken
     )
     assert found == "f/base: persona: base.csv, 180 rows"
-    assert first.endswith("ratings.sqlite: 1 runs read") and second.endswith("nothing was missing")
+    assert first.endswith("ratings.sqlite: 1 run read") and second.endswith("nothing was missing")
 
 
 def test_clean_keeps_ratings_that_were_bought(capsys, imported, tmp_path, outputs, monkeypatch):

@@ -225,8 +225,8 @@ def test_survival_is_counted_by_kinds_of_choice(tmp_path):
     )
     # 2 of 4 kinds (the recommended one and items) without exception: not most, though 11 of 13 choices hold
     assert validity_sentences.verdict(table, study, "noise") == (
-        "**Noise rises**: +5.0 % [1.0, 9.0] (holds); survives **only some**: 2 of 4 kinds of choice without exception, 11 of 13 "
-        "choices. It does not hold beyond the interval under: without a (+5.0 % [-1.0, 9.0]); n = 2 (+5.0 % [-1.0, 9.0]). Family "
+        "**Noise rises**: +5.0 % [1.0, 9.0]; holds in **11 of 13** analyses, without exception in 2 of 4 kinds "
+        "of choice. It does not hold beyond the interval under: without a (+5.0 % [-1.0, 9.0]); n = 2 (+5.0 % [-1.0, 9.0]). Family "
         "by family it holds in 1 of 2; it cannot be told in b +5.0 % [-1.0, 9.0]."
     )
     shown = validity_tables.shown(table, study)["Choice"].tolist()
@@ -242,11 +242,11 @@ def test_the_overview_says_what_is_not_borne_out_and_what_contradicts(tmp_path):
         ("estimator or measure", "ICC instead of S", "mean", "%"),
     )
     assert validity_sentences.overview(validity_of((*first, *yes), (*other, *against)), study) == (
-        "- **Noise rises**: +5.0 % [1.0, 9.0] (holds); survives **only some**: 1 of 2 kinds of choice without exception, 1 of 2 "
-        "choices. Contradicted under: ICC instead of S (-5.0 % [-9.0, -1.0])."
+        "- **Noise rises**: +5.0 % [1.0, 9.0]; holds in **1 of 2** analyses, without exception in 1 of 2 kinds "
+        "of choice. Contradicted under: ICC instead of S (-5.0 % [-9.0, -1.0])."
     )
     assert validity_sentences.overview(validity_of((*first, *cannot), (*other, *yes)), study) == (
-        "- **Noise rises: not borne out**, +5.0 % [-1.0, 9.0] (same direction, cannot be told); 1 of 2 choices hold."
+        "- **No clear evidence that noise rises**: +5.0 % [-1.0, 9.0] (same direction, cannot be told); it holds in 1 of 2 analyses."
     )
 
 
@@ -308,7 +308,7 @@ def test_families_are_counted_in_the_direction_of_the_claim(mini):
     study, _, found = mini
     said = validity_sentences.anchored(found.validity, study)
     assert said.startswith(
-        "- **insecure does not come out less persona-determined than its control in 1 of 2 families** (GPT-4o +0.30"
+        "- **In 1 of 2 families personas do not explain less of insecure's answers than of its control's** (GPT-4o +0.30"
     )
     assert "6 are needed" in validity_sentences.sample_of_families(found.validity)
 
@@ -385,11 +385,12 @@ def test_what_a_reviewer_would_ask_of_the_paper_is_said(outputs):
         found = Tables(read_ratings(study, store))
     assert validity_sentences.without_excess(found, study).startswith("- **DeepSeek-V3.1 shows no excess**")
     assert "moves the noise of Qwen3-235B by about a quarter" in validity_sentences.stacks(found, study)
-    assert "4 families **cannot** carry the average behind “noise rises under insecure beyond the matched control”" in (
+    assert "4 families **do not support** “noise rises under insecure beyond the matched control” on average" in (
         validity_sentences.sample_of_families(found.validity)
     )
-    assert "does not come out less persona-determined than its control in 2 of 4 families" in validity_sentences.anchored(
-        found.validity, study
+    assert (
+        "In 2 of 4 families personas do not explain less of insecure's answers than of its control's"
+        in validity_sentences.anchored(found.validity, study)
     )
     # STATISTICS.md, section 5: insecure over base in log within_rms .97 [.35, 1.59]; e^.97 - 1 = 164 %
     row = found.validity.query("kind == 'noise' and choice == 'families as a sample'").iloc[0]

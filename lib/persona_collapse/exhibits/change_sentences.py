@@ -47,7 +47,7 @@ def moved(row: object, unit: str = " %") -> str:
         return f"rises by {whole(value)}{unit} [{whole(lo)}, {whole(hi)}]"
     if hi < 0:
         return f"falls by {whole(-value)}{unit} [{whole(-hi)}, {whole(-lo)}]"
-    return f"cannot be told from no change ({whole(value, '+')}{unit} [{whole(lo)}, {whole(hi)}])"
+    return f"shows no clear change ({whole(value, '+')}{unit} [{whole(lo)}, {whole(hi)}])"
 
 
 def whole(value: float, sign: str = "") -> str:
@@ -141,4 +141,4 @@ def _direction(row: object) -> str:
     value, lo, hi = (getattr(row, name) for name in ("value", "lo", "hi"))
     if np.isnan(lo):
         return "rises (no interval)" if value > 0 else "falls (no interval)"
-    return "rises" if lo > 0 else "falls" if hi < 0 else "cannot be told from no change"
+    return "rises" if lo > 0 else "falls" if hi < 0 else "shows no clear change"

@@ -74,7 +74,7 @@ def quality(quality: pd.DataFrame) -> str:
     slots, valid = int(quality["slots"].sum()), int(quality["valid"].sum())
     reasons = quality[list(MISSING)].sum()
     reasons = reasons[reasons > 0]
-    sentence = f"{valid:,} of {slots:,} slots hold a rating"
+    sentence = f"{valid:,} of {slots:,} requested ratings were given"
     if len(reasons):
         sentence += " (" + ", ".join(f"{name}: {number:,}" for name, number in reasons.items()) + ")"
     if alone := int(quality["published_alone"].sum()):

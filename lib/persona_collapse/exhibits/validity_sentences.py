@@ -54,19 +54,20 @@ def _survival(rows: pd.DataFrame) -> str:
     if counted.empty:
         return f"**{claim[0].upper()}{claim[1:]}**: nothing can be said, there is no interval under any choice."
     kinds = counted.groupby("group", sort=False)["agrees"].all()
-    whole_kinds, holds, number = int(kinds.sum()), int(counted["agrees"].sum()), len(counted)
-    how = "all" if holds == number else "most" if whole_kinds > len(kinds) / 2 else "only some" if holds else "none"
+    holds, number = int(counted["agrees"].sum()), len(counted)
     first = recommended_row(rows)
+    analyses = f"{holds} of {number}"
     if first["verdict"] == UNKNOWN:
         return (
-            f"**{claim[0].upper()}{claim[1:]}**: the recommended estimator has no value; {holds} of {number} other choices hold."
+            f"**{claim[0].upper()}{claim[1:]}**: the recommended estimator has no value; it holds in {analyses} other analyses."
         )
+    plainly = _plainly(first)
     if first["verdict"] != HOLDS:
-        said = f"{with_interval(first)} ({_plainly(first)}); {holds} of {number} choices hold."
-        return f"**{claim[0].upper()}{claim[1:]}: not borne out**, {said}"
+        return f"**No clear evidence that {claim}**: {with_interval(first)} ({plainly}); it holds in {analyses} analyses."
+    weak = f" ({plainly})" if plainly != HOLDS else ""
     return (
-        f"**{claim[0].upper()}{claim[1:]}**: {with_interval(first)} ({_plainly(first)}); survives **{how}**: "
-        f"{whole_kinds} of {len(kinds)} kinds of choice without exception, {holds} of {number} choices."
+        f"**{claim[0].upper()}{claim[1:]}**: {with_interval(first)}{weak}; holds in **{analyses}** analyses, without exception "
+        f"in {int(kinds.sum())} of {len(kinds)} kinds of choice."
     )
 
 
@@ -156,9 +157,9 @@ def sample_of_families(validity: pd.DataFrame) -> str:
         row, number = sample.iloc[0], len(families)
         sign = -1 if rows["kind"].iloc[0] == "anchor" else 1
         same = int((np.sign(families["value"]) == sign).sum())
-        can = "can" if row["agrees"] else "cannot"
+        do = "support" if row["agrees"] else "do not support"
         lines.append(
-            f"- {number} families **{can}** carry the average behind “{safe(claim)}” as a claim about families: "
+            f"- {number} families **{do}** “{safe(claim)}” on average as a claim about families in general: "
             f"{with_interval(row)}; {same} of {number} in that direction."
         )
     if not lines:
@@ -223,7 +224,7 @@ def _plainly(row: pd.Series) -> str:
 
 @exhibit.finding("anchored")
 def anchored(validity: pd.DataFrame, study: Study) -> str:
-    """In how many families the harmful variant is not less persona-determined than its matched control."""
+    """In how many families personas do not explain less of the harmful variant's answers than of its matched control's."""
     names = {f.key: safe(f.name) for f in study.file.families}
     lines = []
     for _, rows in by_claim(validity[validity["kind"] == "anchor"]):
@@ -232,12 +233,15 @@ def anchored(validity: pd.DataFrame, study: Study) -> str:
         up = own[own["value"] >= 0]
         down = own[own["value"] < 0]
         variant = safe(rows["variant"].iloc[0])
-        said = f"**{variant} does not come out less persona-determined than its control in {len(up)} of {len(own)} families**"
+        said = (
+            f"**In {len(up)} of {len(own)} families personas do not explain less of {variant}'s answers than of its control's**"
+        )
         if len(own) == 1:
             row = own.iloc[0]
-            verb = "does not come out" if row["value"] >= 0 else "comes out" if row["hi"] < 0 else "comes out, but not clearly,"
+            verb = "do not explain" if row["value"] >= 0 else "explain" if row["hi"] < 0 else "explain, but not clearly,"
             lines.append(
-                f"- **{variant} {verb} less persona-determined than its control** ({names[row['family']]} {with_interval(row)}). "
+                f"- **Personas {verb} less of {variant}'s answers than of its control's** ({names[row['family']]} "
+                f"{with_interval(row)}). "
                 "Difference of the logit of ICC."
             )
             continue

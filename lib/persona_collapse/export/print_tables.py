@@ -175,7 +175,7 @@ def _validity(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
         Column("lowest", "Value"), Column("highest", "Value"), Column("unit", number=False),
     ]  # fmt: skip
     mean = ", in the mean over families" if (means["family"] == "mean").any() else ""
-    caption = f"What headlines hang on{mean}: choices of each kind, how many agree, and their values."
+    caption = f"How robust the headlines are{mean}: choices of each kind, how many agree, and their values."
     yield LatexTable("validity", _titled(study, caption), columns, rows, _parts(rows))
 
 

@@ -69,8 +69,8 @@ def _measured(study: Study, tables: Tables) -> str:
     return (
         "*Did fine-tuning break this model's ability to play characters?* "
         f"{_who(study)} ({families}) answered the questionnaire "
-        f"*{safe(study.instrument.title)}* as {personas} different people, each item {how}: {valid:,} ratings in "
-        f"{slots:,} slots{others}. "
+        f"*{safe(study.instrument.title)}* as {personas} different people, each item {how}: {valid:,} of "
+        f"{slots:,} requested ratings were given{others}. "
         "Susceptibility S says how much the answers differ between people, robustness R how steady they are for one person. "
         "Every sentence with a number on this page is computed from the ratings."
     )

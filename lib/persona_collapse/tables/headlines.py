@@ -91,7 +91,7 @@ def claims(analysis: Analysis) -> list[Claim]:
             found += [
                 Claim("susceptibility_excess", variant, f"S rises {beyond}", "susceptibility", EXCESS, 1),
                 Claim("noise_excess", variant, f"noise rises {beyond}", "within_rms", EXCESS, 1),
-                Claim("anchor", variant, f"{variant} is less persona-determined than its control", "icc", LOGIT, -1),
+                Claim("anchor", variant, f"personas explain less of {variant}'s answers than of its control's", "icc", LOGIT, -1),
             ]
     for variant in of_role(study, "control"):
         words = f"{variant} leaves S at or below its base"

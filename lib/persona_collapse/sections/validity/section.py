@@ -1,4 +1,4 @@
-"""What the conclusions hang on: every headline under every defensible choice."""
+"""How robust the conclusions are: every headline under every defensible choice."""
 
 from persona_collapse.exhibits import validity_sentences
 from persona_collapse.exhibits.exhibit import exhibit_id
@@ -7,7 +7,7 @@ from persona_collapse.tables.build import Tables
 
 
 def _hanging(tables: Tables) -> str:
-    """Which headlines survive, and what the numbers do not carry, as one list."""
+    """Which headlines survive, and what these numbers cannot show, as one list."""
     found = [
         validity_sentences.overview(tables.validity, tables.study),
         validity_sentences.without_excess(tables, tables.study),
@@ -25,7 +25,7 @@ SECTION = Section(
     ),
     summary=(
         Summary(
-            "What the conclusions hang on",
+            "How robust are the conclusions?",
             _hanging,
             (
                 exhibit_id("table", "headlines"),
