@@ -213,8 +213,20 @@ def test_one_that_takes_no_top_p_is_said(tmp_path):
     with serve(respond) as (url, _):
         study = live_study(tmp_path, url)
         collect(study, say=said.append)
-    assert said == ["live: m-1: the endpoint takes no top_p, so that its own default applies"]
+    assert said == ["live: m-1: the endpoint takes no top_p, so that its own defaults apply"]
     assert not record(study).top_p
+
+
+def test_a_server_that_takes_none_of_the_rest_is_said(tmp_path):
+    """As transformers serve, whose generation_config.json then decides them."""
+    said = []
+
+    def respond(request):
+        return failure(400, message="Unexpected fields: {'top_k'}") if "top_k" in request else answer("3")
+
+    with serve(respond) as (url, _):
+        collect(live_study(tmp_path, url), say=said.append)
+    assert said == ["live: m-1: the endpoint takes no top_k, min_p, repetition_penalty, so that its own defaults apply"]
 
 
 def test_a_top_p_that_the_study_needs_is_never_dropped(tmp_path):

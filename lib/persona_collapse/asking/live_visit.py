@@ -197,7 +197,7 @@ class Visit:
             ask, wanted = functools.partial(self._first, first), len(first.repetitions)
             known = await supported_parameters.probe(known, own, model, protocol, len(first.repetitions), ask)
             self._support[name, model] = known
-            for line in known.left_to_the_server(model):
+            for line in known.left_to_the_server(model, own):
                 self.say(f"{self.study.name}: {line}")
             if protocol.method == "samples" and known.choices is not None and known.choices < wanted:
                 self.say(

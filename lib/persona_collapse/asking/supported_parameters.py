@@ -63,9 +63,10 @@ class Supported:
         """Which parameters of sampling the endpoint takes beside the temperature."""
         return ", ".join((["top_p"] if self.top_p else []) + (list(_NEUTRAL) if self.neutral else []))
 
-    def left_to_the_server(self, model: str) -> list[str]:
-        """What of sampling the endpoint decides by itself, one line."""
-        return [] if self.top_p else [f"{model}: the endpoint takes no top_p, so that its own default applies"]
+    def left_to_the_server(self, model: str, endpoint: Endpoint) -> list[str]:
+        """What of sampling the endpoint decides by itself, one line; a service of its own models knows of top_p alone."""
+        left = ([] if self.top_p else ["top_p"]) + ([] if self.neutral or not _may_be_open_weights(endpoint) else list(_NEUTRAL))
+        return [f"{model}: the endpoint takes no {', '.join(left)}, so that its own defaults apply"] if left else []
 
     @property
     def top_logprobs(self) -> int:
