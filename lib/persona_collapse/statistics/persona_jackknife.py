@@ -238,9 +238,9 @@ def who(personas: np.ndarray, row: np.ndarray) -> np.ndarray:
     return np.where(row < 0, -1, personas[row]) if len(personas) else np.full(row.shape, -1)
 
 
-def limits(found: Estimate) -> tuple[np.ndarray, np.ndarray]:
-    """Limits of an estimate on its own scale: centre -+ t SE."""
-    reach = stdtrit(found.df, _HALF) * found.se
+def limits(found: Estimate, upto: float = _HALF) -> tuple[np.ndarray, np.ndarray]:
+    """Limits of an estimate on its own scale: centre -+ t SE; `upto` is the probability below the upper limit."""
+    reach = stdtrit(found.df, upto) * found.se
     return found.centre - reach, found.centre + reach
 
 

@@ -54,10 +54,19 @@ class Answers:
     offered: first_token.Offered | None = None  #: where it was asked by logprobs
     temperature: float = 0.0  #: at which `offered` is read
     ids: tuple[str, ...] = ()  #: of the personas, by row; empty for those of a deck, who go by their number from 0
+    requests: np.ndarray = field(
+        default_factory=lambda: np.empty(0, int)
+    )  #: number of the request of each slot; empty if unknown
 
     def persona_id(self, row: int) -> str:
         """The id of a persona, as tables have it."""
         return self.ids[row] if self.ids else str(row)
+
+    @cached_property
+    def requests_a_cell(self) -> np.ndarray:
+        """How many requests brought the ratings of each cell that has any (cell,)."""
+        cells = np.unique(np.column_stack([self.slots[:, :2], self.requests]), axis=0)[:, :2]
+        return np.unique(cells, axis=0, return_counts=True)[1]
 
     @cached_property
     def counts(self) -> np.ndarray:
@@ -221,14 +230,20 @@ class Ratings:
 
     def first(self, repetitions: int) -> "Ratings":
         """The first so many repetitions of every cell; probabilities, which have none, stay."""
-        answers = {key: replace(found, slots=found.slots[found.slots[:, 2] < repetitions]) for key, found in self.answers.items()}
-        return replace(self, answers=answers)
+        return replace(self, answers={k: _of_slots(found, found.slots[:, 2] < repetitions) for k, found in self.answers.items()})
+
+
+def _of_slots(found: Answers, stays: np.ndarray) -> Answers:
+    """Answers of some slots alone."""
+    requests = found.requests[stays] if len(found.requests) else found.requests
+    return replace(found, slots=found.slots[stays], requests=requests)
 
 
 def _kept(found: Answers, stays: np.ndarray) -> Answers:
     """Answers of some personas alone, numbered anew."""
     number = np.cumsum(stays) - 1
-    slots = found.slots[stays[found.slots[:, 0]]].copy()
+    found = _of_slots(found, stays[found.slots[:, 0]])
+    slots = found.slots.copy()
     slots[:, 0] = number[slots[:, 0]]
     offered = None if found.offered is None else first_token.Offered(*(part[stays] for part in found.offered))
     ids = tuple(label for label, stay in zip(found.ids, stays, strict=False) if stay)
@@ -298,4 +313,12 @@ def _answers(study: Study, store: Store, run: Run, condition: str) -> Answers:
             outcomes=store.traffic(*at) if live else {}, seconds=store.latencies(*at) if live else np.empty(0),
         ),
         offered, study.file.protocol.temperature, () if study.deck(condition) else store.labels(condition),
+        _requests(store.requests(*at)) if live and not study.by_logprobs else np.empty(0, int),
     )  # fmt: skip
+
+
+def _requests(named: Sequence[str | None]) -> np.ndarray:
+    """Requests by number instead of by name, in the same order; empty where any has none."""
+    if None in named:
+        return np.empty(0, int)
+    return np.unique(np.array(named, dtype=str), return_inverse=True)[1].reshape(-1)

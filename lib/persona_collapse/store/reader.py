@@ -83,6 +83,15 @@ class Reader:
             (family, variant, condition),
         ).fetchall()
 
+    def requests(self, family: str, variant: str, condition: str) -> list[str | None]:
+        """With which request each of the `ratings` came, in their order; None where the endpoint named none."""
+        rows = self._db.execute(
+            "SELECT ifnull(request_id, completion) FROM ratings WHERE family = ? AND variant = ? AND condition = ? "
+            "AND rating IS NOT NULL ORDER BY persona, item, repetition",
+            (family, variant, condition),
+        )
+        return [row[0] for row in rows]
+
     def said(self, family: str, variant: str, condition: str) -> list[Said]:
         """Every different reply of a cell, and how often: (persona, item number, rating, reason, reply, times), often ones first.
 

@@ -131,6 +131,26 @@ class Protocol(_Checked):
     method: Literal["samples", "logprobs"] = "samples"
 
 
+class Smallest(_Checked):
+    """The smallest changes worth caring about, as shares; written in percent, as text or as a number from 1."""
+
+    S: float = 0.1
+    R: float = 0.1
+
+    @field_validator("S", "R", mode="before")
+    @classmethod
+    def _in_percent(cls, value: Any) -> float:
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", value) if isinstance(value, str) else None
+        if found is None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise ValueError(f"{value!r} is no change; give percent, such as 10 %")
+        percent = float(found[1]) if found else float(value)
+        if found is None and 0 < percent < 1:
+            raise ValueError(f"{value!r} may be a share or percent; write {100 * percent:g} % or {percent:g} %")
+        if not 0 < percent <= 100:
+            raise ValueError(f"{value!r} is no smallest change; give percent above 0 and up to 100, such as 10 %")
+        return percent / 100
+
+
 class Source(_Checked):
     """Where the files of an imported study are published, and what they must be."""
 
@@ -237,6 +257,7 @@ class StudyFile(_Checked):
     source: Source | None = None
     columns: Columns | None = None
     published: str | None = None
+    smallest: Smallest = Smallest()
     seed: int = 0
     families: Annotated[tuple[Family, ...], Field(min_length=1)]
 

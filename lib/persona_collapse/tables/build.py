@@ -14,15 +14,19 @@ from persona_collapse.store.ratings import Ratings
 from persona_collapse.study.study import Run, Study
 from persona_collapse.tables import printed_figures, recommended_rows
 from persona_collapse.tables.comparability import Guard
+from persona_collapse.tables.equivalence import equivalence_table
 from persona_collapse.tables.frontier import frontier_table
+from persona_collapse.tables.presence import presence_table
 from persona_collapse.tables.published_contrasts import NORMAL_95
 from persona_collapse.tables.published_contrasts import contrasts as published_contrasts
 from persona_collapse.tables.quality import run_quality
 from persona_collapse.tables.recommended_rows import LevelRow
 from persona_collapse.tables.run_statistics import Analysis
 from persona_collapse.tables.saturation import run_profiles, saturation_rows
+from persona_collapse.tables.style import style_table
 from persona_collapse.tables.temperature import temperature_curves
 from persona_collapse.tables.validity import foundation_claims, validity_table
+from persona_collapse.tables.verdict import verdict_table
 from persona_collapse.vocabulary import OF_PUBLISHED, PUBLISHED
 
 
@@ -92,6 +96,26 @@ class Tables:
     def companions(self) -> pd.DataFrame:
         """What changes of noise and of pooled S are made of."""
         return recommended_rows.companions(self.analysis, self.guard)
+
+    @cached_property
+    def presence(self) -> pd.DataFrame:
+        """Whether the personas of every run can still be told apart."""
+        return presence_table(self.analysis, self.guard)
+
+    @cached_property
+    def equivalence(self) -> pd.DataFrame:
+        """Changes of S and R held against the smallest ones worth caring about."""
+        return equivalence_table(self.analysis, self.guard)
+
+    @cached_property
+    def style(self) -> pd.DataFrame:
+        """How much of what distinguishes personas under a variant is another use of the scale."""
+        return style_table(self.analysis, self.guard)
+
+    @cached_property
+    def verdict(self) -> pd.DataFrame:
+        """What may be concluded of every variant."""
+        return verdict_table(self.analysis, self.guard, self.presence, self.equivalence, self.style)
 
     @cached_property
     def profiles(self) -> pd.DataFrame:

@@ -20,6 +20,10 @@ def _beside_print(tables: Tables) -> bool:
 SECTION = Section(
     tables=(
         Table("contrasts", lambda tables: tables.contrasts),
+        Table("verdict", lambda tables: tables.verdict),
+        Table("presence", lambda tables: tables.presence),
+        Table("equivalence", lambda tables: tables.equivalence),
+        Table("style", lambda tables: tables.style),
         Table("temperature", lambda tables: tables.temperature),
         Table("published_check", lambda tables: tables.published_check),
     ),

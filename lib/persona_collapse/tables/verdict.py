@@ -1,0 +1,222 @@
+"""The verdict on every variant: what may be concluded, from rules of which the first that matches holds."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from persona_collapse.statistics import noise_bounds, persona_jackknife
+from persona_collapse.statistics.equivalence import EQUIVALENT, SMALL
+from persona_collapse.statistics.presence import GONE, TOLD_APART
+from persona_collapse.tables.comparability import Guard
+from persona_collapse.tables.contrast import CHANGE, Contrast
+from persona_collapse.tables.equivalence import smallest
+from persona_collapse.tables.run_statistics import Analysis
+
+UNDECIDED, UNCHANGED, NOISIER, OTHERWISE = "undecided", "unchanged", "noisier", "changed otherwise"
+HOMOGENISED = "collapse: homogenised"
+DYSREGULATED, WITHOUT_CONTROL = "collapse: dysregulated", "collapse: dysregulated (no control to compare)"
+NOT_BEYOND = "dysregulated, not beyond its control"
+CAST, USE = "another cast (same spread, other people)", "another use of the scale"
+#: Share of the ceiling that a style share is judged against.
+OF_CEILING = 0.9
+
+
+class Range(NamedTuple):
+    """A number with its 95 % interval, NaN where it does not exist."""
+
+    value: float = np.nan
+    lo: float = np.nan
+    hi: float = np.nan
+
+    @property
+    def known(self) -> bool:
+        """Whether there is an interval, or one limit of it."""
+        return not (np.isnan(self.lo) and np.isnan(self.hi))
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether it lies wholly on one side."""
+        return self.lo > 0 or self.hi < 0
+
+
+class Inputs(NamedTuple):
+    """What the verdict on one variant rests on; changes are in percent of the base, excesses in points of it."""
+
+    base_presence: str = TOLD_APART  #: verdicts of presence.csv
+    presence: str = TOLD_APART
+    single: bool = False  #: one rating a cell, on either side
+    susceptibility: Range = Range()
+    pooled: Range = Range()
+    relative: Range = Range()  #: S as a share of what the scale allows at these item means
+    noise: Range = Range()
+    same_susceptibility: bool = False  #: the 90 % interval lies within the smallest change
+    same_noise: bool = False
+    icc: Range = Range()  #: change of the logit
+    share: Range = Range()  #: style share
+    ceiling: float = np.nan
+    smallest: Mapping[str, float] = MappingProxyType({"susceptibility": 0.1, "robustness": 0.1})  #: as shares
+    control: str = ""
+    excess_susceptibility: Range = Range()
+    excess_noise: Range = Range()
+
+
+class Verdict(NamedTuple):
+    """What may be concluded, and why no more: inputs that are lacking, or what decided."""
+
+    verdict: str
+    why: str = ""
+
+
+def verdict(given: Inputs) -> Verdict:
+    """The verdict on one variant: rules in their order, the first match wins."""
+    before = _of_presence(given)
+    if before:
+        return before
+    d, d_noise = (100 * given.smallest[metric] for metric in ("susceptibility", "robustness"))
+    down = -100 * d / (100 + d)
+    lacking = _lacking(given)
+    if all(one.hi < down for one in (given.susceptibility, given.pooled, given.relative)):
+        return Verdict(HOMOGENISED, lacking)
+    if given.same_susceptibility and given.same_noise:
+        if np.isnan(given.share.hi) or np.isnan(given.ceiling):
+            return Verdict(UNDECIDED, lacking)
+        return Verdict(UNCHANGED if given.share.hi >= OF_CEILING * given.ceiling else CAST, lacking)
+    changed = given.susceptibility.excludes_zero or given.noise.excludes_zero
+    if given.share.lo > OF_CEILING * given.ceiling and given.icc.known and not given.icc.hi < 0 and changed:
+        return Verdict(USE, lacking)
+    if given.noise.lo > d_noise:
+        return Verdict(_dysregulated(given) if given.susceptibility.lo > d else NOISIER, lacking)
+    if changed:
+        return Verdict(OTHERWISE, " ".join(filter(None, (_what(given), lacking))))
+    return Verdict(UNDECIDED, lacking or "No interval excludes no change, and none shows that there is none.")
+
+
+def _of_presence(given: Inputs) -> Verdict | None:
+    if given.single:
+        return Verdict(UNDECIDED, "One rating a cell: noise does not exist.")
+    if given.base_presence != TOLD_APART:
+        return Verdict(UNDECIDED, "The personas of the base are not told apart.")
+    if given.presence == GONE:
+        return Verdict(HOMOGENISED, "The personas are gone.")
+    return None if given.presence == TOLD_APART else Verdict(UNDECIDED, "Whether the personas are still there cannot be told.")
+
+
+def _dysregulated(given: Inputs) -> str:
+    if not given.control:
+        return WITHOUT_CONTROL
+    beyond = given.excess_susceptibility.lo > 0 and given.excess_noise.lo > 0
+    return DYSREGULATED if beyond else NOT_BEYOND
+
+
+def _what(given: Inputs) -> str:
+    """What changed, of a verdict that does not say it."""
+    said = [
+        f"{name} {'rises' if one.lo > 0 else 'falls'} by {abs(one.value):.0f} % [{one.lo:.0f}, {one.hi:.0f}]"
+        for name, one in (("S", given.susceptibility), ("noise", given.noise))
+        if one.excludes_zero
+    ]
+    return f"{', '.join(said)}." if said else ""
+
+
+def _lacking(given: Inputs) -> str:
+    """Inputs without an interval, which no rule that needs them can match."""
+    ranges = {
+        "the change of S": given.susceptibility, "that of pooled S": given.pooled, "that of relative S": given.relative,
+        "that of noise": given.noise, "that of the ICC": given.icc, "the style share": given.share,
+    }  # fmt: skip
+    if given.control:
+        ranges |= {"the excess of S": given.excess_susceptibility, "that of noise beyond the control": given.excess_noise}
+    names = [name for name, one in ranges.items() if not one.known]
+    return f"No interval of {', '.join(names)}." if names else ""
+
+
+# --- the table ---------------------------------------------------------------------------------------------------------
+
+#: Prefix of the columns of each input with an interval.
+_COLUMNS = {
+    "s": "susceptibility", "s_pool": "pooled", "s_rel": "relative", "noise": "noise", "icc_logit": "icc", "share": "share",
+    "excess_s": "excess_susceptibility", "excess_noise": "excess_noise",
+}  # fmt: skip
+
+
+def verdict_table(
+    analysis: Analysis, guard: Guard, presence: pd.DataFrame, equivalence: pd.DataFrame, style: pd.DataFrame
+) -> pd.DataFrame:
+    """The verdict on every variant against its base, with every input; the tables are those of the same study."""
+    found = {table: frame.set_index(["family", "variant"]) for table, frame in (("presence", presence), ("style", style))}
+    same = equivalence.set_index(["family", "variant", "metric"])
+    rows: list[dict[str, object]] = []
+    for contrast in analysis.contrasts:
+        if contrast.quantity != CHANGE:
+            continue
+        key = contrast.key[:2]
+        about: dict[str, object] = {"family": key[0], "variant": key[1], "instrument": analysis.study.instrument.key}
+        if refused := guard.refusal(*contrast.runs):
+            rows.append(about | {"verdict": UNDECIDED, "why": refused})
+            continue
+        own, base = (found["presence"].loc[run.keys] for run in contrast.runs)
+        style_row = found["style"].loc[key]
+        given = _given(analysis, guard, contrast)._replace(
+            base_presence=base["verdict"], presence=own["verdict"],
+            same_susceptibility=_within(same.loc[(*key, "susceptibility")]), same_noise=_within(same.loc[(*key, "robustness")]),
+            share=Range(style_row["share"], style_row["lo"], style_row["hi"]), ceiling=style_row["ceiling"],
+        )  # fmt: skip
+        rows.append(about | verdict(given)._asdict() | _columns(given))
+    return pd.DataFrame(rows, columns=["family", "variant", "instrument", "verdict", "why", *_columns(Inputs())])
+
+
+def _given(analysis: Analysis, guard: Guard, contrast: Contrast) -> Inputs:
+    """What is worked out here: changes and excesses."""
+    together = analysis.together(*contrast.runs)
+    variant, base = together.loo
+    changed = persona_jackknife.change(variant, base)
+    noise, bound = _range(changed, "within_rms"), analysis.bounds(together, 1)[0]
+    if not noise.known and bound is not None:  # of a steady base: no interval, but a lower limit
+        own = persona_jackknife.level(variant).of("within_rms").lo[0]
+        noise = Range(noise.value, float(noise_bounds.change_at_least(own, bound)), np.inf)
+    given = Inputs(
+        single=min(variant.repetitions[1], base.repetitions[1]) == 1,
+        susceptibility=_range(changed, "susceptibility"),
+        pooled=_range(changed, "susceptibility_pooled"),
+        relative=_range(changed, "relative_susceptibility"),
+        noise=noise,
+        icc=_range(persona_jackknife.shift(variant, base), "icc"),
+        smallest=smallest(analysis),
+    )
+    control = analysis.control(contrast.variant)
+    if control is None:
+        return given
+    given, beyond = given._replace(control=control.variant.key), Contrast(contrast.variant, contrast.base, control)
+    if guard.refusal(*beyond.runs):
+        return given
+    found = persona_jackknife.excess(*analysis.together(*beyond.runs).loo)
+    return given._replace(excess_susceptibility=_range(found, "susceptibility"), excess_noise=_range(found, "within_rms"))
+
+
+def _range(found: persona_jackknife.Interval, metric: str) -> Range:
+    one = found.of(metric).at(0)
+    return Range(float(one.value), float(one.lo), float(one.hi))
+
+
+def _within(row: pd.Series) -> bool:
+    """Whether the 90 % interval lies within the smallest change."""
+    return bool(row["verdict"] in (EQUIVALENT, SMALL))
+
+
+def _columns(given: Inputs) -> dict[str, object]:
+    """Every input as a row has it."""
+    numbers = {
+        f"{prefix}{end}": number
+        for prefix, field in _COLUMNS.items()
+        for end, number in zip(("", "_lo", "_hi"), getattr(given, field), strict=True)
+    }
+    marks = {
+        "base_presence": given.base_presence, "presence": given.presence,
+        "smallest_s": round(100 * given.smallest["susceptibility"], 10),
+        "smallest_r": round(100 * given.smallest["robustness"], 10),
+        "same_s": given.same_susceptibility, "same_noise": given.same_noise,
+    }  # fmt: skip
+    return marks | numbers | {"ceiling": given.ceiling, "control": given.control}
