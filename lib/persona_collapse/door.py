@@ -116,6 +116,11 @@ class OfStudy:
         return self.found.quality if self._run is None else quality.run_and_base_quality(self.ratings, self._run)
 
     @property
+    def verdict(self) -> pd.DataFrame:
+        """verdict.csv."""
+        return self.found.verdict
+
+    @property
     def saturation(self) -> pd.DataFrame:
         """saturation.csv."""
         return self.found.saturation

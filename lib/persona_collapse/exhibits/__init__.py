@@ -20,4 +20,5 @@ __all__ = [
     "validity_figures",
     "validity_sentences",
     "validity_tables",
+    "verdict_sentences",
 ]

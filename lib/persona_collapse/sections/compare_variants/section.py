@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from persona_collapse.exhibits import change_sentences
+from persona_collapse.exhibits import change_sentences, verdict_sentences
 from persona_collapse.exhibits.exhibit import exhibit_id
 from persona_collapse.sections.record import Section, Summary, Table
 from persona_collapse.tables.build import Tables
@@ -28,6 +28,11 @@ SECTION = Section(
         Table("published_check", lambda tables: tables.published_check),
     ),
     summary=(
+        Summary(
+            "Verdict",
+            lambda tables: verdict_sentences.verdict(tables.verdict, tables.study),
+            (exhibit_id("table", "verdict"), exhibit_id("figure", "collapse_map")),
+        ),
         *(
             Summary(
                 METRICS[metric].heading,
@@ -42,5 +47,6 @@ SECTION = Section(
             (exhibit_id("figure", "collapse_map"),),
         ),
     ),
+    methods=verdict_sentences.methods,
     shown={"only-logprobs": lambda tables: tables.study.by_logprobs, "only-printed": _beside_print},
 )

@@ -1,0 +1,122 @@
+"""The verdict on every variant, as sentences and as a table for reading, computed from verdict.csv and presence.csv."""
+
+import numpy as np
+import pandas as pd
+
+from persona_collapse.exhibits import exhibit
+from persona_collapse.exhibits.change_sentences import whole
+from persona_collapse.study.study import Study
+from persona_collapse.tables import verdict as rules
+from persona_collapse.text import safe
+
+#: What each verdict says, in the order in which they are tried.
+MEANS = {
+    rules.HOMOGENISED: "personas answer more alike than at the base, or no longer differ at all",
+    rules.UNCHANGED: "S and noise stay within the smallest change that matters, and the same personas differ in the same way",
+    rules.CAST: "S and noise stay, but a recoding of the base's answers no longer tells who differs from whom",
+    rules.USE: "a stretch, shift or squeeze of the scale explains what changed as well as it explains an unchanged base",
+    rules.DYSREGULATED: "personas differ more and each is held less steadily, both beyond the matched control",
+    rules.WITHOUT_CONTROL: "personas differ more and each is held less steadily; no control says what fine-tuning alone does",
+    rules.NOT_BEYOND: "personas differ more and each is held less steadily, but not clearly beyond the matched control",
+    rules.NOISIER: "each persona is held less steadily; that personas differ more is not shown",
+    rules.OTHERWISE: "S or noise changed, in no way that has a name here",
+    rules.UNDECIDED: "the ratings do not decide",
+}
+
+
+@exhibit.finding("verdict")
+def verdict(verdict: pd.DataFrame, study: Study) -> str:
+    """What may be concluded of every variant: the verdict, and the numbers that it stands on."""
+    lines = [f"- {_line(row, study)}" for row in verdict.itertuples()]
+    return "\n".join(lines) or "This study has no variant to compare with a base."
+
+
+def _line(row: object, study: Study) -> str:
+    name = safe(study.run(*(getattr(row, key) for key in ("family", "variant"))).name)
+    head = f"**{name}: {row.verdict}** ({MEANS[str(row.verdict)]})."  # type: ignore[attr-defined]
+    said = [f"{what} {number}" for what, number in (("S", _percent(row, "s")), ("noise", _percent(row, "noise"))) if number]
+    excess = ("S", _points(row, "excess_s")), ("noise", _points(row, "excess_noise"))
+    beyond = [f"{what} {number}" for what, number in excess if number]
+    parts = [head]
+    if said:
+        parts.append(f"Against the base: {', '.join(said)}.")
+    if beyond:
+        parts.append(f"Beyond {safe(row.control)}: {', '.join(beyond)}.")  # type: ignore[attr-defined]
+    if np.isfinite(share := float(row.share)):  # type: ignore[attr-defined]
+        parts.append(
+            f"A monotone recoding of the base's answers explains {100 * max(share, 0):.0f} % of what distinguishes personas "
+            f"(an unchanged base: {100 * float(row.ceiling):.0f} %)."  # type: ignore[attr-defined]
+        )
+    if why := str(row.why or ""):  # type: ignore[attr-defined]
+        parts.append(safe(why))
+    return " ".join(parts)
+
+
+@exhibit.table(
+    "verdict",
+    "The verdict on every variant, with the numbers that it stands on: whether personas can be told apart, changes against the "
+    "base in percent, the excess over the matched control in points, and the style share beside that of an unchanged base. "
+    "Brackets: 95 % interval for other personas like these.",
+)
+def verdict_table(verdict: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """One row a variant: its verdict and every number that it stands on."""
+    rows = {}
+    for row in verdict.itertuples():
+        rows[study.run(row.family, row.variant).name] = {
+            "verdict": row.verdict,
+            "personas": row.presence,
+            "S": _percent(row, "s") or "-",
+            "noise": _percent(row, "noise") or "-",
+            "S beyond the control": _points(row, "excess_s") or "-",
+            "noise beyond the control": _points(row, "excess_noise") or "-",
+            "style share": f"{row.share:.2f} [{row.share_lo:.2f}, {row.share_hi:.2f}] of {row.ceiling:.2f}"
+            if np.isfinite(row.share)
+            else "-",
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def methods(study: Study) -> str:
+    """The rules of the verdict, for the methods of a page."""
+    smallest = f"S {100 * study.file.smallest.S:g} %, R {100 * study.file.smallest.R:g} %"
+    listed = "\n".join(f"- *{name}*: {words}." for name, words in MEANS.items())
+    return f"""### The verdict
+
+Rules are tried in order, and the first that matches is the verdict (`tables/verdict.csv` has every input with its interval).
+The smallest change that matters is {smallest}; *up* and *down* mean that the whole 95 % interval lies beyond it, *equivalent*
+that the 90 % interval lies within it (two one-sided tests). Personas are *told apart* where the interval of the persona
+variance lies above 0, or a permutation test of answers over personas has p of .05 or less; they are *gone* where neither
+holds and pooled S lies below half of the base's. The *style share* is what an increasing recoding of the base's cell means,
+fitted to other personas, explains of the variant's; it is judged against .9 of what it is for redraws of the base itself.
+
+1. One rating a cell, or personas of the base that cannot be told apart: undecided.
+2. Personas gone: {rules.HOMOGENISED}. Whether they are cannot be told: undecided.
+3. S, pooled S and S relative to its room on the scale all down: {rules.HOMOGENISED}.
+4. S and noise equivalent: {rules.UNCHANGED} if the style share reaches its mark, else {rules.CAST}.
+5. Style share above its mark, ICC not fallen, S or noise changed: {rules.USE}.
+6. Noise and S up: {rules.DYSREGULATED} if both exceed the matched control's, {rules.NOT_BEYOND} if not. Noise alone up:
+   {rules.NOISIER}.
+7. Any other change of S or noise: {rules.OTHERWISE}. Else undecided.
+
+{listed}
+
+*Persona collapse* is also used for personas that become alike, the opposite sign of a rising S; the verdict names which of the
+two a variant shows.
+"""
+
+
+def _percent(row: object, what: str) -> str:
+    return _interval(row, what, " %")
+
+
+def _points(row: object, what: str) -> str:
+    return _interval(row, what, " pp")
+
+
+def _interval(row: object, what: str, unit: str) -> str:
+    value, lo, hi = (float(getattr(row, f"{what}{end}")) for end in ("", "_lo", "_hi"))
+    if not np.isfinite(lo):
+        return ""
+    if not np.isfinite(hi):
+        return f"at least {whole(lo, '+')}{unit}"
+    return f"{whole(value, '+')}{unit} [{whole(lo)}, {whole(hi)}]"
