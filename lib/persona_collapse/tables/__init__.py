@@ -18,4 +18,5 @@ __all__ = [
     "recommended_rows",
     "run_statistics",
     "saturation",
+    "verdict",
 ]
