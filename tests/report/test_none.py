@@ -41,7 +41,7 @@ def test_a_study_without_a_rating_has_a_page_that_shows_the_replies(tmp_path, mo
         "names a matched control",
         "This run never",
         "no variant to make",
-        "0 times",
+        "item 0 times",
     ):
         assert false not in page, page[page.index(false) - 300 : page.index(false) + 200]
     assert "Sure" not in table  # replies are the model's text, and leave only if asked for

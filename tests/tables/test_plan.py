@@ -56,7 +56,7 @@ def test_the_lowest_price_of_choices_is_below_that_of_the_fewest_requests(exampl
     assert found.by_price[:3] == (58, 7, 3 * 59 * 30)
     said = plan_lines(example(), 0.05)
     few, cheap = (next(line for line in said if words in line) for words in ("fewest requests:", "lowest price:"))
-    assert "57 personas x 12 repetitions, 5,220 requests" in few and "58 personas x 7 repetitions, 5,310 requests" in cheap
+    assert "57 personas x 12 repetitions, 5,370 requests" in few and "58 personas x 7 repetitions, 5,460 requests" in cheap
     assert _usd(cheap) < _usd(few)
 
 
@@ -89,7 +89,8 @@ def test_requests_and_price_are_those_of_the_estimate(example, conditions):
     found, said = design(study, 0.05), plan_lines(study, 0.05)
     for way, words in (("one by one", "one by one"), ("choices", "as choices")):
         requests, dollars = total.loc[way]
-        assert found.now[way].requests == requests
+        # The estimate has 2 x 30 + 30 + 30 requests more to compare fine-tunes with their base, and 10 a run to probe.
+        assert found.now[way].requests == requests - 150
         assert f"{int(requests):,} requests (about {dollars:,.2f} USD) {words}" in said[-1]
     assert ("without a persona" in said[0], "as toxic characters" in said[0]) == ("self" in conditions, "toxic" in conditions)
 

@@ -1,6 +1,7 @@
 """Requests beside the slots: counted and paid for as any other, tried again, and never ratings."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -33,6 +34,7 @@ class Aside:
         self, study: Study, ledger: Ledger, client: Callable[[str], Any], stopping: Callable[[], bool], outcome: str
     ) -> None:
         self._study, self._ledger, self._client, self._stopping, self._outcome = study, ledger, client, stopping, outcome
+        self._held_until = 0.0  # monotonic seconds: one that is refused for their number holds all
 
     async def ask(
         self, run: Run, prompts: Sequence[str], known: Supported, protocol: Protocol, *, alternatives: int = 0
@@ -61,8 +63,10 @@ class Aside:
             choices=1, limit=known.limit, alternatives=alternatives, sampling=known.sampling(protocol),
         )  # fmt: skip
         most = spending.most_tokens(prompt, body[known.limit], 1)
-        said = ""
-        for sends in range(1, backoff.ATTEMPTS + 1):
+        said, failures, began = "", 0, time.monotonic()
+        while failures < backoff.ATTEMPTS and time.monotonic() - began < backoff.PATIENCE:
+            while (left := self._held_until - time.monotonic()) > 0 and not self._stopping():
+                await asyncio.sleep(min(left, 0.2))
             if self._stopping():
                 return None
             number = self._ledger.sent(Sent(run.family.key, run.variant.key, "persona", *most))
@@ -76,6 +80,11 @@ class Aside:
                 self._ledger.settle(number, [], again=False, stored=None)
                 return found
             self._ledger.failed(number, found)
-            said = found.said
-            await asyncio.sleep(found.wait or backoff.wait(sends))
+            said, limited = found.said, found.kind in ("limited", "busy")
+            failures += not limited
+            wait = found.wait or backoff.wait(failures + 1)
+            if limited:
+                self._held_until = max(self._held_until, time.monotonic() + wait)
+            else:
+                await asyncio.sleep(wait)
         raise ElicitationError(f"{run.key}: a request got no answer ({said}); check the endpoint and run the same command again")
