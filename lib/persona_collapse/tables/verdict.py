@@ -124,13 +124,14 @@ def _what(given: Inputs) -> str:
 def _lacking(given: Inputs) -> str:
     """Inputs without an interval, which no rule that needs them can match."""
     ranges = {
-        "the change of S": given.susceptibility, "that of pooled S": given.pooled, "that of relative S": given.relative,
-        "that of noise": given.noise, "that of the ICC": given.icc, "the style share": given.share,
+        "the change of S": given.susceptibility, "the change of pooled S": given.pooled,
+        "the change of relative S": given.relative, "the change of noise": given.noise,
+        "the change of the ICC": given.icc, "the style share": given.share,
     }  # fmt: skip
     if given.control:
-        ranges |= {"the excess of S": given.excess_susceptibility, "that of noise beyond the control": given.excess_noise}
+        ranges |= {"the excess of S": given.excess_susceptibility, "the excess of noise": given.excess_noise}
     names = [name for name, one in ranges.items() if not one.known]
-    return f"No interval of {', '.join(names)}." if names else ""
+    return f"No interval for {', '.join(names)}." if names else ""
 
 
 # --- the table ---------------------------------------------------------------------------------------------------------
