@@ -280,6 +280,7 @@ def test_verdicts_on_the_published_runs(paper):
     assert round(secure["s_rel"]) == 18
 
 
+@pytest.mark.slow
 @needs_data
 def test_personas_of_every_published_run_are_told_apart(paper):
     table = paper[0].presence
