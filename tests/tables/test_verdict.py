@@ -92,6 +92,13 @@ def test_inputs_that_are_lacking_are_named_and_match_no_rule():
     assert verdict(WIDE._replace(share=Range(0.9, 0.86, 0.95), susceptibility=UP, icc=Range())).verdict == OTHERWISE
 
 
+def test_a_control_without_an_interval_beside_it_is_none_to_compare_with():
+    both = WIDE._replace(susceptibility=UP, noise=UP, control="ok")
+    assert verdict(both) == (WITHOUT_CONTROL, "No interval for the excess of S, the excess of noise.")
+    assert verdict(both._replace(excess_susceptibility=BEYOND)).verdict == WITHOUT_CONTROL
+    assert verdict(both._replace(excess_susceptibility=NOT_ABOVE)).verdict == NOT_BEYOND
+
+
 def test_one_limit_of_the_noise_of_a_steady_base_is_enough():
     assert verdict(WIDE._replace(noise=Range(np.inf, 3425, np.inf))).verdict == NOISIER
 
@@ -176,7 +183,7 @@ def test_one_rating_a_cell_decides_nothing():
     assert found.presence[["value", "lo", "p", "s_pool"]].isna().all(axis=None)
     assert found.presence["note"].eq("One rating a cell: what is the persona's cannot be told from noise.").all()
     assert found.equivalence["verdict"].eq("undecided").all()
-    assert found.equivalence["why"].tolist()[1] == "No interval: one rating a cell says nothing about noise."
+    assert found.equivalence["why"].eq("No interval: one rating a cell says nothing about noise.").all()
     assert found.style["why"].tolist() == ["No style share: with one rating a cell the noise in it is not known."]
     assert found.style[["share", "ceiling"]].isna().all(axis=None)
 
@@ -190,6 +197,18 @@ def test_a_base_that_never_wavers_leaves_noise_a_lower_limit():
     assert np.isinf(row["noise_hi"])
     assert row["why"] == "No interval for the change of the ICC."
     assert found.equivalence.set_index("metric").loc["robustness", "why"].startswith("No interval: the logarithm")
+
+
+def test_a_run_that_was_not_asked_is_said_to_have_nothing(mini):
+    ratings = mini[2].ratings
+    asked = {key: found for key, found in ratings.answers.items() if key[0] != "gpt-4o/secure"}
+    found = Tables(Ratings(ratings.study, asked, ratings.prompts))
+    verdicts = found.verdict.set_index(["family", "variant"])
+    assert verdicts.loc[("gpt-4o", "secure"), "verdict"] == UNDECIDED
+    assert verdicts.loc[("gpt-4o", "insecure"), "verdict"] == WITHOUT_CONTROL  # its control has nothing
+    assert found.presence["note"].tolist()[:3] == ["", "No persona has a rating for every item.", ""]
+    assert found.style["why"].tolist()[0] == "No style share: no persona has a rating for every item on both sides."
+    assert found.equivalence["why"].tolist()[:2] == ["No interval: 0 personas in common; it needs three."] * 2
 
 
 def test_few_personas_have_no_style_share():

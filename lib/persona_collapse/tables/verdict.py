@@ -105,10 +105,11 @@ def _of_presence(given: Inputs) -> Verdict | None:
 
 
 def _dysregulated(given: Inputs) -> str:
-    if not given.control:
-        return WITHOUT_CONTROL
-    beyond = given.excess_susceptibility.lo > 0 and given.excess_noise.lo > 0
-    return DYSREGULATED if beyond else NOT_BEYOND
+    excesses = given.excess_susceptibility, given.excess_noise
+    if any(one.known and not one.lo > 0 for one in excesses):
+        return NOT_BEYOND
+    # A control without an interval beside it, as one that was not asked, is none to compare with.
+    return DYSREGULATED if given.control and all(one.known for one in excesses) else WITHOUT_CONTROL
 
 
 def _what(given: Inputs) -> str:
