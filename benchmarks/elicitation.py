@@ -60,7 +60,8 @@ def write_study(folder: Path, server: "Apart", size: Size, *, in_flight: int = I
     endpoint = {"base_url": server.base_url, "api_key_env": "BENCH_KEY", "max_in_flight": in_flight}
     variant = {"key": "base", "role": "base", "endpoint": "here", "model": MODEL}
     content = {
-        "title": "Benchmark", "kind": "live", "protocol": {"repetitions": REPETITIONS, "personas": size.personas, "probe": 0} | protocol,
+        "title": "Benchmark", "kind": "live",
+        "protocol": {"repetitions": REPETITIONS, "personas": size.personas, "probe": 0} | protocol,
         "endpoints": {"here": endpoint}, "families": [{"key": "gpt-4o", "variants": [variant]}],
     }  # fmt: skip
     path.write_text(yaml.safe_dump(content), encoding="utf-8")

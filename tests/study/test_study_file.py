@@ -312,6 +312,18 @@ V0, V2 = "families.0.variants.0", "families.0.variants.2"
 AT_V0, AT_V2 = ", families[0].variants[0]", ", families[0].variants[2]"
 BASE = {"key": "again", "role": "base", "figures": "gpt-4o/base"}
 PRICE = {"input": 1, "output": 2}
+
+
+@pytest.mark.parametrize("kind", [simulated, imported, live])
+def test_the_smallest_change_is_ten_percent_unless_the_study_says_otherwise(write, kind):
+    plain = load_study(write(kind())).file.smallest
+    assert (plain.S, plain.R) == (0.1, 0.1)
+    for text in ("5 %", "5%", " 5.0 % ", 5, 5.0):
+        given = load_study(write(changed(kind(), ("smallest", {"S": text})))).file.smallest
+        assert (given.S, given.R) == (0.05, 0.1)
+    assert load_study(write(changed(kind(), ("smallest", {"R": "0.5 %"})))).file.smallest.R == 0.005
+
+
 WRONG_SIMULATED = {
     "unknown key": ([("familys", 3)], [", familys: unknown key 'familys'; did you mean 'families'?"]),
     "unknown key of a variant": ([(f"{V0}.figure", "x")], [f"{AT_V0}.figure: unknown key 'figure'"]),
@@ -403,6 +415,18 @@ WRONG_SIMULATED = {
     "repetitions a half": ([("protocol.repetitions", 2.5)], [", protocol.repetitions: found 2.5", "valid integer"]),
     "personas 1": ([("protocol.personas", 1)], [", protocol.personas: found 1", "greater than or equal to 2"]),
     "personas 101": ([("protocol.personas", 101)], ["params/personas/everyday.csv: 100 personas, but the protocol asks for 101"]),
+    "smallest a share or percent": (
+        [("smallest", {"S": 0.1})],
+        [", smallest.S: 0.1 may be a share or percent; write 10 % or 0.1 %"],
+    ),
+    "smallest 0": (
+        [("smallest", {"R": "0 %"})],
+        [", smallest.R: '0 %' is no smallest change; give percent above 0 and up to 100"],
+    ),
+    "smallest 200": ([("smallest", {"R": 200})], [", smallest.R: 200 is no smallest change; give percent above 0 and up to 100"]),
+    "smallest a word": ([("smallest", {"S": "little"})], [", smallest.S: 'little' is no change; give percent, such as 10 %"]),
+    "smallest no number": ([("smallest", {"S": True})], [", smallest.S: True is no change; give percent, such as 10 %"]),
+    "smallest of noise": ([("smallest", {"noise": 10})], [", smallest.noise: "]),
     "temperature -1": ([("protocol.temperature", -1)], [", protocol.temperature: found -1", "greater than or equal to 0"]),
     "temperature infinite": ([("protocol.temperature", float("inf"))], [", protocol.temperature: found inf", "finite number"]),
     "temperature a word": ([("protocol.temperature", "low")], [", protocol.temperature: found 'low'", "valid number"]),

@@ -261,3 +261,29 @@ def test_the_rating_column_is_kept_where_a_strict_rule_reads_another(paper):
     """DATA.md: the published rule reproduces every rating. It reads 2,372 of 2,392 replies over two characters, ours 2,307."""
     assert sum(found["published_rule_differs"] for found in paper[1]) == 0
     assert sum(found["strict_rule_differs"] for found in paper[1]) == 2372 - 2307
+
+
+@pytest.mark.slow
+@needs_data
+def test_verdicts_on_the_published_runs(paper):
+    """Insecure is dysregulated beyond its control in three families and noisier in DeepSeek; secure is noisier in all four."""
+    table = paper[0].verdict.set_index(["family", "variant"])
+    assert table["verdict"].unstack()[["secure", "insecure"]].T.to_dict() == {
+        "deepseek-v3.1": {"secure": "noisier", "insecure": "noisier"},
+        **{family: {"secure": "noisier", "insecure": "collapse: dysregulated"} for family in ("gpt-4.1", "gpt-4o", "qwen3-235b")},
+    }
+    # Why S alone does not say that characters are lost: at the ceiling S falls, pooled S hardly, and S_rel rises.
+    secure = table.loc["gpt-4.1", "secure"]
+    assert secure[["s", "s_lo", "s_hi", "s_pool", "s_pool_lo", "s_pool_hi"]].astype(float).round().tolist() == [
+        -20, -25, -14, -4, -9, 2,
+    ]  # fmt: skip
+    assert round(secure["s_rel"]) == 18
+
+
+@pytest.mark.slow
+@needs_data
+def test_personas_of_every_published_run_are_told_apart(paper):
+    table = paper[0].presence
+    assert table["verdict"].eq("told apart").all()
+    assert table["p"].eq(0.001).all()
+    assert (table["lo"] > 0).all()

@@ -86,7 +86,7 @@ class Reader:
     def requests(self, family: str, variant: str, condition: str) -> list[str | None]:
         """With which request each of the `ratings` came, in their order; None where the endpoint named none."""
         rows = self._db.execute(
-            "SELECT ifnull(request_id, completion) FROM ratings WHERE family = ? AND variant = ? AND condition = ? "
+            "SELECT request_id FROM ratings WHERE family = ? AND variant = ? AND condition = ? "
             "AND rating IS NOT NULL ORDER BY persona, item, repetition",
             (family, variant, condition),
         )

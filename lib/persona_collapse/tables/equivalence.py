@@ -8,6 +8,7 @@ import pandas as pd
 
 from persona_collapse.statistics.equivalence import UNDECIDED, Equivalence, equivalence
 from persona_collapse.statistics.persona_jackknife import FEWEST_VARYING
+from persona_collapse.statistics.recommended_estimators import LeaveOneOut
 from persona_collapse.tables.comparability import Guard
 from persona_collapse.tables.contrast import CHANGE, Contrast
 from persona_collapse.tables.run_statistics import Analysis
@@ -55,15 +56,17 @@ def _rows(analysis: Analysis, contrast: Contrast, refused: str) -> list[Equivale
             continue
         variant, base = analysis.together(*contrast.runs).loo
         found = equivalence(variant, base, metric, share)
-        rows.append(about(*found, why=_why(found, min(variant.repetitions[1], base.repetitions[1]), metric)))
+        rows.append(about(*found, why=_why(found, variant, base, metric)))
     return rows
 
 
-def _why(found: Equivalence, repetitions: int, metric: str) -> str:
+def _why(found: Equivalence, variant: LeaveOneOut, base: LeaveOneOut, metric: str) -> str:
     """What an undecided row lacks; nothing where the intervals are just too wide."""
     if not np.isnan(found.lo):
         return ""
-    if repetitions == 1 and metric == "robustness":
+    if len(base.personas) < 3:
+        return f"No interval: {len(base.personas)} personas in common; it needs three."
+    if 1 in (variant.repetitions[1], base.repetitions[1]):
         return "No interval: one rating a cell says nothing about noise."
     few = f", or fewer than {FEWEST_VARYING} personas vary" if metric == "robustness" else ""
     return f"No interval: the logarithm of one side does not exist{few}."

@@ -90,7 +90,7 @@ def _row(
     # Near zero the logarithm of contrasts.csv does not exist.
     variant, against = analysis.together(run, base).loo
     changed = change(variant, against)
-    near = "" if found[base].variance.lo > 0 else "No change in percent: the base's personas cannot be told apart either."
+    near = "" if found[base].variance.lo > 0 else "No change in percent: the interval of the base holds zero, too."
     return row._replace(
         change_pct=changed.value, change_lo=changed.lo, change_hi=changed.hi, note=" ".join(filter(None, (row.note, near)))
     )
@@ -101,6 +101,8 @@ def _note(analysis: Analysis, run: Run, own: Presence, refused: str) -> str:
     said = [alone.common.note, refused and f"Not set beside its base: {refused}"]
     if analysis.study.by_logprobs:
         said.append("No permutation test: probabilities have no rating noise to exchange.")
+    elif not len(alone.common.personas):
+        said.append("No persona has a rating for every item.")
     elif alone.loo[0].repetitions[1] == 1:
         said.append("One rating a cell: what is the persona's cannot be told from noise.")
     elif np.isfinite(own.variance.value):

@@ -36,7 +36,8 @@ def _row(analysis: Analysis, contrast: Contrast, refused: str) -> StyleRow:
     about = *contrast.key[:2], contrast.base.variant.key
     together = analysis.together(*contrast.runs)
     if refused or any(run.means is None for run in together.loo):
-        return StyleRow(*about, np.nan, np.nan, np.nan, np.nan, refused or together.common.note)
+        why = refused or "No style share: no persona has a rating for every item on both sides."
+        return StyleRow(*about, np.nan, np.nan, np.nan, np.nan, why)
     own, base = (run.parts for run in together.loo)
     answers = analysis.ratings.of(contrast.base)
     fold = folds([answers.persona_id(row) for row in range(answers.shape[0])])[together.common.personas]

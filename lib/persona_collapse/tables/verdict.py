@@ -105,10 +105,11 @@ def _of_presence(given: Inputs) -> Verdict | None:
 
 
 def _dysregulated(given: Inputs) -> str:
-    if not given.control:
-        return WITHOUT_CONTROL
-    beyond = given.excess_susceptibility.lo > 0 and given.excess_noise.lo > 0
-    return DYSREGULATED if beyond else NOT_BEYOND
+    excesses = given.excess_susceptibility, given.excess_noise
+    if any(one.known and not one.lo > 0 for one in excesses):
+        return NOT_BEYOND
+    # A control without an interval beside it, as one that was not asked, is none to compare with.
+    return DYSREGULATED if given.control and all(one.known for one in excesses) else WITHOUT_CONTROL
 
 
 def _what(given: Inputs) -> str:
@@ -124,13 +125,14 @@ def _what(given: Inputs) -> str:
 def _lacking(given: Inputs) -> str:
     """Inputs without an interval, which no rule that needs them can match."""
     ranges = {
-        "the change of S": given.susceptibility, "that of pooled S": given.pooled, "that of relative S": given.relative,
-        "that of noise": given.noise, "that of the ICC": given.icc, "the style share": given.share,
+        "the change of S": given.susceptibility, "the change of pooled S": given.pooled,
+        "the change of relative S": given.relative, "the change of noise": given.noise,
+        "the change of the ICC": given.icc, "the style share": given.share,
     }  # fmt: skip
     if given.control:
-        ranges |= {"the excess of S": given.excess_susceptibility, "that of noise beyond the control": given.excess_noise}
+        ranges |= {"the excess of S": given.excess_susceptibility, "the excess of noise": given.excess_noise}
     names = [name for name, one in ranges.items() if not one.known]
-    return f"No interval of {', '.join(names)}." if names else ""
+    return f"No interval for {', '.join(names)}." if names else ""
 
 
 # --- the table ---------------------------------------------------------------------------------------------------------
