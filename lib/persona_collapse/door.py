@@ -32,15 +32,16 @@ from persona_collapse.vocabulary import METRICS
 _MODULES = {
     "figure": (
         "exhibits.study_figures", "exhibits.run_figures", "exhibits.cell_figures", "exhibits.persona_figures",
-        "exhibits.profile_figures", "exhibits.validity_figures", "comparison.figures", "lesson.explore_figures",
+        "exhibits.profile_figures", "exhibits.component_figures", "exhibits.validity_figures", "comparison.figures",
+        "lesson.explore_figures",
     ),
     "table": (
         "exhibits.data_tables", "exhibits.reading_tables", "exhibits.validity_tables", "comparison.reading_tables",
         "lesson.explore_answers",
     ),
     "finding": (
-        "exhibits.data_sentences", "exhibits.change_sentences", "exhibits.level_sentences", "exhibits.validity_sentences",
-        "comparison.sentences", "lesson.explore_answers",
+        "exhibits.data_sentences", "exhibits.change_sentences", "exhibits.level_sentences", "exhibits.component_sentences",
+        "exhibits.validity_sentences", "comparison.sentences", "lesson.explore_answers",
     ),
 }  # fmt: skip
 _ABOUT = {
@@ -149,6 +150,16 @@ class OfStudy:
     def companions(self) -> pd.DataFrame:
         """companions.csv."""
         return self.found.companions
+
+    @property
+    def components(self) -> pd.DataFrame:
+        """components.csv."""
+        return self.found.components
+
+    @property
+    def reliability(self) -> pd.DataFrame:
+        """reliability.csv."""
+        return self.found.reliability
 
     @property
     def profiles(self) -> pd.DataFrame:

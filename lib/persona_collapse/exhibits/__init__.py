@@ -7,6 +7,8 @@ __all__ = [
     "cell_figures",
     "change_sentences",
     "chart_data",
+    "component_figures",
+    "component_sentences",
     "data_sentences",
     "data_tables",
     "exhibit",

@@ -6,6 +6,7 @@ In: counts (persona, item, category) and weights of scopes. Out: values, standar
 __all__ = [
     "alike",
     "common_cells",
+    "components",
     "estimates",
     "moments",
     "noise_bounds",

@@ -7,6 +7,7 @@ __all__ = [
     "build",
     "cell_replies",
     "comparability",
+    "components",
     "contrast",
     "frontier",
     "headlines",

@@ -14,6 +14,7 @@ from persona_collapse.store.ratings import Ratings
 from persona_collapse.study.study import Run, Study
 from persona_collapse.tables import printed_figures, recommended_rows
 from persona_collapse.tables.comparability import Guard
+from persona_collapse.tables.components import components_table, reliability_table
 from persona_collapse.tables.frontier import frontier_table
 from persona_collapse.tables.published_contrasts import NORMAL_95
 from persona_collapse.tables.published_contrasts import contrasts as published_contrasts
@@ -92,6 +93,16 @@ class Tables:
     def companions(self) -> pd.DataFrame:
         """What changes of noise and of pooled S are made of."""
         return recommended_rows.companions(self.analysis, self.guard)
+
+    @cached_property
+    def components(self) -> pd.DataFrame:
+        """Variance components of every run."""
+        return components_table(self.analysis)
+
+    @cached_property
+    def reliability(self) -> pd.DataFrame:
+        """Cronbach's alpha of every group of items in every run."""
+        return reliability_table(self.analysis)
 
     @cached_property
     def profiles(self) -> pd.DataFrame:

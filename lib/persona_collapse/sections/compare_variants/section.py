@@ -20,6 +20,8 @@ def _beside_print(tables: Tables) -> bool:
 SECTION = Section(
     tables=(
         Table("contrasts", lambda tables: tables.contrasts),
+        Table("components", lambda tables: tables.components),
+        Table("reliability", lambda tables: tables.reliability),
         Table("temperature", lambda tables: tables.temperature),
         Table("published_check", lambda tables: tables.published_check),
     ),
