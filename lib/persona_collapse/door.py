@@ -41,7 +41,7 @@ _MODULES = {
     ),
     "finding": (
         "exhibits.data_sentences", "exhibits.change_sentences", "exhibits.level_sentences", "exhibits.component_sentences",
-        "exhibits.validity_sentences", "comparison.sentences", "lesson.explore_answers",
+        "exhibits.missing_sentences", "exhibits.validity_sentences", "comparison.sentences", "lesson.explore_answers",
     ),
 }  # fmt: skip
 _ABOUT = {
@@ -160,6 +160,11 @@ class OfStudy:
     def reliability(self) -> pd.DataFrame:
         """reliability.csv."""
         return self.found.reliability
+
+    @property
+    def missing(self) -> pd.DataFrame | None:
+        """missing.csv."""
+        return self.found.missing
 
     @property
     def profiles(self) -> pd.DataFrame:

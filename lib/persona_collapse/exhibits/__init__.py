@@ -13,6 +13,7 @@ __all__ = [
     "data_tables",
     "exhibit",
     "level_sentences",
+    "missing_sentences",
     "persona_figures",
     "profile_figures",
     "reading_tables",

@@ -8,6 +8,7 @@ __all__ = [
     "common_cells",
     "components",
     "estimates",
+    "missing_bounds",
     "moments",
     "noise_bounds",
     "persona_jackknife",

@@ -11,6 +11,7 @@ __all__ = [
     "contrast",
     "frontier",
     "headlines",
+    "missing",
     "notes",
     "plan",
     "printed_figures",

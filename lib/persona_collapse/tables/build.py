@@ -16,6 +16,7 @@ from persona_collapse.tables import printed_figures, recommended_rows
 from persona_collapse.tables.comparability import Guard
 from persona_collapse.tables.components import components_table, reliability_table
 from persona_collapse.tables.frontier import frontier_table
+from persona_collapse.tables.missing import missing_table
 from persona_collapse.tables.published_contrasts import NORMAL_95
 from persona_collapse.tables.published_contrasts import contrasts as published_contrasts
 from persona_collapse.tables.quality import run_quality
@@ -103,6 +104,11 @@ class Tables:
     def reliability(self) -> pd.DataFrame:
         """Cronbach's alpha of every group of items in every run."""
         return reliability_table(self.analysis)
+
+    @cached_property
+    def missing(self) -> pd.DataFrame | None:
+        """How far the missing ratings of a run could move its numbers; None where none is missing."""
+        return missing_table(self.analysis)
 
     @cached_property
     def profiles(self) -> pd.DataFrame:

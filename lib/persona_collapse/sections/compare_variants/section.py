@@ -22,6 +22,7 @@ SECTION = Section(
         Table("contrasts", lambda tables: tables.contrasts),
         Table("components", lambda tables: tables.components),
         Table("reliability", lambda tables: tables.reliability),
+        Table("missing", lambda tables: tables.missing),
         Table("temperature", lambda tables: tables.temperature),
         Table("published_check", lambda tables: tables.published_check),
     ),
