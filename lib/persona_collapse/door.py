@@ -83,7 +83,12 @@ _SAMPLES = {
 
 
 #: What an argument of this name may be.
-_KNOWN = {"metric": list(METRICS), "condition": ["persona", "self", "toxic"], "what": ["mean", "sd"], "kind": list(ABOUT)}
+_KNOWN = {
+    "metric": [key for key, metric in METRICS.items() if metric.method],
+    "condition": ["persona", "self", "toxic"],
+    "what": ["mean", "sd"],
+    "kind": list(ABOUT),
+}
 
 
 class OfStudy:

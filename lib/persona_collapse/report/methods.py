@@ -73,7 +73,7 @@ $$
 f^{{-1}}\left( P z - (P-1)\, \bar{{z}}_{{(\cdot)}} \pm t_{{0.975,\,P-1}}\, \mathrm{{SE}} \right)
 $$
 
-where $f$ is the logarithm, the logit for shares, Fisher's $z$ for fidelity, and the identity for excesses and means over
+where $f$ is the logarithm, the logit for shares, and the identity for fidelity (at most 1), for excesses and for means over
 families. **Intervals for the same requests again** (columns `lo_repeat, hi_repeat`) come from leaving out one rating of one cell
 at a time. Neither uses random numbers. Families are averaged, never pooled.
 """

@@ -27,6 +27,9 @@ from persona_collapse.tables.temperature import temperature_curves
 from persona_collapse.tables.validity import foundation_claims, validity_table
 from persona_collapse.vocabulary import OF_PUBLISHED, PUBLISHED
 
+#: Beside published S where every cell has one rating.
+_UPPER_BOUND = "an upper bound at n = 1: rating noise is part of it"
+
 
 class Tables:
     """Everything a study's numbers amount to, each table made when it is first asked for; tables/<name>.csv holds it.
@@ -223,7 +226,8 @@ def _published_levels(analysis: Analysis, run: Run) -> pd.DataFrame:
     se = published_se(ratings, instrument.categories, weights)
     used = ratings[published_estimators.answered(ratings)]
     per_item = published_estimators.moments(used, instrument.categories).n.sum(axis=0)
-    at = at_n(analysis.alone(run).loo[0])
+    loo = analysis.alone(run).loo[0]
+    at, above = at_n(loo), _UPPER_BOUND if loo.repetitions[1] == 1 else ""
     rows = []
     for metric in OF_PUBLISHED:
         for column, scope in enumerate(analysis.scopes):
@@ -231,6 +235,6 @@ def _published_levels(analysis: Analysis, run: Run) -> pd.DataFrame:
             own = weights[:, column] > 0
             interval = value - NORMAL_95 * error, value + NORMAL_95 * error
             sizes = len(used), int(own.sum()), int(per_item[own].sum())
-            note = "" if metric == "susceptibility" else at
+            note = above if metric == "susceptibility" else at
             rows.append(LevelRow(*run.keys, scope, metric, PUBLISHED, value, error, *interval, *sizes, note=note))
     return pd.DataFrame(rows, columns=list(LevelRow._fields))
