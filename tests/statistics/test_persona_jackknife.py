@@ -77,7 +77,8 @@ def test_fidelity_is_a_correlation_whatever_its_correction_took_off():
 def test_a_fidelity_above_one_says_why_it_stands_as_one(value, same, why):
     said = persona_jackknife.above_one(value, same=same)
     assert said.startswith(f"Estimated at {value} and printed as 1, the most that a correlation can be: {why}")
-    assert persona_jackknife.above_one(1.0) == persona_jackknife.above_one(np.nan) == ""
+    assert persona_jackknife.above_one(1.000421).startswith("Estimated at 1.00042 and printed as 1,")
+    assert persona_jackknife.above_one(1 + 1e-15) == persona_jackknife.above_one(1.0) == persona_jackknife.above_one(np.nan) == ""
 
 
 @pytest.mark.parametrize("near", [1.0, 0.97])

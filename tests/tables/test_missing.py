@@ -69,7 +69,17 @@ def test_a_clear_change_whose_sign_hangs_on_missing_ratings_is_named():
 
 def test_a_change_that_no_filling_turns_is_not_named():
     found = study_of(np.random.default_rng(3), lost=0.002, higher=1.6)
-    assert say(found).splitlines()[1:] == ["- No clear change of S or noise could lose its sign with these ratings."]
+    assert say(found).splitlines()[1:] == [
+        "- No clear change of S or noise of these runs could lose its sign with these ratings."
+    ]
+
+
+def test_where_no_change_is_clear_nothing_is_said_of_signs():
+    """A variant drawn like its base: whatever is missing, there is no sign to lose."""
+    found = study_of(np.random.default_rng(4), lost=0.02, higher=1.0)
+    clear = found.contrasts.query("method == 'recommended' and scope == 'overall' and metric in ('susceptibility', 'within_rms')")
+    assert not ((clear["lo"] > 0) | (clear["hi"] < 0)).any()
+    assert len(say(found).splitlines()) == 1
 
 
 @pytest.mark.parametrize(

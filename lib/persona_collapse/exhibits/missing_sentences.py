@@ -30,9 +30,10 @@ def missing(missing: pd.DataFrame | None, metrics: pd.DataFrame, contrasts: pd.D
     if missing is None:
         return "No rating is missing."
     lines = [_of_run(rows, study) for _, rows in missing.groupby(["family", "variant"], sort=False)]
-    turned = list(_turned(missing, metrics, contrasts, study))
-    if not turned:
-        turned = ["- No clear change of S or noise could lose its sign with these ratings."]
+    clear = list(_clear(missing, metrics, contrasts, study))
+    turned = [_sign(row, bounds, study) for row, bounds in clear if bounds.least <= 0 <= bounds.most]
+    if clear and not turned:
+        turned = ["- No clear change of S or noise of these runs could lose its sign with these ratings."]
     return "\n".join(lines + turned)
 
 
@@ -55,8 +56,8 @@ def _share(share: float) -> str:
     return f"{100 * share:.2g} %" if share < 0.995 else f"{100 * share:.0f} %"
 
 
-def _turned(missing: pd.DataFrame, metrics: pd.DataFrame, contrasts: pd.DataFrame, study: Study) -> Iterator[str]:
-    """Changes and excesses whose interval lies on one side of zero and whose bounds lie on both."""
+def _clear(missing: pd.DataFrame, metrics: pd.DataFrame, contrasts: pd.DataFrame, study: Study) -> Iterator[tuple[Any, Bounds]]:
+    """Changes and excesses of runs that lack ratings whose interval lies on one side of zero, with their bounds."""
     known = metrics[(metrics["scope"] == OVERALL) & (metrics["method"] == RECOMMENDED) & metrics["metric"].isin(CLAIMED)]
     at = {(r.family, r.variant, r.metric): Bounds(r.value, r.value) for r in known.itertuples()}
     at |= {(r.family, r.variant, r.metric): Bounds(r.least, r.most) for r in missing.itertuples()}
@@ -67,9 +68,7 @@ def _turned(missing: pd.DataFrame, metrics: pd.DataFrame, contrasts: pd.DataFram
         runs = [row.variant, base[row.family], *([row.control] if row.control else [])]
         if not lacking & {(row.family, key) for key in runs} or not (row.lo > 0 or row.hi < 0):
             continue
-        bounds = change_bounds(*(at[row.family, key, row.metric] for key in runs))
-        if bounds.least <= 0 <= bounds.most:
-            yield _sign(row, bounds, study)
+        yield row, change_bounds(*(at[row.family, key, row.metric] for key in runs))
 
 
 def _sign(row: Any, bounds: Bounds, study: Study) -> str:

@@ -26,6 +26,8 @@ LOGIT, _PLAIN = (
     [place for place, key in enumerate(METRICS) if vocabulary.METRICS[key].scale == scale] for scale in ("logit", "plain")
 )
 _FIDELITY = METRICS.index("fidelity")
+#: A fidelity above 1 by less than this is rounding.
+_DUST = 1e-9
 #: Metrics that hang on variation inside cells: with few varying personas they have a bound in place of an interval.
 NOISE = np.array([vocabulary.METRICS[key].noise for key in METRICS])
 _HALF = 0.975
@@ -237,14 +239,15 @@ def remark(interval: Interval, metric: str, place: str, named: Callable[[int], s
 
 def above_one(fidelity: float, *, same: bool = False) -> str:
     """Why a fidelity that was estimated above 1 stands as 1; nothing for another. `same`: no rating of the two runs differs."""
-    if not fidelity > 1:
+    if not fidelity > 1 + _DUST:
         return ""
     why = (
         "no rating differs from the base's, so that both runs share the noise that the correction takes off"
         if same
         else "the correction for rating noise is itself uncertain"
     )
-    return f"Estimated at {fidelity:.3g} and printed as 1, the most that a correlation can be: {why}."
+    shown = f"{1 + float(f'{fidelity - 1:.2g}'):.12g}"  # also where it is very near
+    return f"Estimated at {shown} and printed as 1, the most that a correlation can be: {why}."
 
 
 def sentence(personas: int, items: int, *, paired: bool = False, model: str = "this fine-tuned model") -> str:
