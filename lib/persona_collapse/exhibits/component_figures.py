@@ -27,15 +27,14 @@ def components(components: pd.DataFrame, study: Study) -> Any:
         return None
     data = look.labelled(known)[["Model", "Variant", "component", "value", "lo", "hi"]]
     data = data.rename(columns={"value": "variance", "lo": "from", "hi": "to"})
-    data["order"] = [list(_PARTS).index(part) for part in data["component"]]
     data["Component"] = [_PARTS[part][0] for part in data.pop("component")]
-    data["drawn"] = data["variance"].clip(lower=0)
     below = data[data["variance"] < 0]
     shown = [(words, color) for words, color in _PARTS.values() if words in set(data["Component"])]
     words, colors = (list(part) for part in zip(*shown, strict=True))
     pick = pick_of("pick_component", "Component")
     chart = look.of_family(
         alt.Chart(data)
+        .transform_calculate(drawn="max(0, datum.variance)", order=f"indexof({words}, datum.Component)")
         .mark_bar(stroke="white", strokeWidth=0.5)
         .encode(
             x=alt.X("drawn:Q", stack="zero", title="Variance (squared scale points)"),
