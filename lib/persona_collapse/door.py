@@ -32,15 +32,16 @@ from persona_collapse.vocabulary import METRICS
 _MODULES = {
     "figure": (
         "exhibits.study_figures", "exhibits.run_figures", "exhibits.cell_figures", "exhibits.persona_figures",
-        "exhibits.profile_figures", "exhibits.validity_figures", "comparison.figures", "lesson.explore_figures",
+        "exhibits.profile_figures", "exhibits.component_figures", "exhibits.validity_figures", "comparison.figures",
+        "lesson.explore_figures",
     ),
     "table": (
         "exhibits.data_tables", "exhibits.reading_tables", "exhibits.validity_tables", "comparison.reading_tables",
         "lesson.explore_answers",
     ),
     "finding": (
-        "exhibits.data_sentences", "exhibits.change_sentences", "exhibits.level_sentences", "exhibits.validity_sentences",
-        "comparison.sentences", "lesson.explore_answers",
+        "exhibits.data_sentences", "exhibits.change_sentences", "exhibits.level_sentences", "exhibits.component_sentences",
+        "exhibits.missing_sentences", "exhibits.validity_sentences", "comparison.sentences", "lesson.explore_answers",
     ),
 }  # fmt: skip
 _ABOUT = {
@@ -82,7 +83,12 @@ _SAMPLES = {
 
 
 #: What an argument of this name may be.
-_KNOWN = {"metric": list(METRICS), "condition": ["persona", "self", "toxic"], "what": ["mean", "sd"], "kind": list(ABOUT)}
+_KNOWN = {
+    "metric": [key for key, metric in METRICS.items() if metric.method],
+    "condition": ["persona", "self", "toxic"],
+    "what": ["mean", "sd"],
+    "kind": list(ABOUT),
+}
 
 
 class OfStudy:
@@ -154,6 +160,21 @@ class OfStudy:
     def companions(self) -> pd.DataFrame:
         """companions.csv."""
         return self.found.companions
+
+    @property
+    def components(self) -> pd.DataFrame:
+        """components.csv."""
+        return self.found.components
+
+    @property
+    def reliability(self) -> pd.DataFrame:
+        """reliability.csv."""
+        return self.found.reliability
+
+    @property
+    def missing(self) -> pd.DataFrame | None:
+        """missing.csv."""
+        return self.found.missing
 
     @property
     def profiles(self) -> pd.DataFrame:

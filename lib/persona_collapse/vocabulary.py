@@ -14,9 +14,9 @@ class Metric(NamedTuple):
     name: str = ""  #: inside a sentence; empty for the key
     unit: str = "share of 1"
     digits: int = 3  #: behind the point, where people read it
-    scale: str = "log"  #: on which intervals are made: log, logit, or fisher (Fisher's z)
+    scale: str = "log"  #: on which intervals are made: log, logit, or plain (its own)
     noise: bool = False  #: hangs on variation inside cells, so that few varying personas leave it without an interval
-    method: str = RECOMMENDED
+    method: str = RECOMMENDED  #: of its rows; empty for one that has none
     written: str = ""  #: in rows of method `published`, where they call it otherwise; empty for the key
     twin: str = ""  #: what the published estimator of the same is called in those rows; empty if it has none
 
@@ -42,9 +42,10 @@ _EVERY = (
     Metric("ceiling", unit="squared scale points"),
     Metric("relative_susceptibility"),
     Metric("relative_noise", noise=True),
-    Metric("fidelity", scale="fisher", unit="correlation"),
+    Metric("fidelity", scale="plain", unit="correlation"),
     Metric("endpoint_mass", scale="logit"),
-    Metric("information_share", scale="logit", noise=True),
+    # It falls with the number of ratings a cell, so that no two runs of unequal n can be compared: known, and in no table.
+    Metric("information_share", scale="logit", noise=True, method=""),
     Metric("susceptibility_published", "Susceptibility S", "S", _POINTS, method=PUBLISHED, written="susceptibility"),
     Metric("within_sd", "Within-persona SD", "the within-persona SD", _POINTS, noise=True, method=PUBLISHED),
     Metric(

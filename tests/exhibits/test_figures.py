@@ -12,6 +12,7 @@ import vl_convert
 
 from persona_collapse.exhibits import (
     cell_figures,
+    component_figures,
     persona_figures,
     profile_figures,
     run_figures,
@@ -50,6 +51,8 @@ def figures(mini):
         "foundation levels": run_figures.foundation_levels(run_metrics(read_ratings(study, store), run), study),
         "forest": validity_figures.forest(found.validity, study, "noise_excess"),
         "frontier": validity_figures.frontier(found.frontier, study),
+        "components": component_figures.components(found.components, study),
+        "reliability": component_figures.reliability(found.reliability, study),
         "split": validity_figures.split(found.companions, study),
         "fidelity": validity_figures.fidelity(found.metrics, study),
         "replies": cell_figures.cell_map(cells, study, "sd", cell_replies.replies_of_cells(read_ratings(study, store), run)),

@@ -74,7 +74,39 @@ def test_the_bound_lies_above_what_was_found(step):
 @pytest.mark.parametrize(("events", "limit"), [(0, 2.996), (1, 4.744), (2, 6.296)])
 def test_limits_of_rare_events(events, limit):
     """Upper 95 % limits of a Poisson mean, from tables."""
-    assert noise_bounds.limit(events, 1) == pytest.approx(limit, abs=1e-3)
+    assert 1000 * noise_bounds.limit(events, 1000) == pytest.approx(limit, abs=1e-3)
+
+
+def test_no_probability_is_above_one():
+    """3.0 / 2 ratings, and 6.3 / 4: the limit says nothing."""
+    assert noise_bounds.limit(0, 2) == noise_bounds.limit(2, 4) == 1
+
+
+def test_one_rating_a_cell_bounds_nothing():
+    """A single rating is always its cell's most frequent: "robustness is at least ..." would be made of nothing."""
+    assert noise_bounds.noise_bounds(constant(repetitions=1), SCALE, ALL) == [None]
+
+
+def test_single_ratings_among_others_are_not_counted():
+    """Half of the cells have ten ratings, the others one: N is 50 x 30 x 10, and 50 personas say something about others."""
+    counts = constant()
+    counts[50:] //= 10
+    (found,) = noise_bounds.noise_bounds(counts, SCALE, ALL)
+    (half,) = noise_bounds.noise_bounds(counts[:50], SCALE, ALL)
+    assert (found.off, found.ratings) == (0, 15_000)
+    assert found.robustness_at_least == half.robustness_at_least
+    assert found.others_robustness_at_least == half.others_robustness_at_least
+    # published within_sd counts single ratings as 0: the mean is over twice as many cells
+    assert found.within_sd_at_most == pytest.approx(half.within_sd_at_most / 2)
+
+
+@pytest.mark.parametrize(("personas", "said"), [(0, False), (1, True), (4, True), (5, False)])
+def test_fewer_than_five_personas_are_too_few_and_nobody_says_that_they_hardly_vary(personas, said):
+    assert noise_bounds.too_few(personas) == (
+        f"Too few personas: {personas} of at least 5 that an interval of noise needs." if said else ""
+    )
+    if said:
+        assert noise_bounds.noise_bounds(constant(personas), SCALE, ALL) == [None]
 
 
 def test_the_bound_grows_with_what_was_seen_and_shrinks_with_more_ratings():

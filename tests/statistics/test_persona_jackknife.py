@@ -51,14 +51,52 @@ def test_each_metric_has_its_own_scale():
     # on the scale f the values are 0 and then -1, 0, 1, -1, 0, 1: mean 0, SE sqrt(5/6 * 4), t with 5 degrees of freedom
     z = np.array([0, -1, 0, 1, -1, 0, 1])
     reach = t.ppf(0.975, 5) * np.sqrt(5 / 6 * 4)
-    found = persona_jackknife.level(of_values(within_rms=np.exp(z), icc=1 / (1 + np.exp(-z)), fidelity=np.tanh(z)))
+    found = persona_jackknife.level(of_values(within_rms=np.exp(z), icc=1 / (1 + np.exp(-z)), fidelity=z / 10))
     assert found.of("within_rms").hi[0] == pytest.approx(np.exp(reach))
     assert found.of("icc").hi[0] == pytest.approx(1 / (1 + np.exp(-reach)))
-    assert found.of("fidelity").lo[0] == pytest.approx(-np.tanh(reach))
-    # se = that of the scale times the slope there: 1, 1/2 * 1/2 and 1
+    assert found.of("fidelity").lo[0] == pytest.approx(-reach / 10)
+    # se = that of the scale times the slope there: 1, 1/2 * 1/2 and, of a tenth of z on its own scale, 1/10
     assert [found.of(m).se[0] for m in ("within_rms", "icc", "fidelity")] == pytest.approx(
-        np.sqrt(10 / 3) * np.array([1, 0.25, 1])
+        np.sqrt(10 / 3) * np.array([1, 0.25, 0.1])
     )
+
+
+def test_fidelity_is_a_correlation_whatever_its_correction_took_off():
+    """1.05 and, without each, 1.00, 1.05, 1.10 twice: mean 1.05, SE sqrt(5/6 x 4 x .05^2) = .0913, t = 2.57: .815 to 1.28."""
+    found = persona_jackknife.level(of_values(fidelity=np.array([1.05, 1, 1.05, 1.1, 1, 1.05, 1.1]))).of("fidelity")
+    assert (found.value[0], found.hi[0]) == (1, 1) and found.lo[0] == pytest.approx(
+        1.05 - 2.5706 * 0.05 * np.sqrt(10 / 3), abs=1e-4
+    )
+    own = persona_jackknife.level(of_values(fidelity=np.ones(7))).of("fidelity")
+    assert own.value[0] == 1 and np.isnan([own.se[0], own.lo[0], own.hi[0]]).all()
+
+
+@pytest.mark.parametrize(
+    ("value", "same", "why"), [(1.09, True, "no rating differs from the base's"), (1.02, False, "the correction")]
+)
+def test_a_fidelity_above_one_says_why_it_stands_as_one(value, same, why):
+    said = persona_jackknife.above_one(value, same=same)
+    assert said.startswith(f"Estimated at {value} and printed as 1, the most that a correlation can be: {why}")
+    assert persona_jackknife.above_one(1.000421).startswith("Estimated at 1.00042 and printed as 1,")
+    assert persona_jackknife.above_one(1 + 1e-15) == persona_jackknife.above_one(1.0) == persona_jackknife.above_one(np.nan) == ""
+
+
+@pytest.mark.parametrize("near", [1.0, 0.97])
+def test_fidelity_near_one_is_covered(near):
+    """150 pairs of 40 personas, 12 items, three ratings; on the scale of Fisher's z a truth of 1 is never covered, .97 in 90 %."""
+    rng, scope, inside = np.random.default_rng(7), np.full((12, 1), 1 / 12), 0
+
+    def rated(latent):
+        ratings = np.clip(np.rint(latent[..., None] + rng.normal(0, 0.8, (*latent.shape, 3))), 0, 5)
+        return np.stack([(ratings == k).sum(axis=-1) for k in SCALE], axis=-1)
+
+    for _ in range(150):
+        own = rng.normal(0, 1, (40, 12))
+        other = near * own + np.sqrt(1 - near**2) * rng.normal(0, 1, (40, 12))
+        loo = leave_one_out(rated(2.5 + 0.8 * other), SCALE, scope, base=rated(2.5 + 0.8 * own))
+        found = persona_jackknife.level(loo).of("fidelity").at(0)
+        inside += found.lo <= near <= found.hi
+    assert inside / 150 > 0.91  # Monte Carlo SE 1.8 points
 
 
 def test_a_change_is_made_from_the_logarithm_of_the_ratio():

@@ -114,3 +114,21 @@ def test_what_differs_stands_in_every_row(tmp_path, outputs):
     # the mean of one family is that family's own row
     mean, single = (again[(again["family"] == name) & again["variant"].isin(["ok", "bad"])] for name in ("mean", "fam"))
     assert list(mean["differs"]) and set(mean["differs"]) == set(single["differs"])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"stack": "there"}, []),
+        ({"first_date": "2026-03-14", "last_date": "2026-03-15"}, ["date (71 days)"]),  # from 2 January
+        ({"max_repetitions": 15}, ["repetitions (15 against 5)"]),
+        ({"first_date": None, "last_date": None}, ["date (not recorded)"]),
+    ],
+)
+def test_what_differs_beside_the_stack_is_date_and_repetitions(change, words):
+    assert comparability.beside_stack(pd.Series(ROW | change), pd.Series(ROW)) == words
+
+
+def test_simulated_ratings_have_no_date_and_probabilities_no_repetitions_to_differ_in():
+    other = pd.Series(ROW | {"first_date": None, "last_date": None, "max_repetitions": 1})
+    assert comparability.beside_stack(other, pd.Series(ROW), samples=False, dated=False) == []

@@ -22,11 +22,11 @@ from persona_collapse.tables.run_statistics import Analysis
 from persona_collapse.vocabulary import OF_RECOMMENDED
 
 
-def test_twelve_metrics_by_six_scopes_of_every_run(mini):
+def test_eleven_metrics_by_six_scopes_of_every_run(mini):
     rows = mini[2].metrics.query("method == 'recommended'")
     assert tuple(dict.fromkeys(rows["metric"])) == OF_RECOMMENDED
-    # 2 families x 3 variants x 12 metrics x (overall and 5 foundations)
-    assert len(rows) == 6 * 12 * 6
+    # 2 families x 3 variants x 11 metrics x (overall and 5 foundations)
+    assert len(rows) == 6 * 11 * 6
 
 
 def test_levels_are_those_of_the_statistics(mini):
@@ -76,7 +76,7 @@ def test_the_mean_of_one_family_is_that_familys_own_row(tmp_path, outputs):
         found = Tables(read_ratings(study, store)).contrasts.query("method == 'recommended'")
     for single in ("variant == 'bad' and quantity == 'excess_pp'", "variant == 'ok' and quantity == 'change_pct'"):
         own, mean = (found.query(f"family == '{name}' and {single}").reset_index(drop=True) for name in ("f", "mean"))
-        assert len(mean) == 12 * 6 and set(mean["families"]) == {1}
+        assert len(mean) == 11 * 6 and set(mean["families"]) == {1}
         pd.testing.assert_frame_equal(*(side.drop(columns=["family", "families"]) for side in (own, mean)))
     # both families have the change of the harmful variant
     assert set(found.query("family == 'mean' and variant == 'bad' and quantity == 'change_pct'")["families"]) == {2}

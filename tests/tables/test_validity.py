@@ -175,7 +175,7 @@ def test_a_study_of_bases_alone_makes_no_claim(tmp_path, outputs):
     assert "nothing can be said" in validity_sentences.sample_of_families(found.validity)
 
 
-def test_the_stack_alone_is_set_beside_the_control(tmp_path, outputs):
+def test_the_stack_alone_is_set_beside_the_control(tmp_path, outputs, monkeypatch):
     rng = np.random.default_rng(6)
     base = random_counts(rng, personas=12, items=30, repetitions=5)
     for name in ("base", "other", "ok", "bad"):
@@ -192,10 +192,29 @@ def test_the_stack_alone_is_set_beside_the_control(tmp_path, outputs):
     with open_store(study.store_path) as store:
         found = Tables(read_ratings(study, store))
     said = validity_sentences.stacks(found, study)
-    assert said.startswith("- **The serving stack alone moves the noise of f ") and "served by two" in said
+    assert said.startswith("- **Serving stack and date (not recorded) together move the noise of f ") and "served by two" in said
+    monkeypatch.setattr("persona_collapse.tables.comparability.Guard.beside_stack", lambda *runs: [])
+    assert validity_sentences.stacks(found, study).startswith("- **The serving stack alone moves the noise of f ")
     assert said.endswith("Set beside a base from another stack: f ok, f bad.")
     rows = found.validity.query("kind == 'noise' and group == 'serving stack'")
     assert rows["choice"].tolist() == ["base of f: two"]
+
+
+def test_a_stack_is_not_alone_where_repetitions_differ(tmp_path, outputs):
+    rng = np.random.default_rng(6)
+    for name, n in (("base", 4), ("other", 6)):
+        rating_file(tmp_path, f"{name}.csv", random_counts(rng, personas=12, items=30, repetitions=n))
+    (tmp_path / "t.yaml").write_text(
+        "title: T\nkind: imported\nfamilies:\n  - key: f\n    variants:\n"
+        "      - {key: base, role: base, stack: one, persona: base.csv}\n"
+        "      - {key: again, role: alternate, stack: two, persona: other.csv}\n"
+    )
+    study = load_study(tmp_path / "t.yaml", tmp_path)
+    collect(study)
+    with open_store(study.store_path) as store:
+        said = validity_sentences.stacks(Tables(read_ratings(study, store)), study)
+    both = "Serving stack, date (not recorded) and repetitions (6 against 4) together move"
+    assert said.startswith(f"- **{both} the noise of f by ") and "alone" not in said
 
 
 @pytest.mark.parametrize(
@@ -384,7 +403,10 @@ def test_what_a_reviewer_would_ask_of_the_paper_is_said(outputs):
     with open_store(study.store_path) as store:
         found = Tables(read_ratings(study, store))
     assert validity_sentences.without_excess(found, study).startswith("- **DeepSeek-V3.1 shows no excess**")
-    assert "moves the noise of Qwen3-235B by about a quarter" in validity_sentences.stacks(found, study)
+    assert (
+        "date (71 days) and repetitions (10 against 15) together move the noise of Qwen3-235B by about a quarter"
+        in validity_sentences.stacks(found, study)
+    )
     assert "4 families **do not support** “noise rises under insecure beyond the matched control” on average" in (
         validity_sentences.sample_of_families(found.validity)
     )

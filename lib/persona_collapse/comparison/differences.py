@@ -207,7 +207,10 @@ class _Notes:
         self._always = [lost[0][1]] if found.paired else [f"{name}: {said}" for name, said in lost if said]
         about = pair.studies[0].instrument.categories, found.commons[0].scope
         self._few = [
-            [f"{name}: {one.note}" if one else "" for one in noise_bounds.noise_bounds(side.counts, *about)]
+            [
+                f"{name}: {said}" if (said := one.note if one else noise_bounds.too_few(len(side.counts))) else ""
+                for one in noise_bounds.noise_bounds(side.counts, *about)
+            ]
             for name, own in zip(pair.names, found.sides, strict=True)
             for side in own
             if not pair.studies[0].by_logprobs
@@ -267,10 +270,12 @@ def _alike(pair: Pair, begun: _Begun, found: OnCommon) -> Iterator[DifferenceRow
     loo = recommended_estimators.leave_one_out(*given, base=a.counts, exact=exact)
     level = persona_jackknife.level(loo).of("fidelity")
     again = repeat_interval.level(repeat_interval.redrawn(loo)).of("fidelity")
+    same = np.array_equal(a.counts, b.counts)
     for column, scope in enumerate(pair.analyses[0].scopes):
         yield begun(
             scope=scope, metric="fidelity", quantity=ALIKE, method=RECOMMENDED, value=level.value[column], se=level.se[column],
             lo=level.lo[column], hi=level.hi[column], lo_repeat=again.lo[column], hi_repeat=again.hi[column],
+            note=persona_jackknife.above_one(loo.of("fidelity")[0, column], same=same),
         )  # fmt: skip
 
 

@@ -37,12 +37,12 @@ def levels_table(run_metrics: pd.DataFrame) -> pd.DataFrame:
 @exhibit.table(
     "companions",
     "Companions of S and R over all items, by run: how extreme ratings are for the room there is, the share of "
-    "variation that is the persona's (ICC), S and noise relative to the room, fidelity to the base, mass at both "
-    "ends, and what the persona tells about an answer. Recommended estimators.",
+    "variation that is the persona's (ICC), S and noise relative to the room, fidelity to the base, and mass at "
+    "both ends. Recommended estimators.",
 )
 def companions_table(study: Study, metrics: pd.DataFrame) -> pd.DataFrame:
     """What stands beside S and R on a bounded scale, one row a run, over all items."""
-    wanted = ["extremity", "icc", "relative_susceptibility", "relative_noise", "fidelity", "endpoint_mass", "information_share"]
+    wanted = ["extremity", "icc", "relative_susceptibility", "relative_noise", "fidelity", "endpoint_mass"]
     own = metrics[(metrics["scope"] == OVERALL) & metrics["metric"].isin(wanted)]
     named = own.assign(run=[study.run(f, v).name for f, v in zip(own["family"], own["variant"], strict=True)])
     wide = named.pivot_table(index="run", columns="metric", values="value", sort=False).reindex(columns=wanted)

@@ -225,7 +225,9 @@ def _pairs(rows: pd.DataFrame) -> list[tuple[str, str]]:
 def fidelity(metrics: pd.DataFrame, study: Study) -> Any:
     """How far every variant keeps the base's pattern over personas: correlation of true cell means, with interval A."""
     look = Look(study, base=False)
-    chosen = metrics[(metrics["metric"] == "fidelity") & (metrics["scope"] == OVERALL) & (metrics["value"] != 1)]
+    bases = {(family.key, family.base.key) for family in study.file.families}
+    is_base = [key in bases for key in zip(metrics["family"], metrics["variant"], strict=True)]
+    chosen = metrics[(metrics["metric"] == "fidelity") & (metrics["scope"] == OVERALL) & ~np.array(is_base, dtype=bool)]
     data = look.labelled(chosen)[["Model", "Variant", "value", "lo", "hi"]].rename(columns={"lo": "from", "hi": "to"})
     if data.empty:
         return None

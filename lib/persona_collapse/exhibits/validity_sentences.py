@@ -9,7 +9,7 @@ from persona_collapse.exhibits import exhibit
 from persona_collapse.exhibits.change_sentences import moved
 from persona_collapse.exhibits.validity_tables import by_claim, counted_choices, recommended_row, with_interval
 from persona_collapse.study.scopes import OVERALL
-from persona_collapse.study.study import Study
+from persona_collapse.study.study import Run, Study
 from persona_collapse.tables.build import Tables
 from persona_collapse.tables.frontier import ALL, OTHERS
 from persona_collapse.tables.headlines import CONTRARY, HOLDS, OPPOSITE, SAME, UNKNOWN
@@ -173,7 +173,10 @@ def sample_of_families(validity: pd.DataFrame) -> str:
 
 @exhibit.finding("stacks")
 def stacks(found: Tables, study: Study) -> str:
-    """How far the serving stack alone moves noise and S: the base's weights as otherwise served, beside the base."""
+    """How far the serving stack moves noise and S: the base's weights as otherwise served, beside the base.
+
+    Alone, it is said, only where date and repetitions agree.
+    """
     rows = found.contrasts.query("scope == @OVERALL and quantity == 'change_pct' and method == 'recommended'")
     at = {(row.family, row.variant, row.metric): row for row in rows.itertuples()}
     lines = []
@@ -185,8 +188,14 @@ def stacks(found: Tables, study: Study) -> str:
             continue
         clear = noise.lo > 0 or noise.hi < 0
         by = f"by {fraction(abs(noise.value) / 100)}" if clear else "by no more than its interval"
+        also = found.guard.beside_stack(run, Run(run.family, run.family.base))
+        what = (
+            f"{', '.join(['Serving stack', *also[:-1]])} and {also[-1]} together move"
+            if also
+            else "The serving stack alone moves"
+        )
         line = (
-            f"- **The serving stack alone moves the noise of {safe(run.family.name)} {by}**: the same weights served by "
+            f"- **{what} the noise of {safe(run.family.name)} {by}**: the same weights served by "
             f"{safe(study.stack(run))}, noise {moved(noise)}, S {moved(s)}."
         )
         for variant in run.family.variants:

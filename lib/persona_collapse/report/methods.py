@@ -54,6 +54,12 @@ $$
 where $t^2$ is the mean of $t_q^2$ over items, 0 where it would be negative. Sums run over the items of a scope: all of them, or
 those of one group of items. $S$ and the within-persona noise $\sqrt{{W}}$ are in scale points, $R$ in their inverse.{exact}
 
+**Variance components** (`components.csv`) split cell means, less their item means and with reversed items turned, into persona,
+persona by group, persona by item and repetition, from mean squares in which every group weighs the same; none is cut at zero.
+**Cronbach's alpha** of a group (`reliability.csv`) is one minus the mean square of persona by item over that of personas, both
+inside the group. **Missing ratings** (`missing.csv`) could have been any point of the scale: the least and the most that $S$,
+the noise and the mean could be.
+
 The change $\Delta$ of a value $X$ against the base, in percent, and the excess $E$ over the matched control, in percentage
 points of the base, are
 
@@ -73,7 +79,7 @@ $$
 f^{{-1}}\left( P z - (P-1)\, \bar{{z}}_{{(\cdot)}} \pm t_{{0.975,\,P-1}}\, \mathrm{{SE}} \right)
 $$
 
-where $f$ is the logarithm, the logit for shares, Fisher's $z$ for fidelity, and the identity for excesses and means over
+where $f$ is the logarithm, the logit for shares, and the identity for fidelity (at most 1), for excesses and for means over
 families. **Intervals for the same requests again** (columns `lo_repeat, hi_repeat`) come from leaving out one rating of one cell
 at a time. Neither uses random numbers. Families are averaged, never pooled.
 """

@@ -6,8 +6,10 @@ In: counts (persona, item, category) and weights of scopes. Out: values, standar
 __all__ = [
     "alike",
     "common_cells",
+    "components",
     "equivalence",
     "estimates",
+    "missing_bounds",
     "moments",
     "noise_bounds",
     "permutation",

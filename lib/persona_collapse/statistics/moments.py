@@ -8,7 +8,7 @@ import numpy as np
 from persona_collapse.statistics.histograms import Recurring
 
 #: A variance over personas below this, in squared scale points, is rounding: two cell means that differ do so by more.
-_DUST = 1e-12
+DUST = 1e-12
 
 
 class Cells(NamedTuple):
@@ -79,7 +79,7 @@ class Parts:
     def between(self) -> np.ndarray:
         """V, variance over personas of the cell mean."""
         between = self.shared(self)
-        between[between < _DUST] = 0
+        between[between < DUST] = 0
         return between
 
     @cached_property

@@ -3,7 +3,8 @@
 Every persona is left out once, the same one on all sides of a contrast. On the scale f of a metric, with z the value and
 z_p the value without persona p: SE^2 = (P - 1)/P sum (z_p - mean z_p)^2, centre P z - (P - 1) mean z_p, limits
 f^-1(centre -+ t SE) with P - 1 degrees of freedom. f is the logarithm; the logit for ICC, endpoint mass and information
-share; Fisher's z for fidelity; none for excess and means over families.
+share; none for excess, means over families and fidelity: Fisher's z has no place for 1, which is the truth of a base asked
+again, nor for the half of its estimates that lie above.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,10 +21,13 @@ FEWEST_VARYING = 5
 #: A persona that carries more of an interval's variance than this is named where the interval stands.
 CARRIES = 0.5
 
-#: Places of the metrics whose interval is made on the logit scale, and on that of Fisher's z.
-LOGIT, _FISHER = (
-    [place for place, key in enumerate(METRICS) if vocabulary.METRICS[key].scale == scale] for scale in ("logit", "fisher")
+#: Places of the metrics whose interval is made on the logit scale, and on that of the metric itself.
+LOGIT, _PLAIN = (
+    [place for place, key in enumerate(METRICS) if vocabulary.METRICS[key].scale == scale] for scale in ("logit", "plain")
 )
+_FIDELITY = METRICS.index("fidelity")
+#: A fidelity above 1 by less than this is rounding.
+_DUST = 1e-9
 #: Metrics that hang on variation inside cells: with few varying personas they have a bound in place of an interval.
 NOISE = np.array([vocabulary.METRICS[key].noise for key in METRICS])
 _HALF = 0.975
@@ -82,7 +86,20 @@ def level(run: LeaveOneOut) -> Interval:
     found = estimate(transformed(run))
     value = run.full
     lo, hi = map(back, limits(found))
-    return masked(Interval(value, found.se * slope(value), lo, hi, found.carried, who(run.personas, found.row)), run)
+    interval = Interval(value, found.se * slope(value), lo, hi, found.carried, who(run.personas, found.row))
+    return masked(_at_most_one(interval), run)
+
+
+def _at_most_one(interval: Interval) -> Interval:
+    """Fidelity brought inside -1 and 1: a correlation, after a correction for noise that can take off more than there was.
+
+    That of a run which is its own base is 1 without an interval.
+    """
+    fields = [field.copy() for field in interval]
+    fields[1][_FIDELITY] = np.where(fields[1][_FIDELITY] > 0, fields[1][_FIDELITY], np.nan)
+    for field in (fields[0], fields[2], fields[3]):  # value, lo, hi
+        field[_FIDELITY] = np.clip(field[_FIDELITY], -1, 1)
+    return Interval(*fields)
 
 
 def change(variant: LeaveOneOut, base: LeaveOneOut) -> Interval:
@@ -93,11 +110,14 @@ def change(variant: LeaveOneOut, base: LeaveOneOut) -> Interval:
         ratio = variant.full / base.full
         lo, hi = (100 * np.expm1(limit) for limit in limits(found))
         interval = Interval(100 * (ratio - 1), 100 * ratio * found.se, lo, hi, found.carried, who(base.personas, found.row))
+        most = 100 * (1 / base.full[_FIDELITY] - 1)  # 0 where the base is the one that fidelity is to
+        for field in (interval.value, interval.lo, interval.hi):
+            field[_FIDELITY] = np.minimum(field[_FIDELITY], most)
     return masked(interval, variant, base)
 
 
 def shift(variant: LeaveOneOut, other: LeaveOneOut) -> Interval:
-    """Difference on the metric's own scale (log, logit, Fisher's z), (metric, scope)."""
+    """Difference on the metric's own scale (log, logit, plain), (metric, scope)."""
     same_personas(variant, other)
     with np.errstate(invalid="ignore"):
         return masked(_plain(transformed(variant) - transformed(other), other.personas), variant, other)
@@ -200,7 +220,7 @@ def transformed(run: LeaveOneOut) -> np.ndarray:
     z = run.logs.copy()
     with np.errstate(invalid="ignore", divide="ignore"):
         z[LOGIT] -= np.log1p(-run.values[LOGIT])
-        z[_FISHER] = np.arctanh(run.values[_FISHER])
+        z[_PLAIN] = run.values[_PLAIN]
     return z
 
 
@@ -215,6 +235,19 @@ def remark(interval: Interval, metric: str, place: str, named: Callable[[int], s
     return (
         f"{metric}, {place}: persona {named(int(interval.persona))} alone carries {share} of the variance behind this interval."
     )
+
+
+def above_one(fidelity: float, *, same: bool = False) -> str:
+    """Why a fidelity that was estimated above 1 stands as 1; nothing for another. `same`: no rating of the two runs differs."""
+    if not fidelity > 1 + _DUST:
+        return ""
+    why = (
+        "no rating differs from the base's, so that both runs share the noise that the correction takes off"
+        if same
+        else "the correction for rating noise is itself uncertain"
+    )
+    shown = f"{1 + float(f'{fidelity - 1:.2g}'):.12g}"  # also where it is very near
+    return f"Estimated at {shown} and printed as 1, the most that a correlation can be: {why}."
 
 
 def sentence(personas: int, items: int, *, paired: bool = False, model: str = "this fine-tuned model") -> str:
@@ -248,7 +281,7 @@ def back(z: np.ndarray) -> np.ndarray:
     """Inverse of `transformed`."""
     values = np.exp(z)
     values[LOGIT] = expit(z[LOGIT])
-    values[_FISHER] = np.tanh(z[_FISHER])
+    values[_PLAIN] = z[_PLAIN]
     return values
 
 
@@ -256,7 +289,7 @@ def slope(value: np.ndarray) -> np.ndarray:
     """How much a metric moves for a small step on its own scale."""
     found = value.copy()
     found[LOGIT] *= 1 - value[LOGIT]
-    found[_FISHER] = 1 - value[_FISHER] ** 2
+    found[_PLAIN] = 1
     return found
 
 

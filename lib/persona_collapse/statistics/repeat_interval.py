@@ -72,6 +72,9 @@ def level(run: Redrawn) -> Repeat:
             most = inverse * (1 + NORMAL_95 * relative[row])
             least = np.maximum(inverse * (1 - NORMAL_95 * relative[row]), 0)
             lo[row], hi[row] = 1 / most, 1 / least
+    value, row = value.copy(), METRICS.index("fidelity")
+    for limit in (value, lo, hi):  # a correlation, whatever its correction for noise
+        limit[row] = np.minimum(limit[row], 1)
     return Repeat(value, np.abs(value) * relative, lo, hi)
 
 

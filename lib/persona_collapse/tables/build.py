@@ -14,8 +14,10 @@ from persona_collapse.store.ratings import Ratings
 from persona_collapse.study.study import Run, Study
 from persona_collapse.tables import printed_figures, recommended_rows
 from persona_collapse.tables.comparability import Guard
+from persona_collapse.tables.components import components_table, reliability_table
 from persona_collapse.tables.equivalence import equivalence_table
 from persona_collapse.tables.frontier import frontier_table
+from persona_collapse.tables.missing import missing_table
 from persona_collapse.tables.presence import presence_table
 from persona_collapse.tables.published_contrasts import NORMAL_95
 from persona_collapse.tables.published_contrasts import contrasts as published_contrasts
@@ -28,6 +30,9 @@ from persona_collapse.tables.temperature import temperature_curves
 from persona_collapse.tables.validity import foundation_claims, validity_table
 from persona_collapse.tables.verdict import verdict_table
 from persona_collapse.vocabulary import OF_PUBLISHED, PUBLISHED
+
+#: Beside published S where every cell has one rating.
+_UPPER_BOUND = "an upper bound at n = 1: rating noise is part of it"
 
 
 class Tables:
@@ -116,6 +121,21 @@ class Tables:
     def verdict(self) -> pd.DataFrame:
         """What may be concluded of every variant."""
         return verdict_table(self.analysis, self.guard, self.presence, self.equivalence, self.style)
+
+    @cached_property
+    def components(self) -> pd.DataFrame:
+        """Variance components of every run."""
+        return components_table(self.analysis)
+
+    @cached_property
+    def reliability(self) -> pd.DataFrame:
+        """Cronbach's alpha of every group of items in every run."""
+        return reliability_table(self.analysis)
+
+    @cached_property
+    def missing(self) -> pd.DataFrame | None:
+        """How far the missing ratings of a run could move its numbers; None where none is missing."""
+        return missing_table(self.analysis)
 
     @cached_property
     def profiles(self) -> pd.DataFrame:
@@ -230,7 +250,8 @@ def _published_levels(analysis: Analysis, run: Run) -> pd.DataFrame:
     se = published_se(ratings, instrument.categories, weights)
     used = ratings[published_estimators.answered(ratings)]
     per_item = published_estimators.moments(used, instrument.categories).n.sum(axis=0)
-    at = at_n(analysis.alone(run).loo[0])
+    loo = analysis.alone(run).loo[0]
+    at, above = at_n(loo), _UPPER_BOUND if loo.repetitions[1] == 1 else ""
     rows = []
     for metric in OF_PUBLISHED:
         for column, scope in enumerate(analysis.scopes):
@@ -238,6 +259,6 @@ def _published_levels(analysis: Analysis, run: Run) -> pd.DataFrame:
             own = weights[:, column] > 0
             interval = value - NORMAL_95 * error, value + NORMAL_95 * error
             sizes = len(used), int(own.sum()), int(per_item[own].sum())
-            note = "" if metric == "susceptibility" else at
+            note = above if metric == "susceptibility" else at
             rows.append(LevelRow(*run.keys, scope, metric, PUBLISHED, value, error, *interval, *sizes, note=note))
     return pd.DataFrame(rows, columns=list(LevelRow._fields))

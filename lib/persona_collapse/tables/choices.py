@@ -1,6 +1,6 @@
 """Every defensible way to look at a study's ratings: which personas, items, repetitions, base, estimator."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache, cached_property
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ from persona_collapse.statistics.persona_jackknife import FEWEST_VARYING
 from persona_collapse.statistics.recommended_estimators import Means, varying
 from persona_collapse.study import first_token
 from persona_collapse.study.study import Run
+from persona_collapse.tables.contrast import Contrast
 from persona_collapse.tables.headlines import INSTEAD, Claim, Values
 from persona_collapse.tables.run_statistics import Analysis, Together
 from persona_collapse.vocabulary import CLAIMED, METRICS
@@ -24,6 +25,8 @@ FEWEST_HALVED = 8
 _FEWEST, _LARGEST = 5, 0.5
 #: Repetitions to which the published estimators are brought down.
 REPETITIONS = (2, 3, 5)
+#: Share by which mean ratings a cell may differ between runs whose published estimators are compared.
+UNLIKE = 0.05
 #: Temperatures at which a study by logprobs is looked at beside its own.
 TEMPERATURES = (0.3, 0.7, 1.0)
 #: Published estimators of what is claimed, which rarefaction knows.
@@ -65,6 +68,10 @@ class Views:
             yield Choice(self._ways, self._left_out, claim.metric)
         for words, values in self._temperatures():
             yield Choice([("temperature", words)], values, claim.metric)
+
+    def unlike(self, sides: Iterable[Contrast]) -> str:
+        """Why published estimators of these contrasts cannot be compared, in words; nothing where they can."""
+        return unlike_repetitions([self._parts[run] for run in contrast.runs] for contrast in sides)
 
     @cached_property
     def contributions(self) -> dict[Run, np.ndarray]:
@@ -135,6 +142,21 @@ class Views:
                 own = cells(chances, self._analysis.categories, exact=True)
                 parts[run] = Parts(chances, own, self._analysis.categories)
             yield f"T = {at:g}", _reader(self._means(parts, self._scope[:, :1]))
+
+
+def unlike_repetitions(sides: Iterable[Iterable[Parts]]) -> str:
+    """Why published estimators of runs that are set side by side cannot be compared, in words; nothing where they can.
+
+    Both hang on the number of ratings a cell. With one, S holds all of the rating noise, and within_sd none.
+    """
+    found = []
+    for runs in sides:
+        n = [float(own.own.n.mean()) for own in runs]
+        if min(n) == 1:
+            return "one rating a cell"
+        if np.isfinite(n).all() and max(n) > (1 + UNLIKE) * min(n):
+            found.append(f"n = {min(n):.3g} against {max(n):.3g}")
+    return found[0] if found else ""
 
 
 def subsets(labels: list[tuple[str, str]]) -> Iterator[tuple[str, str, np.ndarray]]:

@@ -37,6 +37,26 @@ def differences(own: pd.Series, other: pd.Series, what: str = "base", *, samples
     return found
 
 
+def beside_stack(own: pd.Series, other: pd.Series, *, samples: bool = True, dated: bool = True) -> list[str]:
+    """What two runs of the same weights on two stacks differ in besides the stack: date and repetitions, in words.
+
+    Parameters
+    ----------
+    own, other, samples
+        As `differences` takes them.
+    dated : bool
+        False for simulated ratings, which have no dates; others without one may have any.
+    """
+    found, days = [], days_apart(own, other)
+    if days is None and dated:
+        found.append("date (not recorded)")
+    elif days is not None and days > APART_DAYS:
+        found.append(f"date ({days:.0f} days)")
+    if own["max_repetitions"] != other["max_repetitions"] and samples:
+        found.append(f"repetitions ({own['max_repetitions']} against {other['max_repetitions']})")
+    return found
+
+
 def days_apart(one: pd.Series, other: pd.Series) -> float | None:
     """Days between the end of the earlier collection and the start of the later; None without dates."""
     if pd.isna(one["first_date"]) or pd.isna(other["first_date"]):
@@ -99,6 +119,11 @@ class Guard:
             if found:
                 said.append((f"against the {what}: " if contrast.control else "") + "; ".join(found))
         return ". ".join(said)
+
+    def beside_stack(self, run: Run, base: Run) -> list[str]:
+        """What a run of the base's weights differs from the base in besides its stack: date and repetitions, in words."""
+        own, other = self._rows[run.keys], self._rows[base.keys]
+        return beside_stack(own, other, samples=not self._study.by_logprobs, dated=self._study.file.kind != "simulated")
 
     def refusal(self, *runs: Run) -> str:
         """Why these runs cannot be compared, or nothing."""

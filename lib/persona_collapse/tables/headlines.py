@@ -69,10 +69,7 @@ INSTEAD = {
         ("noise relative to what the scale allows", "relative_noise"),
         ("1 - ICC instead of noise", "noise_share"),
     ),
-    "icc": (
-        ("information share instead of ICC", "information_share"),
-        ("fidelity to the base instead of ICC", "fidelity"),
-    ),
+    "icc": (("fidelity to the base instead of ICC", "fidelity"),),
 }
 
 

@@ -25,6 +25,7 @@ def level_note(analysis: Analysis, run: Run, alone: Together) -> Note:
     """What stands beside the numbers of one run, by metric, scope and interval."""
     found = analysis.bounds(alone, 0)
     single = recommended_estimators.remark(alone.loo[0])
+    too_few = noise_bounds.too_few(len(alone.common.personas))
     missing = ""
     if not analysis.study.by_logprobs:
         missing = common_cells.missing(analysis.counts(run), analysis.categories, analysis.slots(run)).note
@@ -33,7 +34,7 @@ def level_note(analysis: Analysis, run: Run, alone: Together) -> Note:
         said = [alone.common.note]
         if METRICS[metric].noise:
             bound = found[column]
-            said += [bound.note if bound else "", missing]
+            said += [bound.note if bound else "", too_few, missing]
         said += [single, _carrier(analysis, metric, column, interval)]
         return " ".join(part for part in said if part)
 
@@ -65,12 +66,17 @@ class ContrastNotes:
         self._own_bounds = analysis.bounds(together, 0)
         self._own_lo = persona_jackknife.level(together.loo[0]).of("within_rms").lo
         self._rarefied = () if contrast.control else _rarefied(analysis, together)
+        self._too_few = noise_bounds.too_few(len(together.common.personas))
+        singles = [run.name for run, side in zip(contrast.runs, together.loo, strict=True) if side.repetitions[1] == 1]
+        self._single = f"One rating a cell in {', '.join(singles)}: noise cannot be told from spread." if singles else ""
 
     def of(self, metric: str, column: int, interval: persona_jackknife.Interval) -> str:
         """The note of one metric in one scope."""
         said = [self._also, self._lost]
         if METRICS[metric].noise:
-            said.append(self._bound(column))
+            said += [self._bound(column), self._too_few]
+        if np.isnan(interval.value):
+            said.append(self._single)
         if self._rarefied and metric in ("robustness", "within_rms"):
             said.append(self._rarefied[column])
         said.append(_carrier(self._analysis, metric, column, interval))

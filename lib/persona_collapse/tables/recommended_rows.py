@@ -60,11 +60,13 @@ class CompanionRow(NamedTuple):
 def levels(analysis: Analysis, run: Run) -> pd.DataFrame:
     """Rows of metrics.csv for one run, method recommended; fidelity is empty where the base has no ratings yet."""
     alone, base = analysis.alone(run), analysis.base(run)
-    side, fidelity = alone.sides[0], None
+    side, fidelity, above = alone.sides[0], None, [""] * len(analysis.scopes)
     if run != base and len(analysis.counts(base)):
         together = analysis.together(run, base)
         pair = together.sides[0]
         fidelity = persona_jackknife.level(pair.loo).of("fidelity"), repeat_interval.level(pair.redrawn).of("fidelity")
+        same = np.array_equal(together.sides[0].counts, together.sides[1].counts)
+        above = [persona_jackknife.above_one(value, same=same) for value in pair.loo.of("fidelity")[0]]
         if together.common.same(alone.common):
             side = pair  # the same ratings, so but for fidelity the same numbers
     a, b = persona_jackknife.level(side.loo), repeat_interval.level(side.redrawn)
@@ -79,12 +81,13 @@ def levels(analysis: Analysis, run: Run) -> pd.DataFrame:
         for column, scope in enumerate(analysis.scopes):
             own = alone.common.scope[:, column] > 0
             found = interval.at(column)
+            said = [notes(metric, column, found), above[column] if metric == "fidelity" else ""]
             rows.append(
                 LevelRow(
                     *run.keys, scope, metric, RECOMMENDED, float(found.value), float(found.se), float(found.lo),
                     float(found.hi),
                     personas=len(alone.common.personas), items=int(own.sum()), ratings=round(float(ratings[own].sum())),
-                    lo_repeat=again.lo[column], hi_repeat=again.hi[column], note=notes(metric, column, found),
+                    lo_repeat=again.lo[column], hi_repeat=again.hi[column], note=" ".join(filter(None, said)),
                 )
             )  # fmt: skip
     return pd.DataFrame(rows, columns=list(LevelRow._fields))

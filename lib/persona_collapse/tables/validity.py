@@ -16,7 +16,7 @@ from persona_collapse.tables.contrast import CHANGE, EXCESS, Contrast
 from persona_collapse.tables.headlines import Claim, Found, Values
 from persona_collapse.tables.published_contrasts import as_numbers
 from persona_collapse.tables.run_statistics import Analysis
-from persona_collapse.vocabulary import CLAIMED, RECOMMENDED, twin
+from persona_collapse.vocabulary import CLAIMED, METRICS, PUBLISHED, RECOMMENDED, twin
 
 #: Columns of validity.csv. `family` is a key, or `mean` for the mean over these families (a family's own number in a study of
 #: one); `agrees` is whether the interval lies wholly where the claim has it.
@@ -99,12 +99,15 @@ def _of_claim(
     alternates = [run for run in analysis.study.runs if run.variant.role == "alternate"]
     own = views.recommended
     yield from _everywhere(claim, sides, Choice([(RECOMMENDED, "recommended estimator")], own, claim.metric))
-    metric = twin(claim.metric)
+    metric, unlike = twin(claim.metric), views.unlike(sides)
     for family in (["mean"] if len(sides) > 1 else []) + [contrast.variant.family.key for contrast in sides]:
         if found := published.get((family, claim.variant, claim.quantity, metric)):
-            yield "estimator or measure", "published, printed interval", family, found
+            yield _without_vote(("estimator or measure", "published, printed interval", family, found), unlike)
     for choice in views.choices(claim):
-        yield from _everywhere(claim, sides, choice)
+        hangs_on_n = choice.metric in METRICS and METRICS[choice.metric].method == PUBLISHED
+        at_equal_n = choice.ways[0][0] == "repetitions"
+        for line in _everywhere(claim, sides, choice):
+            yield _without_vote(line, unlike if hangs_on_n and not at_equal_n else "")
     yield from _stacks(analysis, claim, sides, alternates)
     if len(sides) > 1:
         for left in sides:
@@ -114,6 +117,12 @@ def _of_claim(
         yield "wider claim", FAMILIES, "mean", _families(claim, sides, own)
     for family, found in _items(claim, sides, views):
         yield "wider claim", "items as a sample", family, found
+
+
+def _without_vote(line: Line, reason: str) -> Line:
+    """A line that has no interval, and so is not counted, if there is a reason."""
+    group, choice, family, found = line
+    return (group, f"{choice} (not counted: {reason})", family, Found(found.value, np.nan, np.nan)) if reason else line
 
 
 def _everywhere(claim: Claim, sides: Sequence[Contrast], choice: Choice) -> Iterator[Line]:
