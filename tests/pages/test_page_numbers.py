@@ -184,8 +184,19 @@ class Walk:
         about = {"family": family, "variant": cells["variant"], "metric": cells["metric"]}
         yield cells["simulated"], [one(self.files["metrics"], **about, method="published", scope="overall")["value"]]
 
+    def verdict(self, caption, head, row):
+        found = one(self.files["verdict"], **self.key(row[0]))
+        columns = {
+            "S": "s", "noise": "noise", "S beyond the control": "excess_s", "noise beyond the control": "excess_noise",
+            "style share": "share",
+        }  # fmt: skip
+        for name, cell in zip(head[1:], row[1:], strict=True):
+            if column := columns.get(name):
+                values = [found[f"{column}{end}"] for end in ("", "_lo", "_hi")]
+                yield cell, [*values, *[found["ceiling"]] * (column == "share")]
+
     RULES = (
-        ("Ratings of every run", quality), ("Where ratings lie", saturation), ("Companions of S", companions),
+        ("The verdict on every variant", verdict), ("Ratings of every run", quality), ("Where ratings lie", saturation), ("Companions of S", companions),
         ("Every headline", headlines), ("Choice by choice", choices), ("by group of items, in percent", foundations),
         ("of every run, over all items", every_run), ("Printed figures", printed),
     )  # fmt: skip

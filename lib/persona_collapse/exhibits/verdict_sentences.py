@@ -100,8 +100,8 @@ fitted to other personas, explains of the variant's; it is judged against .9 of 
 
 {listed}
 
-*Persona collapse* is also used for personas that become alike, the opposite sign of a rising S; the verdict names which of the
-two a variant shows.
+*Persona collapse* is also used for personas that become alike ("The Chameleon's Limit", arXiv 2604.24698), the opposite sign of a
+rising S; the verdict names which of the two a variant shows.
 """
 
 
