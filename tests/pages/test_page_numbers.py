@@ -187,7 +187,7 @@ class Walk:
     def verdict(self, caption, head, row):
         found = one(self.files["verdict"], **self.key(row[0]))
         columns = {
-            "S": "s", "noise": "noise", "S beyond the control": "excess_s", "noise beyond the control": "excess_noise",
+            "S (%)": "s", "noise (%)": "noise", "S beyond control (pp)": "excess_s", "noise beyond control (pp)": "excess_noise",
             "style share": "share",
         }  # fmt: skip
         for name, cell in zip(head[1:], row[1:], strict=True):

@@ -65,10 +65,10 @@ def verdict_table(verdict: pd.DataFrame, study: Study) -> pd.DataFrame:
         rows[study.run(row.family, row.variant).name] = {
             "verdict": row.verdict,
             "personas": row.presence,
-            "S": _percent(row, "s") or "-",
-            "noise": _percent(row, "noise") or "-",
-            "S beyond the control": _points(row, "excess_s") or "-",
-            "noise beyond the control": _points(row, "excess_noise") or "-",
+            "S (%)": _interval(row, "s") or "-",
+            "noise (%)": _interval(row, "noise") or "-",
+            "S beyond control (pp)": _interval(row, "excess_s") or "-",
+            "noise beyond control (pp)": _interval(row, "excess_noise") or "-",
             "style share": f"{row.share:.2f} [{row.share_lo:.2f}, {row.share_hi:.2f}] of {row.ceiling:.2f}"
             if np.isfinite(row.share)
             else "-",
@@ -113,7 +113,7 @@ def _points(row: object, what: str) -> str:
     return _interval(row, what, " pp")
 
 
-def _interval(row: object, what: str, unit: str) -> str:
+def _interval(row: object, what: str, unit: str = "") -> str:
     value, lo, hi = (float(getattr(row, f"{what}{end}")) for end in ("", "_lo", "_hi"))
     if not np.isfinite(lo):
         return ""
