@@ -48,7 +48,7 @@ def test_a_recited_scale_is_warned_of_kept_and_no_rating(tmp_path):
     # Answers 3, 6 and 9 of ten recite.
     assert said == [
         "live: f/base: 3 of 10 replies give no rating when they may have 24 tokens, such as '0 = not at all relevant, \\n 1 = not "
-        "very relevant, \\n 2 = slig'; at max_tokens: 1 the first token of such a reply is read as one; set protocol.max_tokens: 24, or "
+        "very relevant, \\n 2 = slig'; at max_tokens: 1 one that begins with a number would be read as that; set protocol.max_tokens: 24, or "
         "look at what the model says"
     ]
     assert set(rows(study)) == {(0, None)} and len(rows(study)) == 2 * CELLS

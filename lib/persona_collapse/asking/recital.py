@@ -56,8 +56,8 @@ async def probe(study: Study, runs: Sequence[Run], store: Store, aside: Aside, s
         if unread := rating_parser.unrated(replies, study.instrument.scale, study.instrument.labels):
             say(
                 f"{study.name}: {run.key}: {len(unread)} of {len(replies)} replies give no rating when they may have {TOKENS} "
-                f"tokens, such as {unread[0][:_QUOTED]!r}; at max_tokens: {study.file.protocol.max_tokens} the first token of "
-                f"such a reply is read as one; set protocol.max_tokens: {TOKENS}, or look at what the model says"
+                f"tokens, such as {unread[0][:_QUOTED]!r}; at max_tokens: {study.file.protocol.max_tokens} one that begins with "
+                f"a number would be read as that; set protocol.max_tokens: {TOKENS}, or look at what the model says"
             )
 
 

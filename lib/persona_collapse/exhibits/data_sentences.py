@@ -105,8 +105,8 @@ def commonest_replies(ratings: Ratings) -> str:
         if unread := unrated(probe, instrument.scale, instrument.labels):
             lines.append(
                 f"- **{safe(run.key)}**: {len(unread)} of {len(probe)} replies gave no rating when they had room for more "
-                f"tokens, such as “{safe(shorten(unread[0], _QUOTED, placeholder=' …'))}”. Its ratings are the first tokens of "
-                "such replies."
+                f"tokens, such as “{safe(shorten(unread[0], _QUOTED, placeholder=' …'))}”. A reply that begins with a "
+                "number was read as that all the same."
             )
         for condition in ratings.study.conditions(run):
             if said := ratings.of(run, condition).asked.commonest:
