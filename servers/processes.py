@@ -53,21 +53,22 @@ def running(
 
     Its whole process group ends with the block. Raises NotHereError where it ends before, or does not answer `within` seconds.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            command, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=dict(env), cwd=folder,
-            start_new_session=True,
-        )  # fmt: skip
-        try:
-            _wait(process, healthy, log, within)
-            yield
-        finally:
-            _end(process)
+    with _started(command, log, env, folder) as process:
+        _wait(process, healthy, log, within)
+        yield
 
 
 def run_once(command: Sequence[str], *, log: Path, env: Mapping[str, str], folder: Path | None = None) -> None:
     """A command that ends by itself, in a process group of its own. Raises NotHereError where it fails."""
+    with _started(command, log, env, folder) as process:
+        process.wait()
+    if process.returncode:
+        raise NotHereError(f"left out: it ended with {_how(process.returncode)}; its last line: {_last(log)!r}")
+
+
+@contextmanager
+def _started(command: Sequence[str], log: Path, env: Mapping[str, str], folder: Path | None) -> Iterator[subprocess.Popen[bytes]]:
+    """A process in a group of its own, which ends with the block."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as file:
         process = subprocess.Popen(
@@ -75,11 +76,9 @@ def run_once(command: Sequence[str], *, log: Path, env: Mapping[str, str], folde
             start_new_session=True,
         )  # fmt: skip
         try:
-            process.wait()
+            yield process
         finally:
             _end(process)
-    if process.returncode:
-        raise NotHereError(f"left out: it ended with {_how(process.returncode)}; its last line: {_last(log)!r}")
 
 
 def _wait(process: subprocess.Popen[bytes], healthy: str, log: Path, within: float) -> None:

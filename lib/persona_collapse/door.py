@@ -91,12 +91,25 @@ _KNOWN = {
 }
 
 
+#: Tables of a study that exhibits take whole, under their own names.
+_TABLES = (
+    "companions", "components", "contrasts", "foundation_claims", "frontier", "missing", "profiles", "reliability", "saturation",
+    "temperature", "validity", "verdict",
+)  # fmt: skip
+
+
 class OfStudy:
     """What exhibits of a study are made of, by the names under which they take it; with a run, the rows of that run."""
 
     def __init__(self, ratings: Ratings, run: Run | str | None) -> None:
         self.ratings, self.study, self.found = ratings, ratings.study, tables_of(ratings)
         self._run = ratings.run(run) if run is not None else None
+
+    def __getattr__(self, name: str) -> Any:
+        """A table that is taken whole."""
+        if name not in _TABLES:
+            raise AttributeError(f"a study has nothing called {name!r} for an exhibit")
+        return getattr(self.found, name)
 
     @property
     def run(self) -> Run:
@@ -121,16 +134,6 @@ class OfStudy:
         """quality.csv, or its rows of the run and of its base."""
         return self.found.quality if self._run is None else quality.run_and_base_quality(self.ratings, self._run)
 
-    @property
-    def verdict(self) -> pd.DataFrame:
-        """verdict.csv."""
-        return self.found.verdict
-
-    @property
-    def saturation(self) -> pd.DataFrame:
-        """saturation.csv."""
-        return self.found.saturation
-
     @cached_property
     def shares(self) -> pd.DataFrame:
         """saturation.csv, or the shares of the run."""
@@ -152,56 +155,6 @@ class OfStudy:
         return saturation.run_shares(self.ratings, self.run)
 
     @property
-    def contrasts(self) -> pd.DataFrame:
-        """contrasts.csv."""
-        return self.found.contrasts
-
-    @property
-    def companions(self) -> pd.DataFrame:
-        """companions.csv."""
-        return self.found.companions
-
-    @property
-    def components(self) -> pd.DataFrame:
-        """components.csv."""
-        return self.found.components
-
-    @property
-    def reliability(self) -> pd.DataFrame:
-        """reliability.csv."""
-        return self.found.reliability
-
-    @property
-    def missing(self) -> pd.DataFrame | None:
-        """missing.csv."""
-        return self.found.missing
-
-    @property
-    def profiles(self) -> pd.DataFrame:
-        """profiles.csv."""
-        return self.found.profiles
-
-    @property
-    def validity(self) -> pd.DataFrame:
-        """validity.csv."""
-        return self.found.validity
-
-    @property
-    def foundation_claims(self) -> pd.DataFrame:
-        """foundation_claims.csv."""
-        return self.found.foundation_claims
-
-    @property
-    def frontier(self) -> pd.DataFrame | None:
-        """frontier.csv."""
-        return self.found.frontier
-
-    @property
-    def temperature(self) -> pd.DataFrame | None:
-        """temperature.csv."""
-        return self.found.temperature
-
-    @property
     def counts(self) -> np.ndarray:
         """Ratings of the run as personas (persona, item, category)."""
         return self.ratings.counts(self.run)
@@ -220,7 +173,7 @@ class OfStudy:
     def toxic(self) -> dict[str, tuple[np.ndarray, str]]:
         """The base's profile as hostile characters, and whether it was measured or printed, by family."""
         families = (family.key for family in self.study.file.families)
-        return {key: saturation.toxic_profile(self.study, self.profiles, key) for key in families}
+        return {key: saturation.toxic_profile(self.study, self.found.profiles, key) for key in families}
 
     @property
     def known(self) -> Supported | None:
@@ -258,7 +211,7 @@ class OfExplored:
 
 
 _GIVEN = {
-    "ratings": (Ratings, {name for name in vars(OfStudy) if not name.startswith("_")} | {"ratings", "study", "found"}),
+    "ratings": (Ratings, {name for name in vars(OfStudy) if not name.startswith("_")} | {"ratings", "study", "found", *_TABLES}),
     "pair": (Pair, {"pair", "tables"}),
     "explored": (Explored, {"explored"}),
 }

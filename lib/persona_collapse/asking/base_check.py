@@ -10,8 +10,8 @@ from contextlib import suppress
 from dataclasses import replace
 
 from persona_collapse.asking import spending, supported_parameters
-from persona_collapse.asking.aside import Aside, spread
 from persona_collapse.asking.dialect_openai import ElicitationError, RefusedError
+from persona_collapse.asking.extra_requests import ExtraRequests, spread
 from persona_collapse.asking.slots import hash_of
 from persona_collapse.store.store import Store
 from persona_collapse.study.first_token import Alternatives
@@ -48,14 +48,14 @@ def tokens(study: Study, runs: Sequence[Run], run: Run) -> tuple[int, int, int]:
     return times * CELLS, times * math.ceil(characters / spending.CHARACTERS_A_TOKEN), times * CELLS
 
 
-async def check(study: Study, runs: Sequence[Run], store: Store, aside: Aside, say: Callable[[str], None]) -> None:
+async def check(study: Study, runs: Sequence[Run], store: Store, extra: ExtraRequests, say: Callable[[str], None]) -> None:
     """Compare every run that is due with its base, on the same prompts.
 
     Raises ElicitationError that names a run and its base if the run is no further from the base than the base is from itself.
     """
 
     async def look(run: Run) -> list[Alternatives] | None:
-        return await _first_tokens(study, run, store, aside)
+        return await _first_tokens(study, run, store, extra)
 
     for family in study.file.families:
         if not any(run.family is family for run in due(study, store) if run in runs):
@@ -91,7 +91,7 @@ async def check(study: Study, runs: Sequence[Run], store: Store, aside: Aside, s
             store.remember(_key(study, run), json.dumps({"further": further, "apart": _mean(far), "itself": _mean(own)}))
 
 
-async def _first_tokens(study: Study, run: Run, store: Store, aside: Aside) -> list[Alternatives] | None:
+async def _first_tokens(study: Study, run: Run, store: Store, extra: ExtraRequests) -> list[Alternatives] | None:
     """What a run's first tokens could have been on the compared cells; empty without logprobs, None once the visit stops."""
     endpoint = study.file.endpoints[run.variant.endpoint or ""]
     known = supported_parameters.recall(store, endpoint, run.variant.model or "")
@@ -99,12 +99,12 @@ async def _first_tokens(study: Study, run: Run, store: Store, aside: Aside) -> l
     for most in (supported_parameters.MOST_ALTERNATIVES, supported_parameters.FEW_ALTERNATIVES):
         with suppress(RefusedError):
             first, *rest = prompts(study)
-            found = await aside.ask(run, [first], known, protocol, alternatives=most)
+            found = await extra.ask(run, [first], known, protocol, alternatives=most)
             if found is None:
                 return None
             if not found[0].choices[0].alternatives:
                 return []
-            if (others := await aside.ask(run, rest, known, protocol, alternatives=most)) is None:
+            if (others := await extra.ask(run, rest, known, protocol, alternatives=most)) is None:
                 return None
             offered = [completion.choices[0].alternatives for completion in (*found, *others)]
             return list(offered) if all(offered) else []

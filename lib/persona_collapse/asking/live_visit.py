@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from persona_collapse.asking import backoff, base_check, dialect_openai, recital, spending, supported_parameters
-from persona_collapse.asking.aside import Aside
 from persona_collapse.asking.client import connect
 from persona_collapse.asking.dialect_openai import Choice, Completion, ElicitationError, Failure, RefusedError
+from persona_collapse.asking.extra_requests import ExtraRequests
 from persona_collapse.asking.ledger import Ledger, Sent
 from persona_collapse.asking.request_queue import Asker, Request
 from persona_collapse.asking.slots import answer_of, consecutive
@@ -120,11 +120,11 @@ class Visit:
         if not self._stopping.is_set():
             await self._probe()
         if not (self._anyway or self._stopping.is_set()):
-            aside = Aside(self.study, self.ledger, self._client, self._stopping.is_set, "compared")
-            await base_check.check(self.study, self.runs, self.store, aside, self.say)
+            extra = ExtraRequests(self.study, self.ledger, self._client, self._stopping.is_set, "compared")
+            await base_check.check(self.study, self.runs, self.store, extra, self.say)
         if not self._stopping.is_set():
-            aside = Aside(self.study, self.ledger, self._client, self._stopping.is_set, "probed")
-            await recital.probe(self.study, self.runs, self.store, aside, self.say)
+            extra = ExtraRequests(self.study, self.ledger, self._client, self._stopping.is_set, "probed")
+            await recital.probe(self.study, self.runs, self.store, extra, self.say)
         if only_probe:
             return
         await self._ask(lambda run, condition: self._missing(run, condition), again=False)

@@ -8,8 +8,8 @@ import json
 from collections.abc import Callable, Sequence
 
 from persona_collapse.asking import spending, supported_parameters
-from persona_collapse.asking.aside import Aside, spread
 from persona_collapse.asking.dialect_openai import RefusedError
+from persona_collapse.asking.extra_requests import ExtraRequests, spread
 from persona_collapse.asking.slots import hash_of
 from persona_collapse.store.store import Store, probe_key
 from persona_collapse.study import rating_parser
@@ -38,14 +38,14 @@ def tokens(study: Study, run: Run, store: Store | None) -> tuple[int, int, int]:
     return len(asked), sum(len(prompt) for prompt in asked) // int(spending.CHARACTERS_A_TOKEN), len(asked) * TOKENS
 
 
-async def probe(study: Study, runs: Sequence[Run], store: Store, aside: Aside, say: Callable[[str], None]) -> None:
+async def probe(study: Study, runs: Sequence[Run], store: Store, extra: ExtraRequests, say: Callable[[str], None]) -> None:
     """Ask the probe of every run that is due, keep its replies, and warn of those that give no rating when they are longer."""
     protocol = study.file.protocol.model_copy(update={"max_tokens": TOKENS})
     for run in (run for run in runs if due(study, run, store)):
         endpoint = study.file.endpoints[run.variant.endpoint or ""]
         known = supported_parameters.recall(store, endpoint, run.variant.model or "")
         try:
-            found = await aside.ask(run, spread(study, protocol.probe), known, protocol)
+            found = await extra.ask(run, spread(study, protocol.probe), known, protocol)
         except RefusedError as error:
             say(f"{study.name}: {run.key}: no probe of {TOKENS} tokens was possible ({error})")
             continue

@@ -18,7 +18,7 @@ MEANS = {
     rules.DYSREGULATED: "personas differ more and each is held less steadily, both beyond the matched control",
     rules.WITHOUT_CONTROL: "personas differ more and each is held less steadily; no control says what fine-tuning alone does",
     rules.NOT_BEYOND: "personas differ more and each is held less steadily, but not clearly beyond the matched control",
-    rules.NOISIER: "each persona is held less steadily; that personas differ more is not shown",
+    rules.NOISIER: "each persona is held less steadily; no rise of S beyond the smallest change that matters is shown",
     rules.OTHERWISE: "S or noise changed, in no way that has a name here",
     rules.UNDECIDED: "the ratings do not decide",
 }

@@ -27,7 +27,7 @@ def spread(study: Study, cells: int) -> list[str]:
     ]  # fmt: skip
 
 
-class Aside:
+class ExtraRequests:
     """Asks single prompts of a run; `outcome` is what traffic calls an answer, and `stopping` whether the visit is to end."""
 
     def __init__(
