@@ -54,6 +54,13 @@ def test_what_does_not_exist_is_not_printed(study):
     assert shown.loc["GPT-4o insecure"].tolist() == ["undecided", "told apart", "-", "-", "-", "-", "-"]
 
 
+def test_what_changed_otherwise_is_said_once(study):
+    why = "noise falls by 27 % [-35, -16]. No interval for the style share."
+    table = pd.DataFrame([row(verdict=rules.OTHERWISE, why=why, noise=-27.0, noise_lo=-35.0, noise_hi=-16.0)])
+    said = verdict_sentences.verdict(table, study)
+    assert said.endswith("Against the base: noise -27 % [-35, -16]. No interval for the style share.")
+
+
 def test_every_verdict_has_its_words_and_its_rule():
     assert {rules.UNDECIDED, rules.UNCHANGED, rules.NOISIER, rules.OTHERWISE, rules.HOMOGENISED, rules.DYSREGULATED,
             rules.WITHOUT_CONTROL, rules.NOT_BEYOND, rules.CAST, rules.USE} == set(verdict_sentences.MEANS)  # fmt: skip

@@ -47,7 +47,10 @@ def _line(row: object, study: Study) -> str:
             f"A monotone recoding of the base's answers explains {100 * max(share, 0):.0f} % of what distinguishes personas "
             f"(an unchanged base: {100 * float(row.ceiling):.0f} %)."  # type: ignore[attr-defined]
         )
-    if why := str(row.why or ""):  # type: ignore[attr-defined]
+    why = str(row.why or "")  # type: ignore[attr-defined]
+    if row.verdict == rules.OTHERWISE:  # type: ignore[attr-defined]
+        why = why.partition(". ")[2]  # its first sentence is what changed, which stands here already
+    if why:
         parts.append(safe(why))
     return " ".join(parts)
 
