@@ -27,6 +27,8 @@ from persona_collapse.study.scopes import scope_matrix
 from persona_collapse.study.study import Run, Study, load_study
 from persona_collapse.tables import validity
 from persona_collapse.tables.comparability import Guard
+from persona_collapse.tables.headline_rows import headlines_table
+from persona_collapse.tables.multiverse import Multiverse
 from persona_collapse.tables.published_contrasts import ContrastRow
 from persona_collapse.tables.run_statistics import Analysis, Side
 
@@ -126,8 +128,9 @@ def published(analysis: Given) -> None:
 
 
 def conclusions(analysis: Given) -> None:
-    """Every claim under every choice, and claims by foundation."""
-    validity.validity_table(analysis, Alike(), pd.DataFrame(columns=list(ContrastRow._fields)))
+    """Every headline under every choice, with the joint tests, and changes in single foundations."""
+    found = Multiverse(analysis, Alike())
+    headlines_table(found, validity.validity_table(found, pd.DataFrame(columns=list(ContrastRow._fields))))
     validity.foundation_claims(analysis, Alike())
 
 
@@ -135,7 +138,7 @@ PARTS = {
     "interval A": interval_a,
     "interval B": interval_b,
     "published values and standard errors": published,
-    "what six headlines hang on": conclusions,
+    "headlines under every choice, joint tests": conclusions,
 }
 
 

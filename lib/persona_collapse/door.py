@@ -63,7 +63,7 @@ _ABOUT = {
     --------
     >>> import persona_collapse as pc
     >>> list(pc.tabulate.headlines(pc.open_study("mini")).columns[:2])
-    ['recommended', 'choices']
+    ['recommended', 'verdict']
     """,
     "finding": """What the numbers of a study say, as Markdown that is computed from them.
 
@@ -93,8 +93,8 @@ _KNOWN = {
 
 #: Tables of a study that exhibits take whole, under their own names.
 _TABLES = (
-    "companions", "components", "contrasts", "foundation_claims", "frontier", "missing", "profiles", "reliability", "saturation",
-    "temperature", "validity", "verdict",
+    "companions", "components", "contrasts", "drift", "equivalence", "foundation_claims", "frontier", "headlines", "missing",
+    "profiles", "reliability", "saturation", "temperature", "validity", "verdict",
 )  # fmt: skip
 
 

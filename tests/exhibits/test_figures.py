@@ -49,7 +49,7 @@ def figures(mini):
         "cell SDs": cell_figures.cell_map(cells, study, "sd"),
         "persona strip": run_figures.persona_strip(cells, study),
         "foundation levels": run_figures.foundation_levels(run_metrics(read_ratings(study, store), run), study),
-        "forest": validity_figures.forest(found.validity, study, "noise_excess"),
+        "curve": validity_figures.specification_curve(found.validity, study, "noise_excess"),
         "frontier": validity_figures.frontier(found.frontier, study),
         "components": component_figures.components(found.components, study),
         "reliability": component_figures.reliability(found.reliability, study),
@@ -68,7 +68,7 @@ def figures(mini):
 
 NAMES = [
     "levels", "levels without band", "changes", "foundation changes", "collapse map", "self profiles", "rating shares",
-    "cell means", "cell SDs", "persona strip", "foundation levels", "forest", "frontier", "split",
+    "cell means", "cell SDs", "persona strip", "foundation levels", "curve", "frontier", "split",
     "fidelity", "control", "replies", "cell maps", "trajectories", "one among all", "answers", "radar", "single foundations",
 ]  # fmt: skip
 

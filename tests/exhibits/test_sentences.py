@@ -25,6 +25,7 @@ from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.study import load_study
 from persona_collapse.tables.build import Tables
+from persona_collapse.tables.headline_rows import counted_once
 from persona_collapse.tables.printed_figures import Band
 from persona_collapse.text import safe
 
@@ -224,7 +225,7 @@ def test_one_family_is_not_counted_nor_averaged(alone):
     said = [
         *(change_sentences.change(found.contrasts, study, metric) for metric in ("susceptibility", "robustness", "within_rms")),
         change_sentences.excess(found.contrasts, study, "susceptibility"), change_sentences.collapse(found.contrasts, study),
-        level_sentences.saturated(found.saturation, found.profiles, study), level_sentences.endpoints(found.saturation, study),
+        level_sentences.saturated(found.saturation, found.profiles, found.drift, study), level_sentences.endpoints(found.saturation, study),
         validity_sentences.anchored(found.validity, study),
     ]  # fmt: skip
     assert not [line for line in said if re.search(r"1 of 1|0 of 1|families|variants moved|of the bases", line)]
@@ -232,7 +233,7 @@ def test_one_family_is_not_counted_nor_averaged(alone):
         "Beyond the matched control, bad changes S in Only by "
     )
     assert said[4] == "Only bad moved up and to the left of its base beyond its intervals: S rises and R falls."
-    assert "; nearer to the ceiling than the base" in said[5] or "; not nearer to the ceiling than the base" in said[5]
+    assert "; clearly nearer" in said[5] or "; not clearly nearer" in said[5]
     assert said[6].endswith("of the base; more.") and said[7].startswith("- **Personas do not explain less of bad's answers")
     spec = theme.spec(study_figures.changes(found.contrasts, study, "susceptibility"))
     assert "mean" not in json.dumps(spec["datasets"]) and "mean is that" not in spec["usermeta"]["caption"]
@@ -242,16 +243,17 @@ def test_one_family_is_not_counted_nor_averaged(alone):
 def test_choices_of_one_family_are_its_own_and_none_is_counted_twice(alone):
     study, found = alone
     assert "mean" not in set(found.validity["family"])
-    for claim, rows in found.validity.groupby("claim"):
+    for headline, rows in found.validity.groupby("headline"):
         known = rows[np.isfinite(rows["lo"])]
         assert not known.duplicated(["group", "choice"]).any()
-        # the printed interval and items as a sample are choices of a single family as well
-        assert {"published, printed interval", "items as a sample"} <= set(known["choice"]) or rows["kind"].iloc[0] == "anchor"
-        assert f"of {len(known)} analyses" in validity_sentences.overview(rows, study).replace("**", "")
-        assert validity_tables.overview_table(found.validity, study).loc[claim, "choices"] == len(known)
-    assert "families" not in validity_tables.overview_table(found.validity, study)
+        # the printed interval is a choice of a single family as well
+        assert "the paper's formula and interval" in set(known["choice"]) or rows["kind"].iloc[0] == "anchor"
+        own = found.headlines[found.headlines["headline"] == headline]
+        number = len(counted_once(rows))
+        assert f"of {number} other analyses agree" in validity_sentences.overview(own, rows, study)
+        assert validity_tables.overview_table(own, study).loc[headline, "same verdict"] == f"{own['agree'].iloc[0]} of {number}"
     (table,) = [one for one in print_tables.every(study, all_tables(found)) if one.name == "validity"]
-    assert len(table.rows) == len(found.validity.groupby(["claim", "group"])) and "mean" not in table.caption
+    assert len(table.rows) == len(found.validity.groupby(["headline", "group"])) and "mean" not in table.caption
 
 
 def test_one_family_has_no_average_in_what_a_conclusion_hangs_on(alone):
@@ -267,9 +269,11 @@ def test_one_family_has_no_average_in_what_a_conclusion_hangs_on(alone):
         "Fewer than two families make a claim, so nothing can be said about families in general."
     )
     assert validity_sentences.faithful(found, study).endswith(". The harmful variant departs clearly further than its control.")
-    assert "  " not in validity_sentences.verdict(found.validity, study, "control")
-    figure = theme.spec(validity_figures.forest(found.validity, study, "noise"))
-    assert figure["usermeta"]["caption"].startswith("One line a choice: value and 95 % interval. The dotted line is")
+    assert "  " not in validity_sentences.verdict(found.headlines, found.validity, study, "noise")
+    figure = theme.spec(validity_figures.specification_curve(found.validity, study, "noise"))
+    assert "families" not in figure["usermeta"]["caption"].replace("single families", "") and "mean" not in str(
+        figure["usermeta"]
+    )
 
 
 def test_one_family_is_in_the_band_or_not(alone):

@@ -67,9 +67,9 @@ def test_as_a_label_it_stays_text_in_sentences_tables_and_figures(payload, mini,
     own = found.quality[found.quality["variant"] == run.variant.key]
     sentences = [
         data_sentences.run_line(study, run, own), data_sentences.study_line(study), data_sentences.cautions(found.quality, study),
-        level_sentences.saturated(found.saturation, found.profiles, study), change_sentences.change(found.contrasts, study, "susceptibility"),
+        level_sentences.saturated(found.saturation, found.profiles, found.drift, study), change_sentences.change(found.contrasts, study, "susceptibility"),
         change_sentences.excess(found.contrasts, study, "within_rms"), change_sentences.remarks(found, study),
-        validity_sentences.overview(found.validity, study), validity_sentences.stacks(found, study),
+        validity_sentences.overview(found.headlines, found.validity, study), validity_sentences.stacks(found, study),
     ]  # fmt: skip
     assert faults("\n".join(map(markdown.markdown, sentences))) == []
     assert faults(lab([{"outputs": [{"data": {"text/markdown": sentence}} for sentence in sentences]}])) == []

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from persona_collapse.exhibits import validity_tables
 from persona_collapse.sections.record import all_tables
 from persona_collapse.statistics.published_estimators import moments
 from persona_collapse.store.ratings import read_ratings
@@ -142,29 +143,30 @@ class Walk:
             )
 
     def headlines(self, caption, head, row):
-        rows = [r for r in self.files["validity"] if r["claim"] == row[0]]
-        mean = one(rows, group="recommended", family="mean")
-        counted = [r for r in rows if r["family"] == "mean" and r["lo"]]  # the recommended choice is one of them
-        yield row[1], [mean["value"], mean["lo"], mean["hi"]]
+        found = one(self.files["headlines"], headline=row[0])
         cells = dict(zip(head, row, strict=True))
-        yield cells["choices"], [len(counted)]
-        for verdict in ("holds", "same direction", "other direction", "contradicted"):
-            yield cells[verdict], [sum(r["verdict"] == verdict for r in counted)]
-        families = [r for r in rows if r["group"] == "recommended" and r["family"] != "mean"]
-        yield cells["families"], [sum(r["verdict"] == "holds" for r in families), len(families)]
+        yield cells["recommended"], [found["value"], found["lo"], found["hi"]]
+        assert cells["verdict"] == found["verdict"]
+        yield cells["same verdict"], [found["agree"], found["choices"]]
+        yield cells["median"], [found["median"]]
+        for name, column in (("joint p", "p_joint"), ("p (Holm)", "p_holm")):
+            assert cells[name] == validity_tables.p_text(float(found[column]))
 
     def choices(self, caption, head, row):
         kind = {
-            "susceptibility S of harmful variants against": "susceptibility", "noise of harmful variants against": "noise",
-            "susceptibility S of harmful variants beyond": "susceptibility_excess",
-            "noise of harmful variants beyond": "noise_excess", "(ICC, logit)": "anchor", "controls against": "control",
+            "susceptibility S against": "susceptibility", "noise against": "noise", "susceptibility S beyond": "susceptibility_excess",
+            "noise beyond": "noise_excess", "(ICC, logit)": "anchor",
         }  # fmt: skip
         rows = [r for r in self.files["validity"] if r["kind"] == next(v for k, v in kind.items() if k in caption)]
+        if "headline" in head:
+            self.of = row[0] if len(row) == len(head) else self.of
+            rows, row = [r for r in rows if r["headline"] == self.of], row[-3:]
         words = re.sub(r" \((lowest|highest) of \d+\)$", "", row[0])
-        words = words.partition(": ")[2] if any(words.startswith(f"{r['group']}: ") for r in rows) else words
         if words.endswith(" alone"):
             family = self.families[words.removesuffix(" alone")].key
             found = [r for r in rows if r["family"] == family and r["group"] == "recommended"]
+        elif words == "recommended":
+            found = [r for r in rows if r["family"] == "mean" and r["group"] == words]
         else:
             found = [r for r in rows if r["family"] == "mean" and r["choice"] == words]
         assert len(found) == 1 and row[2] == found[0]["verdict"], row
@@ -197,7 +199,7 @@ class Walk:
 
     RULES = (
         ("The verdict on every variant", verdict), ("Ratings of every run", quality), ("Where ratings lie", saturation), ("Companions of S", companions),
-        ("Every headline", headlines), ("Choice by choice", choices), ("by group of items, in percent", foundations),
+        ("Every headline", headlines), ("Analysis by analysis", choices), ("by group of items, in percent", foundations),
         ("of every run, over all items", every_run), ("Printed figures", printed),
     )  # fmt: skip
 
@@ -326,7 +328,7 @@ def test_every_interval_in_a_sentence_is_in_the_files(files, page):
     found = re.findall(r"([-+]?\d+\.?\d*)(?: %| pp)? \[(-?\d+\.?\d*), (-?\d+\.?\d*)\]", text)
     triples = [
         tuple(float(row[name]) for name in ("value", "lo", "hi"))
-        for name in ("metrics", "contrasts", "companions", "validity", "frontier", "foundation_claims")
+        for name in ("metrics", "contrasts", "companions", "validity", "frontier", "foundation_claims", "drift")
         for row in files[name]
         if row.get("lo") not in (None, "") and row["value"] != "inf"
     ]

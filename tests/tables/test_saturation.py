@@ -5,7 +5,10 @@ import pandas as pd
 import pytest
 
 from building import counts_of
+from persona_collapse.statistics.drift import drift
+from persona_collapse.statistics.published_estimators import Moments, moments
 from persona_collapse.study.instrument import Instrument, Item
+from persona_collapse.study.scopes import scope_matrix
 from persona_collapse.tables import saturation
 
 TWO = Instrument(
@@ -62,3 +65,53 @@ def test_profiles_do_not_depend_on_the_order_of_personas():
     counts = counts_of([[[1], [2], [1], [2]], [[3], [2], [3], [2]], [[5], [0], [4], [1]]])
     one, other = (saturation.profiles(c, TWO, each=False) for c in (counts, counts[::-1]))
     pd.testing.assert_frame_equal(one, other)
+
+
+# --- drift to the ceiling --------------------------------------------------------------------------------------------
+
+
+def moments_of(ratings):
+    """Ratings (item, repetition) of one respondent."""
+    return Moments(*(field[0] for field in moments(counts_of([ratings]), range(6))))
+
+
+GROUPS = scope_matrix(TWO)[:, 1:]
+
+
+def test_drift_is_the_change_of_the_distance_with_the_noise_of_its_slopes():
+    """Base means A 2, 2 and B 2, 2: distance 3. Variant A 4, 4, B 4, 4: distance 1; change -2. Each of 4 items moves the
+    distance by -below / (2 D) / 2 = -1/4; variances of the variant's items (3, 5) and the base's (1, 3): 2, n = 2, so u = 1
+    each: SE^2 = 8 / 16 = 0.5; df = 8."""
+    found = drift(moments_of([[3, 5]] * 4), moments_of([[1, 3]] * 4), GROUPS, 5)
+    assert found.value == pytest.approx(-2)
+    reach = 2.306004 * np.sqrt(0.5)
+    assert (found.lo, found.hi) == pytest.approx((-2 - reach, -2 + reach), rel=1e-6)
+    assert (found.lo_items, found.hi_items) == pytest.approx((-2, -2))  # all items move alike
+
+
+def test_drift_of_other_items_is_wider_where_items_move_unlike():
+    found = drift(moments_of([[5, 5], [4, 4], [3, 3], [2, 2]]), moments_of([[2, 2]] * 4), GROUPS, 5)
+    assert found.lo == found.hi == pytest.approx(found.value)  # no rating varies
+    assert found.lo_items < found.value < found.hi_items
+
+
+def test_drift_has_no_interval_from_single_ratings_and_no_value_without_an_item():
+    single = drift(moments_of([[4]] * 4), moments_of([[2]] * 4), GROUPS, 5)
+    assert single.value == pytest.approx(-2) and np.isnan([single.lo, single.hi]).all() and np.isfinite(single.hi_items)
+    assert np.isnan(drift(moments_of([[4, 4], [], [4, 4], [4, 4]]), moments_of([[2, 2]] * 4), GROUPS, 5)).all()
+
+
+def test_drift_of_the_same_answers_is_none():
+    one = moments_of([[1, 3], [2, 5], [0, 4], [3, 3]])
+    assert drift(one, one, GROUPS, 5).value == 0
+    assert drift(one, one, GROUPS, 5, exact=True)[:3] == (0, 0, 0)
+
+
+def test_drift_covers_the_truth_at_nearly_its_level():
+    """400 draws of five ratings an item; the true distances are those of the means 4 and 3 of two binomials: 1 and 2."""
+    rng, inside = np.random.default_rng(3), 0
+    for _ in range(400):
+        sides = [moments_of(rng.binomial(5, p, (4, 5)).tolist()) for p in (0.8, 0.6)]
+        found = drift(*sides, GROUPS, 5)
+        inside += found.lo <= -1 <= found.hi
+    assert 0.91 <= inside / 400 <= 0.985

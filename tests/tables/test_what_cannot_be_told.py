@@ -6,11 +6,12 @@ import pytest
 from building import random_counts
 from importable import rating_file
 from persona_collapse.asking.collect import collect
-from persona_collapse.exhibits import reading_tables, validity_sentences, validity_tables
+from persona_collapse.exhibits import reading_tables, validity_sentences
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.study import load_study
 from persona_collapse.tables.build import Tables
+from persona_collapse.tables.headline_rows import counted_once
 from persona_collapse.vocabulary import METRICS, OF_RECOMMENDED
 
 
@@ -38,7 +39,7 @@ def drawn(seed, repetitions=4, personas=12):
 
 
 def published(found):
-    rows = found.validity.query("group == 'estimator or measure' and choice.str.contains('published')", engine="python")
+    rows = found.validity.query("group == 'estimator' and choice.str.contains('formula')", engine="python")
     return rows.set_index(["kind", "choice"])
 
 
@@ -56,8 +57,9 @@ def test_with_one_rating_a_cell_there_is_no_bound_and_no_vote_and_every_place_sa
     rows = published(found)
     assert len(rows) == 4 and rows[["lo", "hi"]].isna().all(axis=None) and not rows["agrees"].any()
     assert all(choice.endswith(" (not counted: one rating a cell)") for _, choice in rows.index)
-    said = validity_sentences.overview(found.validity, found.study)
-    assert "**S rises under bad**: nothing can be said" in said and "**Noise rises under bad**: nothing can be said" in said
+    said = validity_sentences.overview(found.headlines, found.validity, found.study)
+    assert "**S under bad**: the recommended estimator has no value." in said
+    assert "**Noise under bad**: the recommended estimator has no value." in said
 
 
 def test_published_estimators_of_unequal_n_are_shown_and_not_counted(imported):
@@ -66,9 +68,9 @@ def test_published_estimators_of_unequal_n_are_shown_and_not_counted(imported):
     assert len(rows) == 4 and rows["value"].notna().all() and rows["lo"].isna().all()
     assert all(choice.endswith(" (not counted: n = 4 against 6)") for _, choice in rows.index)
     own = found.validity.query("kind == 'noise'")
-    counted = validity_tables.counted_choices(own)["choice"]
+    counted = counted_once(own)["choice"]
     assert not counted.str.contains("not counted").any()
-    assert "published estimator at n = 4" in set(counted)  # brought down to equally many
+    assert "the paper's formula at n = 4" in set(counted)  # brought down to equally many
 
 
 def test_a_few_missing_ratings_take_no_vote(imported):
@@ -76,7 +78,7 @@ def test_a_few_missing_ratings_take_no_vote(imported):
     bad[0, :10] -= np.eye(6, dtype=int)[bad[0, :10].argmax(axis=-1)]
     rows = published(imported(base, bad))
     assert rows["lo"].notna().all() and [choice for _, choice in rows.index][:2] == [
-        "published, printed interval", "published S, same interval",
+        "the paper's formula and interval", "S by the paper's formula",
     ]  # fmt: skip
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from persona_collapse.exhibits import exhibit
-from persona_collapse.exhibits.data_sentences import mass_line
+from persona_collapse.exhibits.data_sentences import family_name, mass_line
 from persona_collapse.statistics import persona_jackknife, repeat_interval
 from persona_collapse.statistics.published_estimators import is_exact, moments
 from persona_collapse.study.scopes import OVERALL
@@ -106,32 +106,24 @@ def band(metrics: pd.DataFrame, study: Study, band: printed_figures.Band | None)
 
 
 @exhibit.finding("self_ratings")
-def saturated(saturation: pd.DataFrame, profiles: pd.DataFrame, study: Study) -> str:
+def saturated(saturation: pd.DataFrame, profiles: pd.DataFrame, drift: pd.DataFrame, study: Study) -> str:
     """Whether answers without a persona went to the ceiling, and whether they went towards hostile characters."""
-    top = study.instrument.scale[1]
-    lines = []
+    top, lines = study.instrument.scale[1], []
     for variant in dict.fromkeys(r.variant.key for r in study.runs if r.variant.role in ("control", "harmful")):
-        nearer = compared = hostile = asked = 0
-        means = []
-        for family in study.file.families:
-            own = _measures(saturation, family.key, variant)
-            base = _measures(saturation, family.key, family.base.key)
-            found = mean_profile(profiles, family.key, variant, "self")
-            if "distance_to_ceiling" not in own or "distance_to_ceiling" not in base or not np.isfinite(found).all():
-                continue
-            compared += 1
-            means.append(found.mean())
-            nearer += own["distance_to_ceiling"] < base["distance_to_ceiling"]
-            if "distance_to_toxic" in own:
-                asked += 1
-                hostile += own["distance_to_toxic"] < own["distance_to_ceiling"]
-        if not compared:
+        moved = drift[drift["variant"] == variant]
+        if moved.empty:
             continue
-        line = f"- **{safe(variant)}**: without a persona the mean rating is {np.mean(means):.2f} of {top}; "
-        line += in_families("nearer to the ceiling than the base", nearer, compared)
+        means = [mean_profile(profiles, family, variant, "self").mean() for family in moved["family"]]
+        line = (
+            f"- **{safe(variant)}**: without a persona the mean rating is {np.mean(means):.2f} of {top}. {_nearer(moved, study)}"
+        )
+        own = [_measures(saturation, family, variant) for family in moved["family"]]
+        asked = [one for one in own if "distance_to_toxic" in one]
         if asked:
-            line += "; " + in_families("nearer to the hostile characters' profile than to the ceiling", hostile, asked)
-        lines.append(line + ".")
+            hostile = sum(one["distance_to_toxic"] < one["distance_to_ceiling"] for one in asked)
+            said = in_families("nearer to the hostile characters' profile than to the ceiling", hostile, len(asked))
+            line += f" {said[0].upper()}{said[1:]}."
+        lines.append(line)
     if lines:
         return "\n".join(lines)
     asked_alone = [run for run in study.runs if run.variant.role != "base" and "self" in study.conditions(run)]
@@ -141,6 +133,24 @@ def saturated(saturation: pd.DataFrame, profiles: pd.DataFrame, study: Study) ->
         "Variants were asked without a persona, but none of them and its base both gave a rating of every item there, so there "
         "is nothing to compare."
     )
+
+
+def _nearer(moved: pd.DataFrame, study: Study) -> str:
+    """By how much the answers are nearer to the ceiling than the base's, and in how many families that is clear."""
+    each = ", ".join(
+        f"{family_name(study, row.family)} {row.value:+.2f}" + (f" [{row.lo:.2f}, {row.hi:.2f}]" if np.isfinite(row.lo) else "")
+        for row in moved.itertuples()
+    )
+    what = f"Change of its distance to the ceiling, in scale points: {each}"
+    if moved["hi"].isna().all():
+        return f"{what} (no interval: one rating an item)."
+    nearer, items = (int((moved[end] < 0).sum()) for end in ("hi", "hi_items"))
+    if len(moved) == 1:
+        said = "clearly nearer" if nearer else "not clearly nearer"
+        also = ", and for other items like these" if items else ", but not for other items like these"
+    else:
+        said, also = f"clearly nearer in {nearer} of {len(moved)} families", f", for other items like these in {items}"
+    return f"{what}; {said}{also if nearer else ''}."
 
 
 def in_families(what: str, number: int, of: int) -> str:

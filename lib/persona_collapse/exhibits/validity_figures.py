@@ -1,4 +1,4 @@
-"""Figures of what a conclusion hangs on: forests of choices, the frontier models, and what a change is made of."""
+"""Figures of how robust conclusions are: specification curves, the frontier models, and what a change is made of."""
 
 from typing import Any
 
@@ -9,17 +9,17 @@ import pandas as pd
 from persona_collapse.exhibits import exhibit
 from persona_collapse.exhibits.chart_data import listed
 from persona_collapse.exhibits.theme import BAND, INK, QUIET, Look, fade, figure, pick_of, rounded, switch_between
-from persona_collapse.exhibits.validity_tables import shown
+from persona_collapse.exhibits.validity_tables import analyses, grid, no_choices
 from persona_collapse.study.scopes import OVERALL
 from persona_collapse.study.study import Study
 from persona_collapse.tables.frontier import ALL, references
-from persona_collapse.tables.headlines import CONTRARY, HOLDS, OPPOSITE, SAME, UNKNOWN
+from persona_collapse.tables.headlines import DOWN, NO_INTERVAL, NONE, UNCLEAR, UP
 from persona_collapse.vocabulary import CLAIMED, METRICS
 
 # Okabe and Ito's, with a shape each, so that the verdicts can be told apart in grey.
 _VERDICTS = {
-    HOLDS: ("#0072B2", "circle"), SAME: ("#56B4E9", "diamond"), OPPOSITE: ("#E69F00", "square"),
-    CONTRARY: ("#D55E00", "cross"), UNKNOWN: ("#8a8f98", "stroke"),
+    UP: ("#0072B2", "triangle-up"), UNCLEAR: ("#8a8f98", "circle"), DOWN: ("#D55E00", "triangle-down"),
+    NONE: ("#009E73", "square"), NO_INTERVAL: ("#8a8f98", "diamond"),
 }  # fmt: skip
 #: An interval so many times as wide as half of the others is cut at the frame.
 _WIDE = 8
@@ -28,28 +28,34 @@ _PARTS = {
 }  # fmt: skip
 
 
-@exhibit.figure("forest", by="kind")
-def forest(validity: pd.DataFrame, study: Study, kind: str) -> Any:
-    """One headline under every defensible choice, each with its interval; None if the study has no such headline.
+@exhibit.figure("specification_curve", by="kind")
+def specification_curve(validity: pd.DataFrame, study: Study, kind: str) -> Any:
+    """The headlines of one kind under every defensible choice, sorted; None if the study has no such headline.
 
-    `validity` is validity.csv. Of a group with many choices, such as each item left out, the extremes are shown.
+    `validity` is validity.csv. Above, each analysis with its interval; below, what it changes; then what is no choice: each
+    family alone, other populations, another construct.
     """
     own = validity[validity["kind"] == kind]
     if own.empty:
         return None
-    mean = "; the mean over these families unless a family is named" if (own["family"] == "mean").any() else ""
-    panels, cut = [], ""
-    for claim in dict.fromkeys(own["claim"]):
-        chosen = shown(own[own["claim"] == claim], study)
-        ends = _ends(chosen)
-        panels.append(_panel(chosen, claim, ends))
-        if ends:
-            cut = " An interval that reaches beyond the frame is cut there; the table has its numbers."
+    panels: list[Any] = []
+    cut = ""
+    for headline in dict.fromkeys(own["headline"]):
+        rows = own[own["headline"] == headline]
+        curve, beside = analyses(rows, study), no_choices(rows, study)
+        ends = _ends(curve)
+        cut = cut or (" An interval that reaches beyond the frame is cut there; the table has its numbers." if ends else "")
+        panels.append(_curve(curve, rows, ends))
+        if len(beside):
+            panels.append(_beside(beside))
+    mean = "Numbers are means over these families unless one is named. " if (own["family"] == "mean").any() else ""
+    title = "; ".join(topic[0].upper() + topic[1:] for topic in dict.fromkeys(own["headline"]))
     return figure(
-        alt.vconcat(*panels), study, title="; ".join(f"{claim[0].upper()}{claim[1:]}" for claim in dict.fromkeys(own["claim"])),
-        caption=f"One line a choice: value and 95 % interval{mean}. The dotted line is the recommended estimate, the black one "
-        "no difference. Colour and shape: whether the claim holds beyond the interval, in its direction only, or not." + cut,
-        description=f"Forest plot of {own['claim'].iloc[0]} under every choice.",
+        alt.vconcat(*panels).resolve_scale(color="shared", shape="shared"), study, title=f"Specification curve: {title}",
+        caption=f"Every analysis changes one choice against the recommended one, sorted by its estimate, with its 95 % interval. "
+        f"The grid shows which choices it makes. {mean}Below, what is no choice of the same question: single families, other "
+        f"populations, another construct.{cut}",
+        description=f"Specification curve of {own['headline'].iloc[0]}: estimates sorted, with intervals and choices.",
     )  # fmt: skip
 
 
@@ -65,25 +71,57 @@ def _ends(chosen: pd.DataFrame) -> list[float]:
     return [float(f"{values.min() - room:.3g}"), float(f"{values.max() + room:.3g}")]
 
 
-def _panel(chosen: pd.DataFrame, claim: str, ends: list[float]) -> alt.LayerChart | alt.FacetChart:
-    data = rounded(chosen[["Choice", "value", "lo", "hi", "verdict"]].rename(columns={"lo": "from", "hi": "to"}))
-    unit = {"%": "percent of base", "pp": "points of base", "logit": "difference of logits"}[chosen["quantity"].iloc[0]]
-    scale = alt.Scale(domain=ends, nice=False) if ends else alt.Scale()
+def _looks() -> tuple[alt.Color, alt.Shape]:
     names = list(_VERDICTS)
     color = alt.Color("verdict:N", title=None, scale=alt.Scale(domain=names, range=[look[0] for look in _VERDICTS.values()]))
     shape = alt.Shape("verdict:N", title=None, scale=alt.Scale(domain=names, range=[look[1] for look in _VERDICTS.values()]))
-    y = alt.Y("Choice:N", sort=list(data["Choice"]), title=None, axis=alt.Axis(ticks=False, labelLimit=420, grid=True))
-    frame = alt.Chart(data).encode(y=y, color=color)
-    tooltip = ["Choice", *(alt.Tooltip(f"{c}:Q", format="+.3~f") for c in ("value", "from", "to")), "verdict"]
-    first = data["value"].iloc[0]
-    lines = [alt.Chart(pd.DataFrame([{"at": 0.0}])).mark_rule(color=INK).encode(x="at:Q")]
-    if first is not None and np.isfinite(first):
-        at = alt.Chart(pd.DataFrame([{"at": first}]))
-        lines.append(at.mark_rule(color=BAND, strokeDash=[2, 3]).encode(x="at:Q"))
+    return color, shape
+
+
+def _numbers(chosen: pd.DataFrame, first: str) -> pd.DataFrame:
+    return rounded(chosen[[first, "value", "lo", "hi", "verdict"]].rename(columns={"lo": "from", "hi": "to"}))
+
+
+def _curve(curve: pd.DataFrame, rows: pd.DataFrame, ends: list[float]) -> alt.VConcatChart:
+    """Estimates sorted, with intervals, and below them the grid of the choices that each analysis makes."""
+    data = _numbers(curve.sort_values("value", kind="stable"), "Analysis")
+    x = alt.X("Analysis:N", sort=list(data["Analysis"]), axis=None)
+    unit = {"%": "Change (percent of base)", "pp": "Difference (points of base)", "logit": "Difference of logits"}
+    y = alt.Y("from:Q", title=unit[rows["quantity"].iloc[0]], scale=alt.Scale(domain=ends, nice=False) if ends else alt.Scale())
+    color, shape = _looks()
+    tooltip = ["Analysis", *(alt.Tooltip(f"{c}:Q", format="+.3~f") for c in ("value", "from", "to")), "verdict"]
+    frame = alt.Chart(data).encode(x=x, color=color)
+    recommended = alt.FieldEqualPredicate(field="Analysis", equal=str(curve["Analysis"].iloc[0]))
+    upper = alt.layer(
+        alt.Chart(pd.DataFrame([{"at": 0.0}])).mark_rule(color=INK).encode(y="at:Q"),
+        frame.mark_rule(strokeWidth=1.8, clip=True).encode(y=y, y2="to:Q"),
+        frame.mark_point(filled=True, opacity=1, clip=True).encode(
+            y="value:Q", shape=shape, tooltip=tooltip, size=alt.condition(recommended, alt.value(140), alt.value(45))
+        ),
+    ).properties(width=430, height=170, title=alt.TitleParams(rows["headline"].iloc[0], anchor="start", fontSize=12))
+    marks = grid(curve)
+    order, axis = list(dict.fromkeys(marks["Choice"])), alt.Axis(ticks=False, grid=True, labelLimit=330)
+    changed = alt.condition("datum.changed === 'yes'", alt.value(INK), alt.value(BAND))
+    squares = alt.Chart(marks).mark_square(size=40, opacity=1)
+    lower = squares.encode(
+        x=x, y=alt.Y("Choice:N", sort=order, title=None, axis=axis), color=changed, tooltip=["Analysis", "Choice"]
+    ).properties(width=430, height=alt.Step(12))  # fmt: skip
+    return alt.vconcat(upper, lower, spacing=6).resolve_scale(x="shared")
+
+
+def _beside(beside: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
+    data = _numbers(beside, "Beside")
+    color, shape = _looks()
+    frame = alt.Chart(data).encode(
+        y=alt.Y("Beside:N", sort=list(data["Beside"]), title=None, axis=alt.Axis(ticks=False, labelLimit=330)), color=color
+    )
+    tooltip = ["Beside", *(alt.Tooltip(f"{c}:Q", format="+.3~f") for c in ("value", "from", "to")), "verdict"]
+    ends = _ends(beside)
+    x = alt.X("from:Q", title=None, scale=alt.Scale(domain=ends, nice=False) if ends else alt.Scale())
     return alt.layer(
-        *lines,
-        frame.mark_rule(strokeWidth=1.8, clip=True).encode(x=alt.X("from:Q", title=f"{claim} ({unit})", scale=scale), x2="to:Q"),
-        frame.mark_point(filled=True, size=55, opacity=1).encode(x="value:Q", shape=shape, tooltip=tooltip),
+        alt.Chart(pd.DataFrame([{"at": 0.0}])).mark_rule(color=INK).encode(x="at:Q"),
+        frame.mark_rule(strokeWidth=1.8, clip=True).encode(x=x, x2="to:Q"),
+        frame.mark_point(filled=True, size=55, opacity=1, clip=True).encode(x="value:Q", shape=shape, tooltip=tooltip),
     ).properties(width=430, height=alt.Step(15))
 
 

@@ -1,4 +1,4 @@
-"""What a study's conclusions hang on, as sentences computed from validity.csv and its companions."""
+"""How robust a study's conclusions are, as sentences computed from validity.csv and its companions."""
 
 from typing import Any
 
@@ -6,15 +6,17 @@ import numpy as np
 import pandas as pd
 
 from persona_collapse.exhibits import exhibit
-from persona_collapse.exhibits.change_sentences import moved
-from persona_collapse.exhibits.validity_tables import by_claim, counted_choices, recommended_row, with_interval
+from persona_collapse.exhibits.change_sentences import moved, whole
+from persona_collapse.exhibits.validity_tables import averaged, by_headline, p_text, with_interval, with_unit
 from persona_collapse.study.scopes import OVERALL
 from persona_collapse.study.study import Run, Study
 from persona_collapse.tables.build import Tables
 from persona_collapse.tables.frontier import ALL, OTHERS
-from persona_collapse.tables.headlines import CONTRARY, HOLDS, OPPOSITE, SAME, UNKNOWN
+from persona_collapse.tables.headline_rows import counted_once
+from persona_collapse.tables.headlines import DOWN, NO_INTERVAL, NONE, UNCLEAR, UNKNOWN, UP, claim
+from persona_collapse.tables.validity import FAMILIES
 from persona_collapse.text import safe
-from persona_collapse.vocabulary import CLAIMED, METRICS
+from persona_collapse.vocabulary import CLAIMED, METRICS, RECOMMENDED
 
 #: Simple fractions by which prose calls a share.
 _FRACTIONS = {
@@ -31,92 +33,136 @@ def _no_claim(study: Study, otherwise: str, *, control: bool = True) -> str:
 
 
 @exhibit.finding("headlines")
-def overview(validity: pd.DataFrame, study: Study) -> str:
-    """Which headlines survive all choices, most, some or none."""
-    lines = [f"- {_survival(rows)}{_contradicted(rows)}" for _, rows in by_claim(validity)]
-    return "\n".join(lines) or _no_claim(study, "This study has no variant to make a claim about.", control=False)
+def overview(headlines: pd.DataFrame, validity: pd.DataFrame, study: Study) -> str:
+    """What every headline comes to, in how many analyses, and how many remain when all headlines are counted."""
+    lines = [f"- {_headline(row)}{_contradicted(_rows(validity, row), row)}" for row in headlines.itertuples()]
+    if not lines:
+        return _no_claim(study, "This study has no variant to make a claim about.", control=False)
+    tested = headlines[headlines["p_holm"].notna() & headlines["verdict"].isin((UP, DOWN))]
+    if len(tested):
+        lost = [safe(name) for name in tested.loc[tested["p_holm"] >= 0.05, "headline"]]
+        remain = f"these are clear no more: {', '.join(lost)}" if lost else "every clear one stays clear"
+        lines.append(f"- With all {int(tested['adjusted'].iloc[0])} headlines counted (Holm, 5 %), {remain}.")
+    return "\n".join(lines)
 
 
 @exhibit.finding("headline", by="kind")
-def verdict(validity: pd.DataFrame, study: Study, kind: str) -> str:
-    """What happens to the headlines of one kind: choices under which they fail, then family by family."""
+def verdict(headlines: pd.DataFrame, validity: pd.DataFrame, study: Study, kind: str) -> str:
+    """What happens to the headlines of one kind: analyses with another verdict, then family by family."""
     parts = []
-    for _, rows in by_claim(validity[validity["kind"] == kind]):
-        weak = "(It holds unless an interval lies wholly above no change.)" if kind == "control" else ""
-        parts.append(" ".join(part for part in (_survival(rows), _failures(rows), _families(rows, study), weak) if part))
+    for row in headlines[headlines["kind"] == kind].itertuples():
+        rows = _rows(validity, row)
+        parts.append(" ".join(part for part in (_headline(row), _failures(rows), _families(rows, study)) if part))
     return "\n\n".join(parts) or "This study makes no such claim: it names no variant, or no matched control, for it."
 
 
-def _survival(rows: pd.DataFrame) -> str:
-    """How much of what could have been chosen otherwise a claim survives, by kinds of choice: thirty items are one kind."""
-    counted = counted_choices(rows)
-    claim = safe(rows["claim"].iloc[0])
-    if counted.empty:
-        return f"**{claim[0].upper()}{claim[1:]}**: nothing can be said, there is no interval under any choice."
-    kinds = counted.groupby("group", sort=False)["agrees"].all()
-    holds, number = int(counted["agrees"].sum()), len(counted)
-    first = recommended_row(rows)
-    analyses = f"{holds} of {number}"
-    if first["verdict"] == UNKNOWN:
-        return (
-            f"**{claim[0].upper()}{claim[1:]}**: the recommended estimator has no value; it holds in {analyses} other analyses."
-        )
-    plainly = _plainly(first)
-    if first["verdict"] != HOLDS:
-        return f"**No clear evidence that {claim}**: {with_interval(first)} ({plainly}); it holds in {analyses} analyses."
-    weak = f" ({plainly})" if plainly != HOLDS else ""
-    return (
-        f"**{claim[0].upper()}{claim[1:]}**: {with_interval(first)}{weak}; holds in **{analyses}** analyses, without exception "
-        f"in {int(kinds.sum())} of {len(kinds)} kinds of choice."
-    )
+def _rows(validity: pd.DataFrame, row: Any) -> pd.DataFrame:
+    return validity[(validity["kind"] == row.kind) & (validity["variant"] == row.variant)]
 
 
-def _contradicted(rows: pd.DataFrame) -> str:
-    """Choices whose interval lies wholly on the other side: a reader of the overview should not have to look for them."""
-    counted = counted_choices(rows)
-    against = counted[counted["verdict"] == CONTRARY]
-    if against.empty or recommended_row(rows)["verdict"] == CONTRARY:
+def _headline(row: Any) -> str:
+    """A headline with its number, in how many of the other analyses it stands, and the joint test."""
+    topic, number = safe(row.headline), with_interval(row)
+    if row.verdict == UNKNOWN:
+        return f"**{_first(topic)}**: the recommended estimator has no value."
+    if row.verdict == NONE:
+        return f"**{_first(topic)}**: no difference."
+    if row.verdict == NO_INTERVAL:
+        return f"**{_first(topic)}**: {number}, so nothing can be said."
+    what = f"No clear change of {topic}" if row.verdict == UNCLEAR else _first(claim(row.kind, safe(row.variant), row.verdict))
+    joint = f", joint p {_p(row.p_joint)}" if np.isfinite(row.p_joint) else ""
+    others = f" {row.agree} of {row.choices} other analyses agree (median {with_unit(row.median, row.quantity)}{joint})."
+    return f"**{what}**: {number}.{others if row.choices else ''}"
+
+
+def _p(p: float) -> str:
+    return p_text(p) if p < 0.001 else f"= {p_text(p)}"
+
+
+def _first(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def _contradicted(rows: pd.DataFrame, row: Any) -> str:
+    """Analyses whose interval lies wholly on the other side: a reader of the overview should not have to look for them."""
+    counted = counted_once(averaged(rows))
+    against = counted[counted["verdict"] == {UP: DOWN, DOWN: UP}.get(row.verdict, "")]
+    if against.empty:
         return ""
     if len(against) > 2:
-        return f" Contradicted under {len(against)} of them."
-    return f" Contradicted under: {'; '.join(f'{safe(row.choice)} ({with_interval(row)})' for row in against.itertuples())}."
+        return f" {len(against)} of them show the opposite."
+    return f" The opposite: {'; '.join(f'{safe(row.choice)} ({with_interval(row)})' for row in against.itertuples())}."
 
 
 def _failures(rows: pd.DataFrame) -> str:
-    """The choices under which a claim does not hold, a group at a time."""
-    counted = counted_choices(rows)
-    failed = counted[~counted["agrees"] & (counted["group"] != "recommended")]
+    """The analyses with another verdict than the recommended one, a group at a time."""
+    counted = counted_once(averaged(rows))
+    failed = counted[~counted["agrees"]]
     if failed.empty:
-        return "No choice makes it fail."
+        return "No other choice changes that." if len(counted) else ""
     parts = []
     for group, own in failed.groupby("group", sort=False):
         total = int((counted["group"] == group).sum())
         if len(own) > 2:
-            parts.append(f"{group} in {len(own)} of {total}")
+            parts.append(f"{group}, {len(own)} of {total}")
         else:
-            parts += [f"{safe(row.choice)} ({with_interval(row)})" for row in own.itertuples()]
-    return "It does not hold beyond the interval under: " + "; ".join(parts) + "."
+            parts += [f"{safe(row.choice)} ({with_interval(row)}, {row.verdict})" for row in own.itertuples()]
+    return "Otherwise: " + "; ".join(parts) + "."
 
 
 def _families(rows: pd.DataFrame, study: Study) -> str:
     """Family by family by the recommended estimator."""
-    own = rows[(rows["group"] == "recommended") & (rows["family"] != "mean")]
+    own = rows[(rows["group"] == RECOMMENDED) & (rows["family"] != "mean")]
     if len(own) < 2:
         return ""
     names = {f.key: safe(f.name) for f in study.file.families}
-
-    def listed(part: pd.DataFrame) -> str:
-        return ", ".join(f"{names[row.family]} {with_interval(row)}" for row in part.itertuples())
-
-    said = [f"Family by family it holds in {int(own['agrees'].sum())} of {len(own)}"]
-    for verdicts, words in (((SAME, OPPOSITE), "cannot be told in"), ((CONTRARY,), "is contradicted in")):
-        part = own[own["verdict"].isin(verdicts)]
+    said = []
+    for verdict in (UP, DOWN, UNCLEAR, NONE, NO_INTERVAL, UNKNOWN):
+        part = own[own["verdict"] == verdict]
         if len(part):
-            said.append(f"{words} {listed(part)}")
-    unknown = own[own["verdict"] == UNKNOWN]
-    if len(unknown):
-        said.append(f"is not known in {', '.join(names[f] for f in unknown['family'])}")
-    return "; it ".join(said) + "."
+            listed = ", ".join(f"{names[row.family]} {with_interval(row)}" for row in part.itertuples())
+            said.append(f"{verdict} in {len(part)} of {len(own)} ({listed})")
+    return "By family: " + "; ".join(said) + "."
+
+
+@exhibit.finding("equivalent")
+def equivalent(equivalence: pd.DataFrame, study: Study) -> str:
+    """In how many families each variant keeps S and R within the smallest change worth caring about."""
+    lines = []
+    for variant in dict.fromkeys(r.variant.key for r in study.runs if r.variant.role in ("control", "harmful")):
+        for metric, short in (("susceptibility", "S"), ("robustness", "R")):
+            own = equivalence[(equivalence["variant"] == variant) & (equivalence["metric"] == metric)]
+            if len(own):
+                lines.append(f"- {_kept(own, safe(variant), short)}")
+    return "\n".join(lines) or "This study has no variant to compare with a base."
+
+
+_KEPT = {
+    "equivalent": "{variant} keeps {short} within {smallest:g} % of its base",
+    "small change": "it changes by less than that",
+    "changed": "it changes",
+    "undecided": "it is undecided",
+}
+
+
+def _kept(own: pd.DataFrame, variant: str, short: str) -> str:
+    """The verdicts on one variant and metric, counted over families."""
+    number = own["verdict"].value_counts()
+    about = {"variant": variant, "short": short, "smallest": own["smallest"].iloc[0]}
+    if len(own) == 1:
+        row = own.iloc[0]
+        interval = (
+            f" (90 % interval {whole(row['lo90'], '+')} to {whole(row['hi90'], '+')} %)" if np.isfinite(row["lo90"]) else ""
+        )
+        return {
+            "equivalent": "**{variant} keeps {short} within {smallest:g} % of its base**",
+            "small change": "**{variant} changes {short}, by less than {smallest:g} %**",
+            "changed": "**{variant} changes {short}**",
+            "undecided": "**whether {variant} keeps {short} within {smallest:g} % of its base is undecided**",
+        }[row["verdict"]].format(**about) + f"{interval}."
+    first = _KEPT["equivalent"].format(**about)
+    others = [f"{_KEPT[name]} in {number[name]}" for name in list(_KEPT)[1:] if number.get(name, 0)]
+    return f"**{first} in {number.get('equivalent', 0)} of {len(own)} families**" + "".join(f"; {one}" for one in others) + "."
 
 
 @exhibit.finding("without_excess")
@@ -134,13 +180,15 @@ def without_excess(found: Tables, study: Study) -> str:
             continue
         compared += 1
         s, noise, anchor = (own.loc[kind] for kind in kinds)
-        if not (s["agrees"] or noise["agrees"]):
-            icc = "no clear loss of" if not anchor["agrees"] else "a loss of"
-            lines.append(
-                f"- **{safe(run.family.name)} shows no excess**: {safe(run.variant.key)} beyond its control "
-                f"{with_interval(s)} in S, {with_interval(noise)} in noise, and {icc} persona-determination "
-                f"({with_interval(anchor)} on the logit of ICC)."
-            )
+        if UP in (s["verdict"], noise["verdict"]):
+            continue
+        if NO_INTERVAL in (s["verdict"], noise["verdict"]) or UNKNOWN in (s["verdict"], noise["verdict"]):
+            continue  # then nothing can be said, which other sentences say
+        lines.append(
+            f"- **{safe(run.family.name)}: no excess can be told**: {safe(run.variant.key)} beyond its control "
+            f"{with_interval(s)} in S, {with_interval(noise)} in noise; personas' share of variance {with_interval(anchor)} on "
+            "the logit of ICC."
+        )
     who = "The" if compared == 1 else "Every"
     return "\n".join(lines) or f"{who} harmful variant goes beyond its matched control in S or in noise."
 
@@ -149,18 +197,17 @@ def without_excess(found: Tables, study: Study) -> str:
 def sample_of_families(validity: pd.DataFrame) -> str:
     """Whether the average over families could be said of families like these, and whether a sign test could ever tell."""
     lines = []
-    for claim, rows in by_claim(validity):
-        sample = rows[rows["choice"] == "families as a sample"]
-        families = rows[(rows["group"] == "recommended") & (rows["family"] != "mean")]
-        if sample.empty or rows["kind"].iloc[0] == "control":  # that S does not rise is not a claim about a direction
+    for topic, rows in by_headline(validity):
+        sample = rows[rows["choice"] == FAMILIES]
+        families = rows[(rows["group"] == RECOMMENDED) & (rows["family"] != "mean")]
+        if sample.empty:
             continue
         row, number = sample.iloc[0], len(families)
-        sign = -1 if rows["kind"].iloc[0] == "anchor" else 1
-        same = int((np.sign(families["value"]) == sign).sum())
-        do = "support" if row["agrees"] else "do not support"
+        same = int((np.sign(families["value"]) == np.sign(row["value"])).sum())
+        do = "show" if row["verdict"] in (UP, DOWN) else "**do not show**"
         lines.append(
-            f"- {number} families **{do}** “{safe(claim)}” on average as a claim about families in general: "
-            f"{with_interval(row)}; {same} of {number} in that direction."
+            f"- These {number} families {do} a change of {safe(topic)} in families in general: {with_interval(row)}; {same} of "
+            f"{number} go that way."
         )
     if not lines:
         return "Fewer than two families make a claim, so nothing can be said about families in general."
@@ -224,20 +271,13 @@ def fraction(share: float) -> str:
     return f"about {_FRACTIONS[near]}" if abs(near - share) <= 0.1 * near else f"{100 * share:.0f} %"
 
 
-def _plainly(row: pd.Series) -> str:
-    """A verdict as a reader takes it: a direction without a clear interval is no finding, nor is what only is not refuted."""
-    if row["verdict"] in (SAME, OPPOSITE):
-        return f"{row['verdict']}, cannot be told"
-    return "not contradicted" if row["kind"] == "control" and row["verdict"] == HOLDS else row["verdict"]
-
-
 @exhibit.finding("anchored")
 def anchored(validity: pd.DataFrame, study: Study) -> str:
     """In how many families personas do not explain less of the harmful variant's answers than of its matched control's."""
     names = {f.key: safe(f.name) for f in study.file.families}
     lines = []
-    for _, rows in by_claim(validity[validity["kind"] == "anchor"]):
-        own = rows[(rows["group"] == "recommended") & (rows["family"] != "mean")]
+    for _, rows in by_headline(validity[validity["kind"] == "anchor"]):
+        own = rows[(rows["group"] == RECOMMENDED) & (rows["family"] != "mean")]
         own = own[np.isfinite(own["value"])]
         up = own[own["value"] >= 0]
         down = own[own["value"] < 0]

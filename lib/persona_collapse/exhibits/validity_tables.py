@@ -8,81 +8,122 @@ import pandas as pd
 from persona_collapse.exhibits import exhibit
 from persona_collapse.exhibits.change_sentences import whole
 from persona_collapse.study.study import Study
-from persona_collapse.tables.headlines import ABOUT, CONTRARY, HOLDS, OPPOSITE, SAME
-from persona_collapse.vocabulary import METRICS
+from persona_collapse.tables.choices import CONSTRUCT, ESTIMATOR, REPEATED
+from persona_collapse.tables.headlines import ABOUT
+from persona_collapse.tables.validity import WIDER
+from persona_collapse.vocabulary import METRICS, RECOMMENDED
 
 #: Of a group with more choices than this, the extremes are shown.
 _MANY = 8
 _UNITS = {"%": " %", "pp": " pp", "logit": ""}
 
 
+#: What the recommended analysis is called among the others.
+RECOMMENDED_ANALYSIS = "recommended"
+#: For each group of choices what it varies; other groups of choices are of items.
+_VARIES = {
+    ESTIMATOR: "estimator", REPEATED: "estimator", "group of personas left out": "personas", "temperature": "temperature",
+    "serving stack": "base", "family left out": "families",
+}  # fmt: skip
+#: What an analysis that leaves something as it is has there.
+_AS_IT_IS = {
+    "estimator": "recommended", "personas": "all", "items": "all", "temperature": "as sampled", "base": "as asked",
+    "families": "all",
+}  # fmt: skip
+
+
 @exhibit.table(
     "headlines",
-    "Every headline under every defensible choice of estimator, base, persona, item, repetition and family: the "
-    "recommended value with its 95 % interval, and under how many choices the claim holds.",
+    "Every headline: the recommended value with its 95 % interval, how many of all other analyses reach the same verdict, their "
+    "median, the p value of the joint test over all of them, and the recommended p adjusted by Holm over all headlines.",
 )
-def overview_table(validity: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """One row a headline: how many choices bear it out, and how many families where there are several."""
-    rows = []
-    for claim, own in by_claim(validity):
-        counted = counted_choices(own)
-        families = own[(own["group"] == "recommended") & (own["family"] != "mean")]
-        first = recommended_row(own)
-        number = {verdict: int((counted["verdict"] == verdict).sum()) for verdict in (HOLDS, SAME, OPPOSITE, CONTRARY)}
-        agree = f"{int(families['agrees'].sum())} of {len(families)}"
-        rows.append((claim, with_interval(first), len(counted), *number.values(), agree))
-    columns = ["claim", "recommended", "choices", *(HOLDS, SAME, OPPOSITE, CONTRARY), "families"]
-    table = pd.DataFrame(rows, columns=columns).set_index("claim")
-    return table if len(study.file.families) > 1 else table.drop(columns="families")
+def overview_table(headlines: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """One row a headline; p values alone and together."""
+    rows = [
+        (
+            row.headline, with_interval(row), row.verdict, f"{row.agree} of {row.choices}",
+            with_unit(row.median, row.quantity), p_text(row.p_joint), p_text(row.p_holm),
+        )
+        for row in headlines.itertuples()
+    ]  # fmt: skip
+    columns = ["headline", "recommended", "verdict", "same verdict", "median", "joint p", "p (Holm)"]
+    return pd.DataFrame(rows, columns=columns).set_index("headline")
 
 
-def shown(rows: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """The rows of one claim that a figure or a table shows, with a column Choice in words, the recommended one first.
+def analyses(rows: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """The analyses of one headline that have a value, the recommended one first, with columns Analysis, Varies and Option.
 
-    Means over families, then each family by the recommended estimator; of a group with many choices the two extremes.
+    Means over families; of those that leave out one item after the other, or another group with many, the extremes.
     """
     parts = []
     for group, own in averaged(rows).groupby("group", sort=False):
+        if group in (WIDER, CONSTRUCT):
+            continue
+        own = own[np.isfinite(own["value"])]
+        if group == RECOMMENDED:
+            parts.append(own.assign(Varies="", Option="", Analysis=RECOMMENDED_ANALYSIS))
+            continue
         if len(own) > _MANY:
-            known = own[np.isfinite(own["value"])]
-            ends = [known["value"].idxmin(), known["value"].idxmax()] if len(known) else []
-            extremes = own.loc[list(dict.fromkeys(ends))]
+            extremes = own.loc[list(dict.fromkeys([own["value"].idxmin(), own["value"].idxmax()]))]
             words = [f"{c} ({w} of {len(own)})" for c, w in zip(extremes["choice"], ("lowest", "highest"), strict=False)]
             own = extremes.assign(choice=words)
-        parts.append(own.assign(Choice=[choice_in_words(group, choice) for choice in own["choice"]]))
-    families = rows[(rows["group"] == "recommended") & (rows["family"] != "mean")]
-    names = {f.key: f.name for f in study.file.families}
-    if len(families) > 1:
-        parts.insert(1, families.assign(Choice=[f"{names.get(f, f)} alone" for f in families["family"]]))
+        parts.append(own.assign(Varies=_VARIES.get(str(group), "items"), Option=own["choice"], Analysis=own["choice"]))
     found = pd.concat(parts, ignore_index=True)
-    if len(families) == 1 and len(names) > 1:  # the others cannot make this claim
-        found.loc[0, "Choice"] += f", {names[families['family'].iloc[0]]} alone"
+    own, names = rows[rows["group"] == RECOMMENDED]["family"].unique(), {f.key: f.name for f in study.file.families}
+    if len(own) == 1 and len(names) > 1:  # the other families cannot make this claim
+        found["Analysis"] = found["Analysis"].replace(RECOMMENDED_ANALYSIS, f"{RECOMMENDED_ANALYSIS}, {names[own[0]]} alone")
+    return found
+
+
+def grid(found: pd.DataFrame) -> pd.DataFrame:
+    """Which choice each of the `analyses` makes in everything that is varied: Analysis, Choice, and whether it is changed."""
+    varied = [name for name in _AS_IT_IS if (found["Varies"] == name).any()]
+    rows = []
+    for name in varied:
+        as_it_is = f"{name}: {_AS_IT_IS[name]}"
+        rows += [(row.Analysis, as_it_is, "no") for row in found.itertuples() if row.Varies != name]
+        rows += [(row.Analysis, f"{name}: {row.Option}", "yes") for row in found.itertuples() if row.Varies == name]
+    return pd.DataFrame(rows, columns=["Analysis", "Choice", "changed"])
+
+
+def no_choices(rows: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """What stands beside the choices of one headline, with a column Beside: each family, other populations, another construct."""
+    names = {f.key: f.name for f in study.file.families}
+    families = rows[(rows["group"] == RECOMMENDED) & (rows["family"] != "mean")]
+    parts = [families.assign(Beside=[f"{names.get(f, f)} alone" for f in families["family"]])] if len(families) > 1 else []
+    own = averaged(rows)
+    own = own[own["group"].isin((WIDER, CONSTRUCT))]
+    parts.append(own.assign(Beside=own["choice"]))
     served = rows[(rows["group"] == "serving stack") & (rows["family"] != "mean")] if len(families) > 1 else rows[:0]
-    if len(served):
-        words = [f"serving stack: {names.get(f, f)} alone" for f in served["family"]]
-        found = pd.concat([found, served.assign(Choice=words)], ignore_index=True)
-    return found.drop_duplicates("Choice", ignore_index=True)
+    parts.append(
+        served.assign(
+            Beside=[f"{names.get(f, f)} alone, {c.split(' base ')[-1]}" for f, c in served[["family", "choice"]].to_numpy()]
+        )
+    )
+    found = pd.concat(parts, ignore_index=True)
+    return found[np.isfinite(found["value"])]
 
 
 @exhibit.table(
     "choices",
     lambda kind: (
-        f"Choice by choice: {ABOUT[kind]}, in the mean over families where there are several, with 95 % intervals and what "
-        "becomes of the claim."
+        f"Analysis by analysis: {ABOUT[kind]}, in the mean over families where there are several, with 95 % intervals and "
+        "verdicts; then what is no choice of the same question."
     ),
     by="kind",
 )
 def choices_table(validity: pd.DataFrame, study: Study, kind: str) -> pd.DataFrame:
-    """The headlines of one kind under every choice that the figure shows, for reading."""
+    """The headlines of one kind in every analysis that the figure shows, for reading."""
     parts = []
-    for claim, rows in by_claim(validity[validity["kind"] == kind]):
-        found = shown(rows, study)
-        number = [with_interval(row) for row in found.itertuples()]
-        parts.append(pd.DataFrame({"claim": claim, "choice": found["Choice"], "value": number, "verdict": found["verdict"]}))
+    for headline, rows in by_headline(validity[validity["kind"] == kind]):
+        found, beside = analyses(rows, study), no_choices(rows, study)
+        shown = pd.concat([found.rename(columns={"Analysis": "in"}), beside.rename(columns={"Beside": "in"})], ignore_index=True)
+        number = [with_interval(row) for row in shown.itertuples()]
+        parts.append(pd.DataFrame({"headline": headline, "analysis": shown["in"], "value": number, "verdict": shown["verdict"]}))
     if not parts:
-        return pd.DataFrame(columns=["choice", "value", "verdict"])
+        return pd.DataFrame(columns=["analysis", "value", "verdict"])
     table = pd.concat(parts, ignore_index=True)
-    return table.set_index(["claim", "choice"]) if len(parts) > 1 else table.drop(columns="claim").set_index("choice")
+    return table.set_index(["headline", "analysis"]) if len(parts) > 1 else table.drop(columns="headline").set_index("analysis")
 
 
 @exhibit.table(
@@ -106,12 +147,8 @@ def foundations_table(foundation_claims: pd.DataFrame, study: Study, metric: str
     return wide.rename_axis(columns=None)
 
 
-def choice_in_words(group: str, choice: str) -> str:
-    return choice if group == "recommended" else f"{group}: {choice}"
-
-
-def by_claim(validity: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:
-    return validity.groupby("claim", sort=False)
+def by_headline(validity: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:
+    return validity.groupby("headline", sort=False)
 
 
 def averaged(rows: pd.DataFrame) -> pd.DataFrame:
@@ -120,22 +157,22 @@ def averaged(rows: pd.DataFrame) -> pd.DataFrame:
     return mean if len(mean) else rows
 
 
-def recommended_row(rows: pd.DataFrame) -> pd.Series:
-    own = averaged(rows)
-    return own[own["group"] == "recommended"].iloc[0]
+def with_unit(value: float, unit: str) -> str:
+    """A value with its sign and unit, as prose shows it."""
+    shown = f"{value:+.2f}" if unit == "logit" else whole(value, "+")
+    return f"{shown}{_UNITS[unit]}" if np.isfinite(value) else "-"
 
 
-def counted_choices(rows: pd.DataFrame) -> pd.DataFrame:
-    """Choices that a verdict is about: those with an interval."""
-    found = averaged(rows)
-    return found[np.isfinite(found["lo"])]
+def p_text(p: float) -> str:
+    """A p value as tables print it."""
+    return "-" if np.isnan(p) else "< .001" if p < 0.001 else f"{p:.3f}".lstrip("0")
 
 
 def with_interval(row: object) -> str:
     """A value with its interval and unit, as prose shows them."""
     value, lo, hi, unit = (getattr(row, name) for name in ("value", "lo", "hi", "quantity"))
-    if np.isnan(value):
+    if not np.isfinite(value):
         return "not available"
     show = (lambda number, sign="": f"{number:{sign}.2f}") if unit == "logit" else whole
     interval = f" [{show(lo)}, {show(hi)}]" if np.isfinite(lo) else " (no interval)"
-    return f"{show(value, '+')}{_UNITS[unit]}{interval}"
+    return f"{with_unit(value, unit)}{interval}"

@@ -25,7 +25,7 @@ _SIMULATED = " Simulated ratings, made to look like published figures: evidence 
 def every(study: Study, tables: Mapping[str, pd.DataFrame | None]) -> list[LatexTable]:
     """Every table of a study for print, in the order of the files; those without a layout of their own as they are."""
     own: dict[str, Callable[[Study, pd.DataFrame], Iterator[LatexTable]]] = {
-        "metrics": _levels, "contrasts": _contrasts, "companions": _companions, "validity": _validity,
+        "metrics": _levels, "contrasts": _contrasts, "companions": _companions, "validity": _validity, "headlines": _headlines,
         "profiles": _profiles, "saturation": _saturation,
         "quality": _quality, "published_check": _published_check, "temperature": _temperature,
     }  # fmt: skip
@@ -163,20 +163,39 @@ def _companions(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
 
 
 def _validity(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
-    """How every headline fares under each group of choices, in the mean over its families: one row a claim and group."""
+    """How every headline fares under each group of choices, in the mean over its families: one row a headline and group."""
     rows = []
-    means = pd.concat([validity_tables.averaged(own) for _, own in table.groupby("claim", sort=False)] or [table])
-    for (claim, group), found in means.groupby(["claim", "group"], sort=False):
+    means = pd.concat([validity_tables.averaged(own) for _, own in table.groupby("headline", sort=False)] or [table])
+    for (headline, group), found in means.groupby(["headline", "group"], sort=False):
         limits = (number(float(found["value"].agg(end)), 1) for end in ("min", "max"))
         held = str(int(found["agrees"].sum()))
-        rows.append([str(claim), str(group), str(len(found)), held, *limits, str(found["quantity"].iloc[0])])
+        rows.append([str(headline), str(group), str(len(found)), held, *limits, str(found["quantity"].iloc[0])])
     columns = [
-        Column("Claim", number=False, wide=8), Column("What is varied", number=False), Column("choices"), Column("agree"),
+        Column("Headline", number=False, wide=8), Column("What is varied", number=False), Column("choices"), Column("agree"),
         Column("lowest", "Value"), Column("highest", "Value"), Column("unit", number=False),
     ]  # fmt: skip
     mean = ", in the mean over families" if (means["family"] == "mean").any() else ""
     caption = f"How robust the headlines are{mean}: choices of each kind, how many agree, and their values."
     yield LatexTable("validity", _titled(study, caption), columns, rows, _parts(rows))
+
+
+def _headlines(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
+    """Every headline with its p values, one row a headline."""
+    rows = [
+        [
+            str(r.headline), number(r.value, 1), f"{number(r.lo, 1)} to {number(r.hi, 1)}" if r.lo == r.lo else "",
+            str(r.quantity), f"{r.agree} of {r.choices}", number(r.median, 1), validity_tables.p_text(r.p_joint),
+            validity_tables.p_text(r.p_holm),
+        ]
+        for r in table.itertuples()
+    ]  # fmt: skip
+    columns = [
+        Column("Headline", number=False, wide=8), Column("value", "Recommended"), Column("95 % CI", "Recommended"),
+        Column("unit", number=False), Column("same verdict", "All analyses"), Column("median", "All analyses"),
+        Column("joint p", "All analyses"), Column("p (Holm)"),
+    ]  # fmt: skip
+    caption = "Every headline: the recommended value, the other analyses with the same verdict, and p values over all of them."
+    yield LatexTable("headlines", _titled(study, caption), columns, rows, _parts(rows))
 
 
 # --- profiles and saturation -----------------------------------------------------------------------------------------

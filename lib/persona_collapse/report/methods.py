@@ -83,6 +83,15 @@ where $f$ is the logarithm, the logit for shares, and the identity for fidelity 
 families. **Intervals for the same requests again** (columns `lo_repeat, hi_repeat`) come from leaving out one rating of one cell
 at a time. Neither uses random numbers. Families are averaged, never pooled.
 """
+_MULTIVERSE = """
+Each analysis changes one choice against the recommended one and asks the same question: another estimator of the same construct,
+fewer repetitions, a group of items or a single item left out, a group of personas left out, another serving stack, a family left
+out. Items left out one by one count as one choice. ICC in place of S, $1 - \\mathrm{ICC}$ in place of noise, and families or items
+taken as a sample are other questions; they stand beside the curve and are not counted. The **joint test** (Simonsohn, Simmons and
+Nelson 2020) exchanges variant and base, or control, within about half of the personas, 199 times, and compares the median estimate
+over all analyses with the medians that this gives; another serving stack brings other ratings and does not enter it. Holm's method
+adjusts the recommended p values for the number of headlines (`headlines.csv`).
+"""
 _PUBLISHED = r"""
 As the code of arXiv 2605.12850 computes them, over personas with a rating in every cell:
 
@@ -115,6 +124,7 @@ def section(page: Page, study: Study) -> str:
         page.heading(3, "How replies were read", "methods-replies"), markdown(_reading(study)),
         page.table(_reasons(), "Why a slot can hold no rating: reasons in the order in which they are tried.", words=True),
         page.heading(3, "Recommended estimators", "methods-recommended"), markdown(_recommended(study)),
+        page.heading(3, "Multiverse analysis", "methods-multiverse"), markdown(_MULTIVERSE),
         page.heading(3, "Published estimators", "methods-published"), markdown(_PUBLISHED),
     ]  # fmt: skip
     return "\n".join(parts)

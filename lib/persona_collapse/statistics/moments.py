@@ -65,6 +65,16 @@ class Parts:
     def __init__(self, counts: np.ndarray, own: Cells, categories: range) -> None:
         self.counts, self.own, self.categories = counts, own, categories
         self._size = _sizes(len(counts))
+        self.expected_sd: dict[int, np.ndarray] = {}  #: what `rarefaction` has found, by number of ratings
+
+    def totals(self, values: np.ndarray) -> np.ndarray:
+        """Sum over personas of (persona, ...) values: all of them, then without each one (1 + persona, ...)."""
+        total = values.sum(axis=0)
+        return np.concatenate([total[None], total - values])
+
+    def mean(self, values: np.ndarray) -> np.ndarray:
+        """Mean over personas of (persona, item) values: all of them, then without each one (1 + persona, item)."""
+        return self.totals(values) / self._size
 
     def of(self, who: np.ndarray) -> "Parts":
         """Those of some personas alone."""
@@ -85,10 +95,10 @@ class Parts:
     @cached_property
     def anchor(self) -> np.ndarray:
         """V without rating noise: the variance over personas of the true cell mean."""
-        of_means = _totals(self.own.variance / self.own.n)
+        of_means = self.totals(self.own.variance / self.own.n)
         if not self.own.repeated.all():
             # A single rating is kept as a cell mean, as uncertain as the item's other cells are on average.
-            repeated = _totals(self.own.repeated)
+            repeated = self.totals(self.own.repeated)
             of_means = of_means + np.where(repeated < self._size, (self._size - repeated) * self.noise, 0)
         return self.between - of_means / self._size
 
@@ -96,18 +106,18 @@ class Parts:
     def noise(self) -> np.ndarray:
         """W, mean over personas of the cell variance."""
         with np.errstate(invalid="ignore", divide="ignore"):
-            return _totals(self.own.variance) / _totals(self.own.repeated)
+            return self.totals(self.own.variance) / self.totals(self.own.repeated)
 
     @cached_property
     def ceiling(self) -> np.ndarray:
         """Largest variance that the item mean allows."""
-        middle = _totals(self.own.mean) / self._size
+        middle = self.mean(self.own.mean)
         return (middle - self.categories[0]) * (self.categories[-1] - middle) + self.between / self._size
 
     @cached_property
     def cell_sd(self) -> np.ndarray:
         """Mean over personas of the cell SD, 0 with one rating; scale points."""
-        return _totals(np.sqrt(self.own.variance)) / self._size
+        return self.mean(np.sqrt(self.own.variance))
 
     @cached_property
     def histograms(self) -> Recurring:
@@ -122,18 +132,20 @@ class Parts:
     @cached_property
     def ends(self) -> np.ndarray:
         """Mean over personas of the share of both ends of the scale."""
-        return _totals(self.share[..., 0] + self.share[..., -1]) / self._size
+        return self.mean(self.share[..., 0] + self.share[..., -1])
 
     @cached_property
     def entropy(self) -> np.ndarray:
         """Entropy of the item's ratings over all personas, in nats."""
-        return entropy(_totals(self.share) / self._size[..., None])
+        return entropy(self.totals(self.share) / self._size[..., None])
 
     @cached_property
     def cell_entropy(self) -> np.ndarray:
         """Mean over personas of the entropy of a cell, in nats, with Miller and Madow's correction."""
         with np.errstate(invalid="ignore", divide="ignore"):
-            return _totals(np.where(self.own.repeated, _corrected(self.share, self.own.n), 0)) / _totals(self.own.repeated)
+            return self.totals(np.where(self.own.repeated, _corrected(self.share, self.own.n), 0)) / self.totals(
+                self.own.repeated
+            )
 
     def shared(self, other: "Parts") -> np.ndarray:
         """Covariance (ddof = 1) over personas with the cell means of another run of the same personas."""
@@ -154,12 +166,6 @@ def entropy(share: np.ndarray) -> np.ndarray:
 def _corrected(share: np.ndarray, n: np.ndarray) -> np.ndarray:
     """Entropy of cells with Miller and Madow's correction (K - 1) / 2n, K being the categories seen among n ratings."""
     return entropy(share) + ((share > 0) @ np.ones(share.shape[-1]) - 1) / (2 * n)
-
-
-def _totals(values: np.ndarray) -> np.ndarray:
-    """Sum over personas of all of them, then without each one: (1 + persona, ...)."""
-    total = values.sum(axis=0)
-    return np.concatenate([total[None], total - values])
 
 
 def _sizes(personas: int) -> np.ndarray:

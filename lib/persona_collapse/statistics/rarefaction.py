@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import comb
 
+from persona_collapse.statistics.exchanged import Exchanged
 from persona_collapse.statistics.histograms import Alike, sample_sd, ways
 from persona_collapse.statistics.moments import Parts
 from persona_collapse.statistics.published_estimators import ratings
@@ -50,8 +51,8 @@ def rarefied(parts: Parts, scope: np.ndarray, n: int) -> Rarefied:
     if n < 2:
         raise ValueError(f"rarefaction: {n} ratings a cell; expected 2 or more, for one rating has no SD")
     own = parts.own
-    within_sd = _means(expected_sd(parts, n)) @ scope
-    between = parts.anchor + _means(own.variance / np.minimum(own.n, n))
+    within_sd = parts.mean(expected_sd(parts, n)) @ scope
+    between = parts.anchor + parts.mean(own.variance / np.minimum(own.n, n))
     susceptibility = np.sqrt(np.maximum(between, 0)) @ scope
     short = int((own.n < n).sum())
     note = f"Published estimators at n = {n}" + (f"; {short} cells have fewer ratings and keep them." if short else ".")
@@ -66,8 +67,14 @@ def smallest_common(counts: Sequence[np.ndarray]) -> int:
 
 def expected_sd(parts: Parts, n: int) -> np.ndarray:
     """Mean sample SD (persona, item) over all ways to draw n of the ratings of each cell; all of them where it has fewer."""
-    points = np.asarray(parts.categories)
-    return parts.histograms.each(lambda group: _expected_sd(group, points[group.category], min(n, group.ratings)))
+    if isinstance(parts, Exchanged):
+        return np.concatenate([expected_sd(run, n) for run in parts.pair])
+    if n not in parts.expected_sd:
+        points = np.asarray(parts.categories)
+        parts.expected_sd[n] = parts.histograms.each(
+            lambda group: _expected_sd(group, points[group.category], min(n, group.ratings))
+        )
+    return parts.expected_sd[n]
 
 
 def _expected_sd(group: Alike, values: np.ndarray, n: int) -> np.ndarray:
@@ -84,9 +91,3 @@ def _expected_sd(group: Alike, values: np.ndarray, n: int) -> np.ndarray:
         sd = sample_sd(n, values[some] @ drawn.T, values[some] ** 2 @ drawn.T)
         found[some] = (weight * sd).sum(axis=1) / weight.sum(axis=1)
     return found
-
-
-def _means(values: np.ndarray) -> np.ndarray:
-    """Means over personas, then without each one (1 + persona, item)."""
-    total = values.sum(axis=0)
-    return np.concatenate([total[None] / len(values), (total - values) / (len(values) - 1)])

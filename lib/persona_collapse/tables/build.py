@@ -17,14 +17,16 @@ from persona_collapse.tables.comparability import Guard
 from persona_collapse.tables.components import components_table, reliability_table
 from persona_collapse.tables.equivalence import equivalence_table
 from persona_collapse.tables.frontier import frontier_table
+from persona_collapse.tables.headline_rows import headlines_table
 from persona_collapse.tables.missing import missing_table
+from persona_collapse.tables.multiverse import Multiverse
 from persona_collapse.tables.presence import presence_table
 from persona_collapse.tables.published_contrasts import NORMAL_95
 from persona_collapse.tables.published_contrasts import contrasts as published_contrasts
 from persona_collapse.tables.quality import run_quality
 from persona_collapse.tables.recommended_rows import LevelRow
 from persona_collapse.tables.run_statistics import Analysis
-from persona_collapse.tables.saturation import run_profiles, saturation_rows
+from persona_collapse.tables.saturation import drift_rows, run_profiles, saturation_rows
 from persona_collapse.tables.style import style_table
 from persona_collapse.tables.temperature import temperature_curves
 from persona_collapse.tables.validity import foundation_claims, validity_table
@@ -148,9 +150,23 @@ class Tables:
         return saturation_rows(self.ratings, self.profiles)
 
     @cached_property
+    def drift(self) -> pd.DataFrame:
+        """How far answers without a persona moved from, or towards, the ceiling."""
+        return drift_rows(self.ratings)
+
+    @cached_property
     def validity(self) -> pd.DataFrame:
         """Every headline under every defensible choice."""
-        return validity_table(self.analysis, self.guard, self.contrasts)
+        return validity_table(self._multiverse, self.contrasts)
+
+    @cached_property
+    def headlines(self) -> pd.DataFrame:
+        """Every headline with its p values, over all headlines and over all of its choices."""
+        return headlines_table(self._multiverse, self.validity)
+
+    @cached_property
+    def _multiverse(self) -> Multiverse:
+        return Multiverse(self.analysis, self.guard)
 
     @cached_property
     def foundation_claims(self) -> pd.DataFrame:

@@ -1,9 +1,10 @@
-"""The headlines of a study as claims that can be tested: what is compared, in which metric, in which direction."""
+"""The headlines of a study as questions that can be tested: what is compared, in which metric."""
 
 from collections.abc import Callable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
+from scipy.special import stdtr
 
 from persona_collapse.statistics import persona_jackknife
 from persona_collapse.study.study import Run
@@ -15,28 +16,32 @@ from persona_collapse.tables.run_statistics import Analysis, of_role
 Values = Callable[[Run, str], np.ndarray]
 _Number = TypeVar("_Number", float, np.ndarray)
 LOGIT = "logit"
-HOLDS, SAME, OPPOSITE, CONTRARY, UNKNOWN = "holds", "same direction", "other direction", "contradicted", "not available"
+#: What a number says of a headline: its 95 % interval lies above no change, below it, or holds it; it is exactly none; it has
+#: no interval; there is no number.
+UP, DOWN, UNCLEAR, NONE, NO_INTERVAL, UNKNOWN = "up", "down", "unclear", "no difference", "no interval", "not available"
 
 
-#: Unit of a claim's numbers, by quantity.
+#: Unit of a headline's numbers, by quantity.
 UNITS = {CHANGE: "%", EXCESS: "pp", LOGIT: "logit"}
 
 
-class Claim(NamedTuple):
-    """A headline about the variants of one key."""
+class Headline(NamedTuple):
+    """A question about the variants of one key that can be answered either way."""
 
     kind: str  #: one of `ABOUT`
     variant: str
-    words: str  #: what is claimed, as a sentence without its end
     metric: str
     quantity: str  #: one of `UNITS`: of the base, over the control in points of the base, or logit (less the control's)
-    sign: int  #: direction of the claim
-    weak: bool = False  #: holds unless the interval lies wholly on the other side
 
     @property
     def unit(self) -> str:
         """Unit of its numbers."""
         return UNITS[self.quantity]
+
+    @property
+    def topic(self) -> str:
+        """What it is about, in words."""
+        return topic(self.kind, self.variant)
 
 
 class Found(NamedTuple, Generic[_Number]):
@@ -47,81 +52,112 @@ class Found(NamedTuple, Generic[_Number]):
     hi: _Number
 
 
-#: What each kind of claim is about, in words.
+#: What each kind of headline is about, in words.
 ABOUT = {
-    "susceptibility": "susceptibility S of harmful variants against the base",
-    "noise": "within-persona noise of harmful variants against the base",
-    "susceptibility_excess": "susceptibility S of harmful variants beyond their control, in percentage points of the base",
-    "noise_excess": "within-persona noise of harmful variants beyond their control, in percentage points of the base",
-    "anchor": "the share of variation that is the persona's (ICC, logit), harmful variants less their control",
-    "control": "susceptibility S of controls against the base",
+    "susceptibility": "susceptibility S against the base",
+    "noise": "within-persona noise against the base",
+    "susceptibility_excess": "susceptibility S beyond the matched control, in percentage points of the base",
+    "noise_excess": "within-persona noise beyond the matched control, in percentage points of the base",
+    "anchor": "the share of variance that is the persona's (ICC, logit), harmful variants less their matched control",
 }
-#: In place of a claim's own metric: the choice in words, and the metric of `recommended_estimators`; `noise_share` is 1 - ICC.
-INSTEAD = {
+_TOPICS = {
+    "susceptibility": "S under {}",
+    "noise": "noise under {}",
+    "susceptibility_excess": "S under {} beyond its matched control",
+    "noise_excess": "noise under {} beyond its matched control",
+    "anchor": "the personas' share of variance (ICC) under {} against its matched control",
+}
+_CLAIMS = {
+    "susceptibility": ("S rises under {}", "S falls under {}"),
+    "noise": ("noise rises under {}", "noise falls under {}"),
+    "susceptibility_excess": ("S is higher under {} than under its matched control",
+                              "S is lower under {} than under its matched control"),
+    "noise_excess": ("noise is higher under {} than under its matched control",
+                     "noise is lower under {} than under its matched control"),
+    "anchor": ("personas explain more of {}'s answers than of its matched control's",
+               "personas explain less of {}'s answers than of its matched control's"),
+}  # fmt: skip
+#: In place of a headline's own metric, for the same construct: the choice in words, and the metric of `recommended_estimators`.
+SAME_CONSTRUCT = {
     "susceptibility": (
-        ("published S, same interval", "susceptibility_published"),
+        ("S by the paper's formula", "susceptibility_published"),
         ("S pooled over items", "susceptibility_pooled"),
         ("S relative to what the scale allows", "relative_susceptibility"),
-        ("ICC instead of S", "icc"),
     ),
     "within_rms": (
-        ("published within_sd, same interval", "within_sd"),
+        ("within-persona SD by the paper's formula", "within_sd"),
         ("noise relative to what the scale allows", "relative_noise"),
-        ("1 - ICC instead of noise", "noise_share"),
     ),
+    "icc": (),
+}
+#: Another construct in its place, which is another question; `noise_share` is 1 - ICC.
+OTHER_CONSTRUCT = {
+    "susceptibility": (("ICC instead of S", "icc"),),
+    "within_rms": (("1 - ICC instead of noise", "noise_share"),),
     "icc": (("fidelity to the base instead of ICC", "fidelity"),),
 }
 
 
-def claims(analysis: Analysis) -> list[Claim]:
+def topic(kind: str, variant: str) -> str:
+    """What a headline is about, in words."""
+    return _TOPICS[kind].format(variant)
+
+
+def claim(kind: str, variant: str, verdict: str) -> str:
+    """A headline as a sentence without its end, where its numbers lie `UP` or `DOWN`."""
+    return _CLAIMS[kind][verdict == DOWN].format(variant)
+
+
+def headlines(analysis: Analysis) -> list[Headline]:
     """Every headline of a study, harmful variants first; those over a control only where one is named."""
     study = analysis.study
     found = []
     for variant in of_role(study, "harmful"):
         controlled = any(run.variant.key == variant and run.variant.control for run in study.runs)
-        found += [
-            Claim("susceptibility", variant, f"S rises under {variant}", "susceptibility", CHANGE, 1),
-            Claim("noise", variant, f"noise rises under {variant}", "within_rms", CHANGE, 1),
-        ]
+        found += _against_base(variant)
         if controlled:
-            beyond = f"under {variant} beyond the matched control"
             found += [
-                Claim("susceptibility_excess", variant, f"S rises {beyond}", "susceptibility", EXCESS, 1),
-                Claim("noise_excess", variant, f"noise rises {beyond}", "within_rms", EXCESS, 1),
-                Claim("anchor", variant, f"personas explain less of {variant}'s answers than of its control's", "icc", LOGIT, -1),
+                Headline("susceptibility_excess", variant, "susceptibility", EXCESS),
+                Headline("noise_excess", variant, "within_rms", EXCESS),
+                Headline("anchor", variant, "icc", LOGIT),
             ]
     for variant in of_role(study, "control"):
-        words = f"{variant} leaves S at or below its base"
-        found.append(Claim("control", variant, words, "susceptibility", CHANGE, -1, weak=True))
+        found += _against_base(variant)
     return found
 
 
-def sides(analysis: Analysis, claim: Claim) -> list[Contrast]:
-    """The contrast that a claim is about in every family that has its variant."""
+def _against_base(variant: str) -> list[Headline]:
+    return [
+        Headline("susceptibility", variant, "susceptibility", CHANGE), Headline("noise", variant, "within_rms", CHANGE)
+    ]  # fmt: skip
+
+
+def sides(analysis: Analysis, headline: Headline) -> list[Contrast]:
+    """The contrast that a headline is about in every family that has its variant."""
     return [
         contrast
         for contrast in analysis.contrasts
-        if contrast.variant.variant.key == claim.variant
+        if contrast.variant.variant.key == headline.variant
         and contrast.variant.variant.role in ("harmful", "control")
         and not contrast.variant.variant.of
-        and (contrast.control is None) == (claim.quantity == CHANGE)
+        and (contrast.control is None) == (headline.quantity == CHANGE)
     ]
 
 
-def in_families(claim: Claim, metric: str, sides: Sequence[Contrast], values: Values) -> Found[np.ndarray]:
-    """The claim's quantity in every family (family, way), with interval A on the scale that contrasts are made on."""
-    if claim.quantity == CHANGE:
+def in_families(headline: Headline, metric: str, sides: Sequence[Contrast], values: Values) -> Found[np.ndarray]:
+    """The headline's quantity in every family (family, way), with interval A on the scale that contrasts are made on."""
+    if headline.quantity == CHANGE:
         return percent(interval(np.array([log_ratio(contrast, metric, values) for contrast in sides])))
-    return interval(np.array([plain(claim, metric, contrast, values) for contrast in sides]))
+    return interval(np.array([plain(headline, metric, contrast, values) for contrast in sides]))
 
 
-def plain(claim: Claim, metric: str, contrast: Contrast, values: Values) -> np.ndarray:
-    """The claim's quantity without each persona (1 + persona, way), on the scale on which families are averaged."""
+def plain(headline: Headline, metric: str, contrast: Contrast, values: Values) -> np.ndarray:
+    """The headline's quantity without each persona (1 + persona, way), on the scale on which families are averaged."""
     own, other = values(contrast.variant, metric), values(contrast.against, metric)
     with np.errstate(invalid="ignore", divide="ignore"):
-        if claim.quantity == CHANGE:
+        if headline.quantity == CHANGE:
             return 100 * (own / other - 1)
-        if claim.quantity == EXCESS:
+        if headline.quantity == EXCESS:
             return 100 * (own - other) / values(contrast.base, metric)
         return scaled(own, metric) - scaled(other, metric)
 
@@ -149,17 +185,20 @@ def percent(found: Found[_Number]) -> Found[_Number]:
     return Found(*(100 * np.expm1(number) for number in found))
 
 
-def verdict(claim: Claim, found: Found[float]) -> str:
-    """Whether a number bears a claim out: beyond its interval, in its direction only, or not at all."""
-    value, (lo, hi) = claim.sign * found.value, sorted((claim.sign * found.lo, claim.sign * found.hi))
+def p_value(z: np.ndarray) -> float:
+    """Two-sided p value of no change, from a statistic without each persona (1 + persona, way), of its first way."""
+    found = persona_jackknife.estimate(z[..., :1], carried=False)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return float(2 * stdtr(found.df, -np.abs(found.centre / found.se))[0])
+
+
+def verdict(found: Found[float]) -> str:
+    """What a number says: its 95 % interval lies above no change, below it, or holds it."""
+    value, (lo, hi) = found.value, sorted((found.lo, found.hi))
     if np.isnan(value):
         return UNKNOWN
+    if value == 0 and not lo < 0 < hi:
+        return NONE
     if np.isnan(lo):
-        return SAME if value > 0 else OPPOSITE
-    if claim.weak:
-        return CONTRARY if hi < 0 else HOLDS
-    if lo > 0:
-        return HOLDS
-    if hi < 0:
-        return CONTRARY
-    return SAME if value > 0 else OPPOSITE
+        return NO_INTERVAL
+    return UP if lo > 0 else DOWN if hi < 0 else UNCLEAR

@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from persona_collapse.statistics.published_estimators import moments
+from persona_collapse.statistics.drift import Drift, drift
+from persona_collapse.statistics.published_estimators import Moments, is_exact, moments
 from persona_collapse.store.ratings import Ratings
 from persona_collapse.study.instrument import Instrument
 from persona_collapse.study.scopes import keyed, scope_matrix
@@ -116,6 +117,24 @@ def saturation_rows(ratings: Ratings, profiles: pd.DataFrame) -> pd.DataFrame:
             rows = [(run.family.key, run.variant.key, "self", name, value) for name, value in found.items()]
             parts.append(pd.DataFrame(rows, columns=parts[0].columns))
     return pd.concat(parts, ignore_index=True)
+
+
+def drift_rows(ratings: Ratings) -> pd.DataFrame:
+    """Rows of drift.csv: how far each variant's answers without a persona moved from, or towards, the ceiling."""
+    study, rows = ratings.study, []
+    groups = scope_matrix(study.instrument)[:, 1:]
+    for run in study.runs:
+        base = Run(run.family, run.family.base)
+        if run == base or not all("self" in study.conditions(one) for one in (run, base)):
+            continue
+        given = [keyed(ratings.counts(one, "self"), study.instrument) for one in (run, base)]
+        if not all(len(counts) for counts in given):
+            continue
+        own, other = (Moments(*(field[0] for field in moments(counts, study.instrument.categories))) for counts in given)
+        found = drift(own, other, groups, study.instrument.scale[1], exact=is_exact(given[0]))
+        if np.isfinite(found.value):
+            rows.append((run.family.key, run.variant.key, *found))
+    return pd.DataFrame(rows, columns=["family", "variant", *Drift._fields])
 
 
 def _distances(study: Study, run: Run, profiles: pd.DataFrame) -> dict[str, float]:

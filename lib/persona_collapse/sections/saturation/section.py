@@ -9,11 +9,12 @@ SECTION = Section(
         Table("companions", lambda tables: tables.companions),
         Table("profiles", lambda tables: tables.profiles),
         Table("saturation", lambda tables: tables.saturation),
+        Table("drift", lambda tables: tables.drift),
     ),
     summary=(
         Summary(
             "Answers without a persona",
-            lambda tables: level_sentences.saturated(tables.saturation, tables.profiles, tables.study),
+            lambda tables: level_sentences.saturated(tables.saturation, tables.profiles, tables.drift, tables.study),
             (exhibit_id("figure", "self_profiles"), exhibit_id("table", "saturation")),
         ),
     ),

@@ -9,7 +9,8 @@ from persona_collapse.tables.build import Tables
 def _hanging(tables: Tables) -> str:
     """Which headlines survive, and what these numbers cannot show, as one list."""
     found = [
-        validity_sentences.overview(tables.validity, tables.study),
+        validity_sentences.overview(tables.headlines, tables.validity, tables.study),
+        validity_sentences.equivalent(tables.equivalence, tables.study),
         validity_sentences.without_excess(tables, tables.study),
         validity_sentences.anchored(tables.validity, tables.study),
         validity_sentences.stacks(tables, tables.study).partition("\n\n")[0],
@@ -20,6 +21,7 @@ def _hanging(tables: Tables) -> str:
 SECTION = Section(
     tables=(
         Table("validity", lambda tables: tables.validity),
+        Table("headlines", lambda tables: tables.headlines),
         Table("foundation_claims", lambda tables: tables.foundation_claims),
         Table("frontier", lambda tables: tables.frontier),
     ),
@@ -29,8 +31,8 @@ SECTION = Section(
             _hanging,
             (
                 exhibit_id("table", "headlines"),
-                exhibit_id("figure", "forest", "susceptibility"),
-                exhibit_id("figure", "forest", "noise"),
+                exhibit_id("figure", "specification_curve", "susceptibility"),
+                exhibit_id("figure", "specification_curve", "noise"),
             ),
         ),
     ),
