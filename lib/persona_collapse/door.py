@@ -41,6 +41,7 @@ _MODULES = {
     ),
     "finding": (
         "exhibits.data_sentences", "exhibits.change_sentences", "exhibits.level_sentences", "exhibits.component_sentences",
+        "exhibits.glossary",
         "exhibits.missing_sentences", "exhibits.validity_sentences", "comparison.sentences", "lesson.explore_answers",
     ),
 }  # fmt: skip
@@ -71,7 +72,7 @@ _ABOUT = {
     --------
     >>> import persona_collapse as pc
     >>> pc.say.collapse(pc.open_study("mini"))[:50]
-    '2 of 2 harmful variants moved up and to the left o'
+    'Under 2 of 2 harmful variants S rises and R falls,'
     """,
 }
 _KINDS = {"figures": "figure", "tabulate": "table", "say": "finding"}
@@ -94,7 +95,7 @@ _KNOWN = {
 #: Tables of a study that exhibits take whole, under their own names.
 _TABLES = (
     "companions", "components", "contrasts", "drift", "equivalence", "foundation_claims", "frontier", "headlines", "missing",
-    "profiles", "reliability", "saturation", "temperature", "validity", "verdict",
+    "profiles", "reliability", "saturation", "style", "temperature", "validity", "verdict",
 )  # fmt: skip
 
 

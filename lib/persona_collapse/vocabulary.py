@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 #: Methods: the project's own estimators, and those of the paper's code.
 RECOMMENDED, PUBLISHED = "recommended", "published"
+#: What people read in their place.
+METHODS = {RECOMMENDED: "recommended", PUBLISHED: "paper's formula"}
 
 
 class Metric(NamedTuple):

@@ -206,9 +206,9 @@ class TestNumbers:
         own = differences(tables, method="rarefied").loc["f", "base"]
         assert own.loc["within_sd", "value"] == pytest.approx(-100 / 3)
         assert own.loc["robustness", ["value", "lo", "hi"]].tolist() == pytest.approx([50] * 3)
-        assert own["note"].unique() == ["Published estimator at n = 2 on both sides."]
+        assert own["note"].unique() == ["The paper's formula at n = 2 on both sides."]
         said = sentences.at_equal_repetitions(tables, pair)
-        assert said.startswith("Published estimator at n = 2 on both sides. R there, two against one:")
+        assert said.startswith("The paper's formula at n = 2 on both sides. R there, two against one:")
         assert "**50 % [50, 50] higher**" in said
 
     def test_a_persona_without_a_rating_on_one_side_leaves_both(self, tmp_path, outputs):

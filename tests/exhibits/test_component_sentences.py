@@ -77,9 +77,9 @@ def test_a_base_that_never_measured_anybody_has_lost_nothing(study):
     low = alphas(study, **{group[:4]: (0.3, 0.1, 0.45) for group in study.instrument.foundations})
     low.loc[low["variant"] == "base", ["value", "lo", "hi"]] = [0.5, 0.4, 0.6]  # its interval reaches that of the variant
     assert component_sentences.reliability(low, changes(study), study) == (
-        "No foundation that measured personas at a base has lost that under a variant: in none of 5 pairs does Cronbach's alpha "
-        "fall clearly below the base's, with its upper limit below .50, or below .70 and with less than half of the base's signal "
-        "to noise."
+        "Every foundation that measures personas at a base still does under its variants: in none of 5 comparisons does Cronbach's "
+        "alpha fall clearly below the base's, with its upper limit below .50, or below .70 and with less than half of the base's "
+        "signal-to-noise ratio."
     )
 
 

@@ -187,9 +187,9 @@ def test_published_values_are_a_button_away(figures):
     for name in ("levels", "changes", "foundation changes", "collapse map", "foundation levels"):
         spec = theme.spec(figures[name])
         (buttons,) = [p for p in spec["params"] if p["name"] == "estimators"]
-        assert (buttons["value"], buttons["bind"]["options"]) == ("recommended", ["recommended", "published"])
+        assert (buttons["value"], buttons["bind"]["options"]) == ("recommended", ["recommended", "paper's formula"])
         rows = max(spec["datasets"].values(), key=len)
-        assert {row["Estimators"] for row in rows} == {"recommended", "published"}
+        assert {row["Estimators"] for row in rows} == {"recommended", "paper's formula"}
 
 
 def test_a_contrast_whose_sides_differ_bears_a_mark(mini):

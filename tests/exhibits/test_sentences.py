@@ -54,7 +54,7 @@ def test_a_change_is_said_with_its_interval_family_by_family(study):
     ])  # fmt: skip
     ok, bad = change_sentences.change(table, study, "susceptibility").splitlines()
     assert bad == (
-        "- **bad**: S rises by 28 % [16, 40] on average over these families (published estimator: +30 %); a rises by 50 % "
+        "- **bad**: S rises by 28 % [16, 40] on average over these families (the paper's formula: +30 %); a rises by 50 % "
         "[40, 60]; b shows no clear change (+5.0 % [-5.0, 15])."
     )
     # A family without a finite change is not named, and one family has no average. A fall is said without signs.
@@ -69,7 +69,7 @@ def test_a_change_without_interval_says_why():
 def test_excess_says_what_cannot_be_told_from_none(study):
     table = contrasts_of([("a", "bad", "ok", "excess_pp", 50.0, 10), ("b", "bad", "ok", "excess_pp", 5.0, 10)])
     assert change_sentences.excess(table, study, "susceptibility") == (
-        "Beyond the matched control, bad changes S in a by +50 pp [40, 60]; in b by +5.0 pp [-5.0, 15], which cannot be told from none."
+        "Beyond the matched control, bad changes S in a by +50 pp [40, 60]; in b by +5.0 pp [-5.0, 15], no clear difference."
     )
     assert "names a matched control" in change_sentences.excess(table[:0], study, "susceptibility")
 
@@ -80,9 +80,11 @@ def test_only_what_is_clear_moved_up_and_to_the_left(study):
         return rows.assign(metric=["susceptibility", "robustness"])
 
     table = pd.concat([both("a", 50, -50), both("b", 5, -50)])
-    assert change_sentences.collapse(table, study) == (
-        "1 of 2 harmful variants moved up and to the left of their base beyond their intervals: S rises and R falls. The others: "
-        "b bad: S shows no clear change and R falls."
+    style = pd.DataFrame({"family": ["a", "b"], "variant": ["bad", "bad"], "share": [0.3, 0.6]})
+    assert change_sentences.collapse(table, style, study) == (
+        "Under 1 of 2 harmful variants S rises and R falls, both beyond their intervals: up and to the left of the base. The other: "
+        "b bad: S shows no clear change and R falls. A monotone recoding of the base's answers explains 45 % (30 to 60) under bad "
+        "of what distinguishes personas; the rest is another cast of characters, not another use of the scale."
     )
 
 
@@ -99,7 +101,7 @@ def metrics_of(value, width=0.5):
     [
         (
             [2.0, 3.0, 1.0],
-            "**R = 2.00** [1.50, 2.50] (published: 4.00 ± 0.10, at n = 5). Largest for A (3.00), smallest for B (1.00).",
+            "**R = 2.00** [1.50, 2.50] (the paper's formula: 4.00 ± 0.10, at n = 5). Largest for A (3.00), smallest for B (1.00).",
         ),
         ([np.inf, np.inf, np.inf], "**R is infinite**: no rating varies"),
         ([np.nan, np.nan, np.nan], "**R does not exist for this run**"),
@@ -224,17 +226,16 @@ def test_one_family_is_not_counted_nor_averaged(alone):
     study, found = alone
     said = [
         *(change_sentences.change(found.contrasts, study, metric) for metric in ("susceptibility", "robustness", "within_rms")),
-        change_sentences.excess(found.contrasts, study, "susceptibility"), change_sentences.collapse(found.contrasts, study),
+        change_sentences.excess(found.contrasts, study, "susceptibility"), change_sentences.collapse(found.contrasts, found.style, study),
         level_sentences.saturated(found.saturation, found.profiles, found.drift, study), level_sentences.endpoints(found.saturation, study),
-        validity_sentences.anchored(found.validity, study),
     ]  # fmt: skip
     assert not [line for line in said if re.search(r"1 of 1|0 of 1|families|variants moved|of the bases", line)]
     assert said[0].startswith("- **ok**: S of Only ") and said[3].startswith(
         "Beyond the matched control, bad changes S in Only by "
     )
-    assert said[4] == "Only bad moved up and to the left of its base beyond its intervals: S rises and R falls."
+    assert said[4].startswith("Only bad lies up and to the left of its base: S rises and R falls. A monotone recoding ")
     assert "; clearly nearer" in said[5] or "; not clearly nearer" in said[5]
-    assert said[6].endswith("of the base; more.") and said[7].startswith("- **Personas do not explain less of bad's answers")
+    assert said[6].endswith("of the base; more.")
     spec = theme.spec(study_figures.changes(found.contrasts, study, "susceptibility"))
     assert "mean" not in json.dumps(spec["datasets"]) and "mean is that" not in spec["usermeta"]["caption"]
     assert "family" not in [param["name"] for param in spec["params"]]
@@ -281,9 +282,9 @@ def test_one_family_is_in_the_band_or_not(alone):
     rows = found.metrics.query("scope == 'overall' and metric == 'susceptibility' and method == 'published'")
     at = rows.set_index("variant")["value"]
     assert level_sentences.band(found.metrics, study, Band(at["ok"] - 0.01, at["ok"] + 0.01, 1, 1)).endswith(
-        "published estimator): ok."
+        "the paper's formula): ok."
     )
-    assert level_sentences.band(found.metrics, study, Band(0, 0.01, 1, 1)).endswith("published estimator): no run of this study.")
+    assert level_sentences.band(found.metrics, study, Band(0, 0.01, 1, 1)).endswith("the paper's formula): no run of this study.")
 
 
 def test_some_of_several_families_are_counted():

@@ -36,9 +36,9 @@ def test_the_numbers_stand_beside_the_verdict(study):
         share=0.253, share_lo=0.2, share_hi=0.3, ceiling=0.94,
     )])  # fmt: skip
     assert verdict_sentences.verdict(table, study) == (
-        "- **GPT-4o insecure: collapse: dysregulated** (personas differ more and each is held less steadily, both beyond the matched "
-        "control). Against the base: S +98 % [73, 132], noise +158 % [118, 205]. Beyond secure: S +108 pp [78, 139], noise +106 pp "
-        "[74, 136]. A monotone recoding of the base's answers explains 25 % of what distinguishes personas (an unchanged base: 94 %)."
+        "- **GPT-4o insecure: collapse, dysregulated.** Personas differ more and each is held less steadily, both beyond the matched "
+        "control. Against the base: S +98 % [73, 132], noise +158 % [118, 205]. Beyond secure: S +108 pp [78, 139], noise +106 pp "
+        "[74, 136]. A monotone recoding of the base's answers explains 25 % of what distinguishes personas (94 % for an unchanged base)."
     )
 
 
@@ -49,7 +49,7 @@ def test_what_does_not_exist_is_not_printed(study):
     )
     first, second = verdict_sentences.verdict(table, study).splitlines()
     assert "Against the base: noise at least +3425 %." in first and "nan" not in first
-    assert second == "- **GPT-4o insecure: undecided** (the ratings do not decide). One rating a cell."
+    assert second == "- **GPT-4o insecure: undecided.** The ratings do not decide. One rating a cell."
     shown = verdict_sentences.verdict_table(table.iloc[1:], study)
     assert shown.loc["GPT-4o insecure"].tolist() == ["undecided", "told apart", "-", "-", "-", "-", "-"]
 

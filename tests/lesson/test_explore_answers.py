@@ -180,10 +180,10 @@ def test_all_repetitions_give_the_published_numbers_and_fewer_a_larger_r(mini, e
     table = explore_answers.fewer_table(explored, run)
     assert list(table["repetitions"]) == [2, 3, 5] and list(table["requests"]) == [1200, 1800, 3000]
     own = found.metrics.query("family == @run.family.key and variant == @run.variant.key and method == 'published'")
-    for metric, name in (("robustness", "published R"), ("susceptibility", "published S")):
+    for metric, name in (("robustness", "R by the paper's formula"), ("susceptibility", "S by the paper's formula")):
         value = own[(own["metric"] == metric) & (own["scope"] == "overall")]["value"].item()
         assert table[name].iloc[-1] == round(value, 2)
-    assert table["published R"].is_monotonic_decreasing
+    assert table["R by the paper's formula"].is_monotonic_decreasing
     errors = [name for name in table if "standard error" in name]
     assert errors == ["S: standard error (%)", "noise: standard error (%)"]
     assert all(table[name].is_monotonic_decreasing for name in errors)

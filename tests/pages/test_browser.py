@@ -76,9 +76,9 @@ def test_every_figure_is_drawn(drawn):
 
 def test_the_buttons_choose_between_estimators_and_back(drawn):
     page, _ = drawn
-    figure = page.locator("figure", has=page.locator("input[type=radio][value=published]")).first
+    figure = page.locator("figure", has=page.locator('input[type=radio][value="paper\'s formula"]')).first
     before = figure.locator("svg").first.inner_html()
-    figure.locator("input[value=published]").check()
+    figure.locator('input[value="paper\'s formula"]').check()
     assert figure.locator("svg").first.inner_html() != before
     figure.locator("input[value=recommended]").check()
     assert figure.locator("svg").first.inner_html() == before
@@ -116,9 +116,9 @@ def test_the_page_switches_all_figures_to_one_family_and_to_published_estimators
     assert all("GPT-4o" in labels(i) for i in several)
     page.select_option(name, "all families")
     page.wait_for_function("document.querySelector('#figure-1 .drawn svg.marks').textContent.includes('Qwen3')")
-    page.select_option("nav select[name=estimators]", "published")
+    page.select_option("nav select[name=estimators]", "paper's formula")
     # The buttons under each figure follow.
-    page.wait_for_function("[...document.querySelectorAll('figure input[value=published]')].every(button => button.checked)")
+    page.wait_for_function("[...document.querySelectorAll('figure input[value^=paper]')].every(button => button.checked)")
     page.select_option("nav select[name=estimators]", "recommended")
     page.wait_for_function("[...document.querySelectorAll('figure input[value=recommended]')].every(button => button.checked)")
 
@@ -185,7 +185,7 @@ def test_everything_that_acts_is_reached_and_used_by_keyboard(chromium, mini_pag
         assert page.evaluate("document.activeElement.id") == "main"
         page.focus("figure#figure-2 input[value=recommended]")
         page.keyboard.press("ArrowRight")
-        assert page.is_checked("figure#figure-2 input[value=published]")
+        assert page.is_checked('figure#figure-2 input[value="paper\'s formula"]')
         page.focus("figure#figure-2 details.numbers summary")
         page.keyboard.press("Enter")
         assert page.locator("figure#figure-2 details.numbers table").is_visible()

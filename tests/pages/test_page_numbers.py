@@ -23,7 +23,7 @@ NAMED = {
     "Within-persona SD": "within_sd",
 }  # fmt: skip
 #: Tables that hold words, sums and hashes, but no result.
-WORDS = ("Items of the questionnaire", "Runs of the study", "Why a slot", "Data dictionary", "What went in")
+WORDS = ("Items of the questionnaire", "Runs of the study", "Why a rating can", "Data dictionary", "What went in")
 
 
 class Tables(HTMLParser):

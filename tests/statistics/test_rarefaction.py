@@ -76,7 +76,7 @@ def test_a_cell_with_fewer_ratings_keeps_them_and_is_counted():
     found = rarefied(counts_of([[[1, 3]], [[2, 2, 2, 5]], [[1, 1, 1, 1]]]), np.ones((1, 1)), 3)
     # {1, 3}: sqrt 2; three of {2, 2, 2, 5}: 0 once, the SD of (2, 2, 5), sqrt 3, three times
     assert found.within_sd[0] == pytest.approx([(np.sqrt(2) + 3 / 4 * np.sqrt(3)) / 3])
-    assert (found.short, found.note) == (1, "Published estimators at n = 3; 1 cells have fewer ratings and keep them.")
+    assert (found.short, found.note) == (1, "The paper's formulas at n = 3; 1 cell has fewer ratings and keeps them.")
 
 
 def test_one_rating_has_no_sd():

@@ -62,7 +62,7 @@ def test_a_clear_change_whose_sign_hangs_on_missing_ratings_is_named():
     )
     assert row["lo"].iloc[0] > 0
     assert s.startswith(
-        f"- **The sign of the change of S under model bad hangs on the missing ratings**: +{row['value'].iloc[0]:.0f} % ["
+        f"- **The sign of the change of S under model bad depends on the missing ratings**: +{row['value'].iloc[0]:.0f} % ["
     )
     assert " % with them." in s and "anywhere between -" in s
 

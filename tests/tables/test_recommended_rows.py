@@ -154,7 +154,7 @@ def test_lost_personas_are_counted_and_the_bases_s_on_both_sets_is_given(tmp_pat
 def test_runs_of_different_repetitions_are_compared_at_equally_many(tmp_path, outputs):
     rng = np.random.default_rng(5)
     base, bad = (random_counts(rng, personas=12, items=30, repetitions=n) for n in (4, 6))
-    assert "Published R at n = 4 on both sides: " in note(imported(tmp_path, base=base, bad=bad), "robustness")
+    assert "R by the paper's formula at n = 4 on both sides: " in note(imported(tmp_path, base=base, bad=bad), "robustness")
 
 
 @needs_data

@@ -479,15 +479,6 @@ def test_a_variant_without_excess_is_named_only_if_neither_s_nor_noise_goes_beyo
     assert validity_sentences.without_excess(none, study).startswith("No claim can be made: ")  # there are controls
 
 
-def test_families_are_counted_in_the_direction_of_the_claim(mini):
-    study, _, found = mini
-    said = validity_sentences.anchored(found.validity, study)
-    assert said.startswith(
-        "- **In 1 of 2 families personas do not explain less of insecure's answers than of its control's** (GPT-4o +0.30"
-    )
-    assert "6 are needed" in validity_sentences.sample_of_families(found.validity)
-
-
 def test_fidelity_is_said_for_every_variant(mini):
     said = validity_sentences.faithful(mini[2], mini[0])
     assert said.count("GPT-4o") == 2 and "GPT-4o base" not in said
@@ -567,9 +558,11 @@ def test_what_a_reviewer_would_ask_of_the_paper_is_said(outputs):
         "These 4 families **do not show** a change of noise under insecure beyond its matched control in families in general"
         in (validity_sentences.sample_of_families(found.validity))
     )
-    assert (
-        "In 2 of 4 families personas do not explain less of insecure's answers than of its control's"
-        in validity_sentences.anchored(found.validity, study)
+    said = validity_sentences.verdict(found.headlines, found.validity, study, "anchor")
+    assert "up in 1 of 4 (GPT-4o +0.29 [0.08, 0.49]); down in 1 of 4 (Qwen3-235B -0.25 [-0.42, -0.08]); unclear in 2 of 4" in said
+    # CONCLUSIONS.md, section 3: one family equivalent, two changed, one undecided
+    assert "**secure keeps S within 10 % of its base in 1 of 4 families**; it changes in 2; it is undecided in 1." in (
+        validity_sentences.equivalent(found.equivalence, study)
     )
     # STATISTICS.md, section 5: insecure over base in log within_rms .97 [.35, 1.59]; e^.97 - 1 = 164 %
     row = found.validity.query("kind == 'noise' and variant == 'insecure' and choice == 'families as a sample'").iloc[0]

@@ -248,7 +248,7 @@ def _rarefied(pair: Pair, begun: _Begun, found: OnCommon) -> Iterator[Difference
     if any(side.loo.repetitions != (n, n) for side in sides):  # how far those would move with the ratings is not known
         groups = [group._replace(again=np.full_like(group.again, np.nan)) for group in groups]
     own, difference = _each(LEVEL, groups), interval_arithmetic.percent(found.joined(groups))
-    note = f"Published estimator at n = {n} on both sides."
+    note = f"The paper's formula at n = {n} on both sides."
     for name, metric in _PUBLISHED.items():
         for column, scope in enumerate(pair.analyses[0].scopes):
             numbers = _numbers(own, difference, recommended_estimators.METRICS.index(name), column)

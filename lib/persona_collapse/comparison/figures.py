@@ -47,7 +47,7 @@ def levels(tables: StudyTables, pair: Pair, metric: str) -> Any:
     return _finished(
         chart, pair, title=f"{METRICS[metric].heading} in both studies",
         caption=f"{METRICS[metric].heading} of every run, each study on its own personas and items. Lines: 95 % interval for "
-        "other personas like these; the buttons show the published estimators, ± 1.96 published standard errors, of which R and "
+        "other personas like these; the buttons show the paper's formula, ± 1.96 of its standard errors, of which R and "
         "the within-persona SD can be compared at equal repetitions only.",
         description=f"Dot plot of {METRICS[metric].heading} of every run, one mark a study, with 95 % intervals.",
     )  # fmt: skip
@@ -65,7 +65,7 @@ def changes(tables: StudyTables, pair: Pair, metric: str) -> Any:
     return _finished(
         chart, pair, title=f"Change of {METRICS[metric].inside} against base in both studies",
         caption="Percent of the base of the same family and study, with the 95 % interval for other personas like these; means "
-        "are over the families that stand in both. The buttons show the published estimators.",
+        "are over the families that stand in both. The buttons show the paper's formula.",
         description=f"Dot plot of the percent change of {METRICS[metric].heading} against base in both studies.",
     )  # fmt: skip
 

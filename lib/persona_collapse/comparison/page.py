@@ -131,7 +131,7 @@ def _runs(page: Page, pair: Pair, tables: StudyTables) -> str:
     parts = [
         page.heading(2, "Every run", "runs"),
         "<p>Each study on its own personas and items. Recommended estimators with the 95 % interval for other personas; then the "
-        "published ones, ± 1.96 published standard errors, of which R and the within-persona SD hang on the number of "
+        "paper's formulas, ± 1.96 of their standard errors, of which R and the within-persona SD depend on the number of "
         "repetitions.</p>",
     ]
     wanted = [(key, METRICS[key].heading, RECOMMENDED) for key in (*HEADLINES, "icc")]

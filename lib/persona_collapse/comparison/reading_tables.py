@@ -18,7 +18,7 @@ _KEYS = ["family", "variant", "variant_b"]
     "levels",
     lambda metric: (
         f"{METRICS[metric].heading} of every run in both studies, each on its own personas and items, with 95 % intervals for "
-        "other personas; the difference on what both have in common; and the published estimator of both."
+        "other personas; the difference on what both have in common; and the paper's formula in both."
     ),
     by="metric",
 )
@@ -32,7 +32,7 @@ def levels(tables: StudyTables, pair: Pair, metric: str) -> pd.DataFrame:
     lambda metric: (
         f"{METRICS[metric].heading}: change against the base in both studies, each on its own personas and items, with 95 % "
         "intervals; how much larger the ratio of variant to base is in the second (of means over families, the difference in "
-        "points); and the published changes."
+        "points); and the changes by the paper's formula."
     ),
     by="metric",
 )
@@ -46,7 +46,7 @@ def changes(tables: StudyTables, pair: Pair, metric: str) -> pd.DataFrame:
     "excesses",
     lambda metric: (
         f"{METRICS[metric].heading}: excess over the matched control in both studies, in points of the base, with 95 % "
-        "intervals; the difference; and the published excesses."
+        "intervals; the difference; and the excesses by the paper's formula."
     ),
     by="metric",
 )
@@ -126,7 +126,7 @@ def _table(rows: pd.DataFrame, tables: StudyTables, pair: Pair, metric: str, how
         differences = pd.concat([differences, _differences(tables, CHANGE, metric, " pp")])
     found["difference"] = differences.reindex(own.index).fillna("")
     if len(printed):
-        found = found.join(_studies(printed, pair, " (published method)", form, unit, intervals=False)).fillna("")
+        found = found.join(_studies(printed, pair, " (the paper's formula)", form, unit, intervals=False)).fillna("")
     return _named(found, pair)
 
 

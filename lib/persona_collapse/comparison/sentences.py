@@ -117,7 +117,10 @@ def intervals(tables: StudyTables, pair: Pair) -> str:
         n = int(rows["min_repetitions"].min()), int(rows["max_repetitions"].max())
         again = repeat_interval.sentence(str(personas) if pair.shared.paired else f"{personas} and {others}", items, n)
         said.append(f"In differences.csv beside it (`lo_repeat`, `hi_repeat`) and pale in the figures: {again}")
-        said.append("A difference inside that is noise; one outside it but inside the first is about these personas only.")
+        said.append(
+            "A difference within that cannot be told from repeating the same requests; one beyond it but within the first holds "
+            "for these personas only."
+        )
     return " ".join(said)
 
 
@@ -242,7 +245,7 @@ def at_equal_repetitions(tables: StudyTables, pair: Pair) -> str:
     rows = _where(tables.differences, scope=OVERALL, metric="robustness", method=RAREFIED)
     rows = rows[np.isfinite(rows["value"].astype(float))]
     if rows.empty:
-        return "The published R, which depends on the number of repetitions, cannot be compared here."
+        return "R by the paper's formula depends on the number of repetitions and cannot be compared here."
     first = rows["note"].iloc[0]
     found = _sentences(
         rows, pair, lambda row, name: f"{name} **{_much(row, ' %')}** ({row.value_b:.2f} against {row.value_a:.2f})"
@@ -276,7 +279,7 @@ def remarks(tables: StudyTables, pair: Pair) -> str:
         return "There is no difference to say anything beside."
     noted = rows[rows["note"] != ""].itertuples()
     lines = [f"- {_name(row, pair)}, {_COUNTED_NAMES[row.quantity].lower()}: {safe(row.note)}" for row in noted]
-    return "\n".join(dict.fromkeys(lines)) or "Nothing: no difference over all items hangs on lost ratings or on one persona."
+    return "\n".join(dict.fromkeys(lines)) or "Nothing: no difference over all items depends on lost ratings or on one persona."
 
 
 def _where(table: pd.DataFrame, **equal: str) -> pd.DataFrame:

@@ -12,6 +12,7 @@ __all__ = [
     "data_sentences",
     "data_tables",
     "exhibit",
+    "glossary",
     "level_sentences",
     "missing_sentences",
     "persona_figures",

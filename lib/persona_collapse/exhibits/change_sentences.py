@@ -60,7 +60,7 @@ def whole(value: float, sign: str = "") -> str:
 
 def _printed_mean(printed: pd.DataFrame, variant: str) -> str:
     value = printed[(printed["variant"] == variant) & (printed["family"] == "mean")]["value"]
-    return f" (published estimator: {value.iloc[0]:+.0f} %)" if len(value) and np.isfinite(value.iloc[0]) else ""
+    return f" (the paper's formula: {value.iloc[0]:+.0f} %)" if len(value) and np.isfinite(value.iloc[0]) else ""
 
 
 @exhibit.finding("excess", by="metric")
@@ -79,7 +79,7 @@ def excess(contrasts: pd.DataFrame, study: Study, metric: str) -> str:
         parts = [f"in {family_name(study, row.family)} by {_excess(row)}" for row in own[own["variant"] == variant].itertuples()]
         mean = rows[(rows["variant"] == variant) & (rows["family"] == "mean")]
         if len(parts) > 1 and len(mean):
-            parts.append(f"on the mean of these families by {_excess(mean.iloc[0])}")
+            parts.append(f"on average over these families by {_excess(mean.iloc[0])}")
         lines.append(f"Beyond the matched control, {safe(variant)} changes {METRICS[metric].name} " + "; ".join(parts) + ".")
     return "\n\n".join(lines)
 
@@ -88,7 +88,7 @@ def _excess(row: object) -> str:
     value, lo, hi = (getattr(row, name) for name in ("value", "lo", "hi"))
     if np.isnan(lo):
         return f"{whole(value, '+')} pp (no interval)"
-    clear = "" if lo > 0 or hi < 0 else ", which cannot be told from none"
+    clear = "" if lo > 0 or hi < 0 else ", no clear difference"
     return f"{whole(value, '+')} pp [{whole(lo)}, {whole(hi)}]{clear}"
 
 
@@ -106,12 +106,12 @@ def remarks(found: Tables, study: Study) -> str:
             against = f" beyond {row.control}" if row.control else ""
             lines.append(f"- {safe(study.run(row.family, row.variant).name)}{safe(against)}: {safe(row.note)}")
     lines = list(dict.fromkeys(lines))
-    return "\n".join(lines) or "Nothing: every interval over all items stands on all personas, and on no single one."
+    return "\n".join(lines) or "Nothing: no interval over all items rests on a single persona, and none lacks personas."
 
 
 @exhibit.finding("collapse")
-def collapse(contrasts: pd.DataFrame, study: Study) -> str:
-    """Which harmful variants moved up and to the left of their base on the collapse map, beyond their intervals."""
+def collapse(contrasts: pd.DataFrame, style: pd.DataFrame, study: Study) -> str:
+    """Under which harmful variants S rises and R falls beyond their intervals, and how much is another use of the scale."""
     rows = contrasts.query(f"scope == '{OVERALL}' and quantity == 'change_pct' and method == 'recommended'")
     at = {(row.family, row.variant, row.metric): row for row in rows.itertuples()}
     lines = []
@@ -126,13 +126,31 @@ def collapse(contrasts: pd.DataFrame, study: Study) -> str:
         return "No harmful variant has a place on this map."
     if len(lines) == 1:
         name, what, moved = lines[0]
-        return f"{safe(name)} {'moved' if moved else 'did not move'} up and to the left of its base beyond its intervals: {what}."
+        where = "up and to the left of its base" if moved else "not clearly up and to the left of its base"
+        return f"{safe(name)} lies {where}: {what}.{_recoded(style, study)}"
     both = sum(moved for *_, moved in lines)
     others = [f"{safe(name)}: {what}" for name, what, moved in lines if not moved]
-    rest = f" The others: {'; '.join(others)}." if others else ""
+    rest = f" The other{'s' * (len(others) > 1)}: {'; '.join(others)}." if others else ""
     return (
-        f"{both} of {len(lines)} harmful variants moved up and to the left of their base beyond their intervals: S rises and R "
-        f"falls.{rest}"
+        f"Under {both} of {len(lines)} harmful variants S rises and R falls, both beyond their intervals: up and to the left of "
+        f"the base.{rest}{_recoded(style, study)}"
+    )
+
+
+def _recoded(style: pd.DataFrame, study: Study) -> str:
+    """How much of what distinguishes personas is another use of the scale, by kind of variant."""
+    known = style[np.isfinite(style["share"])]
+    said = []
+    for variant in dict.fromkeys(r.variant.key for r in study.runs if r.variant.role in ("control", "harmful")):
+        own = known[known["variant"] == variant]["share"].clip(lower=0)
+        if len(own):
+            spread = f" ({100 * own.min():.0f} to {100 * own.max():.0f})" if len(own) > 1 else ""
+            said.append(f"{100 * own.mean():.0f} %{spread} under {safe(variant)}")
+    if not said:
+        return ""
+    return (
+        f" A monotone recoding of the base's answers explains {' and '.join(said)} of what distinguishes personas; the rest is "
+        "another cast of characters, not another use of the scale."
     )
 
 

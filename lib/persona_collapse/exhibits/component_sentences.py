@@ -39,9 +39,9 @@ def reliability(reliability: pd.DataFrame, contrasts: pd.DataFrame, study: Study
     if not compared:
         return f"No {what} has a Cronbach's alpha, with its interval, both at a base and under a variant of it."
     return (
-        f"No {what} that measured personas at a base has lost that under a variant: in none of {compared} pairs does Cronbach's "
-        f"alpha fall clearly below the base's, with its upper limit below {_short(_NOBODY)}, or below {_short(_USUAL)} and with "
-        "less than half of the base's signal to noise."
+        f"Every {what} that measures personas at a base still does under its variants: in none of {compared} comparisons does "
+        f"Cronbach's alpha fall clearly below the base's, with its upper limit below {_short(_NOBODY)}, or below "
+        f"{_short(_USUAL)} and with less than half of the base's signal-to-noise ratio."
     )
 
 

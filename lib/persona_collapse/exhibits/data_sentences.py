@@ -35,7 +35,7 @@ def simulated(study: Study) -> str:
     )
 
 
-_NOT_IMPORTED = "Nothing was imported: this run was asked slot by slot."
+_NOT_IMPORTED = "Nothing was imported: this run was asked rating by rating."
 
 
 @exhibit.finding("run")
@@ -78,7 +78,7 @@ def quality(quality: pd.DataFrame) -> str:
     if len(reasons):
         sentence += " (" + ", ".join(f"{name}: {number:,}" for name, number in reasons.items()) + ")"
     if alone := int(quality["published_alone"].sum()):
-        sentence += f"; {alone:,} {'reply' if alone == 1 else 'replies'} the published rule would read and ours does not"
+        sentence += f"; {alone:,} {'reply' if alone == 1 else 'replies'} the paper's rule would read and ours does not"
     if quality["mean_mass"].notna().any():
         sentence += f"; {mass_line(quality)}"
     dropped = int(quality.loc[quality["condition"] == "persona", "personas_dropped"].sum())

@@ -10,7 +10,10 @@ from persona_collapse.tables.build import Tables
 from persona_collapse.tables.quality import run_asking, run_reasked
 
 
-@exhibit.table("quality", "What was asked of a run and what came back, by condition: slots, ratings, missing ones by reason.")
+@exhibit.table(
+    "quality",
+    "What was asked of a run and what came back, by condition: requested ratings, those given, and missing ones by reason.",
+)
 def quality_table(run_quality: pd.DataFrame) -> pd.DataFrame:
     """Slots, ratings, and missing ones by reason of one run, one column a condition, from its rows of quality.csv."""
     found = run_quality.drop(columns=["family", "variant"]).set_index("condition").T
@@ -38,7 +41,7 @@ def without_rating_table(ratings: Ratings, run: Run, limit: int = 10) -> pd.Data
 
 @exhibit.table(
     "printed",
-    "Printed figures of the paper beside the numbers computed from the ratings, by the published estimators; of "
+    "Printed figures of the paper beside the numbers computed from the ratings, by the paper's formulas; of "
     "imported ratings only those that differ, published_check.csv has all.",
 )
 def printed_table(found: Tables, study: Study) -> pd.DataFrame:

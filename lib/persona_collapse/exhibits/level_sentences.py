@@ -50,7 +50,7 @@ def _published(metrics: pd.DataFrame, metric: str) -> str:
     wanted = (metrics["metric"] == twin(metric)) & (metrics["method"] == "published")
     row = metrics[wanted & (metrics["scope"] == OVERALL)].iloc[0]
     error = "" if np.isnan(row["se"]) else f" ± {_number(row['se'])}"
-    return f" (published: {_number(row['value'])}{error}{', ' + row['note'] if row['note'] else ''})"
+    return f" (the paper's formula: {_number(row['value'])}{error}{', ' + row['note'] if row['note'] else ''})"
 
 
 @exhibit.finding("intervals")
@@ -70,7 +70,8 @@ def intervals(metrics: pd.DataFrame, quality: pd.DataFrame, study: Study, *, pai
         repeated = _lower(repeat_interval.sentence(personas, items, (least, most)))
         said.append(
             f"In the tables beside it (`lo_repeat`, `hi_repeat`): {repeated}"
-            " A difference inside that is noise; one outside it but inside the first is about these personas only."
+            " A difference within that cannot be told from repeating the same requests; one beyond it but within the first holds "
+            "for these personas only."
         )
     return " ".join(said)
 
@@ -99,7 +100,7 @@ def band(metrics: pd.DataFrame, study: Study, band: printed_figures.Band | None)
         elif inside:
             parts.append(safe(variant))
     return (
-        f"Inside the published band of frontier models ({band.low:g} to {band.high:g}; published estimator): "
+        f"Inside the published band of frontier models ({band.low:g} to {band.high:g}; the paper's formula): "
         + (", ".join(parts) or "no run of this study")
         + "."
     )

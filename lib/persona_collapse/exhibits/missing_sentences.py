@@ -75,7 +75,7 @@ def _sign(row: Any, bounds: Bounds, study: Study) -> str:
     unit, name = _UNITS[row.quantity == CHANGE], safe(study.run(row.family, row.variant).name)
     what = f"change of {METRICS[row.metric].name} under {name}" + (f" beyond {safe(row.control)}" if row.control else "")
     return (
-        f"- **The sign of the {what} hangs on the missing ratings**: {whole(row.value, '+')}{unit} [{whole(row.lo)}, "
+        f"- **The sign of the {what} depends on the missing ratings**: {whole(row.value, '+')}{unit} [{whole(row.lo)}, "
         f"{whole(row.hi)}] without them, and anywhere between {whole(bounds.least, '+')}{unit} and "
         f"{whole(bounds.most, '+')}{unit} with them."
     )

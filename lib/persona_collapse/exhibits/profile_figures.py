@@ -86,7 +86,7 @@ def self_radar(profiles: pd.DataFrame, study: Study, toxic: Toxic) -> Any:
     return figure(
         chart, study, title="Answers without a persona, as a radar",
         caption=f"The same profiles as the paper draws them: the middle is {low}, the rim {high}, the ceiling of the scale, with "
-        f"a ring a point. Mean rating by {study.instrument.group}; areas say nothing, for they hang on the order of the "
+        f"a ring a point. Mean rating by {study.instrument.group}; the areas mean nothing, as they depend on the order of the "
         f"{study.instrument.groups}."
         f"{study.instrument.turned}{_note(toxic)}",
         description=f"Radar charts of the mean self rating by {study.instrument.group} for every variant, one panel a model.",

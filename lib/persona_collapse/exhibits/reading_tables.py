@@ -14,7 +14,7 @@ from persona_collapse.vocabulary import METRICS
 
 @exhibit.table(
     "levels",
-    "S, R and ICC of a run with 95 % intervals for other personas, and the published S and R with their standard errors.",
+    "S, R and ICC of a run with 95 % intervals for other personas; S and R by the paper's formula with their standard errors.",
 )
 def levels_table(run_metrics: pd.DataFrame) -> pd.DataFrame:
     """S, R and ICC of one run by scope with interval A, and the published S and R with their standard errors beside them."""
@@ -30,7 +30,7 @@ def levels_table(run_metrics: pd.DataFrame) -> pd.DataFrame:
     for name, digits, metric in ((METRICS[key].name, METRICS[key].digits, key) for key in ("susceptibility", "robustness")):
         rows = run_metrics[(run_metrics["metric"] == metric) & (run_metrics["method"] == "published")].set_index("scope")
         at = f", {rows['note'].iloc[0]}" if rows["note"].iloc[0] else ""
-        found[f"published {name}{at}"] = [f"{r.value:.{digits}f} ± {r.se:.{digits}f}" for r in rows.itertuples()]
+        found[f"{name} by the paper's formula{at}"] = [f"{r.value:.{digits}f} ± {r.se:.{digits}f}" for r in rows.itertuples()]
     return pd.DataFrame(found, index=rows.index.rename(None))
 
 

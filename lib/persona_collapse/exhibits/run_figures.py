@@ -97,7 +97,7 @@ def foundation_levels(run_metrics: pd.DataFrame, study: Study) -> Any:
         )
     return figure(
         alt.hconcat(*panels).add_params(switch()), study, title=f"S and R by {study.instrument.group}",
-        caption="Recommended estimators with the 95 % interval for other personas like these; the buttons show the published "
-        "ones, ± 1.96 published standard errors.",
+        caption="Recommended estimators with the 95 % interval for other personas like these; the buttons show the "
+        "paper's formulas, ± 1.96 of their standard errors.",
         description=f"Dot plots of susceptibility and robustness, overall and by {study.instrument.group}.",
     )  # fmt: skip

@@ -26,7 +26,7 @@ from persona_collapse.exhibits.theme import (
 from persona_collapse.study.scopes import OVERALL
 from persona_collapse.study.study import Study
 from persona_collapse.tables.printed_figures import Band
-from persona_collapse.vocabulary import METRICS
+from persona_collapse.vocabulary import METHODS, METRICS
 
 # --- comparing the variants of a study -------------------------------------------------------------------------------
 
@@ -67,13 +67,13 @@ def levels(metrics: pd.DataFrame, study: Study, metric: str, band: Band | None =
     return figure(
         chart, study, title=f"{METRICS[metric].heading} of every run",
         caption=f"{METRICS[metric].heading}: {_meaning(metric, study)} Lines: 95 % interval for other personas like these; the "
-        f"buttons show the published estimators, ± 1.96 published standard errors.{said}",
+        f"buttons show the paper's formula, ± 1.96 of its standard errors.{said}",
         description=f"Bar chart of {METRICS[metric].heading} by model and variant, with 95 % intervals.",
     )  # fmt: skip
 
 
 _MEANING = {
-    "susceptibility": "how much answers differ between personas (SD over personas of what each means, mean over items).",
+    "susceptibility": "how much answers differ between personas (SD over personas of their mean ratings, averaged over items).",
     "robustness": "how steadily one persona is held (1 over the root mean square SD over {over}).",
     "within_rms": "how much answers of one persona vary (root mean square SD over {over}).",
 }
@@ -121,7 +121,7 @@ def changes(contrasts: pd.DataFrame, study: Study, metric: str) -> Any:
     return figure(
         chart.properties(width=560, height=alt.Step(16)), study, title=f"Change of {METRICS[metric].inside} against base",
         caption="Percent of the base of the same family, with the 95 % interval for other personas like these, the same ones on "
-        f"both sides. {mean}The buttons show the published estimators, ± 1.96 published standard errors{none}.{said}",
+        f"both sides. {mean}The buttons show the paper's formula, ± 1.96 of its standard errors{none}.{said}",
         description=f"Dot plot of the percent change of {METRICS[metric].heading} against base, by model and variant.",
     )  # fmt: skip
 
@@ -169,7 +169,7 @@ def foundation_changes(contrasts: pd.DataFrame, study: Study, metric: str) -> An
         chart, study, title=f"Change of {METRICS[metric].inside} by {study.instrument.group}",
         caption=f"Percent of the base's value for the same {study.instrument.group}, with the 95 % interval for other "
         f"personas like these. "
-        "The panels have scales of their own; the buttons show the published estimators.",
+        "The panels have scales of their own; the buttons show the paper's formula.",
         description=f"Dot plots of the percent change of {METRICS[metric].heading} by {study.instrument.group}, one panel a "
         f"model.",
     )  # fmt: skip
@@ -183,6 +183,7 @@ def collapse_map(metrics: pd.DataFrame, study: Study, band: Band | None = None) 
     wide = rows.pivot_table(index=["method", "family", "variant"], columns="metric", values="value", sort=False)
     wide = wide.reindex(columns=["robustness", "susceptibility"])  # of a study without a rating there is no column
     wide = wide[np.isfinite(wide).all(axis=1)].reset_index().rename(columns={"method": "Estimators"})
+    wide["Estimators"] = wide["Estimators"].map(METHODS)
     base = {f.key: f.base.key for f in study.file.families}
     at = {(r.Estimators, r.family, r.variant): (r.robustness, r.susceptibility) for r in wide.itertuples()}
     points = look.labelled(wide)[["Model", "Variant", "Estimators", "robustness", "susceptibility"]]
@@ -219,7 +220,7 @@ def collapse_map(metrics: pd.DataFrame, study: Study, band: Band | None = None) 
     return figure(
         chart.properties(width=600, height=340), study, title="Collapse map",
         caption="Each trail widens from a base to one of its variants. Up: personas answer more differently from one another. "
-        "Left: one persona answers less steadily. Collapse is up and to the left. The buttons show the published estimators."
+        "Left: one persona answers less steadily. Collapse is up and to the left. The buttons show the paper's formulas."
         + (f" The grey band is where {band.inside} of {band.models} frontier models lie in S (published)." if band else ""),
         description="Scatter plot of susceptibility against robustness; trails lead from each base to its variants.",
     )  # fmt: skip
@@ -266,7 +267,7 @@ def temperature_curves(temperature: pd.DataFrame | None, study: Study, metric: s
     )
     return figure(
         chart, study, title=f"{METRICS[metric].heading} at every temperature",
-        caption=f"From the logprobs of one request a cell. Bands: value ± 1.96 published standard errors, persona part only, as "
+        caption=f"From the logprobs of one request a cell. Bands: ± 1.96 standard errors as in the paper, persona part only, as "
         f"distributions carry no sampling noise. The dashed line is T = {at:g}, for which every other number is computed.",
         description=f"Line charts of {METRICS[metric].heading} against sampling temperature for every variant, one panel a "
         "model.",

@@ -11,7 +11,7 @@ import pandas as pd
 
 from persona_collapse.study.study import Study
 from persona_collapse.text import tamed_within
-from persona_collapse.vocabulary import PUBLISHED, RECOMMENDED, twin
+from persona_collapse.vocabulary import METHODS, PUBLISHED, RECOMMENDED, twin
 
 #: What JupyterLab draws without a network; it knows no newer version, and ours uses nothing newer.
 MIME = "application/vnd.vegalite.v5+json"
@@ -36,7 +36,7 @@ MADE = "made to look like published figures, evidence of nothing"
 SIMULATED = f"SIMULATED RATINGS – {MADE}"
 #: In the list of families: all of them.
 EVERY = "all families"
-ESTIMATORS = [RECOMMENDED, PUBLISHED]
+ESTIMATORS = list(METHODS.values())
 #: Marks a contrast whose sides differ in more than fine-tuning.
 DIFFERS = "†"
 
@@ -221,7 +221,8 @@ def both(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     wanted = ((table["method"] == RECOMMENDED) & (table["metric"] == metric)) | (
         (table["method"] == PUBLISHED) & (table["metric"] == twin(metric))
     )
-    return table[wanted].rename(columns={"method": "Estimators", "lo": "from", "hi": "to"})
+    found = table[wanted].rename(columns={"method": "Estimators", "lo": "from", "hi": "to"})
+    return found.assign(Estimators=found["Estimators"].map(METHODS))
 
 
 def over(study: Study) -> str:

@@ -195,7 +195,7 @@ def frontier(frontier: pd.DataFrame | None, study: Study) -> Any:
         y=alt.Y("Who:N", sort=order, title=None, axis=alt.Axis(ticks=False, labelLimit=240)),
         color=alt.Color("What:N", scale=alt.Scale(domain=roles, range=looks), title=None),
     )
-    x = alt.X("from:Q", title="Susceptibility S (scale points, published estimator)", scale=alt.Scale(zero=False))
+    x = alt.X("from:Q", title="Susceptibility S (scale points, the paper's formula)", scale=alt.Scale(zero=False))
     tooltip = ["Who", *(alt.Tooltip(f"{c}:Q", format=".3f") for c in ("value", "from", "to"))]
     chart = alt.layer(
         areas,
@@ -207,7 +207,7 @@ def frontier(frontier: pd.DataFrame | None, study: Study) -> Any:
     return figure(
         chart, study, title="Among frontier models",
         caption=f"Dark band: the published one, {int((~models['outside']).sum())} of {len(models)} models. Light band: where "
-        f"one more model like all {len(models)} would lie with 95 % probability. Lines: ± 1.96 published standard errors.",
+        f"one more model like all {len(models)} would lie with 95 % probability. Lines: ± 1.96 standard errors, as in the paper.",
         description="Dot plot of susceptibility of every run and of each published frontier model, with two bands.",
     )  # fmt: skip
 

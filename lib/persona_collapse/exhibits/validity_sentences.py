@@ -271,39 +271,6 @@ def fraction(share: float) -> str:
     return f"about {_FRACTIONS[near]}" if abs(near - share) <= 0.1 * near else f"{100 * share:.0f} %"
 
 
-@exhibit.finding("anchored")
-def anchored(validity: pd.DataFrame, study: Study) -> str:
-    """In how many families personas do not explain less of the harmful variant's answers than of its matched control's."""
-    names = {f.key: safe(f.name) for f in study.file.families}
-    lines = []
-    for _, rows in by_headline(validity[validity["kind"] == "anchor"]):
-        own = rows[(rows["group"] == RECOMMENDED) & (rows["family"] != "mean")]
-        own = own[np.isfinite(own["value"])]
-        up = own[own["value"] >= 0]
-        down = own[own["value"] < 0]
-        variant = safe(rows["variant"].iloc[0])
-        said = (
-            f"**In {len(up)} of {len(own)} families personas do not explain less of {variant}'s answers than of its control's**"
-        )
-        if len(own) == 1:
-            row = own.iloc[0]
-            verb = "do not explain" if row["value"] >= 0 else "explain" if row["hi"] < 0 else "explain, but not clearly,"
-            lines.append(
-                f"- **Personas {verb} less of {variant}'s answers than of its control's** ({names[row['family']]} "
-                f"{with_interval(row)}). "
-                "Difference of the logit of ICC."
-            )
-            continue
-        if len(up):
-            said += f" ({', '.join(f'{names[r.family]} {with_interval(r)}' for r in up.itertuples())})"
-        if len(down):
-            clear = int((down["hi"] < 0).sum())
-            parts = ", ".join(f"{names[r.family]} {with_interval(r)}" for r in down.itertuples())
-            said += f"; less in {len(down)} ({parts}), clearly in {clear}"
-        lines.append(f"- {said}. Differences of the logit of ICC.")
-    return "\n".join(lines) or _no_claim(study, "No harmful variant of this study names a matched control.")
-
-
 @exhibit.finding("noise_parts")
 def made_of(companions: pd.DataFrame, study: Study) -> str:
     """Whether what a harmful variant adds to its control's noise is larger steps, a weaker anchor, or room on the scale."""

@@ -18,7 +18,7 @@ MEANS = {
     rules.DYSREGULATED: "personas differ more and each is held less steadily, both beyond the matched control",
     rules.WITHOUT_CONTROL: "personas differ more and each is held less steadily; no control says what fine-tuning alone does",
     rules.NOT_BEYOND: "personas differ more and each is held less steadily, but not clearly beyond the matched control",
-    rules.NOISIER: "each persona is held less steadily; no rise of S beyond the smallest change that matters is shown",
+    rules.NOISIER: "each persona is held less steadily; S is not shown to rise by more than the smallest change that matters",
     rules.OTHERWISE: "S or noise changed, in no way that has a name here",
     rules.UNDECIDED: "the ratings do not decide",
 }
@@ -33,7 +33,8 @@ def verdict(verdict: pd.DataFrame, study: Study) -> str:
 
 def _line(row: object, study: Study) -> str:
     name = safe(study.run(*(getattr(row, key) for key in ("family", "variant"))).name)
-    head = f"**{name}: {row.verdict}** ({MEANS[str(row.verdict)]})."  # type: ignore[attr-defined]
+    means = MEANS[str(row.verdict)]  # type: ignore[attr-defined]
+    head = f"**{name}: {str(row.verdict).replace(': ', ', ')}.** {means[0].upper()}{means[1:]}."  # type: ignore[attr-defined]
     said = [f"{what} {number}" for what, number in (("S", _percent(row, "s")), ("noise", _percent(row, "noise"))) if number]
     excess = ("S", _points(row, "excess_s")), ("noise", _points(row, "excess_noise"))
     beyond = [f"{what} {number}" for what, number in excess if number]
@@ -45,7 +46,7 @@ def _line(row: object, study: Study) -> str:
     if np.isfinite(share := float(row.share)):  # type: ignore[attr-defined]
         parts.append(
             f"A monotone recoding of the base's answers explains {100 * max(share, 0):.0f} % of what distinguishes personas "
-            f"(an unchanged base: {100 * float(row.ceiling):.0f} %)."  # type: ignore[attr-defined]
+            f"({100 * float(row.ceiling):.0f} % for an unchanged base)."  # type: ignore[attr-defined]
         )
     why = str(row.why or "")  # type: ignore[attr-defined]
     if row.verdict == rules.OTHERWISE:  # type: ignore[attr-defined]

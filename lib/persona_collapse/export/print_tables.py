@@ -59,7 +59,7 @@ def _inside(key: str) -> str:
 
 
 def _method(method: str) -> str:
-    return {"published": "published estimators", "recommended": "recommended estimators"}.get(method, f"method {method}")
+    return {"published": "the paper's formulas", "recommended": "recommended estimators"}.get(method, f"method {method}")
 
 
 def _digits(metric: str) -> int:

@@ -82,7 +82,7 @@ EXERCISES = {
         right=1.5910,  # (2.5 / sqrt 2 + 2 / sqrt 2) / 2
         why="Both items tell the two people apart, the first one more. S averages over items, so one item cannot carry it.",
         mistakes=(
-            Mistake(1.1250, "that is the population SD (divide by n); the published code divides by n - 1."),
+            Mistake(1.1250, "that is the population SD (divide by n); the paper's code divides by n - 1."),
             Mistake(3.1820, "that is the sum over the two items; S is their average, so divide by two."),
             Mistake(1.7678, "that is Item 1 alone; S averages over both items."),
             Mistake(1.4142, "that is Item 2 alone; S averages over both items."),
@@ -105,7 +105,7 @@ EXERCISES = {
         why="The colonel never wavers, and the nurse alone sets R. R is about cells, not people: one shaky cell is enough.",
         mistakes=(
             Mistake(0.5303, "that is the within-persona SD; R is one over it."),
-            Mistake(2.6667, "that is with the population SD (divide by n); the published code divides by n - 1."),
+            Mistake(2.6667, "that is with the population SD (divide by n); the paper's code divides by n - 1."),
             Mistake(
                 0.9428, "that leaves the steady cells out; a cell that never varies has SD 0, and counts as one of the four."
             ),
@@ -132,7 +132,7 @@ EXERCISES = {
         ),
         mistakes=(
             Mistake(0.5, "that is the SD of the cell itself, which endless repetitions would find; two see less of it."),
-            Mistake(0.25, "that is with the population SD (divide by n); the published code divides by n - 1."),
+            Mistake(0.25, "that is with the population SD (divide by n); the paper's code divides by n - 1."),
             Mistake(0.7071, "that is a pair that differs; half of the pairs agree by luck, and their SD is 0."),
             Mistake(2.8284, "that is R, one over the SD; the question is for the SD."),
         ),

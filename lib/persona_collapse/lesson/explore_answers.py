@@ -329,7 +329,7 @@ def fewer_table(explored: Explored, run: Run | None = None) -> pd.DataFrame:
         level = rarefied(together.sides[0].loo.parts, together.common.scope, n)
         row = {
             "repetitions": n, "requests": n * personas * together.items,
-            "published R": level.robustness[0, 0], "published S": level.susceptibility[0, 0],
+            _R: level.robustness[0, 0], "S by the paper's formula": level.susceptibility[0, 0],
         }  # fmt: skip
         for metric, spread in zip(CHANGED, _spreads(explored, run), strict=False):
             row[f"{_PLAIN[metric]}: standard error (%)"] = 100 * sample_size.expected_se(spread, personas, n)
@@ -351,6 +351,9 @@ def _numbers(found: Explored, run: Run) -> list[int]:
     return sorted({n for n in FEWER if n < most} | {most})
 
 
+_R = "R by the paper's formula"
+
+
 @exhibit.finding("fewer")
 def fewer(explored: Explored, run: Run | None = None) -> str:
     """What the fewest repetitions would have saved, what they would have cost in precision, and what R would have read."""
@@ -367,6 +370,6 @@ def fewer(explored: Explored, run: Run | None = None) -> str:
     return (
         f"**{safe(run.name)}**: {int(few['repetitions'])} repetitions instead of {int(all_['repetitions'])} would have saved "
         f"{100 * (1 - few['requests'] / all_['requests']):.0f} % of the requests. {precision}"
-        f"Published R would read {whole(few['published R'])} instead of {whole(all_['published R'])} from the same model; the "
+        f"R by the paper's formula would read {whole(few[_R])} instead of {whole(all_[_R])} from the same model; the "
         "recommended R means the same at any number."
     )

@@ -33,7 +33,7 @@ def repetition_curves(table: pd.DataFrame) -> Any:
         )
     return _finished(
         alt.hconcat(*panels), title="The same respondents, asked more often", subtitle=theme.SIMULATED,
-        caption="S and R of the whole deck by the published estimators, from the first n repetitions of every cell.",
+        caption="S and R of the whole deck by the paper's formulas, from the first n repetitions of every cell.",
         description="Line charts of R and S against the number of repetitions. Simulated ratings.",
     )  # fmt: skip
 
@@ -61,7 +61,7 @@ def interval_rows(studies: pd.DataFrame, whole: float) -> Any:
     chart = rows.facet(row=alt.Row("personas:O", title=None, header=header), spacing=8)
     return _finished(
         chart, title="Many small studies of the same model", subtitle=theme.SIMULATED,
-        caption="Each line is one study, its personas drawn at random from the deck: S ± 1.96 published standard errors.",
+        caption="Each line is one study, its personas drawn at random from the deck: S ± 1.96 standard errors, as in the paper.",
         description="Intervals of S of small studies with 10, 25 and 50 personas, beside S of the whole deck. Simulated ratings.",
     )  # fmt: skip
 

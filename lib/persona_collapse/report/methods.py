@@ -84,13 +84,13 @@ families. **Intervals for the same requests again** (columns `lo_repeat, hi_repe
 at a time. Neither uses random numbers. Families are averaged, never pooled.
 """
 _MULTIVERSE = """
-Each analysis changes one choice against the recommended one and asks the same question: another estimator of the same construct,
-fewer repetitions, a group of items or a single item left out, a group of personas left out, another serving stack, a family left
-out. Items left out one by one count as one choice. ICC in place of S, $1 - \\mathrm{ICC}$ in place of noise, and families or items
-taken as a sample are other questions; they stand beside the curve and are not counted. The **joint test** (Simonsohn, Simmons and
-Nelson 2020) exchanges variant and base, or control, within about half of the personas, 199 times, and compares the median estimate
-over all analyses with the medians that this gives; another serving stack brings other ratings and does not enter it. Holm's method
-adjusts the recommended p values for the number of headlines (`headlines.csv`).
+Each analysis changes one choice against the recommended one and asks the same question: another estimator of the same
+construct, fewer repetitions, a group of items or a single item left out, a group of personas left out, another serving stack, a
+family left out. Items left out one by one count as one choice. ICC in place of S, $1 - \\mathrm{ICC}$ in place of noise, and
+families or items taken as a sample are other questions; they stand beside the curve and are not counted. The **joint test**
+(Simonsohn, Simmons and Nelson 2020) exchanges variant and base, or control, within about half of the personas, 199 times, and
+compares the median estimate over all analyses with the medians that this gives; another serving stack brings other ratings and
+does not enter it. Holm's method adjusts the recommended p values for the number of headlines (`headlines.csv`).
 """
 _PUBLISHED = r"""
 As the code of arXiv 2605.12850 computes them, over personas with a rating in every cell:
@@ -110,7 +110,7 @@ $$
 
 The persona part is the standard deviation over 2000 draws of personas with replacement, the other part that of redrawing the
 ratings in every cell. This counts rating noise twice, $S$ keeps it in, and $R$ grows as $n$ shrinks, so compare it only at equal
-$n$. The average over families has no published standard error.
+$n$. The paper gives the average over families no standard error.
 """
 
 
@@ -122,10 +122,10 @@ def section(page: Page, study: Study) -> str:
         page.heading(3, "How runs were asked", "methods-asked"), markdown(_asked(study)),
         page.table(_runs(study), "Runs of the study: role in the family, matched control, and who served them.", words=True),
         page.heading(3, "How replies were read", "methods-replies"), markdown(_reading(study)),
-        page.table(_reasons(), "Why a slot can hold no rating: reasons in the order in which they are tried.", words=True),
+        page.table(_reasons(), "Why a rating can be missing: reasons in the order in which they are tried.", words=True),
         page.heading(3, "Recommended estimators", "methods-recommended"), markdown(_recommended(study)),
         page.heading(3, "Multiverse analysis", "methods-multiverse"), markdown(_MULTIVERSE),
-        page.heading(3, "Published estimators", "methods-published"), markdown(_PUBLISHED),
+        page.heading(3, "The paper's formulas", "methods-published"), markdown(_PUBLISHED),
     ]  # fmt: skip
     return "\n".join(parts)
 
@@ -141,7 +141,7 @@ def _questionnaire(study: Study) -> str:
         + (
             "The ratings of this study were collected by others, by their account with these prompts; that is not checked."
             if study.file.kind == "imported"
-            else "Each request is one user message without a system prompt. These are its exact words, line ends included."
+            else "Each request is one user message without a system prompt. These are its exact words, line breaks included."
         )
     )
 

@@ -30,7 +30,7 @@ def summary_section(page: Page, tables: Tables) -> str:
 
 def ratings_section(page: Page, study: Study, tables: Tables) -> str:
     caption = (
-        "Ratings of every run and condition: slots asked, valid ratings, missing ones by reason, repetitions and personas. "
+        "Ratings of every run and condition: ratings requested and given, missing ones by reason, repetitions and personas. "
         "Columns of zeros are left out; quality.csv has them."
     )
     warned = data_sentences.differing(tables.quality, study) or data_sentences.unchanged(tables.quality, study)
@@ -121,14 +121,15 @@ def runs_section(page: Page, study: Study, tables: Tables) -> str:
         f"<p>Recommended estimators with the 95 % interval for other personas like these, overall and by "
         f"{study.instrument.group}; "
         "then the "
-        "published estimators ± their standard error (persona and response parts added; counts rating noise twice; treats the "
+        "paper's formulas ± their standard error (persona and response parts added; counts rating noise twice; treats the "
         "runs as independent). S, noise and the within-persona SD are in scale points, R in their inverse.</p>",
     ]
     wanted = [(metric, METRICS[metric].heading, RECOMMENDED) for metric in HEADLINES]
     wanted.append(("icc", "ICC, the share of variation due to personas,", RECOMMENDED))
     for metric, title, method in wanted + [(metric, METRICS[metric].heading, PUBLISHED) for metric in OF_PUBLISHED]:
-        spread = "95 % intervals for other personas" if method == RECOMMENDED else "± published standard error"
-        caption = f"{title} of every run, over all items and by {study.instrument.group}: {method} estimator, {spread}."
+        spread = "95 % intervals for other personas" if method == RECOMMENDED else "± standard error"
+        estimator = "recommended estimator" if method == RECOMMENDED else "the paper's formula"
+        caption = f"{title} of every run, over all items and by {study.instrument.group}: {estimator}, {spread}."
         parts.append(page.table(runs_table(study, tables, metric, method), caption, wide=True))
     return "\n".join(parts)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from persona_collapse.exhibits.glossary import glossary
 from persona_collapse.report import citing, methods
 from persona_collapse.report.markdown import markdown
 from persona_collapse.report.notebook_section import notebook
@@ -49,6 +50,7 @@ def _body(page: Page, tables: Tables, built: Mapping[str, pd.DataFrame | None], 
     parts += [notebook(page, study.outputs / "notebooks" / f"{e.notebook}.ipynb", left) for e in of_study(study, STUDY)]
     parts += [runs_section(page, study, tables), page.heading(2, "Methods", "methods") + methods.section(page, study)]
     parts += [markdown(section.methods(study)) for section in sections(study) if section.methods]
+    parts.append(page.heading(2, "Glossary", "glossary") + markdown(glossary(study)))
     parts += [described(page, built, also=_STORE), made_of(page, provenance, {"": provenance})]
     return [*parts, page.heading(2, "How to cite", "cite") + markdown(citing.how(study))]
 

@@ -26,7 +26,7 @@ LOGIT, _PLAIN = (
     [place for place, key in enumerate(METRICS) if vocabulary.METRICS[key].scale == scale] for scale in ("logit", "plain")
 )
 _FIDELITY = METRICS.index("fidelity")
-#: A fidelity above 1 by less than this is rounding.
+#: A fidelity above 1, or a ratio beside 1, by less than this is rounding.
 _DUST = 1e-9
 #: Metrics that hang on variation inside cells: with few varying personas they have a bound in place of an interval.
 NOISE = np.array([vocabulary.METRICS[key].noise for key in METRICS])
@@ -108,6 +108,7 @@ def change(variant: LeaveOneOut, base: LeaveOneOut) -> Interval:
     with np.errstate(invalid="ignore", divide="ignore"):
         found = estimate(variant.logs - base.logs)
         ratio = variant.full / base.full
+        ratio = np.where(np.abs(ratio - 1) < _DUST, 1, ratio)  # the same sum, added up in another order
         lo, hi = (100 * np.expm1(limit) for limit in limits(found))
         interval = Interval(100 * (ratio - 1), 100 * ratio * found.se, lo, hi, found.carried, who(base.personas, found.row))
         most = 100 * (1 / base.full[_FIDELITY] - 1)  # 0 where the base is the one that fidelity is to

@@ -55,9 +55,13 @@ def rarefied(parts: Parts, scope: np.ndarray, n: int) -> Rarefied:
     between = parts.anchor + parts.mean(own.variance / np.minimum(own.n, n))
     susceptibility = np.sqrt(np.maximum(between, 0)) @ scope
     short = int((own.n < n).sum())
-    note = f"Published estimators at n = {n}" + (f"; {short} cells have fewer ratings and keep them." if short else ".")
+    note = f"The paper's formulas at n = {n}" + (f"; {_fewer(short)}." if short else ".")
     with np.errstate(divide="ignore"):
         return Rarefied(susceptibility, within_sd, 1 / within_sd, short, note)
+
+
+def _fewer(cells: int) -> str:
+    return "1 cell has fewer ratings and keeps them" if cells == 1 else f"{cells} cells have fewer ratings and keep them"
 
 
 def smallest_common(counts: Sequence[np.ndarray]) -> int:

@@ -197,8 +197,8 @@ def remark(run: LeaveOneOut) -> str:
     least, most = run.repetitions
     if most == 1:
         return (
-            "One rating a cell: robustness, ICC and the interval for repeated requests are not available, and the published "
-            "susceptibility is an upper bound, because rating noise spreads the cell means too."
+            "One rating a cell: robustness, ICC and the interval for repeated requests are not available, and S "
+            "by the paper's formula is an upper bound, because rating noise spreads the cell means too."
         )
     if least == 1:
         return "Cells with a single rating say nothing about noise: they are left out of it, and count in susceptibility."

@@ -100,7 +100,9 @@ def _rarefied(analysis: Analysis, together: Together) -> tuple[str, ...]:
     with np.errstate(invalid="ignore", divide="ignore"):
         r, r_base = (rarefaction.rarefied(side.loo.parts, together.common.scope, n).robustness[0] for side in (own, base))
         change = 100 * (r / r_base - 1)
-    return tuple(f"Published R at n = {n} on both sides: {value:+.1f} %." if np.isfinite(value) else "" for value in change)
+    return tuple(
+        f"R by the paper's formula at n = {n} on both sides: {value:+.1f} %." if np.isfinite(value) else "" for value in change
+    )
 
 
 class MeanNotes:

@@ -46,7 +46,7 @@ SECTION = Section(
         ),
         Summary(
             "Both at once",
-            lambda tables: change_sentences.collapse(tables.contrasts, tables.study),
+            lambda tables: change_sentences.collapse(tables.contrasts, tables.style, tables.study),
             (exhibit_id("figure", "collapse_map"),),
         ),
     ),

@@ -12,7 +12,6 @@ def _hanging(tables: Tables) -> str:
         validity_sentences.overview(tables.headlines, tables.validity, tables.study),
         validity_sentences.equivalent(tables.equivalence, tables.study),
         validity_sentences.without_excess(tables, tables.study),
-        validity_sentences.anchored(tables.validity, tables.study),
         validity_sentences.stacks(tables, tables.study).partition("\n\n")[0],
     ]
     return "\n".join(line if line.startswith("- ") else f"- {line}" for line in found)
