@@ -36,16 +36,16 @@ class Metric(NamedTuple):
 _POINTS, _INVERSE = "scale points", "1 / scale points"
 _EVERY = (
     Metric("susceptibility", "Susceptibility S", "S", _POINTS, twin="susceptibility"),
-    Metric("susceptibility_pooled", unit=_POINTS),
+    Metric("susceptibility_pooled", name="pooled S", unit=_POINTS),
     Metric("within_rms", "Within-persona noise", "noise", _POINTS, noise=True, twin="within_sd"),
     Metric("robustness", "Robustness R", "R", _INVERSE, 2, noise=True, twin="robustness"),
     Metric("icc", "ICC", "ICC", scale="logit", noise=True),
     Metric("extremity"),
     Metric("ceiling", unit="squared scale points"),
-    Metric("relative_susceptibility"),
-    Metric("relative_noise", noise=True),
+    Metric("relative_susceptibility", name="relative S"),
+    Metric("relative_noise", name="relative noise", noise=True),
     Metric("fidelity", scale="plain", unit="correlation"),
-    Metric("endpoint_mass", scale="logit"),
+    Metric("endpoint_mass", name="endpoint mass", scale="logit"),
     # It falls with the number of ratings a cell, so that no two runs of unequal n can be compared: known, and in no table.
     Metric("information_share", scale="logit", noise=True, method=""),
     Metric("susceptibility_published", "Susceptibility S", "S", _POINTS, method=PUBLISHED, written="susceptibility"),
