@@ -69,6 +69,25 @@ class Answers:
         return np.unique(cells, axis=0, return_counts=True)[1]
 
     @cached_property
+    def by_request(self) -> np.ndarray | None:
+        """The counts of each request, (persona, item, request, category) ints, read-only; None where requests are unknown.
+
+        Requests of a cell are numbered as they are met, and those that it lacks are empty.
+        """
+        if not len(self.requests):
+            return None
+        persona, item, _, category = self.slots.T
+        asked = np.column_stack([persona, item, self.requests])
+        each, of_slot = np.unique(asked, axis=0, return_inverse=True)
+        first = np.flatnonzero(np.any(np.diff(each[:, :2], axis=0, prepend=-1), axis=1))  # of each cell
+        number = np.arange(len(each)) - np.repeat(first, np.diff(first, append=len(each)))
+        shape = (*self.shape[:2], int(number.max()) + 1, self.shape[2])
+        place = np.ravel_multi_index((persona, item, number[of_slot.reshape(-1)], category), shape)
+        found = np.bincount(place, minlength=int(np.prod(shape))).reshape(shape)
+        found.flags.writeable = False
+        return found
+
+    @cached_property
     def counts(self) -> np.ndarray:
         """How often each category was given, (persona, item, category) ints, or probabilities by logprobs; read-only."""
         if self.offered is not None:
