@@ -52,7 +52,7 @@ def variant(key="base", role="base", model="gpt-4o/base", **more):
 
 def study_of(folder, url, *variants, here=None, **changes):
     content = {
-        "title": "In batches", "kind": "live", "protocol": {"repetitions": 3, "personas": 2, "probe": 0},
+        "title": "In batches", "kind": "live", "protocol": {"repetitions": 3, "personas": 2, "probe": 0, "request_probe": 0},
         "endpoints": {"here": {"base_url": url, "api_key_env": "TEST_KEY"} | (here or {})},
         "families": [{"key": "f", "variants": list(variants or [variant()])}],
     }  # fmt: skip

@@ -176,7 +176,6 @@ class Pair:
             self._sides[key] = Side(counts, replace(loo, personas=common.personas))
         return self._sides[key]
 
-
     def _by_request(self, side: int, run: Run, common: common_cells.Common) -> np.ndarray | None:
         """Ratings of a run by request on what is common, where they tell what requests share."""
         asked = self.analyses[side].by_request(run)

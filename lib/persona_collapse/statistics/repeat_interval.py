@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit, logit
 
-from persona_collapse.statistics.persona_jackknife import FEWEST_VARYING, LOGIT, NOISE
 from persona_collapse.statistics import rating_jackknife, request_jackknife
 from persona_collapse.statistics.moments import Parts
+from persona_collapse.statistics.persona_jackknife import FEWEST_VARYING, LOGIT, NOISE
 from persona_collapse.statistics.recommended_estimators import METRICS, LeaveOneOut, Means
 from persona_collapse.statistics.slopes import slopes
 
