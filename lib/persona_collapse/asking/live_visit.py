@@ -128,7 +128,7 @@ class Visit:
             await recital.probe(self.study, self.runs, self.store, extra, self.say)
         if not self._stopping.is_set():
             extra = ExtraRequests(self.study, self.ledger, self._client, self._stopping.is_set, "second")
-            await request_probe.probe(self.study, self.runs, self.store, extra, self.say)
+            await request_probe.probe(self.study, self.runs, self.store, extra, self.watch.cached, self.say)
         if only_probe:
             return
         await self._ask(lambda run, condition: self._missing(run, condition), again=False)

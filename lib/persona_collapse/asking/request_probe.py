@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Sequence
 
 from persona_collapse.asking import spending, supported_parameters
-from persona_collapse.asking.dialect_openai import RefusedError
+from persona_collapse.asking.dialect_openai import Completion, RefusedError
 from persona_collapse.asking.extra_requests import Cell, ExtraRequests, spread_cells
 from persona_collapse.asking.slots import answer_of, hash_of
 from persona_collapse.store.store import Store, probe_key
@@ -38,8 +38,11 @@ def tokens(study: Study, run: Run, store: Store | None) -> tuple[int, int, int]:
     return len(cells), characters // int(spending.CHARACTERS_A_TOKEN), len(cells) * protocol.repetitions * protocol.max_tokens
 
 
-async def probe(study: Study, runs: Sequence[Run], store: Store, extra: ExtraRequests, say: Callable[[str], None]) -> None:
-    """Ask the cells of every run that is due, and keep their ratings beside the others."""
+async def probe(
+    study: Study, runs: Sequence[Run], store: Store, extra: ExtraRequests,
+    cached: Callable[[Run, str, Completion], bool], say: Callable[[str], None],
+) -> None:  # fmt: skip
+    """Ask the cells of every run that is due, and keep their ratings beside the others; what `cached` knows is no second draw."""
     protocol, cells = study.file.protocol, _cells(study)
     for run in (run for run in runs if due(study, run, store)):
         known = supported_parameters.recall(store, study.file.endpoints[run.variant.endpoint or ""], run.variant.model or "")
@@ -56,6 +59,7 @@ async def probe(study: Study, runs: Sequence[Run], store: Store, extra: ExtraReq
         rated = [
             (cell.persona, cell.item, [answer_of(study, 0, 0, choice, None).rating for choice in completion.choices])
             for cell, completion in zip(cells, found, strict=True)
+            if not cached(run, cell.prompt, completion)
         ]
         store.remember(probe_key(*run.keys, "second"), json.dumps({"asked": _asked(study, run), "cells": rated}))
 

@@ -31,42 +31,45 @@ def independence(rows: pd.DataFrame, study: Study) -> str:
         found.setdefault(_case(row), []).append(row)
     names = {run.keys: run.name for run in study.runs}
     said = [_SAID[case].format(runs=_runs(found[case], names)) for case in _SAID if case in found]
+    if left := found.get(_UNCHECKED):
+        which = ", ".join(safe(names[row.family, row.variant]) for row in left)
+        said.append(UNCHECKED if len(left) == len(own) else f"{UNCHECKED.removesuffix('.')} in {which}.")
     return "\n\n".join(said)
 
 
 def _case(row: Any) -> str:
     """Which of `_SAID` holds for a run."""
     if np.isnan(row.rho_lo):
-        return "unchecked"
-    how = "counted" if row.requests_a_cell > MOST_SINGLE else "probed"
+        return _UNCHECKED
+    how = "counted" if row.requests_a_cell > _MOSTLY_ONE else "probed"
     return f"{how} {'above' if row.rho_lo > 0 else 'below' if row.rho_hi < 0 else 'unknown'}"
 
 
 #: Requests a cell above which most cells have several.
-MOST_SINGLE = 1.5
+_MOSTLY_ONE = 1.5
+_UNCHECKED = "unchecked"
 _COUNTED = "S, noise and interval B (the same requests again) count it."
 _SAID = {
     "probed above": (
-        "**Choices of one request are not independent draws**: the share of rating noise that they have in common is {runs}. "
-        "There interval B (the same requests again) is too narrow and noise too small; ask with `protocol: {{requests: 2}}`."
+        "**Choices of one request are not independent draws**: the share of rating noise that they have in common, rho, is "
+        "{runs}. There interval B (the same requests again) is too narrow and noise too small; ask with `protocol: {{requests: 2}}`."
     ),
     "probed below": (
         "**Choices of one request are not independent draws**: they differ more than such draws do, and the share of rating "
-        "noise that they have in common is {runs}. There noise is too large; ask with `protocol: {{requests: 2}}`."
+        "noise that they have in common, rho, is {runs}. There noise is too large; ask with `protocol: {{requests: 2}}`."
     ),
     "probed unknown": (
-        "Whether choices of one request share rating noise cannot be told: the share is {runs}. "
+        "Whether choices of one request share rating noise cannot be told: its share, rho, is {runs}. "
         "Interval B (the same requests again) and noise take them as independent."
     ),
-    "counted above": "Choices of one request share rating noise: the share is {runs}. " + _COUNTED,
+    "counted above": "Choices of one request share rating noise: its share, rho, is {runs}. " + _COUNTED,
     "counted below": (
-        "Choices of one request differ more than independent draws do: the share of common noise is {runs}. " + _COUNTED
+        "Choices of one request differ more than independent draws do: the share of common noise, rho, is {runs}. " + _COUNTED
     ),
     "counted unknown": (
-        "Whether choices of one request share rating noise cannot be told: the share is {runs}. S, noise and interval B (the "
-        "same requests again) do not take them as independent."
+        "Whether choices of one request share rating noise cannot be told: its share, rho, is {runs}. S, noise and interval B "
+        "(the same requests again) do not take them as independent."
     ),
-    "unchecked": UNCHECKED,
 }  # fmt: skip
 
 
