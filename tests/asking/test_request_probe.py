@@ -1,8 +1,10 @@
 """Choices of one request may share noise: cells asked in two requests, or a few of them a second time, kept aside."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from live import KEY, live, live_study, rows, traffic, variant
@@ -192,6 +194,21 @@ def test_a_study_that_cannot_check_it_says_so(tmp_path):
     # single ratings, and ratings that came one by one, need no such assumption
     for other in ({"max_repetitions": 1}, {"requests_a_cell": 4.0}):
         assert unchecked not in data_sentences.cautions(tables.quality.assign(**other), study)
+
+
+@pytest.mark.parametrize("options", [{}, {"n": "rejected"}])
+def test_one_request_a_cell_and_one_rating_a_request_keep_every_number(tmp_path, options):
+    """Bit for bit those of the same ratings without word of requests."""
+    with running(Options(seed=3, **options)) as server:
+        study = live(tmp_path, server.base_url, protocol=FOUR | {"personas": 6})
+        collect(study)
+    known = ratings_of(study)
+    answers = {key: replace(found, requests=np.empty(0, int)) for key, found in known.answers.items()}
+    unknown = replace(known, answers=answers)
+    assert known.of(study.runs[0]).by_request is not None and unknown.of(study.runs[0]).by_request is None
+    for name in ("metrics", "components"):
+        pd.testing.assert_frame_equal(getattr(tables_of(known), name), getattr(tables_of(unknown), name), check_exact=True)
+    assert tables_of(known).quality["rho_cells"][0] == 20 if not options else tables_of(known).quality["rho"].isna().all()
 
 
 def _known(study):

@@ -52,7 +52,8 @@ _COUNTED = "S, noise and interval B (the same requests again) count it."
 _SAID = {
     "probed above": (
         "**Choices of one request are not independent draws**: the share of rating noise that they have in common, rho, is "
-        "{runs}. There interval B (the same requests again) is too narrow and noise too small; ask with `protocol: {{requests: 2}}`."
+        "{runs}. There interval B (the same requests again) is too narrow and noise too small; ask with "
+        "`protocol: {{requests: 2}}`."
     ),
     "probed below": (
         "**Choices of one request are not independent draws**: they differ more than such draws do, and the share of rating "
