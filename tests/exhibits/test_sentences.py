@@ -189,7 +189,8 @@ def test_runs_that_agree_need_no_caution_but_for_what_their_files_leave_out(stud
          "rho, is 0.31 [0.12, 0.50] in a bad (20 cells in two requests or more). There interval B (the same requests again) is too "
          "narrow and noise too small; ask with `protocol: {requests: 2}`."),
         (1, (-0.1, 0.5), "Whether choices of one request share rating noise cannot be told: its share, rho, is 0.31 [-0.10, 0.50] in "
-         "a bad (20 cells in two requests or more). Interval B (the same requests again) and noise take them as independent."),
+         "a bad (20 cells in two requests or more). Interval B (the same requests again) and noise take them as independent; "
+         "`protocol: {requests: 2}` does not."),
         (2, (0.3, 0.32), "Choices of one request share rating noise: its share, rho, is 0.31 [0.30, 0.32] in a bad (20 cells in two "
          "requests or more). S, noise and interval B (the same requests again) count it."),
         (2, (-0.1, 0.5), "Whether choices of one request share rating noise cannot be told: its share, rho, is 0.31 [-0.10, 0.50] in "

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.special import stdtrit
 
 import shared_requests
 from building import SCALE, counts_of, random_counts
@@ -123,6 +124,38 @@ def test_a_shared_tenth_is_found_and_its_interval_holds_it():
     assert found.lo < 0.1 < found.hi and found.lo > 0 and found.value == pytest.approx(0.1, abs=0.03) and found.cells == 1000
     none = rho(shared_requests.drawn(chances, (5, 5), 0.0, rng), SCALE)
     assert none.lo < 0 < none.hi
+
+
+def test_the_interval_is_that_of_the_ratio_of_mean_squares():
+    # One cell a persona, two requests of two: MSB, MSW = 4, 1 / 1, 1 / 1, 3 / 0, 1. F of all (4+1+1+0)/(1+1+3+1) = 1, so rho = 0.
+    cells_of = [[1, 3], [4, 4]], [[1, 1], [2, 2]], [[1, 3], [3, 1]], [[0, 2], [2, 0]]
+    asked = by_request(*cells_of)
+    found = request_noise.split(asked, SCALE)
+    msb, msw = found.between[:, 0], found.msw[:, 0]
+    assert msb.tolist() == [4, 1, 0, 0] and msw.tolist() == [1, 0, 2, 2]
+    z = np.log([5 / 5, 1 / 4, 4 / 5, 5 / 3, 5 / 3])  # of all, then without each persona
+    centre, se = 4 * z[0] - 3 * z[1:].mean(), np.sqrt(3 / 4 * ((z[1:] - z[1:].mean()) ** 2).sum())
+    # w = MSB + MSW = 5, 1, 2, 2: 100 / 34 personas, so 1.94 degrees of freedom; rho = (F - 1) / (F + 1) with two choices
+    reach = stdtrit(100 / 34 - 1, 0.975) * se
+    limits = [(f - 1) / (f + 1) for f in np.exp([centre - reach, centre + reach])]
+    assert rho(asked, SCALE) == (0, pytest.approx(limits[0]), pytest.approx(limits[1]), 4)
+
+
+def test_copies_of_one_draw_are_rho_one():
+    copies = [[1, 1], [2, 2]]
+    assert rho(by_request(copies, copies, copies), SCALE) == (1, 1, 1, 3)
+    assert np.isnan(rho(by_request(copies, copies), SCALE).lo)  # two personas are no three
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shared", [0.0, 0.3])
+def test_the_interval_of_rho_holds_from_twenty_cells_of_which_few_vary(secure, shared):
+    """300 probes know a share of .95 to .013; with the scale of rho itself three of ten would be wrong."""
+    rng = np.random.default_rng(6)
+    probed = np.stack([secure[5 * k, k * 30 // 20] for k in range(20)])[:, None]
+    found = [rho(shared_requests.drawn(probed, (10, 10), shared, rng), SCALE) for _ in range(300)]
+    known = [one for one in found if np.isfinite(one.lo)]
+    assert len(known) > 200 and np.mean([one.lo <= shared <= one.hi for one in known]) >= 0.9
 
 
 def test_rho_needs_something_that_varies_and_three_personas():

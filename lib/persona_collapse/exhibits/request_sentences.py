@@ -61,7 +61,7 @@ _SAID = {
     ),
     "probed unknown": (
         "Whether choices of one request share rating noise cannot be told: its share, rho, is {runs}. "
-        "Interval B (the same requests again) and noise take them as independent."
+        "Interval B (the same requests again) and noise take them as independent; `protocol: {{requests: 2}}` does not."
     ),
     "counted above": "Choices of one request share rating noise: its share, rho, is {runs}. " + _COUNTED,
     "counted below": (
