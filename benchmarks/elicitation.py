@@ -61,7 +61,7 @@ def write_study(folder: Path, server: "Apart", size: Size, *, in_flight: int = I
     variant = {"key": "base", "role": "base", "endpoint": "here", "model": MODEL}
     content = {
         "title": "Benchmark", "kind": "live",
-        "protocol": {"repetitions": REPETITIONS, "personas": size.personas, "probe": 0} | protocol,
+        "protocol": {"repetitions": REPETITIONS, "personas": size.personas, "probe": 0, "request_probe": 0} | protocol,
         "endpoints": {"here": endpoint}, "families": [{"key": "gpt-4o", "variants": [variant]}],
     }  # fmt: skip
     path.write_text(yaml.safe_dump(content), encoding="utf-8")

@@ -52,7 +52,7 @@ def variant(key="base", role="base", model="gpt-4o/base", **more):
 
 def study_of(folder, url, *variants, here=None, **changes):
     content = {
-        "title": "In batches", "kind": "live", "protocol": {"repetitions": 3, "personas": 2, "probe": 0},
+        "title": "In batches", "kind": "live", "protocol": {"repetitions": 3, "personas": 2, "probe": 0, "request_probe": 0},
         "endpoints": {"here": {"base_url": url, "api_key_env": "TEST_KEY"} | (here or {})},
         "families": [{"key": "f", "variants": list(variants or [variant()])}],
     }  # fmt: skip
@@ -618,6 +618,15 @@ def run_batch(server, requests, *, fail=0):
             body = json.loads(answer.read())
         done.append(result | {"response": {"status_code": 200, "request_id": f"vllm-batch-{number}", "body": body}})
     requests.with_suffix(".out.jsonl").write_text("".join(json.dumps(line) + "\n" for line in done), encoding="utf-8")
+
+
+def test_a_cell_in_two_requests_is_two_lines_of_a_file(tmp_path):
+    study = study_of(tmp_path, "http://127.0.0.1:9/v1", protocol={"repetitions": 4, "personas": 2, "requests": 2})
+    collect_by_batch(study, by_hand=True)
+    [batch] = batches(study)
+    lines = [json.loads(line) for line in batch_files.path_of(study, batch).read_text().splitlines()]
+    assert {line["body"]["n"] for line in lines} == {2} and len(lines) == batch.requests == 2 * 90
+    assert {line["custom_id"].rsplit("/", 1)[1] for line in lines} == {"1", "3"}
 
 
 def test_files_run_by_vllm_give_the_tables_of_a_live_run(tmp_path, monkeypatch, capsys, live):

@@ -22,19 +22,21 @@ def test_the_example_asks_a_third_with_choices(monkeypatch):
     table = estimate(load_study("openai-example")).set_index(["run", "way"])
     # (100 personas + self) x 30 items = 3,030 cells; three repetitions one by one are 9,090, 2 x 30 to compare, 10 to probe
     assert table.loc[("gpt-4o/base", "one by one"), "requests"] == 9_160
-    assert table.loc[("gpt-4o/base", "choices"), "requests"] == 3_100
+    # of choices, 20 cells are asked a second time
+    assert table.loc[("gpt-4o/base", "choices"), "requests"] == 3_120
     assert table.loc[("gpt-4o/base", "logprobs"), ["requests", "output_tokens"]].tolist() == [3_090, 3_090]
     assert table.loc[("gpt-4o/insecure", "logprobs"), ["requests", "output_tokens"]].tolist() == [3_060, 3_060]
     one, together = table.loc[("gpt-4o/base", "one by one")], table.loc[("gpt-4o/base", "choices")]
-    # 70 prompts of some 140 tokens to compare and to probe are in both: 3 (t - c) = o - c, so 2 c = 3 t - o
-    assert 70 * 120 < (3 * together["input_tokens"] - one["input_tokens"]) / 2 < 70 * 160
+    # 70 prompts c of some 140 tokens to compare and to probe are in both, the second time s of 20 in one:
+    # 3 (t - c - s) = o - c, so 3 t - o = 2 c + 3 s, 200 prompts
+    assert 200 * 120 < 3 * together["input_tokens"] - one["input_tokens"] < 200 * 160
     # $2.50 and $10 a million; 9,090 + 60 + 10 x 24 output tokens cost $0.0939
     assert one["dollars"] == pytest.approx(one["input_tokens"] * 2.5e-6 + 0.0939)
     # The prompt of logprobs ends in a sentence more; a batch is the study's own way at half the price, within a day.
     assert together["input_tokens"] < table.loc[("gpt-4o/base", "logprobs"), "input_tokens"] < 1.3 * together["input_tokens"]
     batch = table.loc[("gpt-4o/base", "batch")]
     # The comparison is asked before, at the full price.
-    assert (batch["requests"], batch["hours"]) == (3_100, 24) and 0.5 < batch["dollars"] / together["dollars"] < 0.52
+    assert (batch["requests"], batch["hours"]) == (3_120, 24) and 0.5 < batch["dollars"] / together["dollars"] < 0.52
     # the published study paid about 4.3 million input tokens a run of ten repetitions
     assert 1.05e6 < one["input_tokens"] < 1.5e6
 
@@ -90,8 +92,8 @@ def test_the_ways_stand_side_by_side_and_the_studys_own_is_marked():
     assert [estimate_line.split()[1] for estimate_line in said[-6:-2]] == ["one", "choices", "logprobs", "batch"]
     assert [estimate_line for estimate_line in said if " * " in estimate_line and estimate_line.startswith("all")] == [said[-5]]
     assert said[-3].endswith("up to 24") and said[-1].endswith("Nothing was sent.")
-    # Three runs of 3,030 requests, 60 + 30 + 30 to compare and 30 to probe; 32 in flight at a second each: 9,240 / 32 / 3600 h.
-    assert said[-5].split()[3] == "9,240" and said[-5].endswith("0.08")
+    # Three runs of 3,030 requests, 60 + 30 + 30 to compare, 30 to probe and 60 a second time; 32 in flight at a second each: 9,300 / 32 / 3600 h.
+    assert said[-5].split()[3] == "9,300" and said[-5].endswith("0.08")
 
 
 def test_without_a_price_there_are_no_dollars(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from persona_collapse.exhibits import (
     change_sentences,
     data_sentences,
     level_sentences,
+    request_sentences,
     study_figures,
     theme,
     validity_figures,
@@ -28,6 +30,8 @@ from persona_collapse.tables.build import Tables
 from persona_collapse.tables.headline_rows import counted_once
 from persona_collapse.tables.printed_figures import Band
 from persona_collapse.text import safe
+
+AGREE = "Base and variants agree in stack, date, personas and repetitions."
 
 
 @pytest.fixture
@@ -147,7 +151,7 @@ def test_answers_that_cannot_be_told_from_the_bases_are_said_first(study):
     assert data_sentences.cautions(copied, study).startswith(
         f"- **The answers of {study.runs[1].name} are copies of its base's**"
     )
-    assert study.runs[2].name not in said and said.endswith("Base and variants agree in stack, date, personas and repetitions.")
+    assert study.runs[2].name not in said and f"\n\n{AGREE}" in said
 
 
 def test_a_server_that_was_told_less_of_sampling_is_named(study):
@@ -168,16 +172,45 @@ def test_cautions_name_stack_dates_personas_and_repetitions(study):
         *(quality_row(family="b", variant=v, **base) for v in ("base", "ok", "bad")),
     ]  # fmt: skip
     # 2025-10-02 to 2026-03-01 are 150 days; three days apart is nothing to say.
-    assert data_sentences.cautions(pd.DataFrame(rows), study).splitlines()[2:] == [
+    assert data_sentences.cautions(pd.DataFrame(rows), study).splitlines()[2:-2] == [
         "- a bad: served by there, the base by here; collected 150 days apart; 9 personas against 10; up to 15 repetitions against 5"
     ]
 
 
-def test_runs_that_agree_need_no_caution(study):
+def test_runs_that_agree_need_no_caution_but_for_what_their_files_leave_out(study):
     rows = [quality_row(family=f, variant=v) for f in "ab" for v in ("base", "ok", "bad")]
-    assert (
-        data_sentences.cautions(pd.DataFrame(rows), study) == "Base and variants agree in stack, date, personas and repetitions."
-    )
+    unknown = "Ratings of a cell are taken as independent draws: which of them came with one request is not known."
+    assert data_sentences.cautions(pd.DataFrame(rows), study) == f"{AGREE}\n\n{unknown}"
+    single = [row | {"max_repetitions": 1} for row in rows]
+    assert data_sentences.cautions(pd.DataFrame(single), study) == AGREE
+
+
+@pytest.mark.parametrize(
+    ("requests", "limits", "said"),
+    [
+        (1, (0.12, 0.5), "**Choices of one request are not independent draws**: the share of rating noise that they have in common, "
+         "rho, is 0.31 [0.12, 0.50] in a bad (20 cells in two requests or more). There interval B (the same requests again) is too "
+         "narrow and noise too small; ask with `protocol: {requests: 2}`."),
+        (1, (-0.1, 0.5), "Whether choices of one request share rating noise cannot be told: its share, rho, is 0.31 [-0.10, 0.50] in "
+         "a bad (20 cells in two requests or more). Interval B (the same requests again) and noise take them as independent; "
+         "`protocol: {requests: 2}` does not."),
+        (2, (0.3, 0.32), "Choices of one request share rating noise: its share, rho, is 0.31 [0.30, 0.32] in a bad (20 cells in two "
+         "requests or more). S, noise and interval B (the same requests again) count it."),
+        (2, (-0.1, 0.5), "Whether choices of one request share rating noise cannot be told: its share, rho, is 0.31 [-0.10, 0.50] in "
+         "a bad (20 cells in two requests or more). S, noise and interval B (the same requests again) do not take them as "
+         "independent."),
+        (1, (np.nan, np.nan), "Choices of one request are taken as independent; this study cannot check it."),
+    ],
+)  # fmt: skip
+def test_what_choices_of_one_request_share_is_said(study, requests, limits, said):
+    asked = replace(study, file=study.file.model_copy(update={"kind": "live"}))
+    about = {"requests_a_cell": requests, "rho": 0.31, "rho_lo": limits[0], "rho_hi": limits[1], "rho_cells": 20}
+    row = quality_row(variant="bad") | about
+    assert request_sentences.independence(pd.DataFrame([row]), asked) == said
+    # with another run that cannot tell, both are named
+    other = quality_row(variant="ok") | about | {"rho_lo": np.nan}
+    both = request_sentences.independence(pd.DataFrame([row, other]), asked)
+    assert both.endswith("cannot check it." if np.isnan(limits[0]) else "this study cannot check it in a ok.")
 
 
 def test_steadiness_of_cells(study):

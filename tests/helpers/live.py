@@ -27,7 +27,7 @@ def live(folder, url, *, name="live", variants=None, endpoint=None, protocol=Non
     content = {
         "title": "Live",
         "kind": "live",
-        "protocol": {"repetitions": 1, "personas": 2, "probe": 0} | (protocol or {}),
+        "protocol": {"repetitions": 1, "personas": 2, "probe": 0, "request_probe": 0} | (protocol or {}),
         "endpoints": {"here": {"base_url": url, "api_key_env": "TEST_KEY", "max_in_flight": 8} | (endpoint or {})},
         "families": [{"key": "gpt-4o", "variants": variants or [variant()]}],
     }
@@ -66,6 +66,8 @@ def live_study(tmp_path, url, **changes):
         "families": [{"key": "f", "variants": [{"key": "base", "role": "base", "endpoint": "here", "model": "m-1"}]}],
     }
     path, changes = tmp_path / "live.yaml", {"protocol": content["protocol"]} | changes
-    changes["protocol"] = {"probe": 0} | changes["protocol"]  # what it costs is tested where it is what is tested
+    changes["protocol"] = {"probe": 0, "request_probe": 0} | changes[
+        "protocol"
+    ]  # what it costs is tested where it is what is tested
     path.write_text(yaml.safe_dump(content | changes), encoding="utf-8")
     return load_study(path)

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 
+import numpy as np
 import openai
 import pytest
 import yaml
@@ -171,6 +172,28 @@ def test_every_reply_of_any_length_gives_its_rating(mfq30):
             for said in respondents.say(MODEL, Cell(text, item, False), "persona", 1, 10, 2.0):
                 for length in (1, 2, 5, 99):
                     assert parse_reply("".join(said.tokens[:length]), 0, 5) == said.rating
+
+
+def test_choices_of_a_request_may_share_noise_and_their_distribution_stays():
+    """Ten choices of 300 requests: correlation .25 within a request, and the mean and variance of independent ones."""
+    respondents, text = Respondents(seed=1), PERSONA.text
+    cell = Cell(text, 12, False)
+    chances = response_model.at_temperature(respondents._chances(MODEL, False, text), 2.0)[0, 11]
+
+    def drawn(shared):
+        said = [respondents.say(MODEL, cell, "persona", 1 + 10 * k, 10, 2.0, shared) for k in range(300)]
+        return np.array([[reply.rating for reply in replies] for replies in said])
+
+    mean = chances @ np.arange(6)
+    variance = chances @ np.arange(6) ** 2 - mean**2
+    for shared in (0.0, 0.25):
+        ratings = drawn(shared)
+        # The mean of ten has the variance v (1 + 9 rho) / 10; 300 requests know a variance to 8 %, a mean to SE / sqrt(300).
+        of_mean = variance * (1 + 9 * shared) / 10
+        assert ratings.mean(axis=1).var(ddof=1) == pytest.approx(of_mean, rel=0.3)
+        assert ratings.mean() == pytest.approx(mean, abs=4 * np.sqrt(of_mean / 300))
+        assert np.array_equal(ratings, drawn(shared))  # the same request is answered alike
+    assert ratings.var() == pytest.approx(variance, rel=0.15)
 
 
 def test_another_prompt_is_told_what_this_endpoint_answers(server):

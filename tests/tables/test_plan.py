@@ -12,7 +12,7 @@ from importable import cell, write_rows
 from persona_collapse.__main__ import main
 from persona_collapse.asking import supported_parameters
 from persona_collapse.asking.collect import collect
-from persona_collapse.asking.estimate import estimate
+from persona_collapse.asking.estimate import estimate, with_protocol
 from persona_collapse.paths import STUDIES
 from persona_collapse.statistics import persona_jackknife, sample_size
 from persona_collapse.store.ratings import read_ratings
@@ -56,7 +56,7 @@ def test_the_lowest_price_of_choices_is_below_that_of_the_fewest_requests(exampl
     assert found.by_price[:3] == (58, 7, 3 * 59 * 30)
     said = plan_lines(example(), 0.05)
     few, cheap = (next(line for line in said if words in line) for words in ("fewest requests:", "lowest price:"))
-    assert "57 personas x 12 repetitions, 5,370 requests" in few and "58 personas x 7 repetitions, 5,460 requests" in cheap
+    assert "57 personas x 12 repetitions, 5,430 requests" in few and "58 personas x 7 repetitions, 5,520 requests" in cheap
     assert _usd(cheap) < _usd(few)
 
 
@@ -89,9 +89,10 @@ def test_requests_and_price_are_those_of_the_estimate(example, conditions):
     found, said = design(study, 0.05), plan_lines(study, 0.05)
     for way, words in (("one by one", "one by one"), ("choices", "as choices")):
         requests, dollars = total.loc[way]
-        # The estimate has 2 x 30 + 30 + 30 requests more to compare fine-tunes with their base, and 10 a run to probe.
-        assert found.now[way].requests == requests - 150
-        assert f"{int(requests):,} requests (about {dollars:,.2f} USD) {words}" in said[-1]
+        # The estimate has 2 x 30 + 30 + 30 requests more to compare fine-tunes with their base, 10 a run to probe, and with
+        # choices 20 a run for a second time.
+        assert found.now[way].requests == requests - (210 if way == "choices" else 150)
+        assert f"{int(requests):,} requests (about {dollars:,.2f} USD) {words}" in said[-2]
     assert ("without a persona" in said[0], "as toxic characters" in said[0]) == ("self" in conditions, "toxic" in conditions)
 
 
@@ -104,9 +105,23 @@ def test_toxic_characters_are_asked_of_bases_alone(example):
 
 
 def test_the_example_says_of_itself_what_the_plan_says():
+    said = plan_lines(load_study("openai-example"), 0.05)[-2]
+    assert "9,300 requests as choices, see `make plan`" in (STUDIES / "openai-example.yaml").read_text()
+    assert "9,300 requests (about" in said and said.endswith("as choices; standard error 4.8 %.")
+
+
+def test_the_plan_says_what_a_second_request_a_cell_costs(example):
+    # Three runs of 3,030 cells take as many requests more, less the 20 cells a run that need no second look: 9,090 - 60.
     said = plan_lines(load_study("openai-example"), 0.05)[-1]
-    assert "9,240 requests as choices, see `make plan`" in (STUDIES / "openai-example.yaml").read_text()
-    assert "9,240 requests (about" in said and said.endswith("as choices; standard error 4.8 %.")
+    assert re.fullmatch(
+        r"A second request a cell costs 9,030 more requests \(about \d\.\d\d USD\): with `protocol: \{requests: 2\}`, noise that "
+        r"choices of one request share is counted\.",
+        said,
+    )
+    study = example(repetitions=3)
+    assert "second request" not in " ".join(plan_lines(with_protocol(study, requests=2), 0.05))
+    # One repetition has no second request, and a known endpoint of one rating a request has them all by themselves.
+    assert "second request" not in " ".join(plan_lines(with_protocol(study, repetitions=1), 0.05))
 
 
 def test_an_endpoint_without_choices_is_planned_one_by_one(example):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from persona_collapse.asking import spending, supported_parameters
+from persona_collapse.asking.bundles import bundles
 from persona_collapse.asking.dialect_openai import (
     Choice,
     Completion,
@@ -23,7 +24,7 @@ from persona_collapse.asking.dialect_openai import (
     without_key,
     wrong_server,
 )
-from persona_collapse.asking.slots import answer_of, consecutive, questions
+from persona_collapse.asking.slots import answer_of, questions
 from persona_collapse.asking.supported_parameters import Supported
 from persona_collapse.files import atomic_text
 from persona_collapse.store.store import Answer, Batch, Store, Traffic
@@ -79,7 +80,7 @@ def _lines(study: Study, run: Run, store: Store) -> Iterator[str]:
     for condition in study.conditions(run):
         for cell in store.missing_cells(run.family.key, run.variant.key, condition):
             asked = prompts[condition, cell.persona, cell.item]
-            for block in consecutive(cell.repetitions, together):
+            for block in bundles(cell.repetitions, together, study.file.protocol):
                 body = _body(study, run, known, asked.prompt, len(block))
                 slot = f"{condition}/{'-' if cell.persona is None else cell.persona}/{cell.item}/{block[0]}"
                 name = f"{_protocol(study)}.q{cell.question}-{len(block)}-{asked.identity[:12]}/{slot}"

@@ -8,14 +8,18 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from persona_collapse.asking import base_check, recital, slots, spending, supported_parameters
+from persona_collapse.asking import base_check, recital, request_probe, slots, spending, supported_parameters
+from persona_collapse.asking.bundles import requests_of
 from persona_collapse.store.store import Store
 from persona_collapse.study.study import Run, Study
+from persona_collapse.study.study_file import Protocol
 
 #: Seconds that an answer takes, for the hours; published endpoints gave 0.6 to 1.1.
 _SECONDS_A_REQUEST = 1.0
 #: Hours in which providers promise a batch, and the share of the price that it costs.
 _BATCH_HOURS, _BATCH_PRICE = 24.0, 0.5
+#: How a cell is asked by logprobs.
+_ONE_TOKEN = Protocol(repetitions=1, max_tokens=1)
 
 
 class _Load(NamedTuple):
@@ -24,6 +28,9 @@ class _Load(NamedTuple):
     requests: int
     input_tokens: int
     output_tokens: int
+
+
+_NOTHING = _Load(0, 0, 0)
 
 
 def estimate(study: Study, *, whole: bool = False) -> pd.DataFrame:
@@ -43,10 +50,9 @@ def estimate(study: Study, *, whole: bool = False) -> pd.DataFrame:
         is known or hoped to give, which pays a prompt once; `logprobs`, a request a cell, absent where the instrument cannot
         be asked so; `batch`, the study's own method at half the price. `own` marks the way that `make elicit` would take.
         What another method lacks is not what the study's own lacks: the two share no ratings. Tokens are estimates (4.6
-        characters a token); the few requests that compare a fine-tune with its base, and that probe for recited
-        scales, are among the requests. Dollars are empty
-        without a price, hours assume a second an answer with everything in flight that the study file allows; a batch takes
-        up to 24.
+        characters a token); the few requests that compare a fine-tune with its base, that probe for recited scales, and that
+        ask some cells of choices a second time, are among the requests. Dollars are empty without a price, hours assume a
+        second an answer with everything in flight that the study file allows; a batch takes up to 24.
     """
     if study.file.kind != "live":
         raise ValueError(f"{study.path.name}: a study of kind {study.file.kind} costs nothing; estimate is for kind live")
@@ -55,8 +61,10 @@ def estimate(study: Study, *, whole: bool = False) -> pd.DataFrame:
         left = None if whole else store
         compared = [run for run in base_check.due(study, left) if _missing(study, run, left)]
         for run in study.runs:
-            probed = recital.tokens(study, run, left) if _missing(study, run, left) else (0, 0, 0)
-            beside = _Load(*base_check.tokens(study, compared, run)), _Load(*probed)
+            probed, second = _NOTHING, _NOTHING
+            if _missing(study, run, left):
+                probed, second = (_Load(*each.tokens(study, run, left)) for each in (recital, request_probe))
+            beside = _Load(*base_check.tokens(study, compared, run)), probed, second
             rows += [(run.key, *row) for row in _ways(study, run, store, whole, *beside)]
     return pd.DataFrame(rows, columns=["run", "way", "requests", "input_tokens", "output_tokens", "dollars", "hours", "own"])
 
@@ -74,23 +82,25 @@ def opened(study: Study) -> Iterator[Store | None]:
 
 
 def _ways(
-    study: Study, run: Run, store: Store | None, whole: bool, compared: _Load, probed: _Load
+    study: Study, run: Run, store: Store | None, whole: bool, compared: _Load, probed: _Load, second: _Load
 ) -> Iterator[tuple[str, int, int, int, float, float, bool]]:
     """Rows of one run: way, requests, tokens in and out, dollars, hours, and whether it is the study's own.
 
-    Each holds what comparing with the base takes, and those by samples what the probe does.
+    Each holds what comparing with the base takes, those by samples what the probe for recited scales does, and those by choices
+    what asking some cells a second time does.
     """
     endpoint = study.file.endpoints[run.variant.endpoint or ""]
     together, store = choices(study, run, store), None if whole else store
     samples = _missing(with_protocol(study, method="samples"), run, store)
-    length = study.file.protocol.max_tokens
-    loads = {"one by one": _load(samples, 1, length), "choices": _load(samples, together, length)}
+    protocol = study.file.protocol
+    loads = {"one by one": _load(samples, 1, protocol), "choices": _load(samples, together, protocol)}
     if study.instrument.digit_suffix is not None:
-        loads["logprobs"] = _load(_missing(with_protocol(study, method="logprobs"), run, store), 1, 1)
+        loads["logprobs"] = _load(_missing(with_protocol(study, method="logprobs"), run, store), 1, _ONE_TOKEN)
     own = "logprobs" if study.by_logprobs else "one by one" if together == 1 else "choices"
     price = spending.price(study, run)
     for way, only in (loads | {"batch": loads[own]}).items():
         more = compared if way == "logprobs" else _sum(compared, probed)
+        more = _sum(more, second) if "choices" in (way, own if way == "batch" else "") else more
         share, load = _BATCH_PRICE if way == "batch" else 1, _sum(only, more)
         cost = spending.dollars(study, run, *only[1:]) * share + spending.dollars(study, run, *more[1:]) if price else math.nan
         hours = load.requests * _SECONDS_A_REQUEST / endpoint.max_in_flight / 3600
@@ -114,15 +124,15 @@ def with_protocol(study: Study, **changes: object) -> Study:
     return replace(study, file=study.file.model_copy(update={"protocol": protocol}))
 
 
-def _load(missing: list[tuple[int, int]], together: int, length: int) -> _Load:
-    """What so many repetitions together cost, of replies of so many tokens."""
-    requests = [math.ceil(repetitions / together) for _, repetitions in missing]
+def _load(missing: list[tuple[int, int]], together: int, protocol: Protocol) -> _Load:
+    """What so many repetitions together cost, by a protocol that says how long replies are and how many requests a cell has."""
+    requests = [requests_of(repetitions, together, protocol) for _, repetitions in missing]
     return _Load(
         sum(requests),
         sum(
             n * math.ceil(characters / spending.CHARACTERS_A_TOKEN) for n, (characters, _) in zip(requests, missing, strict=True)
         ),
-        sum(repetitions for _, repetitions in missing) * length,
+        sum(repetitions for _, repetitions in missing) * protocol.max_tokens,
     )
 
 

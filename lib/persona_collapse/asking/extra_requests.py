@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from persona_collapse.asking import backoff, dialect_openai, spending
 from persona_collapse.asking.dialect_openai import Completion, ElicitationError, Failure
@@ -16,15 +16,29 @@ from persona_collapse.study.study_file import Protocol
 _TOGETHER = 8
 
 
+class Cell(NamedTuple):
+    """A cell by the number of its persona, 0 without any, and of its item; and its prompt."""
+
+    persona: int
+    item: int
+    prompt: str
+
+
 def spread(study: Study, cells: int) -> list[str]:
     """Prompts of so many cells, spread over the personas and items of a study."""
-    people: list[str | None] = [persona.text for persona in study.deck("persona") or ()] or [None]
-    items = study.instrument.items
-    return [
-        study.instrument.prompt(items[k * len(items) // cells if cells < len(items) else k % len(items)],
-                                people[k * len(people) // cells], digit=study.by_logprobs)
-        for k in range(cells)
-    ]  # fmt: skip
+    return [cell.prompt for cell in spread_cells(study, cells)]
+
+
+def spread_cells(study: Study, cells: int) -> list[Cell]:
+    """So many cells, spread over the personas and items of a study; in a small one some stand twice."""
+    deck = study.deck("persona")
+    people: list[tuple[int, str | None]] = [(persona.index, persona.text) for persona in deck or ()] or [(0, None)]
+    items, found = study.instrument.items, []
+    for k in range(cells):
+        item = items[k * len(items) // cells if cells < len(items) else k % len(items)]
+        index, text = people[k * len(people) // cells]
+        found.append(Cell(index, item.number, study.instrument.prompt(item, text, digit=study.by_logprobs)))
+    return found
 
 
 class ExtraRequests:
@@ -37,32 +51,36 @@ class ExtraRequests:
         self._held_until = 0.0  # monotonic seconds: one that is refused for their number holds all
 
     async def ask(
-        self, run: Run, prompts: Sequence[str], known: Supported, protocol: Protocol, *, alternatives: int = 0
-    ) -> list[Completion] | None:
-        """One answer to every prompt, in their order; None once the visit stops.
+        self, run: Run, prompts: Sequence[str], known: Supported, protocol: Protocol, *, alternatives: int = 0,
+        choices: int = 1, slots: Sequence[str] = (),
+    ) -> list[Completion] | None:  # fmt: skip
+        """One answer to every prompt, of so many choices, in their order; None once the visit stops. `slots` name the prompts.
 
         Raises ElicitationError if one gets no answer, and RefusedError where the endpoint does not take a parameter.
         """
         gate = asyncio.Semaphore(min(_TOGETHER, self._study.file.endpoints[run.variant.endpoint or ""].max_in_flight))
 
-        async def one(prompt: str) -> Completion | None:
+        async def one(prompt: str, slot: str) -> Completion | None:
             async with gate:
-                return await self._answer(run, prompt, known, protocol, alternatives)
+                return await self._answer(run, prompt, known, protocol, alternatives, choices, slot)
 
-        first = await one(prompts[0])  # what is refused is refused once
-        found = [first, *(await asyncio.gather(*map(one, prompts[1:])))]
+        named = slots or [""] * len(prompts)
+        first = await one(prompts[0], named[0])  # what is refused is refused once
+        found = [first, *(await asyncio.gather(*map(one, prompts[1:], named[1:])))]
         self._ledger.write()
         answers = [completion for completion in found if completion is not None]
         return answers if len(answers) == len(found) else None
 
-    async def _answer(self, run: Run, prompt: str, known: Supported, protocol: Protocol, alternatives: int) -> Completion | None:
+    async def _answer(
+        self, run: Run, prompt: str, known: Supported, protocol: Protocol, alternatives: int, choices: int, slot: str
+    ) -> Completion | None:
         name = run.variant.endpoint or ""
         endpoint = self._study.file.endpoints[name]
         body = dialect_openai.request_body(
             endpoint, run.variant.model or "", protocol, prompt,
-            choices=1, limit=known.limit, alternatives=alternatives, sampling=known.sampling(protocol),
+            choices=choices, limit=known.limit, alternatives=alternatives, sampling=known.sampling(protocol),
         )  # fmt: skip
-        most = spending.most_tokens(prompt, body[known.limit], 1)
+        most = spending.most_tokens(prompt, body[known.limit], choices)
         said, failures, began = "", 0, time.monotonic()
         while failures < backoff.ATTEMPTS and time.monotonic() - began < backoff.PATIENCE:
             while (left := self._held_until - time.monotonic()) > 0 and not self._stopping():
@@ -71,7 +89,7 @@ class ExtraRequests:
                 return None
             number = self._ledger.sent(Sent(run.family.key, run.variant.key, "persona", *most))
             try:
-                found = await dialect_openai.send(self._client(name), body, slot="", timeout=endpoint.timeout)
+                found = await dialect_openai.send(self._client(name), body, slot=slot, timeout=endpoint.timeout)
             except ElicitationError:
                 self._ledger.failed(number, Failure("refused", "an error that no repetition mends"))
                 raise

@@ -12,13 +12,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from persona_collapse.asking import backoff, base_check, dialect_openai, recital, spending, supported_parameters
+from persona_collapse.asking import backoff, base_check, dialect_openai, recital, request_probe, spending, supported_parameters
+from persona_collapse.asking.bundles import bundles
 from persona_collapse.asking.client import connect
 from persona_collapse.asking.dialect_openai import Choice, Completion, ElicitationError, Failure, RefusedError
 from persona_collapse.asking.extra_requests import ExtraRequests
 from persona_collapse.asking.ledger import Ledger, Sent
 from persona_collapse.asking.request_queue import Asker, Request
-from persona_collapse.asking.slots import answer_of, consecutive
+from persona_collapse.asking.slots import answer_of
 from persona_collapse.asking.supported_parameters import Supported
 from persona_collapse.asking.watch import Watch
 from persona_collapse.store.store import MissingCell, Store
@@ -125,6 +126,9 @@ class Visit:
         if not self._stopping.is_set():
             extra = ExtraRequests(self.study, self.ledger, self._client, self._stopping.is_set, "probed")
             await recital.probe(self.study, self.runs, self.store, extra, self.say)
+        if not self._stopping.is_set():
+            extra = ExtraRequests(self.study, self.ledger, self._client, self._stopping.is_set, "second")
+            await request_probe.probe(self.study, self.runs, self.store, extra, self.watch.cached, self.say)
         if only_probe:
             return
         await self._ask(lambda run, condition: self._missing(run, condition), again=False)
@@ -168,7 +172,7 @@ class Visit:
                 for _, place, cell in heapq.merge(*lines, key=lambda entry: entry[:2]):
                     run = runs[place]
                     together = 1 if self._logprobs else self._support_of(run).choices or 1
-                    for block in consecutive(cell.repetitions, together):
+                    for block in bundles(cell.repetitions, together, self.study.file.protocol):
                         yield Request(run, condition, cell.question, cell.persona, cell.item, block, again)
 
     @property
@@ -211,8 +215,9 @@ class Visit:
         """The first missing cell of a model with the most repetitions to ask; None if nothing is missing."""
         for run, condition in self._pairs():
             if (run.variant.endpoint, run.variant.model) == (name, model) and (cells := self._missing(run, condition)):
-                cell = max(cells, key=lambda cell: len(consecutive(cell.repetitions, supported_parameters.MOST_CHOICES)[0]))
-                block = consecutive(cell.repetitions, supported_parameters.MOST_CHOICES)[0]
+                most, protocol = supported_parameters.MOST_CHOICES, self.study.file.protocol
+                first = [(bundles(cell.repetitions, most, protocol)[0], cell) for cell in cells]
+                block, cell = max(first, key=lambda one: len(one[0]))
                 return Request(run, condition, cell.question, cell.persona, cell.item, block)
         return None
 

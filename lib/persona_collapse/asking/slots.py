@@ -147,14 +147,3 @@ def simulate(study: Study, run: Run, store: Store, bar: "tqdm[NoReturn]") -> Non
             for question, repetition, persona, item in missing
         )
         bar.update(len(missing))
-
-
-def consecutive(repetitions: Sequence[int], most: int) -> list[tuple[int, ...]]:
-    """Repetitions in blocks of consecutive numbers, each of at most so many."""
-    blocks: list[tuple[int, ...]] = []
-    for repetition in repetitions:
-        if blocks and blocks[-1][-1] == repetition - 1 and len(blocks[-1]) < most:
-            blocks[-1] += (repetition,)
-        else:
-            blocks.append((repetition,))
-    return blocks

@@ -99,9 +99,7 @@ def complete(known: Supported, protocol: Protocol, wanted: int) -> bool:
     """Whether a record says all that asking by this protocol needs, with `wanted` ratings of a cell."""
     if protocol.method == "logprobs":
         return bool(known.alternatives)  # none, where an endpoint gave none before, is worth another try
-    return (known.choices is not None and (known.capped or known.choices >= wanted)) or (
-        protocol.repetitions == 1 and known.probed is not None
-    )
+    return (known.choices is not None and (known.capped or known.choices >= wanted)) or (wanted == 1 and known.probed is not None)
 
 
 #: Sends a request for so many choices in this way, tries transport again, and keeps the answer.

@@ -267,7 +267,9 @@ def _alike(pair: Pair, begun: _Begun, found: OnCommon) -> Iterator[DifferenceRow
     """How far the same personas answer alike in both studies: correlation of their true cell means, noise removed."""
     a, b = (own[0] for own in found.sides)
     given, exact = (b.counts, pair.studies[0].instrument.categories, found.commons[0].scope), pair.studies[0].by_logprobs
-    loo = recommended_estimators.leave_one_out(*given, base=a.counts, exact=exact)
+    loo = recommended_estimators.leave_one_out(
+        *given, base=a.counts, exact=exact, by_request=b.loo.by_request, base_by_request=a.loo.by_request
+    )
     level = persona_jackknife.level(loo).of("fidelity")
     again = repeat_interval.level(repeat_interval.redrawn(loo)).of("fidelity")
     same = np.array_equal(a.counts, b.counts)

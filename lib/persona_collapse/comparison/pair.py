@@ -172,9 +172,19 @@ class Pair:
         key = side, run.key, common.personas.tobytes(), common.items.tobytes()
         if key not in self._sides:
             about, exact = (counts, self.studies[0].instrument.categories, common.scope), self.studies[side].by_logprobs
-            loo = recommended_estimators.leave_one_out(*about, exact=exact)
+            loo = recommended_estimators.leave_one_out(*about, exact=exact, by_request=self._by_request(side, run, common))
             self._sides[key] = Side(counts, replace(loo, personas=common.personas))
         return self._sides[key]
+
+    def _by_request(self, side: int, run: Run, common: common_cells.Common) -> np.ndarray | None:
+        """Ratings of a run by request on what is common, where they tell what requests share."""
+        asked = self.analyses[side].by_request(run)
+        if asked is None:
+            return None
+        personas, (here, there) = common.personas, self.shared.deck
+        if side == 1 and len(here):  # a persona goes by its number in the first study
+            personas = there[np.searchsorted(here, personas)]
+        return asked[:, self.shared.items[side]][np.ix_(personas, common.items)]
 
 
 class OnCommon(NamedTuple):

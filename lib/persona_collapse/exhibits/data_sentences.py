@@ -10,6 +10,7 @@ import pandas as pd
 from persona_collapse.asking.import_files import describe
 from persona_collapse.asking.supported_parameters import Supported
 from persona_collapse.exhibits import exhibit
+from persona_collapse.exhibits.request_sentences import independence
 from persona_collapse.store.ratings import Ratings
 from persona_collapse.study.first_token import LEAST_MASS
 from persona_collapse.study.rating_parser import unrated
@@ -152,7 +153,7 @@ def asked(study: Study, run: Run, known: Supported | None, run_quality: pd.DataF
     sentence = ", ".join(parts) + f". {retries:,} requests were sent again"
     sentence += f", {lost} of them after a killed process may have paid for them." if lost else "."
     warnings = [f"> **Warning.** {safe(line)}." for line in known.warnings(model)]
-    return "\n\n".join([sentence, *warnings])
+    return "\n\n".join(part for part in (sentence, independence(run_quality, study), *warnings) if part)
 
 
 @exhibit.finding("imported")
@@ -175,7 +176,7 @@ def plan(study: Study, target: float = 0.05) -> str:
 
 @exhibit.finding("cautions")
 def cautions(beside: pd.DataFrame, study: Study) -> str:
-    """What differs between a base and its variants besides fine-tuning; `beside` is quality.csv."""
+    """What differs between a base and its variants besides fine-tuning, and what choices share; `beside` is quality.csv."""
     lines = [f"- {safe(run.name)}: {safe('; '.join(found))}" for run, found in differing(beside, study)]
     said = [unchanged(beside, study)]
     if lines:
@@ -184,6 +185,7 @@ def cautions(beside: pd.DataFrame, study: Study) -> str:
         said.append(
             f"Base and variants agree in stack, date{' and personas' if study.by_logprobs else ', personas and repetitions'}."
         )
+    said.append(independence(beside, study))
     return "\n\n".join(part for part in said if part)
 
 

@@ -54,6 +54,8 @@ $$
 where $t^2$ is the mean of $t_q^2$ over items, 0 where it would be negative. Sums run over the items of a scope: all of them, or
 those of one group of items. $S$ and the within-persona noise $\sqrt{{W}}$ are in scale points, $R$ in their inverse.{exact}
 
+{choices}
+
 **Variance components** (`components.csv`) split cell means, less their item means and with reversed items turned, into persona,
 persona by group, persona by item and repetition, from mean squares in which every group weighs the same; none is cut at zero.
 **Cronbach's alpha** of a group (`reliability.csv`) is one minus the mean square of persona by item over that of personas, both
@@ -81,7 +83,23 @@ $$
 
 where $f$ is the logarithm, the logit for shares, and the identity for fidelity (at most 1), for excesses and for means over
 families. **Intervals for the same requests again** (columns `lo_repeat, hi_repeat`) come from leaving out one rating of one cell
-at a time. Neither uses random numbers. Families are averaged, never pooled.
+at a time{requests}. Neither uses random numbers. Families are averaged, never pooled.
+"""
+_CHOICES = r"""
+**Choices of one request.** Let a cell have $m$ requests of $c_j$ choices, and $\mathrm{MSW}$ and $\mathrm{MSB}$ be the mean
+squares of its ratings within and between them. The variance that choices of one request have in common and its share of rating
+noise, pooled over the cells of a run, are
+
+$$
+\sigma^2_{\mathrm{req}} = \frac{\mathrm{MSB} - \mathrm{MSW}}{c_0}, \qquad
+c_0 = \frac{n - \sum_j c_j^2 / n}{m - 1}, \qquad
+\rho = \frac{\sigma^2_{\mathrm{req}}}{\sigma^2_{\mathrm{req}} + \mathrm{MSW}}
+$$
+
+Neither is cut at zero. Where most cells came in two requests or more, of several choices, $v_{pq}$ is
+$\mathrm{MSW} + \sigma^2_{\mathrm{req}}$, and $\mathrm{MSW}/n + \sigma^2_{\mathrm{req}} \sum_j c_j^2 / n^2$ stands in place
+of $v_{pq}/n_{pq}$. Elsewhere choices of one request are taken as independent draws, and $\rho$ comes from cells that were asked a
+second time, whose second ratings enter nothing else.
 """
 _MULTIVERSE = """
 Each analysis changes one choice against the recommended one and asks the same question: another estimator of the same
@@ -188,11 +206,12 @@ def _asked(study: Study) -> str:
         )
     protocol = study.file.protocol
     deck = len(study.personas or ())
+    several = f", in {protocol.requests} requests or more" if protocol.requests > 1 and study.file.kind == "live" else ""
     how = (
         "Every cell is asked once at temperature 1 for the log probabilities of its first token (at most 1 token); numbers are "
         f"shown for temperature {protocol.temperature:g}."
         if study.by_logprobs
-        else f"Every cell is asked {protocol.repetitions} times at temperature {protocol.temperature:g}, with at most "
+        else f"Every cell is asked {protocol.repetitions} times{several} at temperature {protocol.temperature:g}, with at most "
         f"{protocol.max_tokens} {'token' if protocol.max_tokens == 1 else 'tokens'} an answer."
     )
     again = (
@@ -247,4 +266,8 @@ def _recommended(study: Study) -> str:
     said = (
         r" Here $\mu_{pq}$ and $v_{pq}$ are mean and variance of the distribution itself: there is no rating noise to take off."
     )
-    return _RECOMMENDED.format(noise=noise, exact=said if exact else "")
+    asked = study.file.kind == "live" and not exact
+    return _RECOMMENDED.format(
+        noise=noise, exact=said if exact else "", choices=_CHOICES.strip() if asked else "",
+        requests=", or one request where ratings of one may share noise" if asked else "",
+    )  # fmt: skip

@@ -137,7 +137,7 @@ class Completions:
         given = max(0, (1 if options.n == "ignored" else asked.choices) + surplus)
         first = asked.slot.repetition if asked.slot else respondents.next(asked.model, asked.prompt, given)
         condition = asked.slot.condition if asked.slot else respondents.condition(cell) if cell else ""
-        said = respondents.say(asked.model, cell, condition, first, given, asked.temperature) if given else []
+        said = respondents.say(asked.model, cell, condition, first, given, asked.temperature, options.shared) if given else []
         tops = respondents.first_tokens(asked.model, cell, condition) if cell and asked.top is not None else ()
         choices, ratings, tokens, wrong = [], 0, 0, ["wrong_count"] * bool(surplus)
         for index, one in enumerate(said):

@@ -34,6 +34,7 @@ class Options:
     personas: str = _option("", "path to a deck of your own, for attributes of its personas")
     latency: float = _option(0.0, "seconds before an answer")
     jitter: float = _option(0.0, "seconds that an answer takes longer, drawn evenly from 0 to this")
+    shared: float = _option(0.0, "share (0 to 1) of rating noise that the choices of a request have in common")
     # transport
     rate_limited: float = _share("answered 429 with a Retry-After")
     retry_after: tuple[float, float] = _option((1.0, 3.0), "seconds that such a Retry-After says, as 1-3", parse=_pair)

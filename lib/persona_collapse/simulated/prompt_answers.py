@@ -1,5 +1,6 @@
 """What the simulated respondents answer to a prompt: the cell it asks about, its ratings, its words and its logprobs."""
 
+import hashlib
 import math
 import re
 from collections import Counter
@@ -135,11 +136,18 @@ class Respondents:
         self._answered[model, prompt] += choices
         return first
 
-    def say(self, model: str, cell: Cell | None, condition: str, first: int, choices: int, temperature: float) -> list[Reply]:
-        """The replies of repetitions first, first + 1, ...: a digit, then a short sentence unless a digit was asked for."""
+    def say(
+        self, model: str, cell: Cell | None, condition: str, first: int, choices: int, temperature: float, shared: float = 0.0
+    ) -> list[Reply]:
+        """The replies of repetitions first, first + 1, ...: a digit, then a short sentence unless a digit was asked for.
+
+        Ratings of two choices have the correlation `shared` beyond what their cell explains.
+        """
         if cell is None:
             return [Reply(tokens_of(ELSEWHERE), None)] * choices
         ratings = self.ratings(model, cell, condition, first, choices, temperature)
+        if shared:
+            ratings = self._with_common(ratings, model, cell, condition, first, temperature, shared)
         return [_said(rating, cell, (cell.item + first + i) % len(_REASONS)) for i, rating in enumerate(ratings)]
 
     def ratings(self, model: str, cell: Cell, condition: str, first: int, choices: int, temperature: float) -> list[int]:
@@ -150,6 +158,21 @@ class Respondents:
         if len(drawn) < last:
             drawn = self._draw(*source, item=cell.item, repetitions=last)
         return drawn[first - 1 : last]
+
+    def _with_common(
+        self, ratings: list[int], model: str, cell: Cell, condition: str, first: int, temperature: float, shared: float
+    ) -> list[int]:
+        """Ratings of one request, each with probability sqrt(shared) replaced by one draw that all of them share.
+
+        The distribution of each is that of its cell, as before, and the same request is answered alike.
+        """
+        named = f"{self.seed}/{model}/{condition}/{cell.persona}/{cell.item}/{first}"
+        rng = np.random.default_rng(list(hashlib.sha256(named.encode()).digest()[:16]))
+        chances = response_model.at_temperature(self._chances(model, condition == "toxic", cell.persona), temperature)
+        common = int(rng.choice(list(self.instrument.categories), p=chances[0, cell.item - 1]))
+        return [
+            common if copied else rating for rating, copied in zip(ratings, rng.random(len(ratings)) < shared**0.5, strict=True)
+        ]
 
     def _draw(
         self, model: str, condition: str, persona: str | None, temperature: float, *, item: int, repetitions: int

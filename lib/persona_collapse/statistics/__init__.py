@@ -22,6 +22,8 @@ __all__ = [
     "rarefaction",
     "recommended_estimators",
     "repeat_interval",
+    "request_correlation",
+    "request_noise",
     "sample_size",
     "style",
     "wider_intervals",

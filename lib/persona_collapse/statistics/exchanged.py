@@ -4,6 +4,7 @@ from functools import cached_property
 
 import numpy as np
 
+from persona_collapse.statistics import request_noise
 from persona_collapse.statistics.moments import Cells, Parts
 
 #: Times that labels are exchanged, and the seed they start from: the same ratings give the same p.
@@ -39,6 +40,12 @@ class Exchanged(Parts):
     def totals(self, values: np.ndarray) -> np.ndarray:
         """Sum over the personas of each draw of values (persona of either run, ...)."""
         return (self._chosen @ values.reshape(len(values), -1)).reshape(len(self._chosen), *values.shape[1:])
+
+    @cached_property
+    def spread(self) -> request_noise.Noise:
+        """Rating noise of each cell of either run, as that run has it."""
+        own, other = (run.spread for run in self.pair)
+        return request_noise.Noise(*(np.concatenate(both) for both in zip(own, other, strict=True)))
 
     @cached_property
     def between(self) -> np.ndarray:

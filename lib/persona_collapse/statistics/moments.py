@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from persona_collapse.statistics import request_noise
 from persona_collapse.statistics.histograms import Recurring
 
 #: A variance over personas below this, in squared scale points, is rounding: two cell means that differ do so by more.
@@ -56,14 +57,17 @@ class Parts:
         Of the same counts.
     categories : range
         Points of the scale.
+    by_request : (persona, item, request, category) array, optional
+        The same ratings by request, where most cells were asked in several: then ratings of one request may share noise, and
+        `spread` says how much. Without it every rating is an independent draw.
 
     References
     ----------
     Without persona p the sum of squares loses d^2 P / (P - 1), with d the deviation from the mean over all P.
     """
 
-    def __init__(self, counts: np.ndarray, own: Cells, categories: range) -> None:
-        self.counts, self.own, self.categories = counts, own, categories
+    def __init__(self, counts: np.ndarray, own: Cells, categories: range, by_request: np.ndarray | None = None) -> None:
+        self.counts, self.own, self.categories, self.by_request = counts, own, categories, by_request
         self._size = _sizes(len(counts))
         self.expected_sd: dict[int, np.ndarray] = {}  #: what `rarefaction` has found, by number of ratings
 
@@ -78,7 +82,15 @@ class Parts:
 
     def of(self, who: np.ndarray) -> "Parts":
         """Those of some personas alone."""
-        return Parts(self.counts[who], Cells(*(field[who] for field in self.own)), self.categories)
+        by_request = None if self.by_request is None else self.by_request[who]
+        return Parts(self.counts[who], Cells(*(field[who] for field in self.own)), self.categories, by_request)
+
+    @cached_property
+    def spread(self) -> request_noise.Noise:
+        """Noise of every cell, and how uncertain it makes the cell mean; all that this room knows of either comes from here."""
+        if self.by_request is None:
+            return request_noise.Noise(self.own.variance, self.own.variance / self.own.n)
+        return request_noise.noise(self.by_request, self.categories)
 
     @cached_property
     def deviation(self) -> np.ndarray:
@@ -95,7 +107,7 @@ class Parts:
     @cached_property
     def anchor(self) -> np.ndarray:
         """V without rating noise: the variance over personas of the true cell mean."""
-        of_means = self.totals(self.own.variance / self.own.n)
+        of_means = self.totals(self.spread.of_mean)
         if not self.own.repeated.all():
             # A single rating is kept as a cell mean, as uncertain as the item's other cells are on average.
             repeated = self.totals(self.own.repeated)
@@ -106,7 +118,7 @@ class Parts:
     def noise(self) -> np.ndarray:
         """W, mean over personas of the cell variance."""
         with np.errstate(invalid="ignore", divide="ignore"):
-            return self.totals(self.own.variance) / self.totals(self.own.repeated)
+            return self.totals(self.spread.rating) / self.totals(self.own.repeated)
 
     @cached_property
     def ceiling(self) -> np.ndarray:

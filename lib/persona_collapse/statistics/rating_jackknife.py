@@ -38,18 +38,29 @@ def covariances(parts: Parts, other: Parts, *, fidelity: bool = False) -> np.nda
     if len(cell):
         mean = np.add.reduceat(moved * weight, starts, axis=1)
         moved -= np.repeat(mean, np.diff(starts, append=len(cell)), axis=1)
-    order = [MOVED.index(name) for name in _MOMENTS + (() if fidelity else _SHARES)]
+    total = of_parts(moved * np.sqrt((n - 1) * weight), q, items)
+    few = own.n <= 2
+    return total + safe_side(parts, other, few) if few.any() else total
+
+
+#: What leaving out moves, in the order of its first axis; for fidelity alone only the first ones.
+MOMENTS = ("between", "anchor", "noise", "cell_sd", "ceiling", "shared")
+SHARES = ("ends", "entropy", "cell_entropy")
+
+
+def of_parts(moved: np.ndarray, q: np.ndarray, items: int) -> np.ndarray:
+    """Sums of products (item, moved, moved), in the order of `slopes.MOVED`, of what was moved in item q.
+
+    `moved` (part, ...) is in the order of `MOMENTS` and `SHARES`, or holds those of `MOMENTS` alone.
+    """
+    order = [AT[name] for name in (MOMENTS + SHARES)[: len(moved)]]
     total = np.zeros((items, len(MOVED), len(MOVED)))
-    total[np.ix_(range(items), order, order)] = _by_item(moved * np.sqrt((n - 1) * weight), q, items)
-    return total + _small_cells(parts, other) if (own.n <= 2).any() else total
-
-
-_MOMENTS = ("between", "anchor", "noise", "cell_sd", "ceiling", "shared")
-_SHARES = ("ends", "entropy", "cell_entropy")
+    total[np.ix_(range(items), order, order)] = _by_item(moved, q, items)
+    return total
 
 
 def _moments(parts: Parts, other: Parts, at: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
-    """How far `_MOMENTS` of an item go when one rating k of cell (p, q) is left out, (rating,) each."""
+    """How far `MOMENTS` of an item go when one rating k of cell (p, q) is left out, (rating,) each."""
     p, q, k = at
     own, (low, *_, high) = parts.own, parts.categories
     personas, repeated = len(own.mean), own.repeated.sum(axis=0)[q]
@@ -66,7 +77,7 @@ def _moments(parts: Parts, other: Parts, at: tuple[np.ndarray, ...]) -> tuple[np
 
 
 def _shares(parts: Parts, at: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
-    """How far `_SHARES` of an item go when one rating k of cell (p, q) is left out, (rating,) each."""
+    """How far `SHARES` of an item go when one rating k of cell (p, q) is left out, (rating,) each."""
     p, q, k = at
     own, counts, share = parts.own, parts.counts, parts.share
     personas, n, c = len(counts), own.n[p, q], counts[p, q, k]
@@ -81,14 +92,14 @@ def _shares(parts: Parts, at: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
     return ends, entropy, (after - before) / own.repeated.sum(axis=0)[q]
 
 
-def _small_cells(parts: Parts, other: Parts) -> np.ndarray:
-    """What cells with one or two ratings add to the covariances (item, moved, moved)."""
+def safe_side(parts: Parts, other: Parts, which: np.ndarray) -> np.ndarray:
+    """What `which` (persona, item) cells, from which nothing can be left out, add to the covariances (item, moved, moved)."""
     own, counts, (low, *_, high) = parts.own, parts.counts, parts.categories
     personas, items = own.mean.shape
-    p, q = np.nonzero(own.n <= 2)
+    p, q = np.nonzero(which)
     off, other_off = parts.deviation[p, q], other.deviation[p, q]
-    n, v = own.n[p, q], own.variance[p, q]
-    of_mean = np.where(n > 1, v / n, parts.noise[0, q])
+    n, v = own.n[p, q], parts.spread.rating[p, q]
+    of_mean = np.where(n > 1, parts.spread.of_mean[p, q], parts.noise[0, q])
     slope = np.zeros((len(MOVED), len(p)))
     slope[AT["between"]] = slope[AT["anchor"]] = 2 * off / (personas - 1)
     slope[AT["ceiling"]] = (low + high - 2 * own.mean.mean(axis=0)[q] + slope[AT["between"]]) / personas

@@ -1,11 +1,11 @@
 """Estimators that mean the same at any number of repetitions, for every scope, with and without every single persona.
 
 With V the variance over personas of the cell mean of an item, v the variance of a cell, n its ratings and M the item mean:
-anchor t2 = V - mean v/n, noise W = mean v, ceiling C = (M - a)(b - M) + V/P on a scale from a to b. Susceptibility is the mean
-over items of sqrt(t2); pooled, the root of the mean t2; within_rms the root of the mean W and robustness its inverse; over the
-items of a scope ICC = t2 / (t2 + W) and extremity = (t2 + W) / C, relative susceptibility and noise the roots of t2 / C and
-W / C; fidelity is the covariance of cell means with the base's over the root of both t2; information share is what knowing the
-persona takes off the entropy of an item's ratings.
+anchor t2 = V - mean v/n, noise W = mean v (of cells asked in several requests: `request_noise`), ceiling
+C = (M - a)(b - M) + V/P on a scale from a to b. Susceptibility is the mean over items of sqrt(t2); pooled, the root of the mean
+t2; within_rms the root of the mean W and robustness its inverse; over the items of a scope ICC = t2 / (t2 + W) and extremity =
+(t2 + W) / C, relative susceptibility and noise the roots of t2 / C and W / C; fidelity is the covariance of cell means with the
+base's over the root of both t2; information share is what knowing the persona takes off the entropy of an item's ratings.
 """
 
 from collections.abc import Callable
@@ -120,6 +120,11 @@ class LeaveOneOut:
         assert self.means is not None
         return self.means.parts
 
+    @property
+    def by_request(self) -> np.ndarray | None:
+        """The ratings by request, where they tell what requests share."""
+        return None if self.means is None else self.means.parts.by_request
+
     @cached_property
     def logs(self) -> np.ndarray:
         """Logarithms of `values`, which every contrast needs; not finite where there is none."""
@@ -133,8 +138,9 @@ class LeaveOneOut:
 
 
 def leave_one_out(
-    counts: np.ndarray, categories: range, scope: np.ndarray, *, base: np.ndarray | None = None, exact: bool = False
-) -> LeaveOneOut:
+    counts: np.ndarray, categories: range, scope: np.ndarray, *, base: np.ndarray | None = None, exact: bool = False,
+    by_request: np.ndarray | None = None, base_by_request: np.ndarray | None = None,
+) -> LeaveOneOut:  # fmt: skip
     """Every metric, for every scope, of all personas and without each one of them, in closed form.
 
     Parameters
@@ -149,6 +155,8 @@ def leave_one_out(
         The base's ratings by the same personas, for ``fidelity``; without it the run is its own base, and fidelity 1.
     exact : bool
         Counts are probabilities (method logprobs): there is no rating noise to take off the cell means.
+    by_request, base_by_request : (persona, item, request, category) arrays, optional
+        The same ratings by request, see `moments.Parts`.
 
     Returns
     -------
@@ -165,10 +173,12 @@ def leave_one_out(
         nothing = np.full((len(METRICS), 1, scope.shape[1]), np.nan)
         return LeaveOneOut(nothing, np.flatnonzero(used), np.zeros(scope.shape[1], int), (0, 0))
 
-    def parts(of: np.ndarray) -> Parts:
-        return Parts(of[used], cells(of[used], categories, exact=exact), categories)
+    def parts(of: np.ndarray, requests: np.ndarray | None) -> Parts:
+        asked = None if requests is None else requests[used]
+        return Parts(of[used], cells(of[used], categories, exact=exact), categories, asked)
 
-    return of_means(Means(parts(counts), scope, None if base is None else parts(base)), np.flatnonzero(used))
+    other = None if base is None else parts(base, base_by_request)
+    return of_means(Means(parts(counts, by_request), scope, other), np.flatnonzero(used))
 
 
 def of_means(means: Means, personas: np.ndarray) -> LeaveOneOut:

@@ -1,7 +1,8 @@
 """Interval B: how far numbers would move if the same requests were repeated, from counts, without random numbers.
 
 Metrics are functions of a few means over cells. How those vary together comes from leaving out one rating of one cell at a
-time (`cell_jackknife`), once for every item; a metric's variance follows from how much it moves with each of them.
+time (`rating_jackknife`), or one request where ratings of one may share noise (`request_jackknife`), once for every item; a
+metric's variance follows from how much it moves with each of them.
 """
 
 from collections.abc import Sequence
@@ -10,8 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit, logit
 
+from persona_collapse.statistics import rating_jackknife, request_jackknife
+from persona_collapse.statistics.moments import Parts
 from persona_collapse.statistics.persona_jackknife import FEWEST_VARYING, LOGIT, NOISE
-from persona_collapse.statistics.rating_jackknife import covariances
 from persona_collapse.statistics.recommended_estimators import METRICS, LeaveOneOut, Means
 from persona_collapse.statistics.slopes import slopes
 
@@ -47,12 +49,12 @@ def redrawn(run: LeaveOneOut) -> Redrawn:
     if not run.repetitions[1]:
         return Redrawn(run.full, np.where(np.isfinite(run.full), 0.0, np.nan))
     with np.errstate(invalid="ignore", divide="ignore"):
-        variance = _variance(means, run.full, covariances(means.parts, means.base or means.parts))
+        variance = _variance(means, run.full, _covariances(means.parts, means.base or means.parts))
         if means.base is None:
             variance[fidelity] = 0
         else:  # the base is asked again too
             other = Means(means.base, means.scope, means.parts)
-            moves = covariances(means.base, means.parts, fidelity=True)
+            moves = _covariances(means.base, means.parts, fidelity=True)
             variance[fidelity] += _variance(other, run.full, moves, only=("fidelity",))[fidelity]
         few = NOISE[:, None] & (run.varying < FEWEST_VARYING)
         return Redrawn(run.full, np.where(few | ~np.isfinite(variance) | ~np.isfinite(run.full), np.nan, variance))
@@ -131,6 +133,12 @@ def _known(found: Repeat) -> Repeat:
     """Without limits where one of them does not exist."""
     there = np.isfinite(found.lo) & np.isfinite(found.hi)
     return Repeat(found.value, *(np.where(there, field, np.nan) for field in found[1:]))
+
+
+def _covariances(parts: Parts, other: Parts, *, fidelity: bool = False) -> np.ndarray:
+    """Of the parts of each item: what a repetition draws anew are requests where it is known which there were."""
+    drawn = rating_jackknife if parts.by_request is None else request_jackknife
+    return drawn.covariances(parts, other, fidelity=fidelity)
 
 
 def _variance(means: Means, value: np.ndarray, moves: np.ndarray, *, only: Sequence[str] = METRICS) -> np.ndarray:

@@ -57,6 +57,9 @@ class Answers:
     requests: np.ndarray = field(
         default_factory=lambda: np.empty(0, int)
     )  #: number of the request of each slot; empty if unknown
+    second: np.ndarray = field(
+        default_factory=lambda: np.empty((0, 3), int)
+    )  #: ratings of cells that were asked a second time, beside the slots: persona, item and category, counted from 0
 
     def persona_id(self, row: int) -> str:
         """The id of a persona, as tables have it."""
@@ -67,6 +70,35 @@ class Answers:
         """How many requests brought the ratings of each cell that has any (cell,)."""
         cells = np.unique(np.column_stack([self.slots[:, :2], self.requests]), axis=0)[:, :2]
         return np.unique(cells, axis=0, return_counts=True)[1]
+
+    @cached_property
+    def by_request(self) -> np.ndarray | None:
+        """The counts of each request, (persona, item, request, category) ints, read-only; None where requests are unknown.
+
+        Requests of a cell are numbered as they are met, and those that it lacks are empty.
+        """
+        if not len(self.requests):
+            return None
+        persona, item, _, category = self.slots.T
+        asked = np.column_stack([persona, item, self.requests])
+        each, of_slot = np.unique(asked, axis=0, return_inverse=True)
+        first = np.flatnonzero(np.any(np.diff(each[:, :2], axis=0, prepend=-1), axis=1))  # of each cell
+        number = np.arange(len(each)) - np.repeat(first, np.diff(first, append=len(each)))
+        shape = (*self.shape[:2], int(number.max()) + 1, self.shape[2])
+        place = np.ravel_multi_index((persona, item, number[of_slot.reshape(-1)], category), shape)
+        found = np.bincount(place, minlength=int(np.prod(shape))).reshape(shape)
+        found.flags.writeable = False
+        return found
+
+    @cached_property
+    def asked_twice(self) -> np.ndarray | None:
+        """As `by_request`, of the cells that were asked a second time alone, that request last; None without any."""
+        if self.by_request is None or not len(self.second):
+            return None
+        persona, item, category = self.second.T
+        found = np.pad(self.by_request, ((0, 0), (0, 0), (0, 1), (0, 0)))
+        np.add.at(found, (persona, item, -1, category), 1)
+        return np.where((found[:, :, -1:] > 0).any(axis=-1, keepdims=True), found, 0)
 
     @cached_property
     def counts(self) -> np.ndarray:
@@ -245,9 +277,11 @@ def _kept(found: Answers, stays: np.ndarray) -> Answers:
     found = _of_slots(found, stays[found.slots[:, 0]])
     slots = found.slots.copy()
     slots[:, 0] = number[slots[:, 0]]
+    second = found.second[stays[found.second[:, 0]]]
+    second = np.column_stack([number[second[:, 0]], second[:, 1:]])
     offered = None if found.offered is None else first_token.Offered(*(part[stays] for part in found.offered))
     ids = tuple(label for label, stay in zip(found.ids, stays, strict=False) if stay)
-    return replace(found, slots=slots, offered=offered, shape=(int(stays.sum()), *found.shape[1:]), ids=ids)
+    return replace(found, slots=slots, second=second, offered=offered, shape=(int(stays.sum()), *found.shape[1:]), ids=ids)
 
 
 def read_ratings(study: Study, store: Store, runs: Iterable[Run] | None = None, *, digests: bool = False) -> Ratings:
@@ -314,7 +348,16 @@ def _answers(study: Study, store: Store, run: Run, condition: str) -> Answers:
         ),
         offered, study.file.protocol.temperature, () if study.deck(condition) else store.labels(condition),
         _requests(store.requests(*at)) if live and not study.by_logprobs else np.empty(0, int),
+        _second(store, run, categories) if live and condition == "persona" else np.empty((0, 3), int),
     )  # fmt: skip
+
+
+def _second(store: Store, run: Run, categories: range) -> np.ndarray:
+    """What cells that were asked a second time were rated, as `Answers.second`."""
+    known = store.recall(probe_key(*run.keys, "second"))
+    cells = json.loads(known)["cells"] if known else []
+    found = [(p, item - 1, rating - categories[0]) for p, item, given in cells for rating in given if rating is not None]
+    return np.array(found, int).reshape(-1, 3)
 
 
 def _requests(named: Sequence[str | None]) -> np.ndarray:

@@ -97,9 +97,9 @@ def capability(base_url: str, model: str) -> str:
     return f"capability {base_url} {model}"
 
 
-def probe_key(family: str, variant: str) -> str:
-    """The key under which a store remembers what a run answered with more tokens than its protocol gives it."""
-    return f"probe {family}/{variant}"
+def probe_key(family: str, variant: str, kind: str = "probe") -> str:
+    """The key of what a run answered beside its slots: `probe` with more tokens than its protocol gives, `second` once more."""
+    return f"{kind} {family}/{variant}"
 
 
 class Store(Reader):

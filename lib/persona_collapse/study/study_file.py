@@ -129,6 +129,17 @@ class Protocol(_Checked):
     probe: Annotated[int, Field(ge=0, le=100)] = 10  # cells asked once more with 24 tokens, where max_tokens tells no recital
     reask: Annotated[int, Field(ge=0, le=5)] = 0  # times that an answer without a rating is asked again
     method: Literal["samples", "logprobs"] = "samples"
+    requests: Annotated[int, Field(ge=1)] = 1  # over which the repetitions of a cell are dealt at the least
+    request_probe: Annotated[int, Field(ge=0, le=100)] = 20  # cells asked a second time, where a cell is one request of choices
+
+    @model_validator(mode="after")
+    def _has_ratings_for_all(self) -> "Protocol":
+        if self.requests > max(self.repetitions, 1):
+            raise ValueError(
+                f"requests: {self.requests} for {self.repetitions} repetitions of a cell; a request brings one at least; "
+                f"give at most {self.repetitions}"
+            )
+        return self
 
 
 class Smallest(_Checked):

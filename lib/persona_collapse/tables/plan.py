@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from persona_collapse.asking import spending, supported_parameters
 from persona_collapse.asking.estimate import choices, estimate, opened, with_protocol
@@ -156,7 +157,7 @@ def plan_lines(study: Study, target: float) -> list[str]:
         said.append(f"- {_words(study, found, way)}{', fewest requests' * both}: {_plan(study, found, way, best, target)}")
         if both:
             said.append(f"- {_words(study, found, way)}, lowest price: {_plan(study, found, way, found.by_price, target)}")
-    said += [_floor(found), *_as_it_stands(study, found)]
+    said += [_floor(found), *_as_it_stands(study, found), *_second_request(study, found)]
     if study.file.kind == "live" and any(spending.price(study, run) is None for run in study.runs):
         said.append("No price is known: give the endpoint, or each variant, a price_per_million.")
     if study.file.kind != "live":
@@ -241,6 +242,22 @@ def _as_it_stands(study: Study, found: Designed) -> Iterator[str]:
         yield "The study file as it stands: 1 repetition, which cannot tell noise from personas; ask for 2 or more."
 
 
+def _second_request(study: Study, found: Designed) -> Iterator[str]:
+    """What it costs to ask every cell in two requests; nothing where one request is not a whole cell of several choices."""
+    now, asked = found.now.get("choices"), found.asking.get("choices")
+    if study.file.kind != "live" or now is None or asked is None:
+        return
+    if study.file.protocol.requests > 1 or asked.together < now.repetitions:
+        return
+    one, two = (_estimated(with_protocol(study, requests=requests), now, "choices") for requests in (1, 2))
+    more, dollars = (float(two[name].sum() - one[name].sum()) for name in ("requests", "dollars"))
+    price = "" if np.isnan(two["dollars"]).any() else f" (about {dollars:,.2f} USD)"
+    yield (
+        f"A second request a cell costs {more:,.0f} more requests{price}: with `protocol: {{requests: 2}}`, noise that choices "
+        "of one request share is counted."
+    )
+
+
 _BY = {"one by one": " one by one", "choices": " as choices", "logprobs": ""}
 
 
@@ -253,11 +270,16 @@ def _asked(study: Study, one: Design, way: str) -> str:
     """Requests and dollars of every run and condition, as if nothing had been asked; of a live study as it is estimated."""
     if study.file.kind != "live":
         return f"{one.requests:,} requests"
+    table = _estimated(study, one, way)
+    # Not $: two of them in a paragraph of a notebook are a formula.
+    dollars = "" if table["dollars"].isna().any() else f" (about {table['dollars'].sum():,.2f} USD)"
+    return f"{table['requests'].sum():,} requests{dollars}"
+
+
+def _estimated(study: Study, one: Design, way: str) -> pd.DataFrame:
+    """Rows of `estimate` of a live study for a design by one way of asking, as if nothing had been asked."""
     method = "logprobs" if way == "logprobs" else "samples"
     asked = {"personas": one.personas, "method": method} | ({} if method == "logprobs" else {"repetitions": int(one.repetitions)})
     planned = with_protocol(study, **asked)
     table = estimate(replace(planned, personas=study.whole_deck()[: one.personas]), whole=True)
-    table = table[table["way"] == way]
-    # Not $: two of them in a paragraph of a notebook are a formula.
-    dollars = "" if table["dollars"].isna().any() else f" (about {table['dollars'].sum():,.2f} USD)"
-    return f"{table['requests'].sum():,} requests{dollars}"
+    return table[table["way"] == way]

@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from persona_collapse.statistics import alike, published_estimators
-from persona_collapse.store.ratings import Ratings
+from persona_collapse.statistics import alike, published_estimators, request_noise
+from persona_collapse.statistics.request_correlation import rho
+from persona_collapse.store.ratings import Answers, Ratings
 from persona_collapse.study.rating_parser import REASONS, unrated
 from persona_collapse.study.scopes import scope_matrix
 from persona_collapse.study.study import Run
@@ -23,14 +24,16 @@ OUTCOMES = {
     "wrong_server": "answered by another server than the pinned one, sent again",
     "compared": "to compare the run with its base",
     "probed": "with more tokens, to see whether replies recite the scale",
+    "second": "for a second time, to see what choices of one request share",
     "cached": "answered from a cache, not kept",
     "expired": "in a batch that expired before, sent again",
     "unanswered": "in a batch that ended before, sent again",
     "refused": "refused for good",
     "lost": "under way when the process was killed",
 }
-ANSWERED = ("answered", "batch", "compared", "probed", "refused")
-#: Columns of quality.csv: why slots hold no rating, and how an endpoint was asked.
+ANSWERED = ("answered", "batch", "compared", "probed", "second", "refused")
+#: Columns of quality.csv: what choices of one request share, why slots hold no rating, and how an endpoint was asked.
+SHARING = ("requests_a_cell", "rho", "rho_lo", "rho_hi", "rho_cells")
 MISSING, ASKING = (*REASONS, "absent"), ("retries", "lost", "latency_p50", "latency_p95")
 
 
@@ -60,11 +63,24 @@ def run_quality(ratings: Ratings, run: Run) -> pd.DataFrame:
                 "sampling": asked.sampling, "apart_from_base": _apart_from_base(ratings, run, condition),
                 "probed": len(asked.probe) or np.nan,
                 "probe_unrated": len(unrated(asked.probe, instrument.scale, instrument.labels)) if asked.probe else np.nan,
-                "published_alone": asked.published_alone, **_asking(ratings, run, condition),
+                "published_alone": asked.published_alone, **_sharing(answers, instrument.categories),
+                **_asking(ratings, run, condition),
                 "mean_mass": mass.mean() if mass.size else np.nan, "least_mass_seen": mass.min() if mass.size else np.nan,
             }
         )  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _sharing(answers: Answers, categories: range) -> dict[str, float]:
+    """Requests of a cell, and what their choices share: of all cells where most have several, else of those asked twice."""
+    found = dict.fromkeys(SHARING, np.nan)
+    if not len(answers.requests):
+        return found
+    found["requests_a_cell"] = answers.requests_a_cell.mean()
+    told = answers.by_request
+    if told is not None and not request_noise.tells(told, categories):
+        told = answers.asked_twice
+    return found if told is None else found | dict(zip(SHARING[1:], rho(told, categories), strict=True))
 
 
 def _apart_from_base(ratings: Ratings, run: Run, condition: str) -> float:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from persona_collapse.statistics import common_cells, noise_bounds
+from persona_collapse.statistics import common_cells, noise_bounds, request_noise
 from persona_collapse.statistics.moments import Parts, cells
 from persona_collapse.statistics.recommended_estimators import LeaveOneOut, Means, leave_one_out, of_means
 from persona_collapse.statistics.repeat_interval import Redrawn, redrawn
@@ -61,12 +61,24 @@ class Analysis:
         self.scope = scope_matrix(self.study.instrument)
         self.scopes = scopes(self.study.instrument)
         self._parts: dict[tuple[str, bytes, bytes], Parts] = {}
+        self._by_request: dict[str, np.ndarray | None] = {}
         self._sides: dict[tuple[str, str | None, bytes, bytes], Side] = {}
         self._found: dict[tuple[str, ...], Together] = {}
 
     def counts(self, run: Run) -> np.ndarray:
         """Ratings of a run as personas (persona, item, category), or probabilities of a study asked by logprobs."""
         return self.ratings.counts(run)
+
+    def by_request(self, run: Run) -> np.ndarray | None:
+        """Ratings of a run by request (persona, item, request, category), where most cells tell what requests share; else None.
+
+        With one request a cell, or one rating a request, all ratings are taken as independent draws.
+        """
+        if run.key not in self._by_request:
+            found = self.ratings.of(run).by_request
+            told = found is not None and request_noise.tells(found, self.categories)
+            self._by_request[run.key] = found if told else None
+        return self._by_request[run.key]
 
     def base(self, run: Run) -> Run:
         """The base of a run's family."""
@@ -124,19 +136,21 @@ class Analysis:
         key = run.key, base.key if base else None, common.personas.tobytes(), common.items.tobytes()
         if key not in self._sides:
             if len(common.personas):
-                parts = self._parts_of(run, cut[run], key[2:])
-                other = self._parts_of(base, cut[base], key[2:]) if base else None
+                parts = self._parts_of(run, cut[run], common)
+                other = self._parts_of(base, cut[base], common) if base else None
                 loo = of_means(Means(parts, common.scope, other), np.arange(len(common.personas)))
             else:
                 loo = leave_one_out(cut[run], self.categories, common.scope)
             self._sides[key] = Side(cut[run], loo)
         return self._sides[key]
 
-    def _parts_of(self, run: Run, counts: np.ndarray, common: tuple[bytes, bytes]) -> Parts:
-        key = run.key, *common
+    def _parts_of(self, run: Run, counts: np.ndarray, common: common_cells.Common) -> Parts:
+        key = run.key, common.personas.tobytes(), common.items.tobytes()
         if key not in self._parts:
             own = cells(counts, self.categories, exact=self.study.by_logprobs)
-            self._parts[key] = Parts(counts, own, self.categories)
+            asked = self.by_request(run)
+            by_request = None if asked is None else asked[np.ix_(common.personas, common.items)]
+            self._parts[key] = Parts(counts, own, self.categories, by_request)
         return self._parts[key]
 
 
