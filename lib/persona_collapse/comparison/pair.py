@@ -172,7 +172,9 @@ class Pair:
         key = side, run.key, common.personas.tobytes(), common.items.tobytes()
         if key not in self._sides:
             about, exact = (counts, self.studies[0].instrument.categories, common.scope), self.studies[side].by_logprobs
-            loo = recommended_estimators.leave_one_out(*about, exact=exact)
+            # Where the personas are the same, so are their clusters: those of the first study.
+            whose = self.analyses[0 if self.shared.paired else side]
+            loo = recommended_estimators.leave_one_out(*about, exact=exact, clusters=whose.clusters_of(common.personas))
             self._sides[key] = Side(counts, replace(loo, personas=common.personas))
         return self._sides[key]
 

@@ -61,7 +61,8 @@ def intervals(metrics: pd.DataFrame, quality: pd.DataFrame, study: Study, *, pai
     if rows.empty:
         return "No run has ratings enough for an interval."
     personas, items = int(rows["personas"].max()), int(rows["items"].max())
-    said = ["In brackets: " + _lower(persona_jackknife.sentence(personas, items, paired=paired))]
+    clusters = len(study.cluster_names) or None
+    said = ["In brackets: " + _lower(persona_jackknife.sentence(personas, items, paired=paired, clusters=clusters))]
     if study.by_logprobs:
         said.append("Repeating the requests would give the same probabilities, so there is no interval for that.")
     else:

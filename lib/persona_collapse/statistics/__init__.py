@@ -11,6 +11,7 @@ __all__ = [
     "estimates",
     "missing_bounds",
     "moments",
+    "near_duplicates",
     "noise_bounds",
     "permutation",
     "persona_jackknife",
@@ -22,5 +23,6 @@ __all__ = [
     "repeat_interval",
     "sample_size",
     "style",
+    "units",
     "wider_intervals",
 ]

@@ -50,8 +50,8 @@ def rarefied(parts: Parts, scope: np.ndarray, n: int) -> Rarefied:
     if n < 2:
         raise ValueError(f"rarefaction: {n} ratings a cell; expected 2 or more, for one rating has no SD")
     own = parts.own
-    within_sd = _means(expected_sd(parts, n)) @ scope
-    between = parts.anchor + _means(own.variance / np.minimum(own.n, n))
+    within_sd = parts.units.means(expected_sd(parts, n)) @ scope
+    between = parts.anchor + parts.units.means(own.variance / np.minimum(own.n, n))
     susceptibility = np.sqrt(np.maximum(between, 0)) @ scope
     short = int((own.n < n).sum())
     note = f"Published estimators at n = {n}" + (f"; {short} cells have fewer ratings and keep them." if short else ".")
@@ -84,9 +84,3 @@ def _expected_sd(group: Alike, values: np.ndarray, n: int) -> np.ndarray:
         sd = sample_sd(n, values[some] @ drawn.T, values[some] ** 2 @ drawn.T)
         found[some] = (weight * sd).sum(axis=1) / weight.sum(axis=1)
     return found
-
-
-def _means(values: np.ndarray) -> np.ndarray:
-    """Means over personas, then without each one (1 + persona, item)."""
-    total = values.sum(axis=0)
-    return np.concatenate([total[None] / len(values), (total - values) / (len(values) - 1)])

@@ -1,4 +1,4 @@
-"""Estimators that mean the same at any number of repetitions, for every scope, with and without every single persona.
+"""Estimators that mean the same at any number of repetitions, for every scope, with and without every persona or cluster of them.
 
 With V the variance over personas of the cell mean of an item, v the variance of a cell, n its ratings and M the item mean:
 anchor t2 = V - mean v/n, noise W = mean v, ceiling C = (M - a)(b - M) + V/P on a scale from a to b. Susceptibility is the mean
@@ -19,7 +19,7 @@ from persona_collapse.statistics.moments import Parts, cells
 
 
 class Means:
-    """Means over the items of every scope of a run's parts, each (1 + persona, scope), and the metrics they make.
+    """Means over the items of every scope of a run's parts, each (1 + unit, scope), and the metrics they make.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class Means:
             return _FORMULAE[name](self)
 
     def part(self, name: str) -> np.ndarray:
-        """A part (1 + persona, item): one of `moments.Parts`, `shared` with the base, or the `base_anchor`."""
+        """A part (1 + unit, item): one of `moments.Parts`, `shared` with the base, or the `base_anchor`."""
         if name == "shared":
             return self.parts.between if self.base is None else self.parts.shared(self.base)
         return (self.base or self.parts).anchor if name == "base_anchor" else getattr(self.parts, name)
@@ -88,20 +88,22 @@ METRICS = tuple(_FORMULAE)
 
 @dataclass(frozen=True)
 class LeaveOneOut:
-    """Every metric of one run for all personas and without each one of them.
+    """Every metric of one run for all personas and without each unit: each persona, or where they come in clusters each cluster.
 
     Attributes
     ----------
-    values : (metric, 1 + persona, scope) float array
+    values : (metric, 1 + unit, scope) float array
         In the order of `METRICS`; index 0 of the second axis is the value itself.
     personas : (persona,) int array
         Which rows of the counts the personas are.
     varying : (scope,) int array
-        Number of personas whose ratings vary in at least one cell of the scope.
+        Number of units whose ratings vary in at least one cell of the scope.
     repetitions : (int, int)
         Fewest and most ratings a cell; (0, 0) for probabilities or without personas.
     means : Means, optional
         What the values were made of; None without personas.
+    clusters : (unit,) int array, optional
+        Which clusters are left out one by one, in the order of `values`; None where personas are.
     """
 
     values: np.ndarray
@@ -109,9 +111,15 @@ class LeaveOneOut:
     varying: np.ndarray
     repetitions: tuple[int, int]
     means: Means | None = None
+    clusters: np.ndarray | None = None
+
+    @property
+    def units(self) -> np.ndarray:
+        """What is left out, one by one: rows of the counts, or numbers of clusters (unit,)."""
+        return self.personas if self.clusters is None else self.clusters
 
     def of(self, metric: str) -> np.ndarray:
-        """One metric (1 + persona, scope)."""
+        """One metric (1 + unit, scope)."""
         return self.values[METRICS.index(metric)]
 
     @property
@@ -133,9 +141,15 @@ class LeaveOneOut:
 
 
 def leave_one_out(
-    counts: np.ndarray, categories: range, scope: np.ndarray, *, base: np.ndarray | None = None, exact: bool = False
+    counts: np.ndarray,
+    categories: range,
+    scope: np.ndarray,
+    *,
+    base: np.ndarray | None = None,
+    exact: bool = False,
+    clusters: np.ndarray | None = None,
 ) -> LeaveOneOut:
-    """Every metric, for every scope, of all personas and without each one of them, in closed form.
+    """Every metric, for every scope, of all personas and without each one, or each cluster, of them, in closed form.
 
     Parameters
     ----------
@@ -149,6 +163,8 @@ def leave_one_out(
         The base's ratings by the same personas, for ``fidelity``; without it the run is its own base, and fidelity 1.
     exact : bool
         Counts are probabilities (method logprobs): there is no rating noise to take off the cell means.
+    clusters : (persona,) int array, optional
+        The cluster of each persona, where clusters are to be left out whole.
 
     Returns
     -------
@@ -166,7 +182,8 @@ def leave_one_out(
         return LeaveOneOut(nothing, np.flatnonzero(used), np.zeros(scope.shape[1], int), (0, 0))
 
     def parts(of: np.ndarray) -> Parts:
-        return Parts(of[used], cells(of[used], categories, exact=exact), categories)
+        own = None if clusters is None else clusters[used]
+        return Parts(of[used], cells(of[used], categories, exact=exact), categories, own)
 
     return of_means(Means(parts(counts), scope, None if base is None else parts(base)), np.flatnonzero(used))
 
@@ -176,12 +193,15 @@ def of_means(means: Means, personas: np.ndarray) -> LeaveOneOut:
     n = means.parts.own.n
     repetitions = (int(n.min()), int(n.max())) if np.isfinite(n).all() else (0, 0)
     values = np.stack([means.metric(name) for name in METRICS])
-    return LeaveOneOut(values, personas, varying(means.parts, means.scope), repetitions, means)
+    units = means.parts.units
+    labels = None if units.alone else units.labels
+    return LeaveOneOut(values, personas, varying(means.parts, means.scope), repetitions, means, labels)
 
 
 def varying(parts: Parts, scope: np.ndarray) -> np.ndarray:
-    """Number of personas whose ratings vary in at least one cell of a scope (scope,)."""
-    return ((parts.own.variance > 0) @ (scope > 0).astype(float) > 0).sum(axis=0)
+    """Number of personas, or clusters, whose ratings vary in at least one cell of a scope (scope,)."""
+    cells_of = (parts.own.variance > 0) @ (scope > 0).astype(float)
+    return (parts.units.within(cells_of) > 0).sum(axis=0)
 
 
 def at_n(run: LeaveOneOut) -> str:

@@ -112,9 +112,10 @@ class Ratings:
             One row a rating: columns `persona` (any label), `item` (its number in the instrument), `repetition` (any label)
             and `rating` (missing where there is none). Where there are several runs also `family`, `variant`, `role` (base,
             control, harmful or alternate) and, for a harmful variant, `control`, its matched control; for a checkpoint `of`,
-            its variant, and `step`. Where there are several instruments also `instrument`, the key of one. Common other names
-            of the first four are read as well, such as `persona_id`, `subject`, `question_id`, `run_index`, `epoch` and
-            `score`, and items named q1, q2, ... by their numbers. Order and gaps of labels mean nothing.
+            its variant, and `step`; where personas belong together `cluster`, such as their household; where there are several
+            instruments `instrument`, the key of one. Common other names of the first four are read as well, such as
+            `persona_id`, `subject`, `question_id`, `run_index`, `epoch` and `score`, and items named q1, q2, ... by their
+            numbers. Order and gaps of labels mean nothing.
         instrument : str or path, or several
             A name in params/instruments/, or a YAML file such as those there.
         title : str
@@ -219,7 +220,8 @@ class Ratings:
         deck = self.study.personas
         left = None if deck is None else tuple(persona for place, persona in enumerate(deck) if place not in gone)
         labels = tuple(label for place, label in enumerate(self.study.labels) if place not in gone)
-        return replace(self, study=replace(self.study, personas=left, labels=labels), answers=answers)
+        clusters = tuple(one for place, one in enumerate(self.study.clusters) if place not in gone)
+        return replace(self, study=replace(self.study, personas=left, labels=labels, clusters=clusters), answers=answers)
 
     def _row(self, persona: int | str) -> int:
         if isinstance(persona, str):
@@ -274,7 +276,7 @@ def with_mark(study: Study, store: Store) -> Study:
     served = study.file.kind == "live" and store.has_fingerprint(SIMULATED_FINGERPRINT)
     if study.file.kind == "imported":
         served = any(found.get("simulated") for run in study.runs for found in store.origin(*run.keys)[1].values())
-    return replace(study, served_simulated=served, labels=labels)
+    return replace(study.clustered(labels), served_simulated=served)
 
 
 def _sampling(study: Study, store: Store, run: Run) -> str:

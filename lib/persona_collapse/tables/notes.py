@@ -25,7 +25,7 @@ def level_note(analysis: Analysis, run: Run, alone: Together) -> Note:
     """What stands beside the numbers of one run, by metric, scope and interval."""
     found = analysis.bounds(alone, 0)
     single = recommended_estimators.remark(alone.loo[0])
-    too_few = noise_bounds.too_few(len(alone.common.personas))
+    too_few = _too_few(analysis, alone)
     missing = ""
     if not analysis.study.by_logprobs:
         missing = common_cells.missing(analysis.counts(run), analysis.categories, analysis.slots(run)).note
@@ -43,7 +43,12 @@ def level_note(analysis: Analysis, run: Run, alone: Together) -> Note:
 
 def _carrier(analysis: Analysis, metric: str, column: int, interval: persona_jackknife.Interval) -> str:
     """The persona that carries most of an interval, if one does."""
-    return persona_jackknife.remark(interval, named(metric), analysis.scopes[column], analysis.study.persona_name)
+    return persona_jackknife.remark(interval, named(metric), analysis.scopes[column], analysis.study.unit_name)
+
+
+def _too_few(analysis: Analysis, together: Together) -> str:
+    """What stands beside the noise of too few personas, or clusters."""
+    return noise_bounds.too_few(len(together.loo[0].units), "personas" if analysis.clusters is None else "clusters")
 
 
 def named(metric: str) -> str:
@@ -66,7 +71,7 @@ class ContrastNotes:
         self._own_bounds = analysis.bounds(together, 0)
         self._own_lo = persona_jackknife.level(together.loo[0]).of("within_rms").lo
         self._rarefied = () if contrast.control else _rarefied(analysis, together)
-        self._too_few = noise_bounds.too_few(len(together.common.personas))
+        self._too_few = _too_few(analysis, together)
         singles = [run.name for run, side in zip(contrast.runs, together.loo, strict=True) if side.repetitions[1] == 1]
         self._single = f"One rating a cell in {', '.join(singles)}: noise cannot be told from spread." if singles else ""
 

@@ -60,6 +60,9 @@ class Analysis:
         self.categories = self.study.instrument.categories
         self.scope = scope_matrix(self.study.instrument)
         self.scopes = scopes(self.study.instrument)
+        names = {name: number for number, name in enumerate(self.study.cluster_names)}
+        #: Number of each persona's cluster, (persona,), where personas come in clusters.
+        self.clusters = np.array([names[name] for name in self.study.clusters]) if names else None
         self._parts: dict[tuple[str, bytes, bytes], Parts] = {}
         self._sides: dict[tuple[str, str | None, bytes, bytes], Side] = {}
         self._found: dict[tuple[str, ...], Together] = {}
@@ -132,11 +135,15 @@ class Analysis:
             self._sides[key] = Side(cut[run], loo)
         return self._sides[key]
 
+    def clusters_of(self, personas: np.ndarray) -> np.ndarray | None:
+        """Clusters of some personas, by row; None where every persona is a unit of its own."""
+        return None if self.clusters is None else self.clusters[personas]
+
     def _parts_of(self, run: Run, counts: np.ndarray, common: tuple[bytes, bytes]) -> Parts:
         key = run.key, *common
         if key not in self._parts:
             own = cells(counts, self.categories, exact=self.study.by_logprobs)
-            self._parts[key] = Parts(counts, own, self.categories)
+            self._parts[key] = Parts(counts, own, self.categories, self.clusters_of(np.frombuffer(common[0], int)))
         return self._parts[key]
 
 
