@@ -212,6 +212,8 @@ def _answers(rows: np.ndarray, names: list[str], instrument: Instrument) -> Answ
     personas, items, valid = len(names), len(instrument.items), rows[:, 3] >= 0
     number = np.bincount(rows[:, 0] * items + rows[:, 1], minlength=personas * items)
     usual = int(np.bincount(number[number > 0]).argmax())
-    absent = int(np.maximum(usual - number, 0).sum())
+    here = np.any(number.reshape(personas, items), axis=1)
+    absent = int(np.maximum(usual - number, 0).reshape(personas, items)[here].sum())
     asked = Asked(len(rows) + absent, len(rows), int(valid.sum()), {"invalid": int((~valid).sum())})
-    return Answers(rows[valid], (personas, items, len(instrument.categories)), asked, ids=tuple(names))
+    shape = personas, items, len(instrument.categories)
+    return Answers(rows[valid], shape, asked, ids=tuple(names), present=np.asarray(here))

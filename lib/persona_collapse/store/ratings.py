@@ -57,6 +57,12 @@ class Answers:
     requests: np.ndarray = field(
         default_factory=lambda: np.empty(0, int)
     )  #: number of the request of each slot; empty if unknown
+    present: np.ndarray | None = None  #: which personas the run has at all (persona,); None if it has all of them
+
+    @property
+    def here(self) -> np.ndarray:
+        """Which personas the run has at all (persona,): of imported files those whose ids occur in its own."""
+        return np.full(self.shape[0], True) if self.present is None else self.present
 
     def persona_id(self, row: int) -> str:
         """The id of a persona, as tables have it."""
@@ -249,7 +255,8 @@ def _kept(found: Answers, stays: np.ndarray) -> Answers:
     slots[:, 0] = number[slots[:, 0]]
     offered = None if found.offered is None else first_token.Offered(*(part[stays] for part in found.offered))
     ids = tuple(label for label, stay in zip(found.ids, stays, strict=False) if stay)
-    return replace(found, slots=slots, offered=offered, shape=(int(stays.sum()), *found.shape[1:]), ids=ids)
+    present = None if found.present is None else found.present[stays]
+    return replace(found, slots=slots, offered=offered, shape=(int(stays.sum()), *found.shape[1:]), ids=ids, present=present)
 
 
 def read_ratings(study: Study, store: Store, runs: Iterable[Run] | None = None, *, digests: bool = False) -> Ratings:
@@ -316,6 +323,7 @@ def _answers(study: Study, store: Store, run: Run, condition: str) -> Answers:
         ),
         offered, study.file.protocol.temperature, () if study.deck(condition) else store.labels(condition),
         _requests(store.requests(*at)) if live and not study.by_logprobs else np.empty(0, int),
+        np.isin(np.arange(personas), store.rows(*at)),
     )  # fmt: skip
 
 

@@ -28,7 +28,7 @@ def level_note(analysis: Analysis, run: Run, alone: Together) -> Note:
     too_few = _too_few(analysis, alone)
     missing = ""
     if not analysis.study.by_logprobs:
-        missing = common_cells.missing(analysis.counts(run), analysis.categories, analysis.slots(run)).note
+        missing = common_cells.missing(analysis.counts(run)[analysis.here(run)], analysis.categories, analysis.slots(run)).note
 
     def note(metric: str, column: int, interval: persona_jackknife.Interval) -> str:
         said = [alone.common.note]

@@ -71,6 +71,10 @@ class Analysis:
         """Ratings of a run as personas (persona, item, category), or probabilities of a study asked by logprobs."""
         return self.ratings.counts(run)
 
+    def here(self, run: Run) -> np.ndarray:
+        """Which personas a run has at all (persona,)."""
+        return self.ratings.of(run).here
+
     def base(self, run: Run) -> Run:
         """The base of a run's family."""
         return Run(run.family, run.family.base)
@@ -109,7 +113,7 @@ class Analysis:
         """Ratings that a cell of a run was asked for: the design's number, or what most cells of imported files have."""
         if self.study.file.kind != "imported":
             return self.study.file.protocol.repetitions
-        found = self.counts(run).sum(axis=-1)
+        found = self.counts(run)[self.here(run)].sum(axis=-1)
         return int(np.bincount(found.reshape(-1).astype(int)).argmax()) if found.size else 0
 
     def _together(self, runs: Sequence[Run], bases: dict[Run, Run]) -> Together:
@@ -118,7 +122,7 @@ class Analysis:
             given = [self.counts(run) for run in runs]
             # Of decks of different length the first ones are common.
             fewest = min(len(one) for one in given)
-            common = common_cells.common([one[:fewest] for one in given], self.scope)
+            common = common_cells.common([one[:fewest] for one in given], self.scope, [self.here(run) for run in runs])
             cut = dict(zip(runs, common.counts, strict=True))
             self._found[key] = Together(tuple(self._side(run, cut, bases.get(run), common) for run in runs), common)
         return self._found[key]
