@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from known_populations import true_values
-from persona_collapse.statistics import near_duplicates, persona_jackknife, presence
+from persona_collapse.statistics import near_duplicates, persona_jackknife, presence, recommended_estimators
 from persona_collapse.statistics.recommended_estimators import METRICS, LeaveOneOut, leave_one_out
 
 #: Quantities of the table, in the order of its columns.
@@ -128,6 +128,7 @@ _SENTENCES: dict[str, Callable[[np.ndarray, LeaveOneOut, persona_jackknife.Inter
     "near-duplicates": lambda counts, run, found: bool(near_duplicates.alike_profiles(counts, SCALE)),
     "one persona carries": _carried,
     "personas cannot be told apart": lambda counts, run, found: not presence.presence(run).variance.lo > 0,
+    "S too large": lambda counts, run, found: bool(recommended_estimators.faint(run)[0]),
 }
 
 

@@ -15,6 +15,7 @@ __all__ = [
     "noise_bounds",
     "permutation",
     "persona_jackknife",
+    "power",
     "presence",
     "published_errors",
     "published_estimators",

@@ -35,6 +35,8 @@ def level_note(analysis: Analysis, run: Run, alone: Together) -> Note:
         if METRICS[metric].noise:
             bound = found[column]
             said += [bound.note if bound else "", too_few, missing]
+        if metric == "susceptibility":
+            said.append(recommended_estimators.faint_remark(alone.loo[0], column))
         said += [single, _carrier(analysis, metric, column, interval)]
         return " ".join(part for part in said if part)
 
@@ -80,6 +82,9 @@ class ContrastNotes:
         said = [self._also, self._lost]
         if METRICS[metric].noise:
             said += [self._bound(column), self._too_few]
+        if metric == "susceptibility":
+            faint = {recommended_estimators.faint_remark(side, column) for side in self._together.loo}
+            said += sorted(faint)
         if np.isnan(interval.value):
             said.append(self._single)
         if self._rarefied and metric in ("robustness", "within_rms"):
