@@ -1,6 +1,7 @@
 """Where intervals for other personas may hold too seldom, with alike, outlying, weak or few personas, and what the page says."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -50,7 +51,7 @@ TRUTHS = (
     *(
         Truth(f"P = {size}, weak personas (ICC {icc})", size, strength=s)
         for size in (20, 100)
-        for icc, s in ((".02", 0.117), (".05", 0.187))
+        for icc, s in ((".02", 0.101), (".05", 0.163))
     ),
     *(Truth(f"P = {size}", size) for size in (10, 20, 30, 50)),
 )
@@ -62,18 +63,30 @@ class Held(NamedTuple):
     truth: Truth
     coverage: np.ndarray
     said: dict[str, float]
+    runs: int
 
     def cell(self, place: int) -> str:
-        """A cell of the table: the coverage, and `warned` or FAILS where it is not that of a 95 % interval."""
+        """A cell of the table: the coverage, and where it is not that of a 95 % interval whether the page says so.
+
+        `warned` by a sentence beside the numbers of nearly every run, `stated` in the Methods, which take personas as drawn one
+        by one, else FAILS. Twice the error of a coverage from so many runs is allowed.
+        """
         found = float(self.coverage[place])
-        if HOLDS[0] <= found <= HOLDS[1]:
+        slack = 200 * np.sqrt(max(found / 100 * (1 - found / 100), 0.01) / self.runs)
+        if HOLDS[0] - slack <= found <= HOLDS[1] + slack:
             return f"{found:.0f}"
-        return f"{found:.0f} warned" if self.warning else f"{found:.0f} FAILS"
+        clustered = self.truth.rho > 0 and not self.truth.named
+        return f"{found:.0f} {'warned' if self.warning else 'stated' if clustered else 'FAILS'}"
 
     @property
     def warning(self) -> str:
         """The sentences that nearly every run carries."""
         return ", ".join(name for name, share in self.said.items() if share >= WARNED)
+
+    @property
+    def fails(self) -> bool:
+        """Whether a coverage is wrong and nothing says so."""
+        return any("FAILS" in self.cell(place) for place in range(len(QUANTITIES)))
 
 
 def probabilities(truth: Truth, rng: np.random.Generator, personas: int) -> tuple[np.ndarray, np.ndarray]:
@@ -93,29 +106,31 @@ def probabilities(truth: Truth, rng: np.random.Generator, personas: int) -> tupl
     return np.diff(below, prepend=0, append=1), cluster
 
 
+@lru_cache
+def _true(outlying: float, strength: float) -> np.ndarray:
+    """True values (quantity,) of a population, from many of its personas."""
+    many, _ = probabilities(Truth("", 1, outlying=outlying, strength=strength), np.random.default_rng(0), _MANY)
+    return true_values(many, SCALE, _SCOPE, 2)[: len(QUANTITIES), 0]
+
+
 def held(truth: Truth, runs: int, seed: int) -> Held:
     """Draw studies from a population, and count how often interval A holds its true values and which sentences it comes with."""
-    rng = np.random.default_rng([seed, 0])
-    many, _ = probabilities(truth._replace(clusters=(1,), rho=0), rng, _MANY)
-    known = dict(
-        zip(
-            ("susceptibility", "susceptibility_pooled", "within_rms", "icc"),
-            true_values(many, SCALE, _SCOPE, 2)[:4, 0],
-            strict=True,
-        )
-    )
-    true = np.array([known[metric] for metric in QUANTITIES])
+    true = _true(truth.outlying, truth.strength)
     inside, said = np.zeros(len(QUANTITIES)), dict.fromkeys(_SENTENCES, 0.0)
     for number in range(runs):
-        rng = np.random.default_rng([seed, 1, number])
+        rng = np.random.default_rng([seed, number])
         chances, cluster = probabilities(truth, rng, truth.personas)
         counts = rng.multinomial(truth.repetitions, chances)
         run = leave_one_out(counts, SCALE, _SCOPE, clusters=cluster if truth.named else None)
         found = persona_jackknife.level(run)
-        inside += (found.lo[_ROWS, 0] <= true) & (true <= found.hi[_ROWS, 0])
+        inside += _inside(found, true)
         for name, warns in _SENTENCES.items():
             said[name] += warns(counts, run, found) / runs
-    return Held(truth, 100 * inside / runs, said)
+    return Held(truth, 100 * inside / runs, said, runs)
+
+
+def _inside(found: persona_jackknife.Interval, true: np.ndarray) -> np.ndarray:
+    return (found.lo[_ROWS, 0] <= true) & (true <= found.hi[_ROWS, 0])
 
 
 def _carried(counts: np.ndarray, run: LeaveOneOut, found: persona_jackknife.Interval) -> bool:
@@ -124,7 +139,7 @@ def _carried(counts: np.ndarray, run: LeaveOneOut, found: persona_jackknife.Inte
 
 #: What the page says beside an interval, and when.
 _SENTENCES: dict[str, Callable[[np.ndarray, LeaveOneOut, persona_jackknife.Interval], bool]] = {
-    "few personas": lambda counts, run, found: len(run.units) < persona_jackknife.FEW,
+    "few personas": lambda counts, run, found: bool(persona_jackknife.few(len(run.units))),
     "near-duplicates": lambda counts, run, found: bool(near_duplicates.alike_profiles(counts, SCALE)),
     "one persona carries": _carried,
     "personas cannot be told apart": lambda counts, run, found: not presence.presence(run).variance.lo > 0,
@@ -134,15 +149,52 @@ _SENTENCES: dict[str, Callable[[np.ndarray, LeaveOneOut, persona_jackknife.Inter
 
 def table(found: list[Held]) -> list[str]:
     """The table of truth by quantity as lines: coverage, and what warns."""
-    lines = [
-        f"    {'truth':<52}" + "".join(f"{metric[:18]:>20}" for metric in QUANTITIES) + "   the page says, in percent of the runs"
-    ]
+    heads = "".join(f"{name:>12}" for name in ("S", "pooled S", "noise", "ICC"))
+    lines = [f"    {'truth':<54}{heads}   the page says, in percent of the runs"]
     for one in found:
-        said = ", ".join(f"{name} {100 * share:.0f}" for name, share in one.said.items() if share > 0)
-        lines.append(f"    {one.truth.name:<52}" + "".join(f"{one.cell(at):>20}" for at in range(len(QUANTITIES))) + f"   {said}")
+        said = ", ".join(f"{name} {100 * share:.0f}" for name, share in one.said.items() if share >= 0.005)
+        cells = "".join(f"{one.cell(place):>12}" for place in range(len(QUANTITIES)))
+        lines.append(f"    {one.truth.name:<54}{cells}   {said}")
     return lines
 
 
-def hard(runs: int) -> list[Held]:
-    """Every population of `TRUTHS`."""
-    return [held(truth, runs, seed) for seed, truth in enumerate(TRUTHS)]
+def small_studies(populations: Sequence[np.ndarray], runs: int, sizes: Sequence[int]) -> dict[int, tuple[float, ...]]:
+    """What `persona_jackknife.MEASURED` holds: coverage of S and of noise in percent, by personas; then with outlying ones.
+
+    Means over populations (persona, item, category) of which personas are drawn with replacement, 5 ratings a cell; every
+    twentieth persona answers the other way round where they are outlying.
+    """
+    found = {}
+    for size in sizes:
+        each = [_of_population(one, far, size, runs, number) for far in (False, True) for number, one in enumerate(populations)]
+        mean = 100 * np.mean(np.reshape(each, (2, len(populations), len(QUANTITIES))), axis=1)
+        found[size] = tuple(float(mean[far, QUANTITIES.index(metric)]) for far in (0, 1) for metric in _MEASURED)
+    return found
+
+
+_MEASURED = ("susceptibility", "within_rms")
+
+
+def _of_population(chances: np.ndarray, far: bool, size: int, runs: int, seed: int) -> np.ndarray:
+    """Share of studies whose interval holds the true value (quantity,)."""
+    chances = chances.copy()
+    if far:
+        chances[::20] = chances[::20, :, ::-1]
+    true, rng = true_values(chances, SCALE, _SCOPE, 2)[: len(QUANTITIES), 0], np.random.default_rng([seed, size, far])
+    inside = np.zeros(len(QUANTITIES))
+    for _ in range(runs):
+        counts = rng.multinomial(5, chances[rng.integers(len(chances), size=size)])
+        inside += _inside(persona_jackknife.level(leave_one_out(counts, SCALE, _SCOPE)), true)
+    return inside / runs
+
+
+def show(populations: Sequence[np.ndarray], runs: int) -> bool:
+    """Print where intervals for other personas may fail, and what the page says of few personas; whether all of it is said."""
+    found = [held(truth, runs, seed) for seed, truth in enumerate(TRUTHS)]
+    print("  interval A where personas are alike, outlying, weak or few: coverage in percent")
+    print("\n".join(table(found)), flush=True)
+    measured = small_studies(populations, runs, tuple(persona_jackknife.MEASURED))
+    for size, own in measured.items():
+        said = ", ".join(f"{value:.0f} ({page})" for value, page in zip(own, persona_jackknife.MEASURED[size], strict=True))
+        print(f"    {size} personas: S, noise, then with outlying ones: {said}, in brackets what the page says")
+    return not any(one.fails for one in found)
