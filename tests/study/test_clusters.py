@@ -1,5 +1,7 @@
 """Clusters: which personas belong together, named by a deck, a file beside imported ratings, or a data frame."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,7 @@ import yaml
 
 import persona_collapse as pc
 from building import random_counts
+from frames import ratings_of
 from persona_collapse.asking.collect import collect, open_study
 from persona_collapse.exhibits.level_sentences import intervals
 from persona_collapse.store.ratings import Ratings
@@ -105,6 +108,17 @@ def test_the_page_says_for_which_clusters_an_interval_is(tmp_path):
     assert "95 % interval for other personas drawn like these 20, on" in intervals(
         *(getattr(tables_of(Ratings.from_frame(frame())), name) for name in ("metrics", "quality", "study"))
     )
+
+
+def test_names_of_clusters_are_text_where_they_stand_on_a_page():
+    counts = np.zeros((12, 30, 6), int)
+    counts[..., 2] = counts[::3, :, 3] = 5
+    counts[4:6] = [0, 0, 0, 0, 0, 5]  # two who alone differ much
+    ratings = ratings_of({"base": counts})
+    household = {f"p{p}": f"<i>{p // 2}" for p in range(12)}
+    named = replace(ratings.study, clusters=tuple(household[label] for label in ratings.study.labels))
+    said = pc.say.level(replace(ratings, study=named), "susceptibility")
+    assert r"cluster \<i\>2 alone carries" in said and "<i>" not in said
 
 
 def test_a_cut_copy_keeps_the_clusters_of_those_who_stay():
