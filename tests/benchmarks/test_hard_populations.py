@@ -6,6 +6,8 @@ import pytest
 import hard_populations as hard
 from hard_populations import SCALE, Held, Truth, probabilities
 
+ALONE = Truth("", 60)
+
 
 def test_personas_of_a_cluster_are_alike_as_they_should_be():
     """Correlations of what two personas of a cluster add, on the latent scale; seen through cell means a little less."""
@@ -26,7 +28,7 @@ def test_cluster_sizes_take_turns_and_the_last_is_cut():
 
 
 def test_a_cell_holds_or_is_warned_of_or_stated_or_fails():
-    def cell(coverage: float, truth: Truth = Truth("", 60), **said: float) -> str:
+    def cell(coverage: float, truth: Truth = ALONE, **said: float) -> str:
         return Held(truth, np.array([coverage]), said, 400).cell(0)
 
     assert (cell(95), cell(92), cell(97)) == ("95", "92", "97")

@@ -95,7 +95,14 @@ def test_clusters_change_intervals_and_no_value(tmp_path):
     pd.testing.assert_frame_equal(
         plain.metrics[plain.metrics["method"] == "published"], paired.metrics[paired.metrics["method"] == "published"]
     )
-    assert len(plain.validity) == len(paired.validity)
+    of_personas, of_clusters = (found.validity[found.validity["lo"].notna()] for found in (plain, paired))
+    assert len(of_personas) == len(of_clusters) and (of_personas["lo"].to_numpy() != of_clusters["lo"].to_numpy()).mean() > 0.9
+
+
+def test_three_clusters_are_too_few_for_an_interval_of_noise():
+    found = tables_of(Ratings.from_frame(frame(lambda p: f"h{p % 3}")))
+    noise = found.metrics.query("method == 'recommended' and metric == 'within_rms'")
+    assert noise["lo"].isna().all() and noise["note"].str.contains("Too few clusters: 3 of at least 5 that an interval").all()
 
 
 def test_the_page_says_for_which_clusters_an_interval_is(tmp_path):

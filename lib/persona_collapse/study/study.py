@@ -227,8 +227,6 @@ def load_study(name: str | Path, data: str | Path | None = None, *, files: bool 
     folder = None
     if file.kind == "imported":
         folder = _data_folder(path, file, data) if files else None
-        if file.cluster and file.cluster.file:  # who is in which cluster is read with the ids of the personas
-            clusters.in_file(f"{shown(path)}, cluster", path.parent / file.cluster.file, file.cluster.column)
     else:
         personas = load_personas(_beside(path, file.personas or "everyday"), file.protocol.personas)
         toxic = load_personas(_beside(path, file.toxic)) if "toxic" in file.conditions else None
@@ -248,10 +246,15 @@ def load_study(name: str | Path, data: str | Path | None = None, *, files: bool 
                         f"{where}: {variant.figures!r} has none for the condition toxic; "
                         "name those of a base, or leave toxic out of conditions"
                     )
-    own: tuple[str, ...] = ()
-    if file.cluster and personas:
-        own = clusters.of_deck(f"{shown(path)}, cluster", file.cluster.column, personas)
-    return Study(path, file, folder, instrument, personas, toxic, clusters=own)
+    return Study(path, file, folder, instrument, personas, toxic, clusters=_clusters(path, file, personas))
+
+
+def _clusters(path: Path, file: StudyFile, personas: tuple[Persona, ...] | None) -> tuple[str, ...]:
+    """The clusters of a deck; none yet of imported personas, whose file is looked at and read when their ids are known."""
+    where, named = f"{shown(path)}, cluster", file.cluster
+    if named and named.file:
+        clusters.in_file(where, path.parent / named.file, named.column)
+    return clusters.of_deck(where, named.column, personas) if named and personas else ()
 
 
 def check_keys(study: Study) -> None:
