@@ -73,7 +73,8 @@ class Analysis:
 
     def here(self, run: Run) -> np.ndarray:
         """Which personas a run has at all (persona,)."""
-        return self.ratings.of(run).here
+        present = self.ratings.of(run).present
+        return np.full(len(self.counts(run)), True) if present is None else present
 
     def base(self, run: Run) -> Run:
         """The base of a run's family."""
