@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+import hard_populations
 import shared_requests
 from known_populations import KNOWN, Coverage, coverage, like
 from persona_collapse.simulated.response_model import cell_probabilities
@@ -118,8 +119,10 @@ def main() -> None:
         if (personas, repetitions) == (50, 5) and options.runs >= FEWEST_RUNS:
             held = as_promised(found)
     print(*shared_requests.lines(populations, instrument.categories, options.runs), sep="\n", flush=True)
-    said = "intervals hold what they promise" if held else "INTERVALS DO NOT HOLD"
-    print(f"{time.perf_counter() - began:.0f} s; " + (said if options.runs >= FEWEST_RUNS else "too few runs to say more"))
+    said = hard_populations.show(list(populations.values()), options.runs)
+    held = held and (said or options.runs < FEWEST_RUNS)
+    verdict = "intervals hold what they promise" if held else "INTERVALS DO NOT HOLD"
+    print(f"{time.perf_counter() - began:.0f} s; " + (verdict if options.runs >= FEWEST_RUNS else "too few runs to say more"))
     sys.exit(0 if held else 1)
 
 

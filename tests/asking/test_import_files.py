@@ -282,8 +282,8 @@ def test_valid_ratings_and_reasons_add_up_to_the_rows_of_the_file(tmp_path):
     assert quality["valid"] + quality[reasons].sum() == quality["slots"]
 
 
-def test_a_persona_that_is_absent_altogether_from_one_run_is_dropped_there_and_counted(tmp_path):
-    """Run base lacks persona 1, run bad has it: 2 items x 2 repetitions are absent, and the others stay who they are."""
+def test_a_persona_that_is_absent_altogether_from_one_run_is_none_of_that_run(tmp_path):
+    """Run base lacks persona 1, run bad has it: nothing of base is missing, and the others stay who they are."""
     variants = [
         {"key": "base", "role": "base", "persona": "base.csv"},
         {"key": "bad", "role": "harmful", "persona": "bad.csv"},
@@ -293,7 +293,10 @@ def test_a_persona_that_is_absent_altogether_from_one_run_is_dropped_there_and_c
     assert rating_counts(study).sum(axis=-1).tolist() == [[2, 2], [0, 0], [2, 2], [2, 2]]
     quality = quality_of(study).loc["persona"]
     found = quality[["slots", "valid", "absent", "personas_used", "personas_dropped", "min_repetitions"]].tolist()
-    assert found == [12, 12, 4, 3, 1, 0]
+    assert found == [12, 12, 0, 3, 0, 2]
+    with open_store(study.store_path) as store:
+        differs = Tables(read_ratings(study, store)).contrasts["differs"]
+    assert set(differs) - {""} == {"4 personas against 3; compared on the 3 personas that all sides have, of 4 and 3"}
 
 
 NUMBERED = [

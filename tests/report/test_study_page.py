@@ -4,6 +4,7 @@ import html
 import json
 import re
 import tempfile
+from dataclasses import replace
 from itertools import pairwise
 
 import pandas as pd
@@ -16,6 +17,7 @@ from persona_collapse.report.markdown import script_json
 from persona_collapse.report.page import Page, with_scopes
 from persona_collapse.report.pdf import chromium, print_pdf, shutil
 from persona_collapse.sections.record import SECTIONS, STUDY
+from persona_collapse.study.study_file import Cluster
 
 
 def notebook(tmp_path, cells):
@@ -230,6 +232,18 @@ def test_prompts_stand_word_for_word_with_the_places_marked(page, mini):
     item = study.instrument.items[0]
     assert html.unescape(shown[1]).replace("<mark>item</mark>", item.text) == study.instrument.prompt(item)
     assert methods._marked("a {{b}} <c> {text}") == "a {b} &lt;c&gt; <mark>item</mark>"
+
+
+def test_methods_say_what_is_left_out_and_when_personas_count_as_gone(mini):
+    study = mini[0]
+    said = methods._recommended(study)
+    assert "Personas are taken as drawn one by one; where they come in families or from templates these intervals are" in said
+    assert "lies\nbelow 0.5 of the base's pooled $S$." in said
+    update = {"half": 0.3, "cluster": Cluster(column="house_hold")}
+    named = replace(study, file=study.file.model_copy(update=update), clusters=tuple(f"h{p // 2}" for p in range(20)))
+    said = methods._recommended(named)
+    assert "come in 10 clusters (`house_hold`): not personas but clusters are left out, each whole" in said.replace("\\_", "_")
+    assert "one by one" not in said and "below 0.3 of the base's" in said
 
 
 def test_methods_say_how_it_was_asked(page):

@@ -267,6 +267,16 @@ def test_the_sentence_names_what_the_interval_is_for():
     assert persona_jackknife.sentence(100, 30, paired=True).endswith("the same personas left out of both runs.")
 
 
+def test_nobody_carries_a_spread_that_is_rounding():
+    """Two runs with the same ratings but for their order in sums: a change of 0 with a standard error of 1e-14."""
+    one = persona_jackknife.Interval(*(np.array(x) for x in (0.0, 1e-14, -1e-14, 1e-14, 0.9, 3))).at(())
+    assert persona_jackknife.remark(one, "S", "overall") == ""
+    assert persona_jackknife.remark(one._replace(value=1e6, se=1e-4), "S", "overall") == ""  # 1e-10 of the value
+    assert persona_jackknife.remark(one._replace(se=1e-3), "S", "overall") == (
+        "S, overall: persona 3 alone carries 90 % of the variance behind this interval."
+    )
+
+
 # --- the paper's ratings ---------------------------------------------------------------------------------------------
 
 

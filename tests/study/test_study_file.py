@@ -324,6 +324,12 @@ def test_the_smallest_change_is_ten_percent_unless_the_study_says_otherwise(writ
     assert load_study(write(changed(kind(), ("smallest", {"R": "0.5 %"})))).file.smallest.R == 0.005
 
 
+@pytest.mark.parametrize("kind", [simulated, imported, live])
+def test_half_of_the_bases_s_is_where_personas_count_as_gone_unless_the_study_says_otherwise(write, kind):
+    assert load_study(write(kind())).file.half == 0.5
+    assert load_study(write(changed(kind(), ("half", 0.3)))).file.half == 0.3
+
+
 WRONG_SIMULATED = {
     "unknown key": ([("familys", 3)], [", familys: unknown key 'familys'; did you mean 'families'?"]),
     "unknown key of a variant": ([(f"{V0}.figure", "x")], [f"{AT_V0}.figure: unknown key 'figure'"]),
@@ -426,6 +432,10 @@ WRONG_SIMULATED = {
     "smallest 200": ([("smallest", {"R": 200})], [", smallest.R: 200 is no smallest change; give percent above 0 and up to 100"]),
     "smallest a word": ([("smallest", {"S": "little"})], [", smallest.S: 'little' is no change; give percent, such as 10 %"]),
     "smallest no number": ([("smallest", {"S": True})], [", smallest.S: True is no change; give percent, such as 10 %"]),
+    "half 0": ([("half", 0)], [", half: found 0; expected: input should be greater than 0"]),
+    "half 1": ([("half", 1)], [", half: found 1; expected: input should be less than 1"]),
+    "half a word": ([("half", "small")], [", half: found 'small'; expected: input should be a valid number"]),
+    "half in percent": ([("half", 50)], [", half: found 50; expected: input should be less than 1"]),
     "smallest of noise": ([("smallest", {"noise": 10})], [", smallest.noise: "]),
     "temperature -1": ([("protocol.temperature", -1)], [", protocol.temperature: found -1", "greater than or equal to 0"]),
     "temperature infinite": ([("protocol.temperature", float("inf"))], [", protocol.temperature: found inf", "finite number"]),

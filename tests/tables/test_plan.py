@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,10 +15,12 @@ from persona_collapse.asking import supported_parameters
 from persona_collapse.asking.collect import collect
 from persona_collapse.asking.estimate import estimate, with_protocol
 from persona_collapse.paths import STUDIES
-from persona_collapse.statistics import persona_jackknife, sample_size
+from persona_collapse.statistics import persona_jackknife, power, sample_size
+from persona_collapse.statistics.power import Margin
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.study import load_study
+from persona_collapse.study.study_file import Smallest
 from persona_collapse.tables.plan import CHANGED, design, plan_lines
 from persona_collapse.tables.run_statistics import Analysis
 
@@ -122,6 +125,29 @@ def test_the_plan_says_what_a_second_request_a_cell_costs(example):
     assert "second request" not in " ".join(plan_lines(with_protocol(study, requests=2), 0.05))
     # One repetition has no second request, and a known endpoint of one rating a request has them all by themselves.
     assert "second request" not in " ".join(plan_lines(with_protocol(study, repetitions=1), 0.05))
+
+
+def test_the_power_of_both_designs_is_said_with_the_personas_that_it_takes(example):
+    study = example(repetitions=3)
+    power_lines = [line for line in plan_lines(study, 0.05) if line.startswith("Power of ")]
+    spreads = {metric: sample_size.TABLES[metric, "change"] for metric in ("susceptibility", "within_rms")}
+    s, r = (power.of_design([Margin(spreads[metric], 0.1)], 100, 3) for metric in spreads)
+    enough = power.personas_for([Margin(spread, 0.1) for spread in spreads.values()], 3)
+    assert (f"{100 * s:.0f} %", f"{100 * r:.0f} %", enough) == ("58 %", "26 %", 219)
+    assert power_lines[0] == (
+        "Power of 100 personas x 3 repetitions (the study file): where nothing changed, S is shown to be within 10 % in 58 % of "
+        "studies and R within 10 % in 26 %, and 80 % for both takes 219 personas; where no persona effect is left, personas are "
+        "called gone in 95 %."
+    )
+    assert len(power_lines) == 2 and power_lines[1].startswith("Power of 57 personas x 12 repetitions (fewest requests): ")
+
+
+def test_the_smallest_changes_and_half_of_the_study_decide_its_power(example):
+    study = example(repetitions=3)
+    update = {"smallest": Smallest(S="15 %", R="30 %"), "half": 0.01}
+    said = next(line for line in plan_lines(replace(study, file=study.file.model_copy(update=update)), 0.05) if "Power" in line)
+    # log 1.15 is 3.61 standard errors of .0387: 1 - 2 Phi(1.66 - 3.61) = .95; log 1.3 is 5.5 of .048. (.01 S)^2 is less than tau
+    assert "S is shown to be within 15 % in 95 % of studies and R within 30 % in 100 %" in said and said.endswith("gone in 0 %.")
 
 
 def test_an_endpoint_without_choices_is_planned_one_by_one(example):

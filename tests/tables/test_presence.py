@@ -1,12 +1,17 @@
 """Presence of the personas of a study: what its test exchanges, and what is said of that."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
+from frames import answered, ratings_of
 from live import KEY, live
 from persona_collapse.asking.collect import collect
 from persona_collapse.simulated.faults import Options
 from persona_collapse.simulated.server import running
 from persona_collapse.statistics import permutation
+from persona_collapse.statistics.presence import GONE, UNKNOWN
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.tables.build import Tables
@@ -66,3 +71,15 @@ def test_presence_does_not_hang_on_the_order_of_personas(mini):
     numbers = ["value", "lo", "hi", "s_pool", "s_lo", "s_hi", "icc", "icc_lo", "icc_hi"]
     assert found[numbers].to_numpy() == pytest.approx(mini[2].presence[numbers].to_numpy(), rel=1e-9)
     assert found["null_95"].to_numpy() == pytest.approx(mini[2].presence["null_95"].to_numpy(), rel=0.15)  # other draws
+
+
+@pytest.mark.parametrize(("half", "called"), [(0.5, GONE), (0.05, UNKNOWN)])
+def test_personas_are_gone_below_the_share_of_the_base_that_the_study_names(half, called):
+    """One character whoever is asked for, with pooled S below .2 of the base's: gone under .5 of it, and not under .05."""
+    rng = np.random.default_rng(0)
+    means = np.clip(rng.normal(2.5, 1.2, (16, 30)), 0, 5)
+    ratings = ratings_of({"base": answered(rng, means), "bad": answered(rng, np.tile(means[0], (16, 1)))})
+    file = ratings.study.file.model_copy(update={"half": half})
+    found = Tables(replace(ratings, study=replace(ratings.study, file=file))).presence.set_index("variant")
+    assert 0.05 < found.loc["bad", "s_hi"] / found.loc["base", "s_pool"] < 0.2 and found.loc["bad", "p"] > 0.05
+    assert found.loc["bad", "verdict"] == called

@@ -15,6 +15,7 @@ from persona_collapse.statistics.exchanged import Exchanged, exchanges, joint_p
 from persona_collapse.statistics.moments import Parts, cells
 from persona_collapse.statistics.rarefaction import rarefied
 from persona_collapse.statistics.recommended_estimators import Means, leave_one_out
+from persona_collapse.statistics.units import Units
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.study import load_study
@@ -208,7 +209,7 @@ def test_exchanged_runs_are_those_of_counts_exchanged_first():
 
 
 def test_an_exchange_of_everybody_turns_every_change_into_its_opposite(mini, monkeypatch):
-    monkeypatch.setattr(headline_rows, "exchanges", lambda personas: np.ones((1, personas), bool))
+    monkeypatch.setattr(headline_rows, "exchanges", lambda units: np.ones((1, units.personas), bool))
     multiverse = Multiverse(mini[2].analysis, mini[2].guard)
     for headline, sides in multiverse.sides.items():
         as_it_is, exchanged = headline_rows.medians(headline, sides, multiverse.views(headline))
@@ -250,7 +251,7 @@ def test_the_joint_test_rejects_a_true_null_in_one_of_twenty():
     for _ in range(400):
         drawn = [np.eye(6, dtype=int)[rng.binomial(5, true[:, :, None], (20, 10, 4))].sum(axis=2) for _ in range(2)]
         own, other = (Parts(counts, cells(counts, SCALE), SCALE) for counts in drawn)
-        taken = exchanges(20)
+        taken = exchanges(Units(20))
         sides = [Means(Exchanged(*pair, taken), scope) for pair in ((own, other), (other, own))]
         ratios = [
             np.log(sides[0].metric(name) / sides[1].metric(name))[:, 0]

@@ -21,7 +21,7 @@ from persona_collapse.study.instrument import Instrument
 from persona_collapse.study.study import Run, Study
 
 #: Part of what an import depends on; a change here imports again.
-_VERSION = "4"
+_VERSION = "5"
 
 
 class _File(NamedTuple):
@@ -247,7 +247,10 @@ def _against_replies(rows: pd.DataFrame, instrument: Instrument) -> dict[str, in
 def _lay_out(
     study: Study, condition: str, rows: pd.DataFrame, questions: list[Question], slots: list[tuple[Any, ...]]
 ) -> int:  # fmt: skip
-    """Append a file's cells and slots to what the store will hold; returns how many slots have no row at all."""
+    """Append a file's cells and slots to what the store will hold; returns how many slots have no row at all.
+
+    A persona of whom the file has no row is none of this run.
+    """
     items, personas = len(study.instrument.items), int(rows["persona"].max()) + 1
     cell = rows["persona"].to_numpy() * items + rows["item"].to_numpy() - 1
     number = np.bincount(cell, minlength=personas * items)
@@ -256,7 +259,9 @@ def _lay_out(
     # What the file was meant to hold is not in it; the number of rows that most cells have is.
     usual = int(np.bincount(number[number > 0]).argmax())
     first = len(questions)
-    for place in range(personas * items):
+    here = number.reshape(personas, items).any(axis=1).repeat(items)
+    where = np.cumsum(here) - 1 + first
+    for place in np.flatnonzero(here).tolist():
         persona = None if condition == "self" else place // items
         questions.append(Question(condition, persona, place % items + 1, "imported", None, int(max(last[place], usual))))
     error = (rows["reply"] == "ERROR").to_numpy()
@@ -267,10 +272,10 @@ def _lay_out(
         valid = rating != NONE
         why = None if valid else reason or ("transport" if failed else "invalid")
         slots.append(
-            (first + place, repetition, rating if valid else None, why, reply,
+            (int(where[place]), repetition, rating if valid else None, why, reply,
              None, None, model, fingerprint, None, attempts, None, None, time)
         )  # fmt: skip
-    return int(np.maximum(usual - number, 0).sum())
+    return int(np.maximum(usual - number, 0)[here].sum())
 
 
 def _plain(column: pd.Series) -> list[Any]:

@@ -225,12 +225,12 @@ class _Notes:
 
     def of(self, difference: Difference, metric: str, column: int) -> str:
         """The note of one metric in one scope."""
-        place = self._pair.analyses[0].scopes[column]
+        place, whose = self._pair.analyses[0].scopes[column], 0
         if not self._paired:
-            place += f", {self._pair.names[int(difference.group[recommended_estimators.METRICS.index(metric), column])]}"
-        carrier = persona_jackknife.remark(
-            difference.interval.of(metric).at(column), named(metric), place, self._pair.studies[0].persona_name
-        )
+            whose = int(difference.group[recommended_estimators.METRICS.index(metric), column])
+            place += f", {self._pair.names[whose]}"
+        interval = difference.interval.of(metric).at(column)
+        carrier = persona_jackknife.remark(interval, named(metric), place, self._pair.studies[whose].unit_name)
         few = [own[column] for own in self._few] if METRICS[metric].noise else []
         return " ".join(said for said in (*self._always, *few, carrier) if said)
 
@@ -267,8 +267,9 @@ def _alike(pair: Pair, begun: _Begun, found: OnCommon) -> Iterator[DifferenceRow
     """How far the same personas answer alike in both studies: correlation of their true cell means, noise removed."""
     a, b = (own[0] for own in found.sides)
     given, exact = (b.counts, pair.studies[0].instrument.categories, found.commons[0].scope), pair.studies[0].by_logprobs
+    clusters = pair.analyses[0].clusters_of(found.commons[0].personas)
     loo = recommended_estimators.leave_one_out(
-        *given, base=a.counts, exact=exact, by_request=b.loo.by_request, base_by_request=a.loo.by_request
+        *given, base=a.counts, exact=exact, clusters=clusters, by_request=b.loo.by_request, base_by_request=a.loo.by_request
     )
     level = persona_jackknife.level(loo).of("fidelity")
     again = repeat_interval.level(repeat_interval.redrawn(loo)).of("fidelity")

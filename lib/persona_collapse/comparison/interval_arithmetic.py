@@ -127,6 +127,6 @@ def _combined(groups: Sequence[Group]) -> tuple[Estimate, np.ndarray]:
     # Where nothing varies at all any number of degrees will do.
     free = np.where(np.isfinite(free), free, min(one.df for one in each))
     most = np.where(np.isnan(carried), -1, carried).argmax(axis=0)
-    who = np.stack([persona_jackknife.who(group.runs[0].personas, one.row) for group, one in zip(groups, each, strict=True)])
+    who = np.stack([persona_jackknife.who(group.runs[0].units, one.row) for group, one in zip(groups, each, strict=True)])
     share, persona = (np.take_along_axis(part, most[None], axis=0)[0] for part in (carried, who))
     return Estimate(value, centre, np.sqrt(total), free, share, persona), most

@@ -147,18 +147,20 @@ class Pair:
             [self.analyses[side].counts(match.both[side])[:, self.shared.items[side]] for match in matches] for side in (0, 1)
         ]
         counts = [[one[: min(map(len, own))] for one in own] for own in counts]
+        here = [[self.analyses[side].here(match.both[side])[: len(counts[side][0])] for match in matches] for side in (0, 1)]
         scope = self.analyses[0].scope[self.shared.items[0]]
         if self.shared.paired:
             rows = self.shared.personas((len(counts[0][0]), len(counts[1][0])))
-            found = common_cells.common([one[rows[side]] for side in (0, 1) for one in counts[side]], scope)
+            given, have = ([one[rows[side]] for side in (0, 1) for one in each[side]] for each in (counts, here))
+            found = common_cells.common(given, scope, have)
             each = found.counts[: len(matches)], found.counts[len(matches) :]
             # A persona goes by its number in the first study.
             commons = tuple(found._replace(counts=own, personas=rows[0][found.personas]) for own in each)
         else:
             # An item that leaves one side leaves both.
-            here, there = (common_cells.common(own, scope).items for own in counts)
-            kept = np.intersect1d(here, there)
-            commons = tuple(common_cells.common([one[:, kept] for one in own], scope[kept]) for own in counts)
+            own, other = (common_cells.common(*side).items for side in ((counts[s], scope, here[s]) for s in (0, 1)))
+            kept = np.intersect1d(own, other)
+            commons = tuple(common_cells.common([one[:, kept] for one in counts[s]], scope[kept], here[s]) for s in (0, 1))
             commons = tuple(found._replace(items=kept[found.items]) for found in commons)
         a, b = (
             tuple(
@@ -172,7 +174,11 @@ class Pair:
         key = side, run.key, common.personas.tobytes(), common.items.tobytes()
         if key not in self._sides:
             about, exact = (counts, self.studies[0].instrument.categories, common.scope), self.studies[side].by_logprobs
-            loo = recommended_estimators.leave_one_out(*about, exact=exact, by_request=self._by_request(side, run, common))
+            # Where the personas are the same, so are their clusters: those of the first study.
+            whose = self.analyses[0 if self.shared.paired else side]
+            loo = recommended_estimators.leave_one_out(
+                *about, exact=exact, by_request=self._by_request(side, run, common), clusters=whose.clusters_of(common.personas)
+            )
             self._sides[key] = Side(counts, replace(loo, personas=common.personas))
         return self._sides[key]
 

@@ -105,7 +105,8 @@ def intervals(tables: StudyTables, pair: Pair) -> str:
         return "There is no difference, so there is no interval."
     personas, others, items = (int(used[name].max()) for name in ("personas_a", "personas_b", "items"))
     if pair.shared.paired:
-        first = persona_jackknife.sentence(personas, items, paired=True, model="these two fine-tuned models")
+        clusters = len(pair.studies[0].cluster_names) or None
+        first = persona_jackknife.sentence(personas, items, paired=True, model="these two fine-tuned models", clusters=clusters)
     else:
         first = (
             f"95 % interval for other personas drawn like these {personas} and those {others}, on these {items} items; "

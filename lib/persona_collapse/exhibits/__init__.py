@@ -16,6 +16,7 @@ __all__ = [
     "level_sentences",
     "missing_sentences",
     "persona_figures",
+    "persona_sentences",
     "profile_figures",
     "reading_tables",
     "run_figures",

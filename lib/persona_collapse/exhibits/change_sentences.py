@@ -26,7 +26,7 @@ def change(contrasts: pd.DataFrame, study: Study, metric: str) -> str:
         known = rows[np.isfinite(rows["value"])]
         if known.empty:
             why = next((note for note in rows["note"] if note), "")
-            lines.append(f"- **{safe(variant)}**: no finite change of {METRICS[metric].name} in any family. {why}".strip())
+            lines.append(f"- **{safe(variant)}**: no finite change of {METRICS[metric].name} in any family. {safe(why)}".strip())
             continue
         mean = chosen[(chosen["variant"] == variant) & (chosen["family"] == "mean")]
         average = ""
@@ -42,7 +42,9 @@ def moved(row: object, unit: str = " %") -> str:
     value, lo, hi = (getattr(row, name) for name in ("value", "lo", "hi"))
     if np.isnan(lo):
         note = getattr(row, "note", "")
-        return f"{'rises' if value > 0 else 'falls'} by {whole(abs(value))}{unit} (no interval{': ' + note if note else ''})"
+        return (
+            f"{'rises' if value > 0 else 'falls'} by {whole(abs(value))}{unit} (no interval{': ' + safe(note) if note else ''})"
+        )
     if lo > 0:
         return f"rises by {whole(value)}{unit} [{whole(lo)}, {whole(hi)}]"
     if hi < 0:

@@ -10,12 +10,13 @@ import pandas as pd
 from persona_collapse.asking.import_files import describe
 from persona_collapse.asking.supported_parameters import Supported
 from persona_collapse.exhibits import exhibit
+from persona_collapse.exhibits.persona_sentences import near_duplicates_line
 from persona_collapse.exhibits.request_sentences import independence
 from persona_collapse.store.ratings import Ratings
 from persona_collapse.study.first_token import LEAST_MASS
 from persona_collapse.study.rating_parser import unrated
 from persona_collapse.study.study import Run, Study
-from persona_collapse.tables.comparability import differences
+from persona_collapse.tables.comparability import differences, nobody_shared, unshared
 from persona_collapse.tables.plan import plan_lines
 from persona_collapse.tables.quality import MISSING, run_reasked
 from persona_collapse.text import safe
@@ -175,9 +176,12 @@ def plan(study: Study, target: float = 0.05) -> str:
 
 
 @exhibit.finding("cautions")
-def cautions(beside: pd.DataFrame, study: Study) -> str:
-    """What differs between a base and its variants besides fine-tuning, and what choices share; `beside` is quality.csv."""
-    lines = [f"- {safe(run.name)}: {safe('; '.join(found))}" for run, found in differing(beside, study)]
+def cautions(beside: pd.DataFrame, study: Study, ratings: Ratings | None = None) -> str:
+    """What differs between a base and its variants besides fine-tuning, what choices share, and personas that are copies.
+
+    `beside` is quality.csv.
+    """
+    lines = [f"- {safe(run.name)}: {safe('; '.join(found))}" for run, found in differing(beside, study, ratings)]
     said = [unchanged(beside, study)]
     if lines:
         said.append("**Besides fine-tuning, these contrasts also differ in:**\n\n" + "\n".join(lines))
@@ -186,6 +190,8 @@ def cautions(beside: pd.DataFrame, study: Study) -> str:
             f"Base and variants agree in stack, date{' and personas' if study.by_logprobs else ', personas and repetitions'}."
         )
     said.append(independence(beside, study))
+    if ratings is not None:
+        said.append(near_duplicates_line(ratings.only(families_of(beside, study))))
     return "\n\n".join(part for part in said if part)
 
 
@@ -209,14 +215,25 @@ def unchanged(beside: pd.DataFrame, study: Study) -> str:
     return "\n".join(lines)
 
 
-def differing(beside: pd.DataFrame, study: Study) -> list[tuple[Run, list[str]]]:
-    """Variants that differ from their base in more than fine-tuning, and in what, in words; `beside` is quality.csv."""
+def families_of(beside: pd.DataFrame, study: Study) -> list[Run]:
+    """Runs that rows of quality.csv are about, and the others of their families."""
+    return [run for run in study.runs if run.family.key in set(beside["family"])]
+
+
+def differing(beside: pd.DataFrame, study: Study, ratings: Ratings | None = None) -> list[tuple[Run, list[str]]]:
+    """Variants that differ from their base in more than fine-tuning, and in what, in words; `beside` is quality.csv.
+
+    With `ratings` also in which personas by id.
+    """
     rows = beside[beside["condition"] == "persona"].set_index(["family", "variant"])
     found = []
     for run in study.runs:
         base = run.family.key, run.family.base.key
         if run.keys != base and run.keys in rows.index and base in rows.index:
             differs = differences(rows.loc[run.keys], rows.loc[base], samples=not study.by_logprobs)
+            if ratings is not None:
+                pair = run, study.run(*base)
+                differs += [said for said in (unshared(ratings, *pair), nobody_shared(ratings, *pair)) if said]
             found += [(run, differs)] if differs else []
     return found
 

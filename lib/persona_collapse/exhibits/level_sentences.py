@@ -26,9 +26,9 @@ def level(run_metrics: pd.DataFrame, metric: str) -> str:
     overall = rows.loc[OVERALL]
     name = METRICS[metric].name[:1].upper() + METRICS[metric].name[1:]
     if np.isinf(overall["value"]):
-        return f"**{name} is infinite**: no rating varies between repetitions. {overall['note']}"
+        return f"**{name} is infinite**: no rating varies between repetitions. {safe(overall['note'])}"
     if np.isnan(overall["value"]):
-        return f"**{name} does not exist for this run**: too few personas answered every item. {overall['note']}".strip()
+        return f"**{name} does not exist for this run**: too few personas answered every item. {safe(overall['note'])}".strip()
     foundations = rows.drop(index=OVERALL)["value"]
     finite = foundations[np.isfinite(foundations)]
     span = ""
@@ -36,7 +36,7 @@ def level(run_metrics: pd.DataFrame, metric: str) -> str:
         most, least = finite.idxmax(), finite.idxmin()
         span = f" Largest for {most} ({_number(finite[most])}), smallest for {least} ({_number(finite[least])})."
     said = f"**{name} = {_number(overall['value'])}** {_interval(overall)}{_published(run_metrics, metric)}.{span}"
-    return f"{said} {overall['note']}".strip()
+    return f"{said} {safe(overall['note'])}".strip()
 
 
 def _interval(row: pd.Series) -> str:
@@ -61,7 +61,8 @@ def intervals(metrics: pd.DataFrame, quality: pd.DataFrame, study: Study, *, pai
     if rows.empty:
         return "No run has ratings enough for an interval."
     personas, items = int(rows["personas"].max()), int(rows["items"].max())
-    said = ["In brackets: " + _lower(persona_jackknife.sentence(personas, items, paired=paired))]
+    clusters = len(study.cluster_names) or None
+    said = ["In brackets: " + _lower(persona_jackknife.sentence(personas, items, paired=paired, clusters=clusters))]
     if study.by_logprobs:
         said.append("Repeating the requests would give the same probabilities, so there is no interval for that.")
     else:

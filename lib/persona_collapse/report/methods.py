@@ -82,8 +82,13 @@ f^{{-1}}\left( P z - (P-1)\, \bar{{z}}_{{(\cdot)}} \pm t_{{0.975,\,P-1}}\, \math
 $$
 
 where $f$ is the logarithm, the logit for shares, and the identity for fidelity (at most 1), for excesses and for means over
-families. **Intervals for the same requests again** (columns `lo_repeat, hi_repeat`) come from leaving out one rating of one cell
-at a time{requests}. Neither uses random numbers. Families are averaged, never pooled.
+families.{units}
+
+**Intervals for the same requests again** (columns `lo_repeat, hi_repeat`) come from leaving out one rating of one cell at a
+time{requests}. Neither uses random numbers. Families are averaged, never pooled.
+
+**Personas count as gone** where answers cannot be told to depend on them (p above .05) and the upper limit of pooled $S$ lies
+below {half:g} of the base's pooled $S$.
 """
 _CHOICES = r"""
 **Choices of one request.** Let a cell have $m$ requests of $c_j$ choices, and $\mathrm{MSW}$ and $\mathrm{MSB}$ be the mean
@@ -110,6 +115,15 @@ families or items taken as a sample are other questions; they stand beside the c
 compares the median estimate over all analyses with the medians that this gives; another serving stack brings other ratings and
 does not enter it. Holm's method adjusts the recommended p values for the number of headlines (`headlines.csv`).
 """
+#: What an interval for other personas takes for granted, of personas and of clusters.
+_ONE_BY_ONE = (
+    " Personas are taken as drawn one by one; where they come in families or from templates these intervals are too short, "
+    "unless the study file names the column of the deck that says so (`cluster:`)."
+)
+_CLUSTERS = (
+    " Here personas come in {number} clusters (`{column}`): not personas but clusters are left out, each whole, and $P$ and $p$ "
+    "stand for clusters in these two formulas."
+)
 _PUBLISHED = r"""
 As the code of arXiv 2605.12850 computes them, over personas with a rating in every cell:
 
@@ -267,7 +281,9 @@ def _recommended(study: Study) -> str:
         r" Here $\mu_{pq}$ and $v_{pq}$ are mean and variance of the distribution itself: there is no rating noise to take off."
     )
     asked = study.file.kind == "live" and not exact
+    named = study.file.cluster.column if study.file.cluster else "cluster"
+    clusters = _CLUSTERS.format(number=len(study.cluster_names), column=safe(named)) if study.cluster_names else _ONE_BY_ONE
     return _RECOMMENDED.format(
         noise=noise, exact=said if exact else "", choices=_CHOICES.strip() if asked else "",
-        requests=", or one request where ratings of one may share noise" if asked else "",
+        requests=", or one request where ratings of one may share noise" if asked else "", units=clusters, half=study.file.half,
     )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from persona_collapse.exhibits import data_sentences
+from persona_collapse.exhibits import data_sentences, persona_sentences
 from persona_collapse.report import dictionary
 from persona_collapse.report.markdown import markdown
 from persona_collapse.report.page import Page
@@ -33,7 +33,11 @@ def ratings_section(page: Page, study: Study, tables: Tables) -> str:
         "Ratings of every run and condition: ratings requested and given, missing ones by reason, repetitions and personas. "
         "Columns of zeros are left out; quality.csv has them."
     )
-    warned = data_sentences.differing(tables.quality, study) or data_sentences.unchanged(tables.quality, study)
+    warned = (
+        data_sentences.differing(tables.quality, study, tables.ratings)
+        or data_sentences.unchanged(tables.quality, study)
+        or persona_sentences.near_duplicates_line(tables.ratings)
+    )
     kind = "cautions" if warned else "finding"
     return (
         page.heading(2, "Ratings", "ratings")
@@ -41,7 +45,7 @@ def ratings_section(page: Page, study: Study, tables: Tables) -> str:
         + f'<div class="finding">{markdown(data_sentences.quality(tables.quality))}</div>'
         + (f'<div class="cautions">{markdown(said)}</div>' if (said := data_sentences.commonest_replies(tables.ratings)) else "")
         + page.table(quality_table(study, tables), caption, key="ratings")
-        + f'<div class="{kind}">{markdown(data_sentences.cautions(tables.quality, study))}</div>'
+        + f'<div class="{kind}">{markdown(data_sentences.cautions(tables.quality, study, tables.ratings))}</div>'
     )
 
 

@@ -106,7 +106,9 @@ def ratings_key(study: Study, store: Store) -> str:
 
 
 def _digests_of(study: Study, store: Store) -> tuple[str, dict[Run, str]]:
-    described = hashlib.sha256(study.path.read_bytes()).hexdigest()
+    named = study.file.cluster
+    beside = (study.path.parent / named.file).read_bytes() if named and named.file else repr(study.clusters or "").encode()
+    described = hashlib.sha256(study.path.read_bytes() + (beside if named else b"")).hexdigest()
     return described, {run: store.digest(run.family.key, run.variant.key) for run in study.runs}
 
 

@@ -13,9 +13,11 @@ __all__ = [
     "exchanged",
     "missing_bounds",
     "moments",
+    "near_duplicates",
     "noise_bounds",
     "permutation",
     "persona_jackknife",
+    "power",
     "presence",
     "published_errors",
     "published_estimators",
@@ -26,5 +28,6 @@ __all__ = [
     "request_noise",
     "sample_size",
     "style",
+    "units",
     "wider_intervals",
 ]

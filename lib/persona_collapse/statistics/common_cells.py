@@ -38,8 +38,8 @@ class Missing(NamedTuple):
     note: str  #: a warning, or empty
 
 
-def common(counts: Sequence[np.ndarray], scope: np.ndarray) -> Common:
-    """Restrict runs to what they can be compared on: items leave first, then personas.
+def common(counts: Sequence[np.ndarray], scope: np.ndarray, here: Sequence[np.ndarray] | None = None) -> Common:
+    """Restrict runs to what they can be compared on: personas that not all of them have, then items, then further personas.
 
     An item that more than half of the personas did not answer in some run leaves all of them; then a persona with an empty
     cell in some run does.
@@ -50,6 +50,8 @@ def common(counts: Sequence[np.ndarray], scope: np.ndarray) -> Common:
         Of the same personas and items.
     scope : (item, scope) array
         Weights from `scopes.scope_matrix`.
+    here : sequence of (persona,) bool arrays, optional
+        Which personas each run has at all; all of them without it. It may go on behind those that were counted for all runs.
 
     Raises
     ------
@@ -60,18 +62,38 @@ def common(counts: Sequence[np.ndarray], scope: np.ndarray) -> Common:
         shapes = ", ".join(str(one.shape) for one in counts)
         raise ValueError(f"pairing: counts of shapes {shapes}; expected the same personas, items and categories in each")
     empty = np.array([ratings(one) == 0 for one in counts])  # (run, persona, item)
-    items = ~(empty.mean(axis=1) > ITEM_LEAVES).any(axis=0) if empty.size else np.full(empty.shape[2], True)
+    have = list(np.full(empty.shape[:2], True)) if here is None else list(here)
+    shared = np.logical_and.reduce([own[: empty.shape[1]] for own in have])
+    asked = empty[:, shared]
+    items = ~(asked.mean(axis=1) > ITEM_LEAVES).any(axis=0) if asked.size else np.full(empty.shape[2], True)
     # A run that never gave a rating has nothing in common with any other.
-    personas = ~np.any(empty[:, :, items], axis=(0, 2)) & items.any()
+    personas = shared & ~np.any(empty[:, :, items], axis=(0, 2)) & items.any()
     kept = (scope > 0) & items[:, None]
     weights = (kept / np.maximum(kept.sum(axis=0), 1))[items]
     restricted = tuple(one[personas][:, items] for one in counts)
-    return Common(restricted, weights, np.flatnonzero(personas), np.flatnonzero(items), _note(items, personas))
+    return Common(restricted, weights, np.flatnonzero(personas), np.flatnonzero(items), _note(items, personas, shared, have))
 
 
-def _note(items: np.ndarray, personas: np.ndarray) -> str:
-    lost_items, lost = np.flatnonzero(~items) + 1, int((~personas).sum())
+def in_part(have: Sequence[np.ndarray]) -> str:
+    """On how many personas runs are compared that have different ones, in words; nothing where all have the same.
+
+    `have` says which personas each run has, (persona,) bool each, behind the last of which it has none. Nothing, too, where
+    they share none.
+    """
+    sizes, fewest = [int(own.sum()) for own in have], min(map(len, have), default=0)
+    shared = int(np.logical_and.reduce([own[:fewest] for own in have]).sum())
+    if not shared or sizes == [shared] * len(sizes):
+        return ""
+    return f"compared on the {shared} personas that all sides have, of {' and '.join(map(str, sizes))}"
+
+
+def _note(items: np.ndarray, personas: np.ndarray, shared: np.ndarray, have: Sequence[np.ndarray]) -> str:
+    lost_items, lost, asked = np.flatnonzero(~items) + 1, int((shared & ~personas).sum()), int(shared.sum())
     said = []
+    if not asked and all(own.any() for own in have):
+        return "Nothing is common: no persona is on all sides."
+    if partly := in_part(have):
+        said.append(f"{partly[0].upper()}{partly[1:]}.")
     if not items.any():
         return "Nothing is common: there is a run without a rating for more than half of the personas on every item."
     if len(lost_items):
@@ -80,8 +102,8 @@ def _note(items: np.ndarray, personas: np.ndarray) -> str:
             f"Item{'s' * (len(lost_items) > 1)} {which} left on all sides: more than half of the personas have no rating there."
         )
     if lost:
-        said.append(f"For the {int(personas.sum())} common personas: {lost} of {len(personas)} left, without a rating somewhere.")
-    if lost > MANY_PERSONAS * len(personas):
+        said.append(f"For the {int(personas.sum())} common personas: {lost} of {asked} left, without a rating somewhere.")
+    if lost > MANY_PERSONAS * asked:
         said.append(
             f"That is more than {100 * MANY_PERSONAS:.0f} %: if those who are missing are unlike the others, the change is "
             "too small."

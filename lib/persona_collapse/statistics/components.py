@@ -65,9 +65,9 @@ def components(parts: Parts, groups: Sequence[str], turned: Sequence[bool]) -> C
     of_group = d @ (member / member.sum(axis=1)[:, None]).T  # (persona, group)
     of_persona = of_group.mean(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        between = number * k * _mean_square(of_persona[:, None] ** 2, 1)
-        by_group = k * _mean_square((of_group - of_persona[:, None]) ** 2, number - 1)
-        by_item = _mean_square((d - of_group @ member) ** 2, items - number)
+        between = number * k * _mean_square(parts, of_persona[:, None], 1)
+        by_group = k * _mean_square(parts, of_group - of_persona[:, None], number - 1)
+        by_item = _mean_square(parts, d - of_group @ member, items - number)
         if number == 1:
             persona, group = (between - by_item) / k, np.full_like(between, np.nan)
         else:
@@ -94,8 +94,8 @@ def alpha(parts: Parts, groups: Sequence[str], turned: Sequence[bool]) -> Alpha:
     for own in member.astype(bool):
         mean = d[:, own].mean(axis=1, keepdims=True)
         with np.errstate(invalid="ignore", divide="ignore"):
-            persons = own.sum() * _mean_square(mean**2, 1)
-            rest = _mean_square((d[:, own] - mean) ** 2, int(own.sum()) - 1)
+            persons = own.sum() * _mean_square(parts, mean, 1)
+            rest = _mean_square(parts, d[:, own] - mean, int(own.sum()) - 1)
             ratios.append(np.log(np.where(persons > DUST, rest, np.nan)) - np.log(persons))
     found = estimate(np.stack(ratios, axis=-1), carried=False)
     lo, hi = limits(found)
@@ -112,13 +112,14 @@ def _member(groups: Sequence[str]) -> np.ndarray:
     return np.array([[group == one for one in groups] for group in dict.fromkeys(groups)], dtype=float)
 
 
-def _mean_square(squares: np.ndarray, df: int) -> np.ndarray:
-    """Sum of squares over (P - 1) df, of all personas and without each of them (1 + persona,); NaN without degrees of freedom.
+def _mean_square(parts: Parts, contrasts: np.ndarray, df: int) -> np.ndarray:
+    """Sum of squares over (P - 1) df of linear contrasts (persona, contrast) of cell means, with the mean 0 over personas.
 
-    `squares` (persona, contrast) are those of linear contrasts of cell means with the mean 0 over personas: without persona p
-    the sum loses its own times P / (P - 1).
+    Of all personas and without each unit (1 + unit,); NaN without degrees of freedom.
     """
-    own = squares.sum(axis=1)
-    personas, total = np.float64(len(own)), own.sum()
-    without = (total - own * (personas / (personas - 1))) / (personas - 2)
-    return np.concatenate([[total / (personas - 1)], without]) / (df or np.nan)
+    if parts.units.alone:  # sums over contrasts first: without persona p they lose its own squares times P / (P - 1)
+        own = (contrasts**2).sum(axis=1)
+        personas, total = np.float64(len(own)), own.sum()
+        without = (total - own * (personas / (personas - 1))) / (personas - 2)
+        return np.concatenate([[total / (personas - 1)], without]) / (df or np.nan)
+    return parts.units.products(contrasts, contrasts).sum(axis=1) / (df or np.nan)

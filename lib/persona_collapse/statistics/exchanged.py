@@ -6,9 +6,30 @@ import numpy as np
 
 from persona_collapse.statistics import request_noise
 from persona_collapse.statistics.moments import Cells, Parts
+from persona_collapse.statistics.units import Units
 
 #: Times that labels are exchanged, and the seed they start from: the same ratings give the same p.
 DRAWS, SEED = 199, 17
+
+
+class Exchanges(Units):
+    """Sums over the personas of each draw, of values (persona of either run, ...): (1 + draw, ...), the run itself first."""
+
+    def __init__(self, taken: np.ndarray) -> None:
+        """`taken` (draw, persona): who answers as in the other run."""
+        taken = np.concatenate([np.zeros((1, taken.shape[1]), bool), taken])
+        super().__init__(taken.shape[1])
+        self._chosen = np.concatenate([~taken, taken], axis=1).astype(float)
+        self.sizes = np.full((len(taken), 1), float(taken.shape[1]))
+
+    def totals(self, values: np.ndarray) -> np.ndarray:
+        """Sum of values over the personas of each draw."""
+        return (self._chosen @ values.reshape(len(values), -1)).reshape(len(self._chosen), *values.shape[1:])
+
+    def products(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """Covariances (ddof = 1) over the personas of each draw."""
+        found = self.totals(one * other) - self.totals(one) * self.totals(other) / self.sizes
+        return found / (self.sizes - 1)
 
 
 class Exchanged(Parts):
@@ -27,19 +48,12 @@ class Exchanged(Parts):
     def __init__(self, own: Parts, other: Parts, taken: np.ndarray) -> None:
         both = [np.concatenate(pair) for pair in zip(own.own, other.own, strict=True)]
         super().__init__(np.concatenate([own.counts, other.counts]), Cells(*both), own.categories)
-        self.pair, self._taken = (own, other), taken
-        taken = np.concatenate([np.zeros((1, taken.shape[1]), bool), taken])
-        self._chosen = np.concatenate([~taken, taken], axis=1).astype(float)  # (1 + draw, persona of either run)
-        self._size = np.full((len(taken), 1), float(taken.shape[1]))
+        self.pair, self._taken, self.units = (own, other), taken, Exchanges(taken)
 
     def of(self, who: np.ndarray) -> "Exchanged":
         """Those of some personas alone."""
         own, other = self.pair
         return Exchanged(own.of(who), other.of(who), self._taken[:, who])
-
-    def totals(self, values: np.ndarray) -> np.ndarray:
-        """Sum over the personas of each draw of values (persona of either run, ...)."""
-        return (self._chosen @ values.reshape(len(values), -1)).reshape(len(self._chosen), *values.shape[1:])
 
     @cached_property
     def spread(self) -> request_noise.Noise:
@@ -47,20 +61,11 @@ class Exchanged(Parts):
         own, other = (run.spread for run in self.pair)
         return request_noise.Noise(*(np.concatenate(both) for both in zip(own, other, strict=True)))
 
-    @cached_property
-    def between(self) -> np.ndarray:
-        """V, variance over personas of the cell mean."""
-        total, square = self.totals(self.deviation), self.totals(self.deviation**2)
-        return np.maximum(square - total**2 / self._size, 0) / (self._size - 1)
 
-    def shared(self, other: Parts) -> np.ndarray:
-        """Not worked out: fidelity to a base is no choice that a joint test is about."""
-        raise NotImplementedError("exchanged runs: no covariance with another run is worked out")
-
-
-def exchanges(personas: int, draws: int = DRAWS) -> np.ndarray:
-    """Who answers as in the other run (draw, persona), each with a chance of one half."""
-    return np.random.default_rng(SEED).random((draws, personas)) < 0.5
+def exchanges(units: Units, draws: int = DRAWS) -> np.ndarray:
+    """Who answers as in the other run (draw, persona), each with a chance of one half; clusters as a whole."""
+    taken = np.random.default_rng(SEED).random((draws, units.number)) < 0.5
+    return taken[:, np.searchsorted(units.labels, units.of_personas)]
 
 
 def joint_p(medians: np.ndarray) -> float:

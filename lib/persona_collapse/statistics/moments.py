@@ -1,4 +1,4 @@
-"""Moments of cells, and what every recommended metric is made of, with and without every single persona."""
+"""Moments of cells, and what every recommended metric is made of, with and without every single persona or cluster of them."""
 
 from functools import cached_property
 from typing import NamedTuple
@@ -7,6 +7,7 @@ import numpy as np
 
 from persona_collapse.statistics import request_noise
 from persona_collapse.statistics.histograms import Recurring
+from persona_collapse.statistics.units import Units
 
 #: A variance over personas below this, in squared scale points, is rounding: two cell means that differ do so by more.
 DUST = 1e-12
@@ -44,10 +45,10 @@ def cells(counts: np.ndarray, categories: range, *, exact: bool = False) -> Cell
 
 
 class Parts:
-    """What every metric of a run is made of, each (1 + persona, item): all personas first, then without each one of them.
+    """What every metric of a run is made of, each (1 + unit, item): all personas first, then without each unit.
 
-    In squared scale points unless said otherwise; NaN where an item has no cell with two ratings. Each is computed when it is
-    first asked for.
+    A unit is a persona, or where personas come in clusters a whole cluster. In squared scale points unless said otherwise; NaN
+    where an item has no cell with two ratings. Each is computed when it is first asked for.
 
     Parameters
     ----------
@@ -60,30 +61,28 @@ class Parts:
     by_request : (persona, item, request, category) array, optional
         The same ratings by request, where most cells were asked in several: then ratings of one request may share noise, and
         `spread` says how much. Without it every rating is an independent draw.
+    clusters : (persona,) int array, optional
+        The cluster of each persona; without it every persona is a unit of its own.
 
     References
     ----------
-    Without persona p the sum of squares loses d^2 P / (P - 1), with d the deviation from the mean over all P.
+    Without persona p the sum of squares loses d^2 P / (P - 1), with d the deviation from the mean over all P. Without a cluster
+    of m personas it loses sum d^2 + (sum d)^2 / (P - m), sums over the cluster.
     """
 
-    def __init__(self, counts: np.ndarray, own: Cells, categories: range, by_request: np.ndarray | None = None) -> None:
-        self.counts, self.own, self.categories, self.by_request = counts, own, categories, by_request
-        self._size = _sizes(len(counts))
+    def __init__(
+        self, counts: np.ndarray, own: Cells, categories: range, by_request: np.ndarray | None = None,
+        clusters: np.ndarray | None = None,
+    ) -> None:  # fmt: skip
+        self.counts, self.own, self.categories, self.by_request, self.clusters = counts, own, categories, by_request, clusters
+        self.units = Units(len(counts), clusters)
         self.expected_sd: dict[int, np.ndarray] = {}  #: what `rarefaction` has found, by number of ratings
-
-    def totals(self, values: np.ndarray) -> np.ndarray:
-        """Sum over personas of (persona, ...) values: all of them, then without each one (1 + persona, ...)."""
-        total = values.sum(axis=0)
-        return np.concatenate([total[None], total - values])
-
-    def mean(self, values: np.ndarray) -> np.ndarray:
-        """Mean over personas of (persona, item) values: all of them, then without each one (1 + persona, item)."""
-        return self.totals(values) / self._size
 
     def of(self, who: np.ndarray) -> "Parts":
         """Those of some personas alone."""
-        by_request = None if self.by_request is None else self.by_request[who]
-        return Parts(self.counts[who], Cells(*(field[who] for field in self.own)), self.categories, by_request)
+        own = Cells(*(field[who] for field in self.own))
+        requests, clusters = (None if given is None else given[who] for given in (self.by_request, self.clusters))
+        return Parts(self.counts[who], own, self.categories, requests, clusters)
 
     @cached_property
     def spread(self) -> request_noise.Noise:
@@ -107,29 +106,29 @@ class Parts:
     @cached_property
     def anchor(self) -> np.ndarray:
         """V without rating noise: the variance over personas of the true cell mean."""
-        of_means = self.totals(self.spread.of_mean)
+        size, of_means = self.units.sizes, self.units.totals(self.spread.of_mean)
         if not self.own.repeated.all():
             # A single rating is kept as a cell mean, as uncertain as the item's other cells are on average.
-            repeated = self.totals(self.own.repeated)
-            of_means = of_means + np.where(repeated < self._size, (self._size - repeated) * self.noise, 0)
-        return self.between - of_means / self._size
+            repeated = self.units.totals(self.own.repeated)
+            of_means = of_means + np.where(repeated < size, (size - repeated) * self.noise, 0)
+        return self.between - of_means / size
 
     @cached_property
     def noise(self) -> np.ndarray:
         """W, mean over personas of the cell variance."""
         with np.errstate(invalid="ignore", divide="ignore"):
-            return self.totals(self.spread.rating) / self.totals(self.own.repeated)
+            return self.units.totals(self.spread.rating) / self.units.totals(self.own.repeated)
 
     @cached_property
     def ceiling(self) -> np.ndarray:
         """Largest variance that the item mean allows."""
-        middle = self.mean(self.own.mean)
-        return (middle - self.categories[0]) * (self.categories[-1] - middle) + self.between / self._size
+        middle = self.units.means(self.own.mean)
+        return (middle - self.categories[0]) * (self.categories[-1] - middle) + self.between / self.units.sizes
 
     @cached_property
     def cell_sd(self) -> np.ndarray:
         """Mean over personas of the cell SD, 0 with one rating; scale points."""
-        return self.mean(np.sqrt(self.own.variance))
+        return self.units.means(np.sqrt(self.own.variance))
 
     @cached_property
     def histograms(self) -> Recurring:
@@ -144,29 +143,24 @@ class Parts:
     @cached_property
     def ends(self) -> np.ndarray:
         """Mean over personas of the share of both ends of the scale."""
-        return self.mean(self.share[..., 0] + self.share[..., -1])
+        return self.units.means(self.share[..., 0] + self.share[..., -1])
 
     @cached_property
     def entropy(self) -> np.ndarray:
         """Entropy of the item's ratings over all personas, in nats."""
-        return entropy(self.totals(self.share) / self._size[..., None])
+        return entropy(self.units.means(self.share))
 
     @cached_property
     def cell_entropy(self) -> np.ndarray:
         """Mean over personas of the entropy of a cell, in nats, with Miller and Madow's correction."""
         with np.errstate(invalid="ignore", divide="ignore"):
-            return self.totals(np.where(self.own.repeated, _corrected(self.share, self.own.n), 0)) / self.totals(
-                self.own.repeated
-            )
+            each = np.where(self.own.repeated, _corrected(self.share, self.own.n), 0)
+            return self.units.totals(each) / self.units.totals(self.own.repeated)
 
     def shared(self, other: "Parts") -> np.ndarray:
         """Covariance (ddof = 1) over personas with the cell means of another run of the same personas."""
         with np.errstate(invalid="ignore", divide="ignore"):
-            personas = np.float64(len(self.deviation))  # so that a division by nothing is NaN
-            product = self.deviation * other.deviation
-            total = product.sum(axis=0)
-            without = (total - product * (personas / (personas - 1))) / (personas - 2)
-            return np.concatenate([total[None] / (personas - 1), without])
+            return self.units.products(self.deviation, other.deviation)
 
 
 def entropy(share: np.ndarray) -> np.ndarray:
@@ -178,8 +172,3 @@ def entropy(share: np.ndarray) -> np.ndarray:
 def _corrected(share: np.ndarray, n: np.ndarray) -> np.ndarray:
     """Entropy of cells with Miller and Madow's correction (K - 1) / 2n, K being the categories seen among n ratings."""
     return entropy(share) + ((share > 0) @ np.ones(share.shape[-1]) - 1) / (2 * n)
-
-
-def _sizes(personas: int) -> np.ndarray:
-    """Number of personas in each row of a leave-one-out array (1 + persona, 1)."""
-    return np.array([personas] + [personas - 1] * personas, dtype=float)[:, None]

@@ -57,11 +57,11 @@ def noise_bounds(counts: np.ndarray, categories: range, scope: np.ndarray) -> li
     ]
 
 
-def too_few(personas: int) -> str:
-    """What stands beside the noise of fewer than five personas; nothing for more, or for none."""
-    if not 0 < personas < FEWEST_VARYING:
+def too_few(number: int, what: str = "personas") -> str:
+    """What stands beside the noise of fewer than five personas, or clusters; nothing for more, or for none."""
+    if not 0 < number < FEWEST_VARYING:
         return ""
-    return f"Too few personas: {personas} of at least {FEWEST_VARYING} that an interval of noise needs."
+    return f"Too few {what}: {number} of at least {FEWEST_VARYING} that an interval of noise needs."
 
 
 def limit(events: int, trials: int) -> float:

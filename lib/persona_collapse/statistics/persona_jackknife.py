@@ -5,6 +5,13 @@ z_p the value without persona p: SE^2 = (P - 1)/P sum (z_p - mean z_p)^2, centre
 f^-1(centre -+ t SE) with P - 1 degrees of freedom. f is the logarithm; the logit for ICC, endpoint mass and information
 share; none for excess, means over families and fidelity: Fisher's z has no place for 1, which is the truth of a base asked
 again, nor for the half of its estimates that lie above.
+
+Where personas come in clusters, such as households, clusters were drawn and not personas: each is left out whole, and P is their
+number. Clusters of unequal size need no weights, as what a cluster says and how large it is are drawn together (JK1: Rust and
+Rao, Statistical Methods in Medical Research 5 (1996) 283; Wolter, Introduction to Variance Estimation, 2007, ch. 4). The delete-m
+jackknife for unequal m of Busing, Meijer and van der Leeden (Statistics and Computing 9 (1999) 3) is for blocks of independent
+draws: it weighs large blocks down, and is too short where the personas of a cluster are alike (simulated, 40 clusters of one and
+10 of 16 alike to .8: it holds the true S in 71 % of studies, JK1 in 90 %).
 """
 
 from collections.abc import Callable, Sequence
@@ -20,6 +27,16 @@ from persona_collapse.statistics.recommended_estimators import METRICS, LeaveOne
 FEWEST_VARYING = 5
 #: A persona that carries more of an interval's variance than this is named where the interval stands.
 CARRIES = 0.5
+#: Up to so many personas, or clusters, the page says what share of these intervals held the truth in simulation.
+FEW = 50
+
+#: A standard error below this, beside the value or beside 1, is rounding: nobody carries it.
+_ROUNDING = 1e-9
+#: In percent, by number of personas: how many simulated studies had an interval that held the true S, and the true noise; then
+#: the same where one persona in twenty answers the other way round. Means over 12 populations of simulated respondents, 400
+#: studies of each, 5 ratings a cell, all items (`small_studies` in benchmarks/hard_populations.py). Of populations like the
+#: published ratings S has 92, 92, 94 and 95 % without outlying personas, 75, 77, 82 and 90 % with them.
+MEASURED = {10: (96, 94, 61, 94), 20: (95, 94, 68, 95), 30: (96, 94, 78, 94), 50: (95, 95, 91, 95)}
 
 #: Places of the metrics whose interval is made on the logit scale, and on that of the metric itself.
 LOGIT, _PLAIN = (
@@ -45,7 +62,7 @@ class Interval(NamedTuple):
     lo: np.ndarray
     hi: np.ndarray
     carried: np.ndarray  #: share of the jackknife variance that comes from the one persona with the largest
-    persona: np.ndarray  #: that persona, as a row of the counts that were given; -1 where there is no interval
+    persona: np.ndarray  #: that persona, as a row of the counts that were given, or cluster; -1 where there is no interval
 
     def of(self, metric: str) -> "Interval":
         """One metric, (scope,) each."""
@@ -86,7 +103,7 @@ def level(run: LeaveOneOut) -> Interval:
     found = estimate(transformed(run))
     value = run.full
     lo, hi = map(back, limits(found))
-    interval = Interval(value, found.se * slope(value), lo, hi, found.carried, who(run.personas, found.row))
+    interval = Interval(value, found.se * slope(value), lo, hi, found.carried, who(run.units, found.row))
     return masked(_at_most_one(interval), run)
 
 
@@ -110,7 +127,7 @@ def change(variant: LeaveOneOut, base: LeaveOneOut) -> Interval:
         ratio = variant.full / base.full
         ratio = np.where(np.abs(ratio - 1) < _DUST, 1, ratio)  # the same sum, added up in another order
         lo, hi = (100 * np.expm1(limit) for limit in limits(found))
-        interval = Interval(100 * (ratio - 1), 100 * ratio * found.se, lo, hi, found.carried, who(base.personas, found.row))
+        interval = Interval(100 * (ratio - 1), 100 * ratio * found.se, lo, hi, found.carried, who(base.units, found.row))
         most = 100 * (1 / base.full[_FIDELITY] - 1)  # 0 where the base is the one that fidelity is to
         for field in (interval.value, interval.lo, interval.hi):
             field[_FIDELITY] = np.minimum(field[_FIDELITY], most)
@@ -121,14 +138,14 @@ def shift(variant: LeaveOneOut, other: LeaveOneOut) -> Interval:
     """Difference on the metric's own scale (log, logit, plain), (metric, scope)."""
     same_personas(variant, other)
     with np.errstate(invalid="ignore"):
-        return masked(_plain(transformed(variant) - transformed(other), other.personas), variant, other)
+        return masked(_plain(transformed(variant) - transformed(other), other.units), variant, other)
 
 
 def difference(variant: LeaveOneOut, other: LeaveOneOut) -> Interval:
     """Difference in the metric's own unit, (metric, scope)."""
     same_personas(variant, other)
     with np.errstate(invalid="ignore"):
-        return masked(_plain(variant.values - other.values, other.personas), variant, other)
+        return masked(_plain(variant.values - other.values, other.units), variant, other)
 
 
 def p_value(variant: LeaveOneOut, base: LeaveOneOut) -> np.ndarray:
@@ -142,7 +159,7 @@ def p_value(variant: LeaveOneOut, base: LeaveOneOut) -> np.ndarray:
 def excess(harmful: LeaveOneOut, control: LeaveOneOut, base: LeaveOneOut) -> Interval:
     """Excess 100 (X_harmful - X_control) / X_base in points of base, (metric, scope)."""
     same_personas(harmful, control, base)
-    return masked(_plain(_excess(harmful, control, base), base.personas), harmful, control, base)
+    return masked(_plain(_excess(harmful, control, base), base.units), harmful, control, base)
 
 
 def mean_change(pairs: Sequence[tuple[LeaveOneOut, ...]]) -> Interval:
@@ -151,14 +168,14 @@ def mean_change(pairs: Sequence[tuple[LeaveOneOut, ...]]) -> Interval:
     same_personas(*runs)
     with np.errstate(invalid="ignore", divide="ignore"):
         changes = [100 * (variant.values / base.values - 1) for variant, base in pairs]
-    return masked(_plain(average(changes), runs[0].personas), *runs)
+    return masked(_plain(average(changes), runs[0].units), *runs)
 
 
 def mean_excess(triples: Sequence[tuple[LeaveOneOut, ...]]) -> Interval:
     """Mean over these families of the excess of (harmful, control, base), (metric, scope)."""
     runs = [run for triple in triples for run in triple]
     same_personas(*runs)
-    return masked(_plain(average([_excess(*triple) for triple in triples]), runs[0].personas), *runs)
+    return masked(_plain(average([_excess(*triple) for triple in triples]), runs[0].units), *runs)
 
 
 def average(families: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
@@ -178,7 +195,7 @@ def split(variant: LeaveOneOut, other: LeaveOneOut) -> Split:
 
     def half(values: np.ndarray, others: np.ndarray, factor: float = 0.5) -> Interval:
         with np.errstate(invalid="ignore", divide="ignore"):
-            return _plain(factor * (np.log(values) - np.log(others)), other.personas)
+            return _plain(factor * (np.log(values) - np.log(others)), other.units)
 
     return Split(
         within_rms=half(variant.of("within_rms"), other.of("within_rms"), 1),
@@ -191,9 +208,9 @@ def split(variant: LeaveOneOut, other: LeaveOneOut) -> Split:
 
 
 def estimate(z: np.ndarray, *, carried: bool = True) -> Estimate:
-    """Jackknife of values (..., 1 + persona, scope) on any scale; NaN wherever one of them is not finite.
+    """Jackknife of values (..., 1 + unit, scope) on any scale; NaN wherever one of them is not finite.
 
-    Without `carried` nobody is looked for who carries the variance.
+    A unit is a persona or a cluster of them. Without `carried` nobody is looked for who carries the variance.
     """
     full, without = z[..., 0, :], z[..., 1:, :]
     personas = without.shape[-2]
@@ -225,17 +242,16 @@ def transformed(run: LeaveOneOut) -> np.ndarray:
     return z
 
 
-def remark(interval: Interval, metric: str, place: str, named: Callable[[int], str] = str) -> str:
-    """A sentence if one persona carries most of the interval of a metric in one scope, else nothing.
+def remark(interval: Interval, metric: str, place: str, named: Callable[[int], str] = "persona {}".format) -> str:
+    """A sentence if one persona, or cluster, carries most of the interval of a metric in one scope, else nothing.
 
-    `interval` holds numbers, see `Interval.at`; `place` names the scope, or the contrast in it, `named` a persona by its row.
+    `interval` holds numbers, see `Interval.at`; `place` names the scope, or the contrast in it, `named` says who `persona` is.
+    Nobody carries a spread that is rounding.
     """
-    if not interval.carried > CARRIES:
+    if not interval.carried > CARRIES or not float(interval.se) > _ROUNDING * max(abs(float(interval.value)), 1):
         return ""
     share = f"{100 * interval.carried:.0f} %"
-    return (
-        f"{metric}, {place}: persona {named(int(interval.persona))} alone carries {share} of the variance behind this interval."
-    )
+    return f"{metric}, {place}: {named(int(interval.persona))} alone carries {share} of the variance behind this interval."
 
 
 def above_one(fidelity: float, *, same: bool = False) -> str:
@@ -251,25 +267,50 @@ def above_one(fidelity: float, *, same: bool = False) -> str:
     return f"Estimated at {shown} and printed as 1, the most that a correlation can be: {why}."
 
 
-def sentence(personas: int, items: int, *, paired: bool = False, model: str = "this fine-tuned model") -> str:
-    """What interval A is an interval for; `model` says for which."""
-    how = "leave-one-persona-out on the log scale" + (", the same personas left out of both runs" if paired else "")
+def sentence(
+    personas: int, items: int, *, paired: bool = False, model: str = "this fine-tuned model", clusters: int | None = None
+) -> str:
+    """What interval A is an interval for, and up to `FEW` how often it held in simulation; `model` says for which model.
+
+    `clusters` is the number of clusters, where these are left out whole.
+    """
+    unit, others = ("persona", f"personas drawn like these {personas}")
+    if clusters is not None:
+        unit, others = "cluster", f"clusters like these {clusters} (of {personas} personas)"
+    how = f"leave-one-{unit}-out on the log scale" + (f", the same {unit}s left out of both runs" if paired else "")
+    said = (
+        f"95 % interval for other {others}, on these {items} items, for {model}, prompt and serving stack; {how}.",
+        few(personas if clusters is None else clusters, unit),
+    )
+    return " ".join(part for part in said if part)
+
+
+def few(units: int, unit: str = "persona") -> str:
+    """How often intervals of so few personas, or clusters, held the truth in simulation; nothing above `FEW`.
+
+    Of the numbers that were simulated the largest that is not above `units`; the smallest, where there is none.
+    """
+    if units > FEW:
+        return ""
+    at = max((number for number in MEASURED if number <= units), default=min(MEASURED))
+    s, noise, s_far, noise_far = MEASURED[at]
+    fewer = ", and fewer are less sure" if units < at else ""
     return (
-        f"95 % interval for other personas drawn like these {personas}, on these {items} items, for {model}, "
-        f"prompt and serving stack; {how}."
+        f"Few {unit}s: in simulation, such intervals of {at} {unit}s held the true S in {s} % of studies and the true noise in "
+        f"{noise} %; where one {unit} in twenty answers the other way round, in {s_far} % and {noise_far} %{fewer}."
     )
 
 
-def _plain(z: np.ndarray, personas: np.ndarray) -> Interval:
+def _plain(z: np.ndarray, units: np.ndarray) -> Interval:
     """Interval of a statistic that is printed on the scale it is averaged on."""
     found = estimate(z)
     se = np.where(np.isfinite(found.value), found.se, np.nan)
-    return Interval(found.value, se, *limits(found), found.carried, who(personas, found.row))
+    return Interval(found.value, se, *limits(found), found.carried, who(units, found.row))
 
 
-def who(personas: np.ndarray, row: np.ndarray) -> np.ndarray:
-    """Which personas these rows of a run are; -1 for none."""
-    return np.where(row < 0, -1, personas[row]) if len(personas) else np.full(row.shape, -1)
+def who(units: np.ndarray, row: np.ndarray) -> np.ndarray:
+    """Which personas, or clusters, these rows of a run are; -1 for none."""
+    return np.where(row < 0, -1, units[row]) if len(units) else np.full(row.shape, -1)
 
 
 def limits(found: Estimate, upto: float = _HALF) -> tuple[np.ndarray, np.ndarray]:
@@ -309,7 +350,7 @@ def masked(interval: Interval, *runs: LeaveOneOut) -> Interval:
 
 def same_personas(*runs: LeaveOneOut) -> None:
     for run in runs[1:]:
-        if not np.array_equal(run.personas, runs[0].personas):
+        if not (np.array_equal(run.personas, runs[0].personas) and np.array_equal(run.units, runs[0].units)):
             raise ValueError(
                 f"jackknife: a contrast of {len(runs[0].personas)} personas with {len(run.personas)} others; expected the same "
                 "personas on all sides; restrict the counts with common_cells.common first"

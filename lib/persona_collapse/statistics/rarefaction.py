@@ -51,8 +51,8 @@ def rarefied(parts: Parts, scope: np.ndarray, n: int) -> Rarefied:
     if n < 2:
         raise ValueError(f"rarefaction: {n} ratings a cell; expected 2 or more, for one rating has no SD")
     own = parts.own
-    within_sd = parts.mean(expected_sd(parts, n)) @ scope
-    between = parts.anchor + parts.mean(own.variance / np.minimum(own.n, n))
+    within_sd = parts.units.means(expected_sd(parts, n)) @ scope
+    between = parts.anchor + parts.units.means(own.variance / np.minimum(own.n, n))
     susceptibility = np.sqrt(np.maximum(between, 0)) @ scope
     short = int((own.n < n).sum())
     note = f"The paper's formulas at n = {n}" + (f"; {_fewer(short)}." if short else ".")

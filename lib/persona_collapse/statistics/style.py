@@ -14,6 +14,7 @@ import numpy as np
 from persona_collapse.statistics import persona_jackknife
 from persona_collapse.statistics.isotonic import between, isotonic
 from persona_collapse.statistics.moments import Cells, Parts
+from persona_collapse.statistics.units import Units
 
 FOLDS = 5
 #: Redraws of the base, and the seed they start from: the same ratings give the same ceiling.
@@ -62,7 +63,7 @@ def style_share(variant: Parts, base: Parts, fold: np.ndarray) -> Share:
     """
     if not predictable(fold) or not np.isfinite(variant.anchor).all():
         return Share(np.nan, np.nan, np.nan)
-    share = _share(_squared_errors(base.own.mean, variant.own.mean, fold), variant)
+    share = _share(_squared_errors(base.own.mean, variant.own.mean, fold, variant.units), variant)
     found = persona_jackknife.estimate(share[:, None], carried=False)
     return Share(*(float(number[0]) for number in (share, *persona_jackknife.limits(found._replace(centre=found.value)))))
 
@@ -86,14 +87,12 @@ def ceiling(base: Parts, n: np.ndarray, fold: np.ndarray, *, exact: bool = False
     if not predictable(fold) or not np.isfinite(base.anchor).all() or (not exact and n.max() < 2):
         return float("nan")
     if exact:
-        return float(_share(_squared_errors(base.own.mean, base.own.mean, fold, without=False), base)[0])
+        return float(_share(_squared_errors(base.own.mean, base.own.mean, fold), base)[0])
     rng, shares = np.random.default_rng(SEED), []
     sides = [_Redraw(base, np.asarray(size, int), rng) for size in (n, base.own.n)]
     for _ in range(REDRAWS):
         own, other = (side.draw() for side in sides)
-        shares.append(
-            _share(_squared_errors(other.mean, own.mean, fold, without=False), Parts(base.counts, own, base.categories))[0]
-        )
+        shares.append(_share(_squared_errors(other.mean, own.mean, fold), Parts(base.counts, own, base.categories))[0])
     return float(np.mean(shares))
 
 
@@ -129,17 +128,45 @@ class _Redraw:
 
 
 def _share(squared: np.ndarray, own: Parts) -> np.ndarray:
-    """Share of all personas, then without each one (1 + persona,), or of all alone; `squared` are summed over items."""
-    personas = len(own.own.mean)
-    size = np.array([personas] + [personas - 1] * (len(squared) - 1))
+    """Share of all personas, then without each unit (1 + unit,), or of all alone; `squared` are summed over items."""
+    size = own.units.sizes[: len(squared), 0]
     anchor = own.anchor[: len(squared)].sum(axis=1)
     noise = (own.between - own.anchor)[: len(squared)].sum(axis=1)  # mean u
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(anchor > 0, 1 - (squared / size - noise) / anchor, np.nan)
 
 
-def _squared_errors(x: np.ndarray, y: np.ndarray, fold: np.ndarray, *, without: bool = True) -> np.ndarray:
-    """Squared errors of held-out personas summed over personas and items: of all, then `without` each persona.
+class _Fits(NamedTuple):
+    """What is fitted: 0-4 hold out a fold; the others do so without a unit, those of whose personas in other folds they lack."""
+
+    held: np.ndarray  #: the fold held out (fit,)
+    unit: np.ndarray  #: the unit that a further fit lacks (further fit,)
+    at: np.ndarray  #: for each persona that a fit lacks, the fit
+    gone: np.ndarray  #: and the persona
+    own: np.ndarray  #: the fit that holds a persona out and lacks the rest of its unit (persona,)
+    same: tuple[np.ndarray, np.ndarray]  #: units and folds where all of a unit is held out: the fit of all is theirs
+
+
+def _fits(fold: np.ndarray, units: Units | None) -> _Fits:
+    none = np.empty(0, int)
+    if units is None:
+        return _Fits(np.arange(FOLDS), none, none, none, fold, (none, none))
+    unit = np.searchsorted(units.labels, units.of_personas)
+    inside = np.zeros((units.number, FOLDS))
+    np.add.at(inside, (unit, fold), 1)
+    changed = inside < inside.sum(axis=1, keepdims=True)  # a fit is another where the unit has personas in other folds
+    number = np.full(changed.shape, -1)
+    number[changed] = FOLDS + np.arange(changed.sum())
+    further = np.argwhere(changed)
+    gone, other = np.nonzero(fold[:, None] != np.arange(FOLDS))
+    at = number[unit[gone], other]
+    own = np.where(changed[unit, fold], number[unit, fold], fold)
+    same, where = np.nonzero(~changed)
+    return _Fits(np.concatenate([np.arange(FOLDS), further[:, 1]]), further[:, 0], at, gone, own, (same, where))
+
+
+def _squared_errors(x: np.ndarray, y: np.ndarray, fold: np.ndarray, units: Units | None = None) -> np.ndarray:
+    """Squared errors of held-out personas summed over personas and items: of all, then without each of `units`.
 
     Parameters
     ----------
@@ -147,22 +174,17 @@ def _squared_errors(x: np.ndarray, y: np.ndarray, fold: np.ndarray, *, without: 
         Cell means of the base and of the variant.
     """
     personas, items = x.shape
-    # Problem 0-4 holds out a fold; the others do so without a persona of another fold, whose fits alone it changes.
-    held = np.arange(FOLDS)
-    gone = np.full(FOLDS, -1)
-    if without:
-        every = np.array([(p, f) for p in range(personas) for f in range(FOLDS) if f != fold[p]])
-        gone, held = np.concatenate([gone, every[:, 0]]), np.concatenate([held, every[:, 1]])
-    total = np.zeros(1 + personas if without else 1)
-    step = max(1, _AT_ONCE // (len(held) * personas))
+    fits = _fits(fold, units)
+    total = np.zeros(1 + (units.number if units else 0))
+    step = max(1, _AT_ONCE // (len(fits.held) * personas))
     for first in range(0, items, step):
-        total += _of_items(x[:, first : first + step], y[:, first : first + step], fold, held, gone)
+        total += _of_items(x[:, first : first + step], y[:, first : first + step], fold, fits, units)
     return total
 
 
-def _of_items(x: np.ndarray, y: np.ndarray, fold: np.ndarray, held: np.ndarray, gone: np.ndarray) -> np.ndarray:
+def _of_items(x: np.ndarray, y: np.ndarray, fold: np.ndarray, fits: _Fits, units: Units | None) -> np.ndarray:
     """`_squared_errors` of some items."""
-    personas, items = x.shape
+    items, held = x.shape[1], fits.held
     ranks = [np.unique(column, return_inverse=True) for column in x.T]
     points = max(len(values) for values, _ in ranks)
     # Ties in x are one point; items with fewer points end in points without responses.
@@ -175,20 +197,20 @@ def _of_items(x: np.ndarray, y: np.ndarray, fold: np.ndarray, held: np.ndarray, 
 
     weight = number.sum(axis=1)[:, None] - number[:, held]
     summed = response.sum(axis=1)[:, None] - response[:, held]
-    left = np.flatnonzero(gone >= 0)
-    which = np.arange(items)[:, None], left[None], at[gone[left]].T
-    weight[which] -= 1
-    summed[which] -= y[gone[left]].T
+    which = np.arange(items)[:, None], fits.at[None], at[fits.gone].T
+    np.subtract.at(weight, which, 1)
+    np.subtract.at(summed, which, y[fits.gone].T)
     problems = (items * len(held), points)
     weight, summed = weight.reshape(problems), summed.reshape(problems)
     line = np.repeat(grid, len(held), axis=0)
     mean = np.divide(summed, weight, out=np.zeros(problems), where=weight > 0)
     fit = between(isotonic(mean, weight), weight, line).reshape(items, len(held), points)
 
-    error = (square[:, held] - 2 * fit * response[:, held] + fit**2 * number[:, held]).sum(axis=(0, 2))  # (problem,)
+    error = (square[:, held] - 2 * fit * response[:, held] + fit**2 * number[:, held]).sum(axis=(0, 2))  # (fit,)
     found = np.array([error[:FOLDS].sum()])
-    if not len(left):
+    if units is None:
         return found
-    own = ((y - fit[item, fold[:, None], at]) ** 2).sum(axis=1)  # (persona,), of the fits that held it out
-    others = error[FOLDS:].reshape(personas, FOLDS - 1).sum(axis=1)
-    return np.concatenate([found, others + error[fold] - own])
+    own = ((y - fit[item, fits.own[:, None], at]) ** 2).sum(axis=1)  # (persona,), of the fits that held it out
+    others = np.bincount(fits.unit, weights=error[FOLDS:], minlength=units.number)
+    rest = np.bincount(fits.same[0], weights=error[fits.same[1]], minlength=units.number)
+    return np.concatenate([found, others + rest - units.within(own)])

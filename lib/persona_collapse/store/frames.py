@@ -14,12 +14,13 @@ from persona_collapse.input_errors import first_error, listing
 from persona_collapse.store.column_names import candidates
 from persona_collapse.store.labels import item_numbers, ordered, texts
 from persona_collapse.store.ratings import Answers, Asked, Ratings
+from persona_collapse.study import clusters
 from persona_collapse.study.instrument import Instrument, load_instrument
 from persona_collapse.study.study import Study
 from persona_collapse.study.study_file import StudyFile
 
 #: Columns that a frame must have, and those that it may have; what else they are called.
-NEEDED, OPTIONAL = ("persona", "item", "repetition", "rating"), ("family", "variant", "role", "control", "of", "step")
+NEEDED, OPTIONAL = ("persona", "item", "repetition", "rating"), ("family", "variant", "role", "control", "of", "step", "cluster")
 ALIASES = {"persona_id": "persona", "question_id": "item", "run_index": "repetition"}
 _WHERE = "data frame"
 
@@ -30,7 +31,8 @@ def of_frame(frame: pd.DataFrame, instruments: Sequence[str | Path], title: str)
     table = _columns(frame, [instrument.key for instrument in asked])
     names = ordered(table["persona"])
     runs = list(table.groupby(["family", "variant"], sort=False).indices)
-    study = replace(_study(table, runs, title, asked[0]), labels=tuple(names), further=tuple(asked[1:]))
+    study = _study(table, runs, title, asked[0])
+    study = replace(study, labels=tuple(names), further=tuple(asked[1:]), clusters=_clusters(table, names))
     answers: dict[tuple[str, str, str], Answers] = {}
     for instrument in asked:
         answers |= _of_instrument(table[table["instrument"] == instrument.key], names, instrument)
@@ -97,6 +99,17 @@ def _by_our_names(frame: pd.DataFrame) -> pd.DataFrame:
         if name not in frame and found:
             frame = frame.rename(columns={found[0]: name})
     return frame
+
+
+def _clusters(table: pd.DataFrame, names: list[str]) -> tuple[str, ...]:
+    """The cluster of each persona, in the order of `names`; none without the column."""
+    if "cluster" not in table:
+        return ()
+    own = table.assign(cluster=texts(table["cluster"].astype(object).fillna(""))).groupby("persona")["cluster"].unique()
+    for name in names:
+        if len(own[name]) > 1:
+            raise ValueError(f"{_WHERE}: persona {name!r} has cluster {listing(own[name].tolist())}; expected one")
+    return clusters.checked(_WHERE, "cluster", [(f"persona {name!r}", own[name][0]) for name in names])
 
 
 def _instruments(named: pd.DataFrame, known: list[str]) -> list[str]:
@@ -199,6 +212,8 @@ def _answers(rows: np.ndarray, names: list[str], instrument: Instrument) -> Answ
     personas, items, valid = len(names), len(instrument.items), rows[:, 3] >= 0
     number = np.bincount(rows[:, 0] * items + rows[:, 1], minlength=personas * items)
     usual = int(np.bincount(number[number > 0]).argmax())
-    absent = int(np.maximum(usual - number, 0).sum())
+    here = np.any(number.reshape(personas, items), axis=1)
+    absent = int(np.maximum(usual - number, 0).reshape(personas, items)[here].sum())
     asked = Asked(len(rows) + absent, len(rows), int(valid.sum()), {"invalid": int((~valid).sum())})
-    return Answers(rows[valid], (personas, items, len(instrument.categories)), asked, ids=tuple(names))
+    shape = personas, items, len(instrument.categories)
+    return Answers(rows[valid], shape, asked, ids=tuple(names), present=np.asarray(here))

@@ -60,6 +60,12 @@ class Answers:
     second: np.ndarray = field(
         default_factory=lambda: np.empty((0, 3), int)
     )  #: ratings of cells that were asked a second time, beside the slots: persona, item and category, counted from 0
+    present: np.ndarray | None = None  #: which personas the run has at all (persona,); None if it has all of them
+
+    @property
+    def here(self) -> np.ndarray:
+        """Which personas the run has at all (persona,): of imported files those whose ids occur in its own."""
+        return np.full(self.shape[0], True) if self.present is None else self.present
 
     def persona_id(self, row: int) -> str:
         """The id of a persona, as tables have it."""
@@ -144,9 +150,10 @@ class Ratings:
             One row a rating: columns `persona` (any label), `item` (its number in the instrument), `repetition` (any label)
             and `rating` (missing where there is none). Where there are several runs also `family`, `variant`, `role` (base,
             control, harmful or alternate) and, for a harmful variant, `control`, its matched control; for a checkpoint `of`,
-            its variant, and `step`. Where there are several instruments also `instrument`, the key of one. Common other names
-            of the first four are read as well, such as `persona_id`, `subject`, `question_id`, `run_index`, `epoch` and
-            `score`, and items named q1, q2, ... by their numbers. Order and gaps of labels mean nothing.
+            its variant, and `step`; where personas belong together `cluster`, such as their household; where there are several
+            instruments `instrument`, the key of one. Common other names of the first four are read as well, such as
+            `persona_id`, `subject`, `question_id`, `run_index`, `epoch` and `score`, and items named q1, q2, ... by their
+            numbers. Order and gaps of labels mean nothing.
         instrument : str or path, or several
             A name in params/instruments/, or a YAML file such as those there.
         title : str
@@ -251,7 +258,8 @@ class Ratings:
         deck = self.study.personas
         left = None if deck is None else tuple(persona for place, persona in enumerate(deck) if place not in gone)
         labels = tuple(label for place, label in enumerate(self.study.labels) if place not in gone)
-        return replace(self, study=replace(self.study, personas=left, labels=labels), answers=answers)
+        clusters = tuple(one for place, one in enumerate(self.study.clusters) if place not in gone)
+        return replace(self, study=replace(self.study, personas=left, labels=labels, clusters=clusters), answers=answers)
 
     def _row(self, persona: int | str) -> int:
         if isinstance(persona, str):
@@ -281,7 +289,10 @@ def _kept(found: Answers, stays: np.ndarray) -> Answers:
     second = np.column_stack([number[second[:, 0]], second[:, 1:]])
     offered = None if found.offered is None else first_token.Offered(*(part[stays] for part in found.offered))
     ids = tuple(label for label, stay in zip(found.ids, stays, strict=False) if stay)
-    return replace(found, slots=slots, second=second, offered=offered, shape=(int(stays.sum()), *found.shape[1:]), ids=ids)
+    present = None if found.present is None else found.present[stays]
+    return replace(
+        found, slots=slots, second=second, offered=offered, shape=(int(stays.sum()), *found.shape[1:]), ids=ids, present=present
+    )
 
 
 def read_ratings(study: Study, store: Store, runs: Iterable[Run] | None = None, *, digests: bool = False) -> Ratings:
@@ -308,7 +319,7 @@ def with_mark(study: Study, store: Store) -> Study:
     served = study.file.kind == "live" and store.has_fingerprint(SIMULATED_FINGERPRINT)
     if study.file.kind == "imported":
         served = any(found.get("simulated") for run in study.runs for found in store.origin(*run.keys)[1].values())
-    return replace(study, served_simulated=served, labels=labels)
+    return replace(study.clustered(labels), served_simulated=served)
 
 
 def _sampling(study: Study, store: Store, run: Run) -> str:
@@ -349,6 +360,7 @@ def _answers(study: Study, store: Store, run: Run, condition: str) -> Answers:
         offered, study.file.protocol.temperature, () if study.deck(condition) else store.labels(condition),
         _requests(store.requests(*at)) if live and not study.by_logprobs else np.empty(0, int),
         _second(store, run, categories) if live and condition == "persona" else np.empty((0, 3), int),
+        np.isin(np.arange(personas), store.rows(*at)),
     )  # fmt: skip
 
 

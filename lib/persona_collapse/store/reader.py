@@ -46,6 +46,15 @@ class Reader:
             (family, variant, condition),
         ).fetchone()[0]
 
+    def rows(self, family: str, variant: str, condition: str) -> list[int]:
+        """Which rows of personas a run's design has in one condition, in order; 0 without a persona."""
+        found = self._db.execute(
+            "SELECT DISTINCT ifnull(persona, 0) FROM questions JOIN runs ON run = runs.id "
+            "WHERE family = ? AND variant = ? AND condition = ? AND asked > 0 ORDER BY 1",
+            (family, variant, condition),
+        )
+        return [row for (row,) in found]
+
     def offered(self, family: str, variant: str, condition: str, items: int, categories: range) -> first_token.Offered:
         """What each cell was offered on the scale, of a study asked by method logprobs; slots without logprobs are not seen."""
         key = family, variant, condition, items, categories

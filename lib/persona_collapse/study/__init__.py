@@ -3,4 +3,14 @@
 In: params/ and a study file. Out: a checked, immutable `Study`; readers that turn a reply or a first token into ratings.
 """
 
-__all__ = ["first_token", "instrument", "personas", "rating_parser", "respondent_parameters", "scopes", "study", "study_file"]
+__all__ = [
+    "clusters",
+    "first_token",
+    "instrument",
+    "personas",
+    "rating_parser",
+    "respondent_parameters",
+    "scopes",
+    "study",
+    "study_file",
+]

@@ -64,6 +64,11 @@ def _from_json(path: Path) -> list[tuple[str, dict[str, str]]]:
     return [(text.strip(), {}) for text in found]
 
 
+def load_attributes(path: Path) -> list[tuple[str, dict[str, str]]]:
+    """Rows of a CSV file with a column `persona`: what stands there, and in the other columns; ValueError for another file."""
+    return _from_csv(path)
+
+
 def _from_csv(path: Path) -> list[tuple[str, dict[str, str]]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:

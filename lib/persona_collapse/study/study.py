@@ -4,13 +4,14 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from persona_collapse import paths
 from persona_collapse.input_errors import checked, closest, read_yaml
 from persona_collapse.paths import PUBLISHED, ROOT, STUDIES, shown
+from persona_collapse.study import clusters
 from persona_collapse.study.instrument import Instrument, load_instrument
 from persona_collapse.study.personas import Persona, load_personas
 from persona_collapse.study.study_file import Family, StudyFile, Variant
@@ -55,6 +56,7 @@ class Study:
     served_simulated: bool = False  # a live or imported study whose ratings are of simulated respondents
     further: tuple[Instrument, ...] = ()  # instruments beside the first
     labels: tuple[str, ...] = ()  # ids of the personas of imported ratings or of a data frame, by row; a deck has none
+    clusters: tuple[str, ...] = ()  # the cluster of each persona, by row; empty where each was drawn by itself
 
     @property
     def name(self) -> str:
@@ -115,6 +117,24 @@ class Study:
     def persona_name(self, row: int) -> str:
         """How notes and errors call a persona: by its id where it has one, else by its number in the deck, from 1."""
         return self.labels[row] if row < len(self.labels) else str(row + 1)
+
+    @cached_property
+    def cluster_names(self) -> tuple[str, ...]:
+        """Names of the clusters in the order in which personas name them; none where every persona is a cluster of its own."""
+        names = tuple(dict.fromkeys(self.clusters))
+        return names if len(names) < len(self.clusters) else ()
+
+    def unit_name(self, number: int) -> str:
+        """How notes call what an interval leaves out: a persona by its row, or a cluster by its place in `cluster_names`."""
+        names = self.cluster_names
+        return f"cluster {names[number]}" if names else f"persona {self.persona_name(number)}"
+
+    def clustered(self, labels: tuple[str, ...]) -> "Study":
+        """The study with these ids of its imported personas, and with the clusters that a file names for them."""
+        named, own = self.file.cluster, self.clusters
+        if labels and named and named.file:
+            own = clusters.of_file(f"{shown(self.path)}, cluster", self.path.parent / named.file, named.column, labels)
+        return replace(self, labels=labels, clusters=own)
 
     def persona_line(self, row: int) -> str:
         """How lists and charts call a persona: its number and its words, its id, or its number alone."""
@@ -226,7 +246,15 @@ def load_study(name: str | Path, data: str | Path | None = None, *, files: bool 
                         f"{where}: {variant.figures!r} has none for the condition toxic; "
                         "name those of a base, or leave toxic out of conditions"
                     )
-    return Study(path, file, folder, instrument, personas, toxic)
+    return Study(path, file, folder, instrument, personas, toxic, clusters=_clusters(path, file, personas))
+
+
+def _clusters(path: Path, file: StudyFile, personas: tuple[Persona, ...] | None) -> tuple[str, ...]:
+    """The clusters of a deck; none yet of imported personas, whose file is looked at and read when their ids are known."""
+    where, named = f"{shown(path)}, cluster", file.cluster
+    if named and named.file:
+        clusters.in_file(where, path.parent / named.file, named.column)
+    return clusters.of_deck(where, named.column, personas) if named and personas else ()
 
 
 def check_keys(study: Study) -> None:

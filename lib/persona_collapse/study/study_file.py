@@ -162,6 +162,18 @@ class Smallest(_Checked):
         return percent / 100
 
 
+class Cluster(_Checked):
+    """Which personas belong together: the column that says so, of the deck, or of a file beside imported ratings."""
+
+    column: Name
+    file: Name | None = None  # relative to the study file; its column `persona` holds the ids
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_a_column(cls, value: Any) -> Any:
+        return {"column": value} if isinstance(value, str) else value
+
+
 class Source(_Checked):
     """Where the files of an imported study are published, and what they must be."""
 
@@ -269,6 +281,8 @@ class StudyFile(_Checked):
     columns: Columns | None = None
     published: str | None = None
     smallest: Smallest = Smallest()
+    half: Annotated[float, Field(gt=0, lt=1)] = 0.5  # share of the base's pooled S below which personas count as gone
+    cluster: Cluster | None = None
     seed: int = 0
     families: Annotated[tuple[Family, ...], Field(min_length=1)]
 
@@ -282,7 +296,7 @@ class StudyFile(_Checked):
             # With doubled keys it cannot be said who names whom.
             for j, variant in enumerate(family.variants if len(keys) == len(family.variants) else ()):
                 checks.append(partial(self._check_variant, f"families[{i}].variants[{j}]", family, variant))
-        gather([*checks, self._check_kind, self._check_conditions, self._check_prices])
+        gather([*checks, self._check_kind, self._check_conditions, self._check_prices, self._check_cluster])
         return self
 
     def _check_family(self, where: str, family: Family) -> None:
@@ -349,6 +363,19 @@ class StudyFile(_Checked):
         if "persona" not in self.conditions:
             raise ValueError("conditions: 'persona' is missing; S and R need it; add it")
         _unique("conditions", list(self.conditions))
+
+    def _check_cluster(self) -> None:
+        if self.cluster is None:
+            return
+        if self.kind == "imported" and self.cluster.file is None:
+            raise ValueError(
+                f"cluster: imported personas have no deck with a column {self.cluster.column!r}; give a file that has it, as in "
+                f"{{file: people.csv, column: {self.cluster.column}}}"
+            )
+        if self.kind != "imported" and self.cluster.file is not None:
+            raise ValueError(
+                f"cluster.file: belongs to a study of kind imported, not {self.kind}; name the column of the deck alone"
+            )
 
     def _check_prices(self) -> None:
         for i, family in enumerate(self.families):

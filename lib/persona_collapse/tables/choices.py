@@ -90,7 +90,7 @@ class Views:
             assert offered is not None  # of a study asked by logprobs
             chances = first_token.probabilities(offered, temperature)[common.personas][:, common.items]
             own = cells(chances, self._analysis.categories, exact=True)
-            found[run] = Parts(chances, own, self._analysis.categories)
+            found[run] = Parts(chances, own, self._analysis.categories, clusters=self.parts[run].clusters)
         return found
 
     def _without_items(self) -> tuple[list[tuple[str, str]], np.ndarray]:

@@ -1,7 +1,10 @@
 """What two runs differ in besides fine-tuning, and which of them cannot be compared at all."""
 
+import numpy as np
 import pandas as pd
 
+from persona_collapse.input_errors import listing
+from persona_collapse.statistics import common_cells
 from persona_collapse.store.ratings import Prompts, Ratings
 from persona_collapse.study.study import Run
 from persona_collapse.tables.contrast import Contrast
@@ -92,6 +95,27 @@ def refusal(one: Prompts, other: Prompts) -> str:
     return f"Not compared: {what}, in {len(unlike):,} of {len(both):,} prompts; ask both runs again with the same study file."
 
 
+def unshared(ratings: Ratings, run: Run, other: Run) -> str:
+    """On how many personas two runs are compared whose personas are not all the same ids, in words; nothing where they are."""
+    return common_cells.in_part(_have(ratings, run, other)) if ratings.personas else ""
+
+
+def nobody_shared(ratings: Ratings, *runs: Run) -> str:
+    """Why runs cannot be compared whose personas share no id, or nothing; a run without personas is no reason."""
+    have = _have(ratings, *runs) if ratings.personas else []
+    if not have or not all(own.any() for own in have) or np.logical_and.reduce(have).any():
+        return ""
+    named = [listing([ratings.personas[row] for row in np.flatnonzero(own)[:3]]) for own in have]
+    each = "; ".join(f"{run.key}: {who}, ..." for run, who in zip(runs, named, strict=True))
+    return f"Not compared: no persona is on all sides ({each}); give the same persona the same id in every file."
+
+
+def _have(ratings: Ratings, *runs: Run) -> list[np.ndarray]:
+    """Which of the study's personas each run has, (persona,) bool each."""
+    number = len(ratings.personas)
+    return [np.pad(own, (0, number - len(own))) for own in (ratings.of(run).here for run in runs)]
+
+
 class Guard:
     """What every contrast of a study has to say about its sides."""
 
@@ -102,7 +126,7 @@ class Guard:
         self._rows = {(row["family"], row["variant"]): row for _, row in asked.iterrows()}
         self._said: dict[Contrast, str] = {}
         self._refused: dict[tuple[Run, Run], str] = {}
-        self._prompts = ratings.prompts
+        self._prompts, self._ratings = ratings.prompts, ratings
 
     def differs(self, contrast: Contrast) -> str:
         """What the sides of a contrast differ in besides fine-tuning, in one line; empty if in nothing."""
@@ -116,6 +140,7 @@ class Guard:
         own, said = self._rows[contrast.variant.keys], []
         for run, what in ((contrast.control, "control"), (contrast.base, "base")):
             found = differences(own, self._rows[run.keys], what, samples=not self._study.by_logprobs) if run else []
+            found += [part for part in [unshared(self._ratings, contrast.variant, run)] if part] if run else []
             if found:
                 said.append((f"against the {what}: " if contrast.control else "") + "; ".join(found))
         return ". ".join(said)
@@ -132,4 +157,4 @@ class Guard:
                 self._refused[pair] = refusal(*(self._prompts.get(run.key, {}) for run in pair))
             if self._refused[pair]:
                 return self._refused[pair]
-        return ""
+        return nobody_shared(self._ratings, *runs)

@@ -68,7 +68,7 @@ def medians(headline: Headline, sides: Sequence[Contrast], views: Views) -> np.n
 
     Changes are logarithms of ratios, which an exchange of the two runs turns into their opposite.
     """
-    taken = exchanges(len(views.together.common.personas))
+    taken = exchanges(next(iter(views.parts.values())).units)
     look, unlike = Look(views, lambda parts: _exchanged(parts, sides, taken)), views.unlike(sides)
     each = [
         ways

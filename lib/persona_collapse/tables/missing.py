@@ -27,7 +27,7 @@ def missing_table(analysis: Analysis) -> pd.DataFrame | None:
 
 
 def _of_run(analysis: Analysis, run: Run) -> list[tuple[Any, ...]]:
-    counts = keyed(analysis.counts(run), analysis.study.instrument)
+    counts = keyed(analysis.counts(run)[analysis.here(run)], analysis.study.instrument)
     n, slots = counts.sum(axis=-1), analysis.slots(run)
     if not n.any() or not (n < slots).any():
         return []

@@ -25,16 +25,18 @@ def level_note(analysis: Analysis, run: Run, alone: Together) -> Note:
     """What stands beside the numbers of one run, by metric, scope and interval."""
     found = analysis.bounds(alone, 0)
     single = recommended_estimators.remark(alone.loo[0])
-    too_few = noise_bounds.too_few(len(alone.common.personas))
+    too_few = _too_few(analysis, alone)
     missing = ""
     if not analysis.study.by_logprobs:
-        missing = common_cells.missing(analysis.counts(run), analysis.categories, analysis.slots(run)).note
+        missing = common_cells.missing(analysis.counts(run)[analysis.here(run)], analysis.categories, analysis.slots(run)).note
 
     def note(metric: str, column: int, interval: persona_jackknife.Interval) -> str:
         said = [alone.common.note]
         if METRICS[metric].noise:
             bound = found[column]
             said += [bound.note if bound else "", too_few, missing]
+        if metric == "susceptibility":
+            said.append(recommended_estimators.faint_remark(alone.loo[0], column))
         said += [single, _carrier(analysis, metric, column, interval)]
         return " ".join(part for part in said if part)
 
@@ -43,7 +45,12 @@ def level_note(analysis: Analysis, run: Run, alone: Together) -> Note:
 
 def _carrier(analysis: Analysis, metric: str, column: int, interval: persona_jackknife.Interval) -> str:
     """The persona that carries most of an interval, if one does."""
-    return persona_jackknife.remark(interval, named(metric), analysis.scopes[column], analysis.study.persona_name)
+    return persona_jackknife.remark(interval, named(metric), analysis.scopes[column], analysis.study.unit_name)
+
+
+def _too_few(analysis: Analysis, together: Together) -> str:
+    """What stands beside the noise of too few personas, or clusters."""
+    return noise_bounds.too_few(len(together.loo[0].units), "personas" if analysis.clusters is None else "clusters")
 
 
 def named(metric: str) -> str:
@@ -66,7 +73,7 @@ class ContrastNotes:
         self._own_bounds = analysis.bounds(together, 0)
         self._own_lo = persona_jackknife.level(together.loo[0]).of("within_rms").lo
         self._rarefied = () if contrast.control else _rarefied(analysis, together)
-        self._too_few = noise_bounds.too_few(len(together.common.personas))
+        self._too_few = _too_few(analysis, together)
         singles = [run.name for run, side in zip(contrast.runs, together.loo, strict=True) if side.repetitions[1] == 1]
         self._single = f"One rating a cell in {', '.join(singles)}: noise cannot be told from spread." if singles else ""
 
@@ -75,6 +82,9 @@ class ContrastNotes:
         said = [self._also, self._lost]
         if METRICS[metric].noise:
             said += [self._bound(column), self._too_few]
+        if metric == "susceptibility":
+            faint = {recommended_estimators.faint_remark(side, column) for side in self._together.loo}
+            said += sorted(faint)
         if np.isnan(interval.value):
             said.append(self._single)
         if self._rarefied and metric in ("robustness", "within_rms"):

@@ -10,7 +10,8 @@ import pandas as pd
 
 from persona_collapse.asking import spending, supported_parameters
 from persona_collapse.asking.estimate import choices, estimate, opened, with_protocol
-from persona_collapse.statistics import persona_jackknife, sample_size
+from persona_collapse.statistics import persona_jackknife, power, sample_size
+from persona_collapse.statistics.power import Margin, Signal
 from persona_collapse.statistics.recommended_estimators import METRICS
 from persona_collapse.statistics.sample_size import Asking, Design, Spread
 from persona_collapse.store.ratings import read_ratings
@@ -33,6 +34,7 @@ class Designed(NamedTuple):
     personas: int  #: how many there are to be asked
     asking: dict[str, Asking]  #: by way
     variants: int  #: whose own ratings the variances come from; 0 if they are those of the published runs
+    signals: list[Signal]  #: what the personas of each would be called gone by
 
 
 def design(study: Study, target: float) -> Designed:
@@ -41,8 +43,9 @@ def design(study: Study, target: float) -> Designed:
     Variances are those of the study's own ratings where its store holds a base and a variant, by logprobs or with two
     repetitions or more, a pilot; else those of the published runs.
     """
-    pilot = dict(_pilot(study))
-    spreads = [spread for own in pilot.values() for spread in own]
+    pilot = list(_pilot(study))
+    spreads = [spread for own, _ in pilot for spread in own]
+    signals = [signal for _, signal in pilot] or [power.PUBLISHED]
     spreads = spreads or [sample_size.TABLES[metric, "change"] for metric in CHANGED]
     asking, most = _ways(study), len(study.whole_deck()) or _personas(study)
     plans = {way: sample_size.plan(spreads, target, one, most_personas=most) for way, one in asking.items()}
@@ -50,7 +53,7 @@ def design(study: Study, target: float) -> Designed:
     if costs and "choices" in asking:
         priced = asking["choices"]._replace(of_request=costs[0], of_rating=costs[1])
         by_price = sample_size.plan(spreads, target, priced, most_personas=most)
-    return Designed(plans, by_price, _now(study, spreads, asking), spreads, most, asking, len(pilot))
+    return Designed(plans, by_price, _now(study, spreads, asking), spreads, most, asking, len(pilot), signals)
 
 
 def _ways(study: Study) -> dict[str, Asking]:
@@ -110,8 +113,8 @@ def _personas(study: Study) -> int:
         return max(len(analysis.counts(run)) for run in study.runs) or 100
 
 
-def _pilot(study: Study) -> Iterator[tuple[str, list[Spread]]]:
-    """For every variant that can be set beside its base, how far personas and ratings spread the changes."""
+def _pilot(study: Study) -> Iterator[tuple[list[Spread], Signal]]:
+    """For every variant that can be set beside its base, how far personas and ratings spread the changes, and its signal."""
     if not study.store_path.is_file():
         return
     with open_store(study.store_path) as store:
@@ -119,7 +122,14 @@ def _pilot(study: Study) -> Iterator[tuple[str, list[Spread]]]:
         for run in study.runs:
             base = analysis.base(run)
             if run.variant.role in ("control", "harmful") and (found := spreads(analysis, run, base)):
-                yield run.name, found
+                yield found, _signal(analysis, run, base)
+
+
+def _signal(analysis: Analysis, run: Run, base: Run) -> Signal:
+    own, other = analysis.together(run, base).loo
+    noise = own.parts.noise[0]
+    uneven = float((noise**2).mean() / noise.mean() ** 2) if noise.any() else 1.0
+    return Signal(float(other.of("susceptibility_pooled")[0, 0]), float(own.of("within_rms")[0, 0]), uneven, len(noise))
 
 
 def spreads(analysis: Analysis, run: Run, base: Run) -> list[Spread]:
@@ -157,7 +167,7 @@ def plan_lines(study: Study, target: float) -> list[str]:
         said.append(f"- {_words(study, found, way)}{', fewest requests' * both}: {_plan(study, found, way, best, target)}")
         if both:
             said.append(f"- {_words(study, found, way)}, lowest price: {_plan(study, found, way, found.by_price, target)}")
-    said += [_floor(found), *_as_it_stands(study, found), *_second_request(study, found)]
+    said += [_floor(found), *_power(study, found), *_as_it_stands(study, found), *_second_request(study, found)]
     if study.file.kind == "live" and any(spending.price(study, run) is None for run in study.runs):
         said.append("No price is known: give the endpoint, or each variant, a price_per_million.")
     if study.file.kind != "live":
@@ -216,9 +226,9 @@ def _plan(study: Study, found: Designed, way: str, best: Design | None, target: 
     if best is None:
         more = sample_size.plan(found.spreads, target, found.asking[way], most_personas=sample_size.NO_LIMIT)
         assert more is not None  # with enough personas any target is reached
-        return f"out of reach of {found.personas} personas; {_shape(more)} would do."
+        return f"out of reach of {found.personas} personas; {_shape(*more[:2])} would do."
     fewest = " (no plan has fewer personas)" if best.personas == sample_size.FEWEST_PERSONAS < found.personas else ""
-    return f"{_shape(best)}{fewest}, {_asked(study, best, way)}; standard error {100 * best.se:.1f} %."
+    return f"{_shape(*best[:2])}{fewest}, {_asked(study, best, way)}; standard error {100 * best.se:.1f} %."
 
 
 def _floor(found: Designed) -> str:
@@ -232,12 +242,39 @@ def _floor(found: Designed) -> str:
     )
 
 
+def _power(study: Study, found: Designed) -> Iterator[str]:
+    """How likely the study file's design, and the cheapest by its way of asking, are to show what they look for."""
+    way = "logprobs" if study.by_logprobs else "choices" if "choices" in found.ways else "one by one"
+    shapes: dict[tuple[int, float], str] = {}
+    for one, what in ((next(iter(found.now.values()), None), "the study file"), (found.ways[way], "fewest requests")):
+        if one:
+            shapes.setdefault((one.personas, one.repetitions), what)
+    smallest = study.file.smallest
+    s, r = (
+        [Margin(own, share) for own in found.spreads if own.degrees == noise]
+        for noise, share in ((False, smallest.S), (True, smallest.R))
+    )
+    for shape, what in shapes.items() if s and r else ():
+        gone = min(power.gone(signal, *shape, study.file.half) for signal in found.signals)
+        yield (
+            f"Power of {_shape(*shape)} ({what}): where nothing changed, S is shown to be within {100 * smallest.S:g} % in "
+            f"{_percent(power.of_design(s, *shape))} of studies and R within {100 * smallest.R:g} % in "
+            f"{_percent(power.of_design(r, *shape))}, and {_percent(power.WANTED)} for both takes "
+            f"{power.personas_for([*s, *r], shape[1]):,} personas; where no persona effect is left, personas are called gone in "
+            f"{_percent(gone)}."
+        )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
 def _as_it_stands(study: Study, found: Designed) -> Iterator[str]:
     """What the design of the study file reaches and costs; nothing for imported ratings."""
     if found.now:
         first = next(iter(found.now.values()))
         each = " or ".join(f"{_asked(study, one, way)}{_BY[way]}" for way, one in found.now.items())
-        yield f"The study file as it stands: {_shape(first)}, {each}; standard error {100 * first.se:.1f} %."
+        yield f"The study file as it stands: {_shape(*first[:2])}, {each}; standard error {100 * first.se:.1f} %."
     elif study.personas is not None:
         yield "The study file as it stands: 1 repetition, which cannot tell noise from personas; ask for 2 or more."
 
@@ -261,9 +298,9 @@ def _second_request(study: Study, found: Designed) -> Iterator[str]:
 _BY = {"one by one": " one by one", "choices": " as choices", "logprobs": ""}
 
 
-def _shape(one: Design) -> str:
-    asked = "one request a cell" if math.isinf(one.repetitions) else f"{one.repetitions:g} repetitions"
-    return f"{one.personas:,} personas x {asked}"
+def _shape(personas: int, repetitions: float) -> str:
+    asked = "one request a cell" if math.isinf(repetitions) else f"{repetitions:g} repetitions"
+    return f"{personas:,} personas x {asked}"
 
 
 def _asked(study: Study, one: Design, way: str) -> str:

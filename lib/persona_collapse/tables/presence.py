@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from persona_collapse.statistics import permutation
-from persona_collapse.statistics.presence import HALF, Presence, change, presence, verdict
+from persona_collapse.statistics.presence import Presence, change, presence, verdict
 from persona_collapse.study.study import Run
 from persona_collapse.tables.comparability import Guard
 from persona_collapse.tables.run_statistics import Analysis
@@ -36,11 +36,13 @@ class PresenceRow(NamedTuple):
     note: str = ""
 
 
-def presence_table(analysis: Analysis, guard: Guard, half: float = HALF) -> pd.DataFrame:
+def presence_table(analysis: Analysis, guard: Guard, half: float | None = None) -> pd.DataFrame:
     """Persona variance of every run, with the permutation test and what both say; overall.
 
-    `half` is the share of the base's pooled S below which a run's must lie for its personas to be gone.
+    `half` is the share of the base's pooled S below which a run's must lie for its personas to be gone; that of the study file
+    if it is not given.
     """
+    half = analysis.study.file.half if half is None else half
     tested = _tested(analysis)
     found = {run: presence(analysis.alone(run).loo[0], tested[run].null_95) for run in analysis.study.runs}
     rows = [_row(analysis, guard, run, found, tested[run], half) for run in analysis.study.runs]

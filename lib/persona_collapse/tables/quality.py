@@ -46,7 +46,7 @@ def run_quality(ratings: Ratings, run: Run) -> pd.DataFrame:
     for condition in study.conditions(run):
         answers = ratings.of(run, condition)
         asked, counts = answers.asked, answers.counts
-        per_cell = published_estimators.moments(counts, study.instrument.categories).n
+        per_cell = published_estimators.moments(counts[answers.here], study.instrument.categories).n
         mass = np.empty(0) if answers.offered is None else answers.offered.mass
         mass = mass[~np.isnan(mass)]
         used = int(published_estimators.answered(counts).sum())
@@ -58,7 +58,7 @@ def run_quality(ratings: Ratings, run: Run) -> pd.DataFrame:
                 "slots": asked.recorded if asked.imported else asked.slots, "valid": asked.valid, **reasons,
                 "min_repetitions": int(per_cell.min()) if per_cell.size else 0,
                 "max_repetitions": int(per_cell.max(initial=0)),
-                "personas_used": used, "personas_dropped": len(counts) - used,
+                "personas_used": used, "personas_dropped": int(answers.here.sum()) - used,
                 "first_date": asked.first, "last_date": asked.last, "stack": study.stack(run),
                 "sampling": asked.sampling, "apart_from_base": _apart_from_base(ratings, run, condition),
                 "probed": len(asked.probe) or np.nan,

@@ -60,6 +60,9 @@ class Analysis:
         self.categories = self.study.instrument.categories
         self.scope = scope_matrix(self.study.instrument)
         self.scopes = scopes(self.study.instrument)
+        names = {name: number for number, name in enumerate(self.study.cluster_names)}
+        #: Number of each persona's cluster, (persona,), where personas come in clusters.
+        self.clusters = np.array([names[name] for name in self.study.clusters]) if names else None
         self._parts: dict[tuple[str, bytes, bytes], Parts] = {}
         self._by_request: dict[str, np.ndarray | None] = {}
         self._sides: dict[tuple[str, str | None, bytes, bytes], Side] = {}
@@ -79,6 +82,11 @@ class Analysis:
             told = found is not None and request_noise.tells(found, self.categories)
             self._by_request[run.key] = found if told else None
         return self._by_request[run.key]
+
+    def here(self, run: Run) -> np.ndarray:
+        """Which personas a run has at all (persona,)."""
+        present = self.ratings.of(run).present
+        return np.full(len(self.counts(run)), True) if present is None else present
 
     def base(self, run: Run) -> Run:
         """The base of a run's family."""
@@ -118,7 +126,7 @@ class Analysis:
         """Ratings that a cell of a run was asked for: the design's number, or what most cells of imported files have."""
         if self.study.file.kind != "imported":
             return self.study.file.protocol.repetitions
-        found = self.counts(run).sum(axis=-1)
+        found = self.counts(run)[self.here(run)].sum(axis=-1)
         return int(np.bincount(found.reshape(-1).astype(int)).argmax()) if found.size else 0
 
     def _together(self, runs: Sequence[Run], bases: dict[Run, Run]) -> Together:
@@ -127,7 +135,7 @@ class Analysis:
             given = [self.counts(run) for run in runs]
             # Of decks of different length the first ones are common.
             fewest = min(len(one) for one in given)
-            common = common_cells.common([one[:fewest] for one in given], self.scope)
+            common = common_cells.common([one[:fewest] for one in given], self.scope, [self.here(run) for run in runs])
             cut = dict(zip(runs, common.counts, strict=True))
             self._found[key] = Together(tuple(self._side(run, cut, bases.get(run), common) for run in runs), common)
         return self._found[key]
@@ -144,13 +152,17 @@ class Analysis:
             self._sides[key] = Side(cut[run], loo)
         return self._sides[key]
 
+    def clusters_of(self, personas: np.ndarray) -> np.ndarray | None:
+        """Clusters of some personas, by row; None where every persona is a unit of its own."""
+        return None if self.clusters is None else self.clusters[personas]
+
     def _parts_of(self, run: Run, counts: np.ndarray, common: common_cells.Common) -> Parts:
         key = run.key, common.personas.tobytes(), common.items.tobytes()
         if key not in self._parts:
             own = cells(counts, self.categories, exact=self.study.by_logprobs)
             asked = self.by_request(run)
             by_request = None if asked is None else asked[np.ix_(common.personas, common.items)]
-            self._parts[key] = Parts(counts, own, self.categories, by_request)
+            self._parts[key] = Parts(counts, own, self.categories, by_request, self.clusters_of(common.personas))
         return self._parts[key]
 
 
