@@ -182,8 +182,20 @@ class TestNumbers:
             assert row["se"] / (100 + row["value"]) == pytest.approx(np.hypot(a, b))
         assert not own["paired"].any() and tuple(own.iloc[0][["personas_a", "personas_b"]]) == (14, 11)
         assert "The decks share no persona: the studies are taken as independent." in sentences.shared(tables, pair)
-        assert "Satterthwaite" in sentences.intervals(tables, pair)
+        said = sentences.intervals(tables, pair)
+        assert "Satterthwaite" in said and "other personas drawn like these 14 and those 11, on these 30 items" in said
+        assert "Few personas: in simulation, such intervals of 10 personas held the true S in 96 % of studies" in said
         assert tables.differences.query("quantity == 'agreement'").empty
+
+    def test_clusters_of_either_study_are_what_its_interval_is_about(self, tmp_path, outputs):
+        one = simulated(tmp_path, "one", PEOPLE[:5] + [f"other {n}" for n in range(9)])
+        two = simulated(tmp_path, "two", [f"another {n}" for n in range(11)])
+        pair, tables = compared(one, two)
+        pair.studies = pair.studies[0], replace(pair.studies[1], clusters=tuple(f"c{p // 2}" for p in range(11)))
+        assert (
+            "other personas drawn like these 14 in the first study and clusters like those 6 in the second, on these 30 items; "
+            "leave-one-unit-out on the log scale in each study"
+        ) in sentences.intervals(tables, pair)
 
     def test_degrees_of_freedom_are_satterthwaites(self):
         """Two groups of equal spread and size: (2 s^2)^2 / (2 s^4 / (P - 1)) = 2 (P - 1)."""

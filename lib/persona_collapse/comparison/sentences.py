@@ -108,10 +108,7 @@ def intervals(tables: StudyTables, pair: Pair) -> str:
         clusters = len(pair.studies[0].cluster_names) or None
         first = persona_jackknife.sentence(personas, items, paired=True, model="these two fine-tuned models", clusters=clusters)
     else:
-        first = (
-            f"95 % interval for other personas drawn like these {personas} and those {others}, on these {items} items; "
-            "leave-one-persona-out on the log scale in each study, their variances added (Satterthwaite's degrees of freedom)."
-        )
+        first = _of_others(pair, personas, others, items)
     said = ["In brackets: " + first]
     if not pair.studies[0].by_logprobs:
         rows = pd.concat([t.quality for t in pair.tables]).query("condition == 'persona' and valid > 0")
@@ -123,6 +120,21 @@ def intervals(tables: StudyTables, pair: Pair) -> str:
             "for these personas only."
         )
     return " ".join(said)
+
+
+def _of_others(pair: Pair, personas: int, others: int, items: int) -> str:
+    """What intervals are intervals for where each study has personas, or clusters, of its own."""
+    here, there = (len(study.cluster_names) for study in pair.studies)
+    whom = f"personas drawn like these {personas} and those {others}"
+    if here or there:
+        whom = f"{f'clusters like these {here}' if here else f'personas drawn like these {personas}'} in the first study and "
+        whom += f"{f'clusters like those {there}' if there else f'personas drawn like those {others}'} in the second"
+    unit = "cluster" if here and there else "unit" if here or there else "persona"
+    said = (
+        f"95 % interval for other {whom}, on these {items} items; leave-one-{unit}-out on the log scale in each study, their "
+        "variances added (Satterthwaite's degrees of freedom)."
+    )
+    return f"{said} {persona_jackknife.few(min(here or personas, there or others))}".strip()
 
 
 @exhibit.finding("levels", by="metric")

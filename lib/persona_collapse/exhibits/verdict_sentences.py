@@ -90,8 +90,9 @@ Rules are tried in order, and the first that matches is the verdict (`tables/ver
 The smallest change that matters is {smallest}; *up* and *down* mean that the whole 95 % interval lies beyond it, *equivalent*
 that the 90 % interval lies within it (two one-sided tests). Personas are *told apart* where the interval of the persona
 variance lies above 0, or a permutation test of answers over personas has p of .05 or less; they are *gone* where neither
-holds and the upper limit of pooled S lies below {study.file.half:g} of the base's. The *style share* is what an increasing recoding of the base's cell means,
-fitted to other personas, explains of the variant's; it is judged against .9 of what it is for redraws of the base itself.
+holds and the upper limit of pooled S lies below {study.file.half:g} of the base's. The *style share* is what an increasing
+recoding of the base's cell means, fitted to other personas, explains of the variant's; it is judged against .9 of what it is
+for redraws of the base itself.
 
 1. One rating a cell, or personas of the base that cannot be told apart: undecided.
 2. Personas gone: {rules.HOMOGENISED}. Whether they are cannot be told: undecided.
