@@ -31,7 +31,7 @@ from persona_collapse.study.personas import Persona
 from persona_collapse.study.respondent_parameters import load_respondent
 from persona_collapse.study.scopes import scope_matrix
 from persona_collapse.study.study import load_study
-from persona_collapse.tables.run_statistics import Side
+from persona_collapse.tables.run_statistics import Analysis, Side
 
 PEOPLE = [f"a person called {name}" for name in "Ada Bo Cy Di Ed Flo Gus Hal Ida Jo".split()]
 SOURCE = {"git": "https://example.org/ratings"}
@@ -654,3 +654,24 @@ class TestCommand:
         assert "no ratings yet" in fails(capsys, one, two)
         assert fails(capsys, one, two, "--data", str(tmp_path)) == "as far as this"
         assert (outputs / "two" / "ratings.sqlite").is_file()
+
+
+# --- choices of one request ------------------------------------------------------------------------------------------
+
+
+def test_both_sides_take_noise_from_their_requests(minis):
+    """Two requests a cell, with other personas first: a run on what is common is that run without the personas that are not."""
+
+    def in_two(given):
+        slots = {key: found.slots for key, found in given.answers.items()}
+        named = {key: np.unique(own[:, :3] // [1, 1, 3], axis=0, return_inverse=True)[1] for key, own in slots.items()}
+        return replace(given, answers={key: replace(a, requests=named[key].reshape(-1)) for key, a in given.answers.items()})
+
+    first, second = (in_two(given) for given in minis[0].ratings)
+    pair = Pair(first.without([0, 3]), second.without([1]))
+    match = next(match for match in pair.together if match.a.key == "gpt-4o/base")
+    for side, given, gone in ((0, first, [0, 1, 3]), (1, second, [0, 1, 3, *range(20, 25)])):
+        (own,) = pair.on_common([match]).sides[side]
+        alone = Analysis(given.without(gone)).alone(match.both[side]).loo[0]
+        assert own.loo.by_request is not None and np.array_equal(own.loo.full, alone.full)
+        assert not np.array_equal(own.loo.of("within_rms"), leave_one_out(own.counts, range(6), pair.analyses[0].scope))

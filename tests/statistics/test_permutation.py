@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from building import counts_of, random_counts
-from persona_collapse.statistics.permutation import permutations, single_ratings, whole_requests
+from persona_collapse.statistics.moments import Parts, cells
+from persona_collapse.statistics.permutation import _by_item, _item, permutations, single_ratings, whole_requests
+from shared_requests import drawn
 
 
 def p_of(counts):
@@ -63,6 +65,29 @@ def test_choices_that_share_the_noise_of_their_request_move_together():
     assert p_of(counts).p == 0.001
     (whole,) = permutations([whole_requests(slots, np.array(requests))], 12, 4)
     assert whole.p > 0.05
+
+
+@pytest.mark.parametrize("choices", [(3, 3), (4, 1, 2)])
+def test_the_persona_variance_of_requests_is_the_one_that_noise_of_requests_gives(choices):
+    """That of `moments.Parts`, which takes the variance of a cell mean from how far requests lie apart."""
+    rng = np.random.default_rng(12)
+    asked = drawn(rng.dirichlet(np.ones(6), size=(7, 2)), choices, 0.3, rng)
+    slots = np.array([(p, q, k, r) for p, q, r, k in np.ndindex(asked.shape) for _ in range(asked[p, q, r, k])])
+    found = whole_requests(slots[:, :3], slots[:, 3])
+    dealt = np.empty((0, len(found.item) // 2), int)
+    theta = sum(_item(one, 7, dealt)[0] for one in _by_item(found, 2))
+    counts = asked.sum(axis=2)
+    assert theta == pytest.approx(Parts(counts, cells(counts, range(6)), range(6), asked).anchor[0].sum())
+
+
+def test_without_a_persona_effect_shared_noise_is_no_persona_variance():
+    """Two requests of five choices that share .3 of their noise: theta of what is dealt lies about 0, not at V."""
+    rng = np.random.default_rng(13)
+    asked = drawn(np.tile([0.3, 0.3, 0.2, 0.2, 0, 0], (20, 5, 1)), (5, 5), 0.3, rng)
+    slots = np.array([(p, q, k, r) for p, q, r, k in np.ndindex(asked.shape) for _ in range(asked[p, q, r, k])])
+    (found,) = permutations([whole_requests(slots[:, :3], slots[:, 3])], 20, 5)
+    # v = 1.2 and MSB / n = 1.2 (1 + 4 x .3) / 10 = .26; a persona variance of .26 would be taken for nothing with u = v / n
+    assert 0 < found.null_95 < 0.1 and found.p > 0.05
 
 
 def test_whole_requests_of_one_rating_are_single_ratings():

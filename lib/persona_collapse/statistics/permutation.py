@@ -1,6 +1,6 @@
 """Do answers depend on the persona at all? What is exchanged within an item where they do not, and a p value from that."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -110,10 +110,12 @@ def _item(own: Requests, personas: int, dealt: np.ndarray) -> np.ndarray:
     which[at, 0] = np.arange(len(own.persona))
     which[at, 1:] = dealt.T
 
-    def summed(values: np.ndarray) -> np.ndarray:
-        given = np.append(values, 0).astype(np.float32)  # whole numbers far below 2^24, so exact
+    def summed(values: np.ndarray, dtype: type = np.float32) -> np.ndarray:
+        given: np.ndarray = np.append(values, 0).astype(dtype)  # whole numbers far below 2^24, so exact
         return given[which].reshape(most, personas, -1).sum(axis=0)
 
+    if own.ratings.max() > 1:
+        return _of_requests(own, personas, has, summed)
     alike = (own.ratings == own.ratings[0]).all()
     n = (own.ratings[0] * has[:, None] if alike else summed(own.ratings)).astype(float)
     total = summed(own.total)
@@ -128,3 +130,27 @@ def _item(own: Requests, personas: int, dealt: np.ndarray) -> np.ndarray:
         number = repeated.sum(axis=0)
         single = np.where(number < personas, (personas - number) * variance.sum(axis=0) / number, 0)
     return between - ((variance / n).sum(axis=0) + single) / personas
+
+
+def _of_requests(own: Requests, personas: int, has: np.ndarray, summed: Callable[..., np.ndarray]) -> np.ndarray:
+    """As `_item` where ratings of one request may share noise: what makes cell means vary is how far requests lie apart.
+
+    See `request_noise` for the formula. Each sum is (persona, 1 + draw), or a number where all requests and cells are alike.
+    """
+    total = summed(own.total).astype(float)
+    about = own.total**2 / own.ratings  # c_j times the square of its mean
+    requests = has[:, None].astype(float)
+    if (own.ratings == own.ratings[0]).all() and has.min() == has.max() > 1:
+        n = float(own.ratings[0] * has[0])
+        of_mean = (about.sum() - (total**2).sum(axis=0) / n) / ((has[0] - 1) * n) / personas  # MSB / n
+        return (total / n).var(axis=0, ddof=1) - of_mean
+    ratings, squares = summed(own.ratings).astype(float), summed(own.ratings**2).astype(float)
+    mean_squares, single = summed(about, np.float64), summed(own.squares).astype(float)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        msw = np.where(ratings > requests, (single - mean_squares) / (ratings - requests), 0)
+        choices = (ratings - squares / ratings) / (requests - 1)
+        shared = np.where(requests > 1, ((mean_squares - total**2 / ratings) / (requests - 1) - msw) / choices, np.nan)
+        told = np.isfinite(shared)
+        usual = np.where(told, shared, 0).sum(axis=0) / np.maximum(told.sum(axis=0), 1)
+        of_mean = msw / ratings + np.where(told, shared, usual) * squares / ratings**2
+    return (total / ratings).var(axis=0, ddof=1) - of_mean.mean(axis=0)
