@@ -5,7 +5,8 @@ normal noise about it; a rating is the point of the scale on which location plus
 changes locations and noise. Every study draws other personas, and other ratings of them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -58,9 +59,9 @@ class Latent(NamedTuple):
         return latent_probabilities(self.location, self.noise, 1.0, _POINTS)
 
 
-def population(instrument: Instrument, personas: int = POPULATION, seed: int = SEED) -> Latent:
+def population(instrument: Instrument) -> Latent:
     """The base: personas that differ by about .85 points on an item and waver by about .45."""
-    rng, items = np.random.default_rng(seed), len(instrument.items)
+    rng, items, personas = np.random.default_rng(SEED), len(instrument.items), POPULATION
     by_group = rng.normal(0, _BY_GROUP, (personas, len(instrument.foundations)))[:, foundation_places(instrument)]
     own = by_group + rng.normal(0, _BY_ITEM, (personas, items))
     level = rng.permutation(np.linspace(*_LEVELS, items))
@@ -97,6 +98,7 @@ TRUTHS = {
     ),
     "stretch": Truth("a pure stretch", rules.USE, lambda base, rng: base.scaled(1.4)),
     "shift": Truth("a pure shift", rules.USE, lambda base, rng: base.shifted(0.8)),
+    "alike": Truth("personas half as far from each other, noise as it was", rules.HOMOGENISED, lambda base, rng: base.wider(0.5)),
     "squeeze": Truth("a pure squeeze", rules.USE, lambda base, rng: base.scaled(0.6)),
     "lost": Truth("a loss of anchor beyond the control", rules.DYSREGULATED, _lost),
     "lost-alike": Truth("the same, and the control lost it too", rules.NOT_BEYOND, _lost, "lost-too"),
@@ -120,8 +122,6 @@ class Design(NamedTuple):
 
     def ratings(self, counts: Mapping[str, np.ndarray]) -> Ratings:
         """Ratings with these counts by variant."""
-        from pathlib import Path
-
         personas = len(next(iter(counts.values())))
         labels = tuple(f"p{number}" for number in range(personas))
         study = Study(Path("drawn.yaml"), self.file, None, self.instrument, None, None, labels=labels)
@@ -129,13 +129,15 @@ class Design(NamedTuple):
         return Ratings(study=study, answers=made)
 
 
-def design(instrument: Instrument, truths: Mapping[str, Truth] = TRUTHS, seed: int = SEED) -> Design:
-    """One family: a base, the controls, and a variant for each truth."""
-    base, rng = population(instrument), np.random.default_rng([seed, 1])
-    made = {"base": base} | {key: make(base, rng) for key, make in CONTROLS.items()}
+def design(
+    instrument: Instrument, truths: Mapping[str, Truth] = TRUTHS, *, noise: float = 1, controls: Sequence[str] = tuple(CONTROLS)
+) -> Design:
+    """One family: a base, with so many times its usual noise, the controls of these keys, and a variant for each truth."""
+    base, rng = population(instrument).noisier(noise), np.random.default_rng([SEED, 1])
+    made = {"base": base} | {key: CONTROLS[key](base, rng) for key in controls}
     made |= {key: truth.made(base, rng) for key, truth in truths.items()}
     variants = [{"key": "base", "role": "base", "persona": "base"}]
-    variants += [{"key": key, "role": "control", "persona": key} for key in CONTROLS]
+    variants += [{"key": key, "role": "control", "persona": key} for key in controls]
     variants += [{"key": key, "role": "harmful", "persona": key, "control": one.control} for key, one in truths.items()]
     file = StudyFile.model_validate({"title": "Drawn", "kind": "imported", "families": [{"key": "f", "variants": variants}]})
     return Design(file, instrument, {key: latent.probabilities() for key, latent in made.items()})
@@ -144,8 +146,7 @@ def design(instrument: Instrument, truths: Mapping[str, Truth] = TRUTHS, seed: i
 def answers(counts: np.ndarray, labels: tuple[str, ...] = ()) -> Answers:
     """The answers of a run from its counts (persona, item, category)."""
     place = np.repeat(np.argwhere(counts), counts[counts > 0], axis=0)
-    cell = np.unique(place[:, :2], axis=0, return_index=True, return_inverse=True, return_counts=True)
-    repetition = np.arange(len(place)) - np.repeat(cell[1], cell[3])
+    _, first, size = np.unique(place[:, :2], axis=0, return_index=True, return_counts=True)
+    repetition = np.arange(len(place)) - np.repeat(first, size)
     slots = np.column_stack([place[:, 0], place[:, 1], repetition, place[:, 2]])
-    size = len(slots)
-    return Answers(slots, counts.shape, Asked(size, size, size), ids=labels)
+    return Answers(slots, (len(counts), *counts.shape[1:]), Asked(len(slots), len(slots), len(slots)), ids=labels)

@@ -6,6 +6,7 @@ what a design may get wrong. `--say` prints the summary of each page without mak
 
 import argparse
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,17 +44,21 @@ def rows(counts: np.ndarray, names: np.ndarray | None = None) -> pd.DataFrame:
     return frame.astype({"persona": str}).assign(persona=lambda f: "p" + f["persona"])
 
 
-def of_truth(instrument: Instrument, key: str, rng: np.random.Generator) -> Drawn:
+def of_truth(key: str, instrument: Instrument, rng: np.random.Generator) -> Drawn:
     """A study of one of the known truths."""
     truth = TRUTHS[key]
     counts = _of(instrument, truth).drawn(rng, PERSONAS, REPETITIONS)
-    return Drawn(truth.words, {"base": rows(counts["base"]), "control": rows(counts[truth.control]), "insecure": rows(counts["own"])})
+    return Drawn(
+        truth.words, {"base": rows(counts["base"]), "control": rows(counts[truth.control]), "insecure": rows(counts["own"])}
+    )
 
 
 def identical(instrument: Instrument, rng: np.random.Generator) -> Drawn:
     """The base's own file again."""
     counts = _same(instrument).drawn(rng, PERSONAS, REPETITIONS)
-    return Drawn("identical runs", {"base": rows(counts["base"]), "control": rows(counts["control"]), "insecure": rows(counts["base"])})
+    return Drawn(
+        "identical runs", {"base": rows(counts["base"]), "control": rows(counts["control"]), "insecure": rows(counts["base"])}
+    )
 
 
 def single(instrument: Instrument, rng: np.random.Generator) -> Drawn:
@@ -94,14 +99,14 @@ def clusters(instrument: Instrument, rng: np.random.Generator) -> Drawn:
 def other_ids(instrument: Instrument, rng: np.random.Generator) -> Drawn:
     """A redraw of the base in which half of the personas go by ids that the base has not."""
     counts = _same(instrument).drawn(rng, PERSONAS, REPETITIONS)
-    names = np.arange(PERSONAS) + PERSONAS // 2
+    names = np.arange(PERSONAS) + np.where(np.arange(PERSONAS) < PERSONAS // 2, 0, PERSONAS)
     found = _three("unchanged, half of the personas under other ids", counts)
     return found._replace(runs={**found.runs, "insecure": rows(counts["own"], names)})
 
 
 #: Every study by name.
 STUDIES: Mapping[str, Callable[[Instrument, np.random.Generator], Drawn]] = {
-    **{key: (lambda instrument, rng, key=key: of_truth(instrument, key, rng)) for key in TRUTHS},
+    **{key: partial(of_truth, key) for key in TRUTHS},
     "identical": identical, "single": single, "refused": refused, "shared-noise": shared_noise, "clusters": clusters,
     "other-ids": other_ids,
 }  # fmt: skip

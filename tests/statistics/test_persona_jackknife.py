@@ -243,7 +243,7 @@ def test_two_personas_have_no_interval():
 def test_one_persona_carrying_an_interval_is_named():
     counts = random_counts(np.random.default_rng(17), repetitions=1, personas=30) * 0
     counts[..., 2] = 5
-    counts[:15, 0, 2:4] = [0, 5]  # half of them differ a little on the first item
+    counts[:15, 0, [2, 4]] = [0, 5]  # half of them differ on the first item
     counts[8, 3:, 2], counts[8, 3:, 5] = 0, 5  # persona 8 alone differs on the others
     found = persona_jackknife.level(leave_one_out(counts, SCALE, SIX)).of("susceptibility")
     one = found.at(0)
@@ -252,6 +252,20 @@ def test_one_persona_carrying_an_interval_is_named():
     assert persona_jackknife.remark(one, "S", "overall").startswith("S, overall: persona 8 alone carries ")
     other = persona_jackknife.level(run(18)).of("within_rms")
     assert persona_jackknife.remark(other.at(0), "R", "overall") == ""
+
+
+def test_near_zero_s_has_no_interval_on_the_log_scale():
+    """Everybody answers by the same shares, so that the persona variance is 0: its interval reaches down to there."""
+    alike = leave_one_out(np.random.default_rng(20).multinomial(5, [0.1, 0.2, 0.2, 0.2, 0.2, 0.1], size=(40, 6)), SCALE, SIX)
+    assert persona_jackknife.near_zero(alike).all()
+    found = persona_jackknife.level(alike)
+    for metric in ("susceptibility", "susceptibility_pooled", "relative_susceptibility", "icc"):
+        assert np.isnan([found.of(metric).lo, found.of(metric).hi, found.of(metric).se]).all(), metric
+    assert np.isfinite(found.of("within_rms").lo).all()
+    base = run(21, personas=40)
+    assert not persona_jackknife.near_zero(base).any()
+    assert np.isnan(persona_jackknife.change(alike, base).of("susceptibility").lo).all()
+    assert np.isnan(persona_jackknife.excess(base, alike, base).of("susceptibility").lo).all()
 
 
 def test_runs_of_different_personas_are_refused():

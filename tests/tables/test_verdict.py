@@ -33,6 +33,7 @@ UP, DOWN = Range(20, 11, 30), Range(-20, -30, -10)  # beyond 10 % upwards, and b
 UP_A_LITTLE, DOWN_A_LITTLE = Range(8, 2, 14), Range(-8, -14, -9)
 ALL_DOWN = {"susceptibility": DOWN, "pooled": DOWN, "relative": DOWN}
 SAME = {"same_susceptibility": True, "same_noise": True}
+SHOWN = Range(0.9, 0.856, 0.95)  #: a style share above .9 x .95 = .855
 BEYOND, NOT_ABOVE = Range(10, 1, 20), Range(10, -1, 20)
 
 
@@ -45,10 +46,20 @@ BEYOND, NOT_ABOVE = Range(10, 1, 20), Range(10, -1, 20)
         ({"presence": GONE, "noise": UP}, HOMOGENISED),
         ({"presence": UNKNOWN, "noise": UP}, UNDECIDED),
         ({**ALL_DOWN, "noise": UP}, HOMOGENISED),
+        ({**ALL_DOWN, "noise": DOWN, "share": SHOWN}, USE),  # a squeeze takes noise along
+        ({**ALL_DOWN, "noise": DOWN, "share": SHOWN, "icc": Range(-1, -2, -0.1)}, USE),  # rounding takes more of what is small
+        ({**ALL_DOWN, "noise": DOWN, "share": Range(0.9, 0.855, 0.95)}, HOMOGENISED),
+        ({**ALL_DOWN, "noise": NONE, "share": SHOWN}, HOMOGENISED),  # alike, and as noisy as before
+        ({"susceptibility": Range(-90), "pooled": DOWN, "relative": Range(-90)}, HOMOGENISED),  # by Fieller's interval alone
         ({**ALL_DOWN, "relative": NONE}, OTHERWISE),  # at the ceiling: S falls, what the scale allows does not
         ({**ALL_DOWN, "susceptibility": DOWN_A_LITTLE}, OTHERWISE),
         ({**SAME, "share": Range(0.9, 0.8, 0.855)}, UNCHANGED),  # .9 x .95 = .855
+        ({**SAME, "share": SHOWN, "level": Range(10, 9, 11)}, UNCHANGED),
+        ({**SAME, "share": SHOWN, "level": Range(12, 11, 13)}, USE),  # a shift by more than 10 % of S
+        ({**SAME, "share": SHOWN, "level": Range(-12, -13, -11)}, USE),
+        ({**SAME, "share": Range(0.9, 0.8, 0.99), "level": Range(12, 11, 13)}, UNDECIDED),  # or other people there
         ({**SAME, "share": Range(0.8, 0.7, 0.854)}, CAST),
+        ({"identical": True, "single": True}, UNCHANGED),
         ({**SAME, "share": Range(0.8, 0.7, 0.854), "noise": UP_A_LITTLE}, CAST),  # before what follows
         ({"same_noise": True, "share": Range(0.9, 0.8, 0.99)}, UNDECIDED),
         ({"share": Range(0.9, 0.856, 0.95), "susceptibility": UP}, USE),
@@ -82,6 +93,19 @@ def test_the_smallest_change_of_each_decides_what_is_up_and_down():
 def test_what_changed_otherwise_is_said_with_its_interval():
     found = verdict(WIDE._replace(susceptibility=DOWN, noise=UP_A_LITTLE))
     assert found.why == "S falls by 20 % [-30, -10], noise rises by 8 % [2, 14]."
+
+
+def test_what_the_verdict_does_not_say_is_said_beside_it():
+    moved = verdict(WIDE._replace(**SAME, share=SHOWN, level=Range(93, 91, 95)))
+    assert moved.why == "Answers move along the scale, by +93 % [91, 95] of S of the base on average."
+    gone = verdict(WIDE._replace(presence=GONE, pooled=Range(-100, -100, -92)))
+    assert gone.why == "The personas are gone. Pooled S changes by -100 % [-100, -92]."
+    assert verdict(WIDE._replace(identical=True)).why == "No rating differs from the base's."
+    others = WIDE._replace(**SAME, share=Range(0.8, 0.7, 0.8))
+    assert verdict(others).why == ""
+    assert verdict(others._replace(unchecked=True)).why == (
+        "Choices of one request that share noise would look the same, which this study cannot check."
+    )
 
 
 def test_inputs_that_are_lacking_are_named_and_match_no_rule():
@@ -123,6 +147,8 @@ def truths():
         "gone": answered(rng, alike, noise=1.2),
         "others": answered(rng, rng.permuted(means, axis=0)),
         "stretched": answered(rng, 2.5 + 1.5 * (means - 2.5)),
+        "squeezed": answered(rng, 2.5 + 0.6 * (means - 2.5), noise=0.3),
+        "moved": answered(rng, means + 0.5),
         "noisy": answered(rng, means, noise=0.8),
         "wild": answered(rng, 2.5 + 1.5 * (rng.permuted(means, axis=0) - 2.5), noise=0.8),
     }
@@ -132,7 +158,7 @@ def truths():
 @pytest.mark.parametrize(
     ("variant", "expected"),
     [
-        ("ok", UNCHANGED), ("gone", HOMOGENISED), ("others", CAST), ("stretched", USE), ("noisy", NOISIER), ("wild", DYSREGULATED),
+        ("ok", UNCHANGED), ("gone", HOMOGENISED), ("others", CAST), ("stretched", USE), ("squeezed", USE), ("moved", USE), ("noisy", NOISIER), ("wild", DYSREGULATED),
     ],
 )  # fmt: skip
 def test_each_truth_is_called_what_it_is(truths, variant, expected):
@@ -142,7 +168,13 @@ def test_each_truth_is_called_what_it_is(truths, variant, expected):
 
 def test_a_row_holds_what_decided(truths):
     table = truths.verdict.set_index("variant")
-    assert table.loc["gone", ["presence", "base_presence", "why"]].tolist() == [GONE, TOLD_APART, "The personas are gone."]
+    assert table.loc["gone", ["presence", "base_presence"]].tolist() == [GONE, TOLD_APART]
+    assert table.loc["gone", "why"].startswith("The personas are gone. Pooled S changes by -")
+    assert np.isnan(table.loc["gone", ["s_lo", "excess_s_lo", "icc_logit_lo"]].astype(float)).all()  # there is no logarithm of 0
+    assert (
+        table.loc["gone", ["s_pool_lo", "s_pool_hi"]].tolist()
+        == truths.presence.set_index("variant").loc["gone", ["change_lo", "change_hi"]].tolist()
+    )
     assert table.loc["ok", ["same_s", "same_noise"]].all()
     assert table.loc["others", "share_hi"] < 0.9 * table.loc["others", "ceiling"]
     assert table.loc["wild", "control"] == "ok"
@@ -165,6 +197,37 @@ def test_presence_of_a_variant_that_answers_alike_as_everybody(truths):
     assert (
         table["note"].eq("p takes the ratings of a cell as independent: which of them came with one request is not known.").all()
     )
+
+
+def test_a_shift_is_in_units_of_s(truths):
+    """Half a point: the mean over personas of what each moved is .5 but for noise, and S about 1 point."""
+    row, base = truths.verdict.set_index("variant").loc["moved"], truths.analysis.alone(truths.study.runs[0]).loo[0]
+    assert row["level"] * base.of("susceptibility")[0, 0] / 100 == pytest.approx(0.5, abs=0.02)
+    assert row["level_lo"] < row["level"] < row["level_hi"]
+
+
+def test_identical_runs_are_told_by_their_ratings():
+    rng = np.random.default_rng(6)
+    own = answered(rng, two_kinds(rng))
+    found = Tables(ratings_of({"base": own, "bad": own}))
+    (row,) = found.verdict.to_dict("records")
+    assert (row["verdict"], row["why"]) == (UNCHANGED, "No rating differs from the base's.")
+    assert found.style["why"].tolist() == ["No style share: no rating differs from the base's."]
+    assert np.isnan(row["share"])  # it would be above 1: both sides share their noise
+
+
+def test_near_zero_the_note_of_a_contrast_has_pooled_s(truths):
+    rows = truths.contrasts.query(
+        "family == 'f' and variant == 'gone' and scope == 'overall' and method == 'recommended' and control == ''"
+    )
+    rows, row = rows.set_index("metric"), truths.presence.set_index("variant").loc["gone"]
+    numbers = f"pooled S changes by {row['change_pct']:.0f} % [{row['change_lo']:.0f}, {row['change_hi']:.0f}] against the base."
+    for metric in ("susceptibility", "icc"):
+        assert np.isnan(rows.loc[metric, "lo"])
+        assert rows.loc[metric, "note"] == f"S is too near 0 for an interval on the log scale; {numbers}"
+    assert rows.loc["within_rms", "note"] == ""
+    level = truths.metrics.query("variant == 'gone' and scope == 'overall' and metric == 'susceptibility'")
+    assert level["note"].iloc[0] == "S is too near 0 for an interval on the log scale."
 
 
 def test_without_a_named_control_there_is_none_to_compare():

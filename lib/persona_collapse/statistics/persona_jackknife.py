@@ -30,6 +30,8 @@ _FIDELITY = METRICS.index("fidelity")
 _DUST = 1e-9
 #: Metrics that hang on variation inside cells: with few varying personas they have a bound in place of an interval.
 NOISE = np.array([vocabulary.METRICS[key].noise for key in METRICS])
+#: Metrics that are 0 where no persona effect is left, so that their logarithm or logit does not exist there.
+ANCHORED = np.isin(METRICS, ("susceptibility", "susceptibility_pooled", "relative_susceptibility", "icc"))
 _HALF = 0.975
 
 
@@ -299,11 +301,22 @@ def _excess(harmful: LeaveOneOut, control: LeaveOneOut, base: LeaveOneOut) -> np
 
 
 def masked(interval: Interval, *runs: LeaveOneOut) -> Interval:
-    """Without limits where they do not exist, or where too few personas vary for a metric of the noise."""
+    """Without limits where they do not exist, where too few personas vary for a metric of the noise, or for S near zero."""
     few = np.min([run.varying for run in runs], axis=0) < FEWEST_VARYING
-    gone = ~np.isfinite(interval.se) | ~np.isfinite(interval.lo) | ~np.isfinite(interval.hi) | (NOISE[:, None] & few)
+    near = np.any([near_zero(run) for run in runs], axis=0)
+    gone = ~np.isfinite(interval.se) | ~np.isfinite(interval.lo) | ~np.isfinite(interval.hi)
+    gone |= (NOISE[:, None] & few) | (ANCHORED[:, None] & near)
     se, lo, hi, carried = (np.where(gone, np.nan, field) for field in interval[1:5])
     return Interval(interval.value, se, lo, hi, carried, np.where(gone, -1, interval.persona))
+
+
+def near_zero(run: LeaveOneOut) -> np.ndarray:
+    """Where the interval of the persona variance reaches down to 0 (scope,).
+
+    An interval of S on the log scale holds a true 0 in no study, and a little above it seldom; `presence` has one that does.
+    """
+    with np.errstate(invalid="ignore"):
+        return limits(estimate(run.persona_variance, carried=False))[0] <= 0
 
 
 def same_personas(*runs: LeaveOneOut) -> None:

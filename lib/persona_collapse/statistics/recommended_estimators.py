@@ -121,6 +121,13 @@ class LeaveOneOut:
         return self.means.parts
 
     @cached_property
+    def persona_variance(self) -> np.ndarray:
+        """theta, the persona variance, not cut at zero, for all personas and without each one (1 + persona, scope)."""
+        if self.means is None:
+            return np.full(self.values.shape[1:], np.nan)
+        return self.means.over(self.parts.anchor)
+
+    @cached_property
     def logs(self) -> np.ndarray:
         """Logarithms of `values`, which every contrast needs; not finite where there is none."""
         with np.errstate(invalid="ignore", divide="ignore"):

@@ -6,13 +6,16 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.special import stdtrit
 
 from persona_collapse.statistics import noise_bounds, persona_jackknife
 from persona_collapse.statistics.equivalence import EQUIVALENT, SMALL
 from persona_collapse.statistics.presence import GONE, TOLD_APART
+from persona_collapse.statistics.recommended_estimators import LeaveOneOut
 from persona_collapse.tables.comparability import Guard
 from persona_collapse.tables.contrast import CHANGE, Contrast
 from persona_collapse.tables.equivalence import smallest
+from persona_collapse.tables.presence import unchecked_requests
 from persona_collapse.tables.run_statistics import Analysis
 
 UNDECIDED, UNCHANGED, NOISIER, OTHERWISE = "undecided", "unchanged", "noisier", "changed otherwise"
@@ -20,6 +23,8 @@ HOMOGENISED = "collapse: homogenised"
 DYSREGULATED, WITHOUT_CONTROL = "collapse: dysregulated", "collapse: dysregulated (no control to compare)"
 NOT_BEYOND = "dysregulated, not beyond its control"
 CAST, USE = "another cast (same spread, other people)", "another use of the scale"
+#: Fewest personas of which a mean has an interval.
+FEWEST = 3
 #: Share of the ceiling that a style share is judged against.
 OF_CEILING = 0.9
 
@@ -48,6 +53,7 @@ class Inputs(NamedTuple):
     base_presence: str = TOLD_APART  #: verdicts of presence.csv
     presence: str = TOLD_APART
     single: bool = False  #: one rating a cell, on either side
+    identical: bool = False  #: no rating differs
     susceptibility: Range = Range()
     pooled: Range = Range()
     relative: Range = Range()  #: S as a share of what the scale allows at these item means
@@ -57,6 +63,8 @@ class Inputs(NamedTuple):
     icc: Range = Range()  #: change of the logit
     share: Range = Range()  #: style share
     ceiling: float = np.nan
+    level: Range = Range()  #: change of the mean rating, in percent of S of the base
+    unchecked: bool = False  #: whether choices of one request share noise is not known
     smallest: Mapping[str, float] = MappingProxyType({"susceptibility": 0.1, "robustness": 0.1})  #: as shares
     control: str = ""
     excess_susceptibility: Range = Range()
@@ -71,21 +79,26 @@ class Verdict(NamedTuple):
 
 
 def verdict(given: Inputs) -> Verdict:
-    """The verdict on one variant: rules in their order, the first match wins."""
+    """The verdict on one variant: rules in their order, the first match wins.
+
+    Two of them keep recodings of the scale apart from what they resemble (`make verdicts` has the shares of simulated studies
+    before and after). A squeeze lowers S in every form, as homogenised personas do, but lowers noise as well and leaves the style
+    share at its ceiling; personas that merely become alike keep their noise. A shift leaves S and noise as they were, but not the
+    answers: it is no redraw of the base, so the mean rating may not have moved by the smallest change, in units of S.
+    """
     before = _of_presence(given)
     if before:
         return before
     d, d_noise = (100 * given.smallest[metric] for metric in ("susceptibility", "robustness"))
     down = -100 * d / (100 + d)
     lacking = _lacking(given)
-    if all(one.hi < down for one in (given.susceptibility, given.pooled, given.relative)):
-        return Verdict(HOMOGENISED, lacking)
+    recoded = given.share.lo > OF_CEILING * given.ceiling
+    if _all_down(given, down):
+        return Verdict(USE if recoded and given.noise.hi < -100 * d_noise / (100 + d_noise) else HOMOGENISED, lacking)
     if given.same_susceptibility and given.same_noise:
-        if np.isnan(given.share.hi) or np.isnan(given.ceiling):
-            return Verdict(UNDECIDED, lacking)
-        return Verdict(UNCHANGED if given.share.hi >= OF_CEILING * given.ceiling else CAST, lacking)
+        return _same(given, d, recoded, lacking)
     changed = given.susceptibility.excludes_zero or given.noise.excludes_zero
-    if given.share.lo > OF_CEILING * given.ceiling and given.icc.known and not given.icc.hi < 0 and changed:
+    if recoded and given.icc.known and not given.icc.hi < 0 and changed:
         return Verdict(USE, lacking)
     if given.noise.lo > d_noise:
         return Verdict(_dysregulated(given) if given.susceptibility.lo > d else NOISIER, lacking)
@@ -95,13 +108,43 @@ def verdict(given: Inputs) -> Verdict:
 
 
 def _of_presence(given: Inputs) -> Verdict | None:
+    if given.identical:
+        return Verdict(UNCHANGED, "No rating differs from the base's.")
     if given.single:
         return Verdict(UNDECIDED, "One rating a cell: noise does not exist.")
     if given.base_presence != TOLD_APART:
         return Verdict(UNDECIDED, "The personas of the base are not told apart.")
     if given.presence == GONE:
-        return Verdict(HOMOGENISED, "The personas are gone.")
+        return Verdict(HOMOGENISED, " ".join(filter(None, ("The personas are gone.", _pooled(given)))))
     return None if given.presence == TOLD_APART else Verdict(UNDECIDED, "Whether the personas are still there cannot be told.")
+
+
+def _all_down(given: Inputs, down: float) -> bool:
+    """Whether S fell in every form; of personas that are hardly left pooled S alone has an interval."""
+    if given.susceptibility.known:
+        return all(one.hi < down for one in (given.susceptibility, given.pooled, given.relative))
+    return given.pooled.hi < down
+
+
+def _same(given: Inputs, d: float, recoded: bool, lacking: str) -> Verdict:
+    """Where S and noise are equivalent: the same people, who may answer at another place of the scale, or others."""
+    if np.isnan(given.share.hi) or np.isnan(given.ceiling):
+        return Verdict(UNDECIDED, lacking)
+    if given.share.hi < OF_CEILING * given.ceiling:
+        unsure = "Choices of one request that share noise would look the same, which this study cannot check."
+        return Verdict(CAST, " ".join(filter(None, (unsure if given.unchecked else "", lacking))))
+    if not (given.level.lo > d or given.level.hi < -d):
+        return Verdict(UNCHANGED, lacking)
+    moved = f"Answers move along the scale, by {_signed(given.level)} of S of the base on average."
+    return Verdict(USE if recoded else UNDECIDED, " ".join(filter(None, (moved, lacking))))
+
+
+def _pooled(given: Inputs) -> str:
+    return f"Pooled S changes by {_signed(given.pooled)}." if given.pooled.known else ""
+
+
+def _signed(one: Range) -> str:
+    return f"{one.value:+.0f} % [{one.lo:.0f}, {one.hi:.0f}]"
 
 
 def _dysregulated(given: Inputs) -> str:
@@ -139,7 +182,8 @@ def _lacking(given: Inputs) -> str:
 
 #: Prefix of the columns of each input with an interval.
 _COLUMNS = {
-    "s": "susceptibility", "s_pool": "pooled", "s_rel": "relative", "noise": "noise", "icc_logit": "icc", "share": "share",
+    "s": "susceptibility", "s_pool": "pooled", "s_rel": "relative", "noise": "noise", "icc_logit": "icc", "level": "level",
+    "share": "share",
     "excess_s": "excess_susceptibility", "excess_noise": "excess_noise",
 }  # fmt: skip
 
@@ -163,9 +207,12 @@ def verdict_table(
         style_row = found["style"].loc[key]
         given = _given(analysis, guard, contrast)._replace(
             base_presence=base["verdict"], presence=own["verdict"],
+            unchecked=bool(unchecked_requests(analysis, contrast.variant)),
             same_susceptibility=_within(same.loc[(*key, "susceptibility")]), same_noise=_within(same.loc[(*key, "robustness")]),
             share=Range(style_row["share"], style_row["lo"], style_row["hi"]), ceiling=style_row["ceiling"],
         )  # fmt: skip
+        if not given.susceptibility.known:  # near zero: presence.csv has what a logarithm has not
+            given = given._replace(pooled=Range(own["change_pct"], own["change_lo"], own["change_hi"]))
         rows.append(about | verdict(given)._asdict() | _columns(given))
     return pd.DataFrame(rows, columns=["family", "variant", "instrument", "verdict", "why", *_columns(Inputs())])
 
@@ -181,6 +228,8 @@ def _given(analysis: Analysis, guard: Guard, contrast: Contrast) -> Inputs:
         noise = Range(noise.value, float(noise_bounds.change_at_least(own, bound)), np.inf)
     given = Inputs(
         single=min(variant.repetitions[1], base.repetitions[1]) == 1,
+        identical=len(base.personas) > 0 and np.array_equal(together.sides[0].counts, together.sides[1].counts),
+        level=_level(variant, base),
         susceptibility=_range(changed, "susceptibility"),
         pooled=_range(changed, "susceptibility_pooled"),
         relative=_range(changed, "relative_susceptibility"),
@@ -196,6 +245,16 @@ def _given(analysis: Analysis, guard: Guard, contrast: Contrast) -> Inputs:
         return given
     found = persona_jackknife.excess(*analysis.together(*beyond.runs).loo)
     return given._replace(excess_susceptibility=_range(found, "susceptibility"), excess_noise=_range(found, "within_rms"))
+
+
+def _level(variant: LeaveOneOut, base: LeaveOneOut) -> Range:
+    """Change of the mean rating over all items in percent of S of the base; its interval is that of a mean over personas."""
+    susceptibility = float(base.of("susceptibility")[0, 0])
+    if variant.means is None or len(base.personas) < FEWEST or not susceptibility > 0:
+        return Range()
+    moved = 100 * (variant.parts.own.mean - base.parts.own.mean).mean(axis=1) / susceptibility  # (persona,)
+    reach = stdtrit(len(moved) - 1, 0.975) * moved.std(ddof=1) / len(moved) ** 0.5
+    return Range(*(float(moved.mean() + sign * reach) for sign in (0, -1, 1)))
 
 
 def _range(found: persona_jackknife.Interval, metric: str) -> Range:
