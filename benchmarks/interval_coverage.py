@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from known_populations import KNOWN, Coverage, coverage, like
+from known_presence import presence_coverage, show_presence
 from persona_collapse.simulated.response_model import cell_probabilities
 from persona_collapse.study.instrument import Instrument, load_instrument
 from persona_collapse.study.personas import load_personas
@@ -116,6 +117,7 @@ def main() -> None:
         show(found, repetitions, fixed=personas is None)
         if (personas, repetitions) == (50, 5) and options.runs >= FEWEST_RUNS:
             held = as_promised(found)
+    show_presence(presence_coverage(instrument, options.runs), options.runs)
     said = "intervals hold what they promise" if held else "INTERVALS DO NOT HOLD"
     print(f"{time.perf_counter() - began:.0f} s; " + (said if options.runs >= FEWEST_RUNS else "too few runs to say more"))
     sys.exit(0 if held else 1)

