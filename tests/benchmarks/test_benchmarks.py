@@ -13,6 +13,7 @@ SMALL = {
     "analysis.py --small": "values agree to 1e-9",
     "recommended.py --small": "100 personas x 30 items x  10 runs,    60,000 ratings",
     "interval_coverage.py --runs 1": "too few runs to say more",
+    "verdict_speed.py --small": "all together within 10 s",
     "verdicts.py --studies 1": "1 studies of 11 truths, 60 personas, 5 repetitions, noise x 1",
     "null_studies.py --studies 1": "1 null studies, 60 personas, 5 repetitions",
     "truths.py folder --only shift": "make report STUDY=folder/shift/truth-shift.yaml",
