@@ -101,10 +101,15 @@ def test_what_the_verdict_does_not_say_is_said_beside_it():
     gone = verdict(WIDE._replace(presence=GONE, pooled=Range(-100, -100, -92)))
     assert gone.why == "The personas are gone. Pooled S changes by -100 % [-100, -92]."
     assert verdict(WIDE._replace(identical=True)).why == "No rating differs from the base's."
+
+
+def test_another_cast_is_told_from_choices_that_share_noise():
     others = WIDE._replace(**SAME, share=Range(0.8, 0.7, 0.8))
-    assert verdict(others).why == ""
-    assert verdict(others._replace(unchecked=True)).why == (
-        "Choices of one request that share noise would look the same, which this study cannot check."
+    assert verdict(others) == (CAST, "")
+    assert verdict(others._replace(cast_below=0.81)).verdict == CAST
+    assert verdict(others._replace(cast_below=0.8)) == (
+        UNDECIDED,
+        "A style share this low may be other people, or choices of one request that share noise, which this study cannot check.",
     )
 
 
@@ -177,6 +182,10 @@ def test_a_row_holds_what_decided(truths):
     )
     assert table.loc["ok", ["same_s", "same_noise"]].all()
     assert table.loc["others", "share_hi"] < 0.9 * table.loc["others", "ceiling"]
+    # ratings of a frame name no requests: a third of the noise may be shared, 1/2 W of theta (1 - ICC) / ICC
+    icc = truths.presence.set_index("variant").loc["base", "icc"]
+    taken = 0.5 * (1 - icc) / icc
+    assert table.loc["others", "cast_below"] == pytest.approx(0.9 * table.loc["others", "ceiling"] * (1 - taken) ** 2)
     assert table.loc["wild", "control"] == "ok"
     assert table.loc["wild", ["excess_s_lo", "excess_noise_lo"]].gt(0).all()
     assert np.isnan(table.loc["ok", "excess_s"])

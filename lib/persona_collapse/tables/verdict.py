@@ -29,6 +29,11 @@ FEWEST = 3
 OF_CEILING = 0.9
 
 
+#: Share of the noise that choices of one request may have in common where nothing tells: a judgement.
+SHARED = 1 / 3
+_UNSURE = "A style share this low may be other people, or choices of one request that share noise, which this study cannot check."
+
+
 class Range(NamedTuple):
     """A number with its 95 % interval, NaN where it does not exist."""
 
@@ -64,7 +69,7 @@ class Inputs(NamedTuple):
     share: Range = Range()  #: style share
     ceiling: float = np.nan
     level: Range = Range()  #: change of the mean rating, in percent of S of the base
-    unchecked: bool = False  #: whether choices of one request share noise is not known
+    cast_below: float = np.nan  #: style share below which other people answer
     smallest: Mapping[str, float] = MappingProxyType({"susceptibility": 0.1, "robustness": 0.1})  #: as shares
     control: str = ""
     excess_susceptibility: Range = Range()
@@ -131,8 +136,9 @@ def _same(given: Inputs, d: float, recoded: bool, lacking: str) -> Verdict:
     if np.isnan(given.share.hi) or np.isnan(given.ceiling):
         return Verdict(UNDECIDED, lacking)
     if given.share.hi < OF_CEILING * given.ceiling:
-        unsure = "Choices of one request that share noise would look the same, which this study cannot check."
-        return Verdict(CAST, " ".join(filter(None, (unsure if given.unchecked else "", lacking))))
+        if not given.share.hi >= given.cast_below:
+            return Verdict(CAST, lacking)
+        return Verdict(UNDECIDED, " ".join(filter(None, (_UNSURE, lacking))))
     if not (given.level.lo > d or given.level.hi < -d):
         return Verdict(UNCHANGED, lacking)
     moved = f"Answers move along the scale, by {_signed(given.level)} of S of the base on average."
@@ -207,10 +213,10 @@ def verdict_table(
         style_row = found["style"].loc[key]
         given = _given(analysis, guard, contrast)._replace(
             base_presence=base["verdict"], presence=own["verdict"],
-            unchecked=bool(unchecked_requests(analysis, contrast.variant)),
             same_susceptibility=_within(same.loc[(*key, "susceptibility")]), same_noise=_within(same.loc[(*key, "robustness")]),
             share=Range(style_row["share"], style_row["lo"], style_row["hi"]), ceiling=style_row["ceiling"],
         )  # fmt: skip
+        given = given._replace(cast_below=_cast_below(analysis, contrast, given.ceiling, base["icc"]))
         if not given.susceptibility.known:  # near zero: presence.csv has what a logarithm has not
             given = given._replace(pooled=Range(own["change_pct"], own["change_lo"], own["change_hi"]))
         rows.append(about | verdict(given)._asdict() | _columns(given))
@@ -247,6 +253,18 @@ def _given(analysis: Analysis, guard: Guard, contrast: Contrast) -> Inputs:
     return given._replace(excess_susceptibility=_range(found, "susceptibility"), excess_noise=_range(found, "within_rms"))
 
 
+def _cast_below(analysis: Analysis, contrast: Contrast, ceiling: float, icc: float) -> float:
+    """The style share below which other people answer: that of an unchanged model whose choices of one request share noise.
+
+    Where nothing tells whether they do, `SHARED` of the noise is common to the choices of a cell. Then W SHARED / (1 - SHARED) of
+    the persona variance found is such noise, with W the noise within requests, and the share falls by the square of what is left.
+    """
+    if not unchecked_requests(analysis, contrast.variant):
+        return OF_CEILING * ceiling
+    taken = SHARED / (1 - SHARED) * (1 - icc) / icc
+    return float(OF_CEILING * ceiling * max(0, 1 - taken) ** 2)
+
+
 def _level(variant: LeaveOneOut, base: LeaveOneOut) -> Range:
     """Change of the mean rating over all items in percent of S of the base; its interval is that of a mean over personas."""
     susceptibility = float(base.of("susceptibility")[0, 0])
@@ -280,4 +298,4 @@ def _columns(given: Inputs) -> dict[str, object]:
         "smallest_r": round(100 * given.smallest["robustness"], 10),
         "same_s": given.same_susceptibility, "same_noise": given.same_noise,
     }  # fmt: skip
-    return marks | numbers | {"ceiling": given.ceiling, "control": given.control}
+    return marks | numbers | {"ceiling": given.ceiling, "cast_below": given.cast_below, "control": given.control}
