@@ -9,6 +9,7 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from persona_collapse.statistics import noise_bounds, persona_jackknife
+from persona_collapse.statistics.common_cells import MANY_PERSONAS
 from persona_collapse.statistics.equivalence import EQUIVALENT, SMALL
 from persona_collapse.statistics.presence import GONE, TOLD_APART
 from persona_collapse.statistics.recommended_estimators import LeaveOneOut
@@ -219,8 +220,17 @@ def verdict_table(
         given = given._replace(cast_below=_cast_below(analysis, contrast, given.ceiling, base["icc"]))
         if not given.susceptibility.known:  # near zero: presence.csv has what a logarithm has not
             given = given._replace(pooled=Range(own["change_pct"], own["change_lo"], own["change_hi"]))
-        rows.append(about | verdict(given)._asdict() | _columns(given))
+        found_out, lost = verdict(given), _lost(analysis, contrast)
+        why = " ".join(filter(None, (found_out.why, lost)))
+        rows.append(about | found_out._replace(why=why)._asdict() | _columns(given))
     return pd.DataFrame(rows, columns=["family", "variant", "instrument", "verdict", "why", *_columns(Inputs())])
+
+
+def _lost(analysis: Analysis, contrast: Contrast) -> str:
+    """What left, where many personas are not common to both sides: the verdict is on the others."""
+    common, personas = analysis.together(*contrast.runs).common, len(analysis.counts(contrast.base))
+    many = personas - len(common.personas) > MANY_PERSONAS * personas
+    return common.note if many and len(common.personas) else ""
 
 
 def _given(analysis: Analysis, guard: Guard, contrast: Contrast) -> Inputs:
