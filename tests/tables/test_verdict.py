@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 
 from frames import answered, ratings_of
+from known_truths import answers
+from paper import needs_data, paper_counts
 from persona_collapse.statistics import persona_jackknife
 from persona_collapse.statistics.presence import GONE, TOLD_APART, UNKNOWN
 from persona_collapse.store.ratings import Ratings
+from persona_collapse.study.study import load_study
 from persona_collapse.tables.build import Tables
 from persona_collapse.tables.verdict import (
     CAST,
@@ -300,3 +303,24 @@ def test_a_variant_asked_otherwise_than_its_base_is_not_set_beside_it():
     assert found.style["why"].tolist() == [row["why"]]
     assert found.equivalence["why"].tolist() == [row["why"]] * 2
     assert found.presence["note"].tolist()[1].startswith("Not set beside its base: ")
+
+
+def test_where_many_personas_are_lost_the_verdict_says_on_whom_it_stands():
+    rng = np.random.default_rng(7)
+    means = two_kinds(rng)
+    few = answered(rng, means)
+    few[:5] = 0  # 5 of 40 are more than 10 %
+    (row,) = Tables(ratings_of({"base": answered(rng, means), "bad": few})).verdict.to_dict("records")
+    assert row["why"].startswith("For the 35 common personas: 5 of 40 left, without a rating somewhere.")
+
+
+@pytest.mark.slow
+@needs_data
+def test_verdicts_on_the_published_ratings():
+    """CONCLUSIONS.md, section 12: insecure is dysregulated beyond its control in three families and noisier in DeepSeek, secure noisier."""
+    study = load_study("published", files=False)
+    made = {("/".join(run), "persona", study.instrument.key): answers(counts) for run, counts in paper_counts().items()}
+    rows = Tables(Ratings(study, made)).verdict.set_index(["family", "variant"])["verdict"]
+    families = {"gpt-4o": DYSREGULATED, "gpt-4.1": DYSREGULATED, "qwen3-235b": DYSREGULATED, "deepseek-v3.1": NOISIER}
+    assert {family: rows[family, "insecure"] for family in families} == families
+    assert {rows[family, "secure"] for family in families} == {NOISIER}
