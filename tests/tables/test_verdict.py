@@ -236,10 +236,12 @@ def test_near_zero_the_note_of_a_contrast_has_pooled_s(truths):
     numbers = f"pooled S changes by {row['change_pct']:.0f} % [{row['change_lo']:.0f}, {row['change_hi']:.0f}] against the base."
     for metric in ("susceptibility", "icc"):
         assert np.isnan(rows.loc[metric, "lo"])
-        assert rows.loc[metric, "note"] == f"S is too near 0 for an interval on the log scale; {numbers}"
+        assert rows.loc[metric, "note"] == f"S is too near 0 for an interval; {numbers}"
     assert rows.loc["within_rms", "note"] == ""
     level = truths.metrics.query("variant == 'gone' and scope == 'overall' and metric == 'susceptibility'")
-    assert level["note"].iloc[0] == "S is too near 0 for an interval on the log scale."
+    near = truths.metrics.query("variant == 'gone' and scope == 'overall' and metric == 'fidelity'")
+    assert near[["value", "lo", "hi"]].isna().all(axis=None)  # who keeps a place where there is none?
+    assert level["note"].iloc[0] == "S is too near 0 for an interval."
 
 
 def test_without_a_named_control_there_is_none_to_compare():

@@ -30,8 +30,8 @@ _FIDELITY = METRICS.index("fidelity")
 _DUST = 1e-9
 #: Metrics that hang on variation inside cells: with few varying personas they have a bound in place of an interval.
 NOISE = np.array([vocabulary.METRICS[key].noise for key in METRICS])
-#: Metrics that are 0 where no persona effect is left, so that their logarithm or logit does not exist there.
-ANCHORED = np.isin(METRICS, ("susceptibility", "susceptibility_pooled", "relative_susceptibility", "icc"))
+#: Metrics that are 0 where no persona effect is left, so that their logarithm or logit does not exist there, or that divide by it.
+ANCHORED = np.isin(METRICS, ("susceptibility", "susceptibility_pooled", "relative_susceptibility", "icc", "fidelity"))
 _HALF = 0.975
 
 
@@ -88,8 +88,13 @@ def level(run: LeaveOneOut) -> Interval:
     found = estimate(transformed(run))
     value = run.full
     lo, hi = map(back, limits(found))
-    interval = Interval(value, found.se * slope(value), lo, hi, found.carried, who(run.personas, found.row))
-    return masked(_at_most_one(interval), run)
+    interval = masked(
+        _at_most_one(Interval(value, found.se * slope(value), lo, hi, found.carried, who(run.personas, found.row))), run
+    )
+    interval.value[_FIDELITY] = np.where(
+        near_zero(run), np.nan, interval.value[_FIDELITY]
+    )  # who keeps a place where there is none?
+    return interval
 
 
 def _at_most_one(interval: Interval) -> Interval:

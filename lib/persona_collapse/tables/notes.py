@@ -21,7 +21,7 @@ from persona_collapse.vocabulary import METRICS
 #: The note of a metric (by name) in a scope (by column), given its interval there.
 Note = Callable[[str, int, persona_jackknife.Interval], str]
 _NEAR_ONE = "In some family S is too near 0 for an interval."
-_NEAR = "S is too near 0 for an interval on the log scale."
+_NEAR = "S is too near 0 for an interval."
 
 
 def level_note(analysis: Analysis, run: Run, alone: Together) -> Note:
