@@ -30,7 +30,7 @@ _FIDELITY = METRICS.index("fidelity")
 _DUST = 1e-9
 #: Metrics that hang on variation inside cells: with few varying personas they have a bound in place of an interval.
 NOISE = np.array([vocabulary.METRICS[key].noise for key in METRICS])
-#: Metrics that are 0 where no persona effect is left, so that their logarithm or logit does not exist there, or that divide by it.
+#: Metrics that are 0 where no persona effect is left, so that their logarithm or logit does not exist there, or divide by it.
 ANCHORED = np.isin(METRICS, ("susceptibility", "susceptibility_pooled", "relative_susceptibility", "icc", "fidelity"))
 _HALF = 0.975
 
@@ -88,24 +88,19 @@ def level(run: LeaveOneOut) -> Interval:
     found = estimate(transformed(run))
     value = run.full
     lo, hi = map(back, limits(found))
-    interval = masked(
-        _at_most_one(Interval(value, found.se * slope(value), lo, hi, found.carried, who(run.personas, found.row))), run
-    )
-    interval.value[_FIDELITY] = np.where(
-        near_zero(run), np.nan, interval.value[_FIDELITY]
-    )  # who keeps a place where there is none?
-    return interval
+    interval = Interval(value, found.se * slope(value), lo, hi, found.carried, who(run.personas, found.row))
+    return masked(_correlation(interval, near_zero(run)), run)
 
 
-def _at_most_one(interval: Interval) -> Interval:
+def _correlation(interval: Interval, near: np.ndarray) -> Interval:
     """Fidelity brought inside -1 and 1: a correlation, after a correction for noise that can take off more than there was.
 
-    That of a run which is its own base is 1 without an interval.
+    That of a run which is its own base is 1 without an interval. There is none where S is `near` zero: nobody has a place to keep.
     """
     fields = [field.copy() for field in interval]
     fields[1][_FIDELITY] = np.where(fields[1][_FIDELITY] > 0, fields[1][_FIDELITY], np.nan)
     for field in (fields[0], fields[2], fields[3]):  # value, lo, hi
-        field[_FIDELITY] = np.clip(field[_FIDELITY], -1, 1)
+        field[_FIDELITY] = np.where(near, np.nan, np.clip(field[_FIDELITY], -1, 1))
     return Interval(*fields)
 
 
