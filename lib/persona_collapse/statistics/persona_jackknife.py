@@ -95,7 +95,7 @@ def level(run: LeaveOneOut) -> Interval:
 def _correlation(interval: Interval, near: np.ndarray) -> Interval:
     """Fidelity brought inside -1 and 1: a correlation, after a correction for noise that can take off more than there was.
 
-    That of a run which is its own base is 1 without an interval. There is none where S is `near` zero: nobody has a place to keep.
+    That of a run which is its own base is 1 without an interval. There is none where S is `near` zero: nobody has a place there.
     """
     fields = [field.copy() for field in interval]
     fields[1][_FIDELITY] = np.where(fields[1][_FIDELITY] > 0, fields[1][_FIDELITY], np.nan)
