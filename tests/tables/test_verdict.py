@@ -51,7 +51,9 @@ BEYOND, NOT_ABOVE = Range(10, 1, 20), Range(10, -1, 20)
         ({**ALL_DOWN, "noise": UP}, HOMOGENISED),
         ({**ALL_DOWN, "noise": DOWN, "share": SHOWN}, USE),  # a squeeze takes noise along
         ({**ALL_DOWN, "noise": DOWN, "share": SHOWN, "icc": Range(-1, -2, -0.1)}, USE),  # rounding takes more of what is small
-        ({**ALL_DOWN, "noise": DOWN, "share": Range(0.9, 0.855, 0.95)}, HOMOGENISED),
+        ({**ALL_DOWN, "noise": DOWN, "share": Range(0.9, 0.855, 0.95)}, UNDECIDED),
+        ({**ALL_DOWN, "noise": DOWN, "share": Range(0.8, 0.7, 0.855)}, HOMOGENISED),
+        ({**ALL_DOWN, "noise": DOWN, "share": Range()}, HOMOGENISED),
         ({**ALL_DOWN, "noise": NONE, "share": SHOWN}, HOMOGENISED),  # alike, and as noisy as before
         ({"susceptibility": Range(-90), "pooled": DOWN, "relative": Range(-90)}, HOMOGENISED),  # by Fieller's interval alone
         ({**ALL_DOWN, "relative": NONE}, OTHERWISE),  # at the ceiling: S falls, what the scale allows does not

@@ -100,7 +100,7 @@ def verdict(given: Inputs) -> Verdict:
     lacking = _lacking(given)
     recoded = given.share.lo > OF_CEILING * given.ceiling
     if _all_down(given, down):
-        return Verdict(USE if recoded and given.noise.hi < -100 * d_noise / (100 + d_noise) else HOMOGENISED, lacking)
+        return _fallen(given, -100 * d_noise / (100 + d_noise), lacking)
     if given.same_susceptibility and given.same_noise:
         return _same(given, d, recoded, lacking)
     changed = given.susceptibility.excludes_zero or given.noise.excludes_zero
@@ -130,6 +130,17 @@ def _all_down(given: Inputs, down: float) -> bool:
     if given.susceptibility.known:
         return all(one.hi < down for one in (given.susceptibility, given.pooled, given.relative))
     return given.pooled.hi < down
+
+
+def _fallen(given: Inputs, down_noise: float, lacking: str) -> Verdict:
+    """Where S fell in every form: a squeeze of the scale takes noise along and leaves the style share at its ceiling."""
+    mark = OF_CEILING * given.ceiling
+    if not given.noise.hi < down_noise or not given.share.hi > mark:
+        return Verdict(HOMOGENISED, lacking)
+    if given.share.lo > mark:
+        return Verdict(USE, lacking)
+    either = "S and noise fall, as by a squeeze of the scale or with personas more alike: the style share does not tell which."
+    return Verdict(UNDECIDED, " ".join(filter(None, (either, lacking))))
 
 
 def _same(given: Inputs, d: float, recoded: bool, lacking: str) -> Verdict:
