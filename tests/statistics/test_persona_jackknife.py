@@ -243,7 +243,7 @@ def test_two_personas_have_no_interval():
 def test_one_persona_carrying_an_interval_is_named():
     counts = random_counts(np.random.default_rng(17), repetitions=1, personas=30) * 0
     counts[..., 2] = 5
-    counts[:15, 0, [2, 4]] = [0, 5]  # half of them differ on the first item
+    counts[:15, 0, 2:4] = [0, 5]  # half of them differ a little on the first item
     counts[8, 3:, 2], counts[8, 3:, 5] = 0, 5  # persona 8 alone differs on the others
     found = persona_jackknife.level(leave_one_out(counts, SCALE, SIX)).of("susceptibility")
     one = found.at(0)

@@ -33,6 +33,8 @@ NOISE = np.array([vocabulary.METRICS[key].noise for key in METRICS])
 #: Metrics that are 0 where no persona effect is left, so that their logarithm or logit does not exist there, or divide by it.
 ANCHORED = np.isin(METRICS, ("susceptibility", "susceptibility_pooled", "relative_susceptibility", "icc", "fidelity"))
 _HALF = 0.975
+#: Standard errors beyond which chance goes in 5 % of draws, on one side.
+_ONE_SIDED = 1.645
 
 
 class Interval(NamedTuple):
@@ -311,12 +313,23 @@ def masked(interval: Interval, *runs: LeaveOneOut) -> Interval:
 
 
 def near_zero(run: LeaveOneOut) -> np.ndarray:
-    """Where the interval of the persona variance reaches down to 0 (scope,).
+    """Where the interval of the persona variance reaches down to 0, and rating noise alone could give as much (scope,).
 
-    An interval of S on the log scale holds a true 0 in no study, and a little above it seldom; `presence` has one that does.
+    An interval of S on the log scale holds a true 0 in no study, and a little above it seldom; `presence` has one that does. An
+    interval that reaches to 0 because of a single persona is another thing, and named where it stands.
+
+    References
+    ----------
+    Without a persona effect V is u chi2(P - 1) / (P - 1), of variance 2 u^2 / (P - 1), with u the variance of a cell mean; taking
+    u off, which n ratings estimate, makes that n / (n - 1) times as large.
     """
+    if run.means is None:
+        return np.full(run.values.shape[-1], False)
+    theta, own, n = run.persona_variance, run.means.parts, max(run.repetitions[0], 2)
     with np.errstate(invalid="ignore"):
-        return limits(estimate(run.persona_variance, carried=False))[0] <= 0
+        u = (own.between - own.anchor)[0]  # (item,)
+        chance = np.sqrt(2 / max(len(run.personas) - 1, 1) * n / (n - 1) * (u**2 @ run.means.scope**2))
+        return (limits(estimate(theta, carried=False))[0] <= 0) & ~(theta[0] > _ONE_SIDED * chance)
 
 
 def same_personas(*runs: LeaveOneOut) -> None:
