@@ -132,7 +132,8 @@ class LeaveOneOut:
         """theta, the persona variance, not cut at zero, for all personas and without each one (1 + persona, scope)."""
         if self.means is None:
             return np.full(self.values.shape[1:], np.nan)
-        return self.means.over(self.parts.anchor)
+        with np.errstate(invalid="ignore"):
+            return self.means.over(self.parts.anchor)
 
     @cached_property
     def logs(self) -> np.ndarray:
