@@ -63,6 +63,13 @@ def test_a_change_is_said_with_its_interval_family_by_family(study):
 def test_a_change_without_interval_says_why():
     row = pd.Series({"value": 80.0, "lo": np.nan, "hi": np.nan, "note": "the base hardly varies"})
     assert change_sentences.moved(row) == "rises by 80 % (no interval: the base hardly varies)"
+    sentence = pd.Series({"value": -95.0, "lo": np.nan, "hi": np.nan, "note": "S is too near 0 for an interval."})
+    assert change_sentences.moved(sentence) == "falls by 95 % (no interval: S is too near 0 for an interval)"
+
+
+def test_no_difference_at_all_is_not_a_small_one():
+    """Of identical runs nothing is estimated: both limits are 0 as well."""
+    assert change_sentences.moved(pd.Series({"value": 0.0, "lo": 0.0, "hi": 0.0})) == "shows no difference at all"
 
 
 def test_excess_says_what_cannot_be_told_from_none(study):
