@@ -146,7 +146,10 @@ def test_answers_that_cannot_be_told_from_the_bases_are_said_first(study):
     keys = [run.variant.key for run in study.runs if run.family is study.runs[0].family]
     rows = [row | {"variant": key} for row, key in zip(rows, keys, strict=False)]
     said = data_sentences.cautions(pd.DataFrame(rows), study)
-    assert said.startswith(f"- **The answers of {study.runs[1].name} cannot be told from its base's**: as personas they lie 2.9 ")
+    assert said.startswith(
+        f"- **The answers of {study.runs[1].name} cannot be told from its base's**: as personas they differ by +2.9 standard errors "
+        "more than two draws of one model do, which chance gives as well."
+    )
     copied = pd.DataFrame([rows[0], rows[1] | {"apart_from_base": -3.1}])
     assert data_sentences.cautions(copied, study).startswith(
         f"- **The answers of {study.runs[1].name} are copies of its base's**"
