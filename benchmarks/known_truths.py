@@ -75,6 +75,7 @@ class Truth(NamedTuple):
     right: str  #: a verdict of `tables.verdict`
     made: Callable[[Latent, np.random.Generator], Latent]
     control: str = "control"  #: key of its matched control among `CONTROLS`
+    less: str = ""  #: a verdict that is true of it as well, and says less
 
 
 def _lost(base: Latent, rng: np.random.Generator) -> Latent:
@@ -100,8 +101,8 @@ TRUTHS = {
     "shift": Truth("a pure shift", rules.USE, lambda base, rng: base.shifted(0.8)),
     "alike": Truth("personas half as far from each other, noise as it was", rules.HOMOGENISED, lambda base, rng: base.wider(0.5)),
     "squeeze": Truth("a pure squeeze", rules.USE, lambda base, rng: base.scaled(0.6)),
-    "lost": Truth("a loss of anchor beyond the control", rules.DYSREGULATED, _lost),
-    "lost-alike": Truth("the same, and the control lost it too", rules.NOT_BEYOND, _lost, "lost-too"),
+    "lost": Truth("a loss of anchor beyond the control", rules.DYSREGULATED, _lost, less=rules.NOISIER),
+    "lost-alike": Truth("the same, and the control lost it too", rules.NOT_BEYOND, _lost, "lost-too", rules.NOISIER),
     "noisier": Truth("noisier alone", rules.NOISIER, lambda base, rng: base.noisier(2)),
     "others": Truth("another cast: personas permuted", rules.CAST, lambda base, rng: base.others(rng)),
     "unchanged": Truth("a redraw of the base", rules.UNCHANGED, lambda base, rng: base),

@@ -73,6 +73,11 @@ BEYOND, NOT_ABOVE = Range(10, 1, 20), Range(10, -1, 20)
         ({"share": Range(0.9, 0.856, 0.95), "susceptibility": UP, "icc": Range(-1, -2, -0.1)}, OTHERWISE),
         ({"share": Range(0.9, 0.856, 0.95)}, UNDECIDED),
         ({"susceptibility": UP, "noise": UP}, WITHOUT_CONTROL),
+        ({"susceptibility": UP, "noise": UP, "share": Range(0.9, 0.855, 0.95)}, UNDECIDED),  # or a stretch
+        ({"susceptibility": UP, "noise": UP, "share": Range(0.8, 0.7, 0.855)}, WITHOUT_CONTROL),
+        ({"susceptibility": UP, "noise": UP, "share": SHOWN, "icc": Range(-1, -2, -0.1)}, WITHOUT_CONTROL),
+        ({"share": SHOWN, "noise": DOWN_A_LITTLE, "changed": False}, UNDECIDED),
+        ({"share": SHOWN, "level": Range(12, 11, 13)}, USE),
         ({"susceptibility": UP, "noise": UP, "control": "ok", "excess_susceptibility": BEYOND, "excess_noise": BEYOND}, DYSREGULATED),
         ({"susceptibility": UP, "noise": UP, "control": "ok", "excess_susceptibility": BEYOND, "excess_noise": NOT_ABOVE}, NOT_BEYOND),
         ({"susceptibility": UP, "noise": UP, "control": "ok", "excess_susceptibility": NOT_ABOVE, "excess_noise": BEYOND}, NOT_BEYOND),
@@ -80,6 +85,7 @@ BEYOND, NOT_ABOVE = Range(10, 1, 20), Range(10, -1, 20)
         ({"noise": UP}, NOISIER),
         ({"noise": UP_A_LITTLE}, OTHERWISE),
         ({"susceptibility": UP}, OTHERWISE),
+        ({"susceptibility": UP_A_LITTLE, "changed": False}, UNDECIDED),
     ],
 )  # fmt: skip
 def test_the_first_rule_that_matches_holds(inputs, expected):

@@ -12,7 +12,7 @@ from persona_collapse.statistics import noise_bounds, persona_jackknife
 from persona_collapse.statistics.common_cells import MANY_PERSONAS
 from persona_collapse.statistics.equivalence import EQUIVALENT, SMALL
 from persona_collapse.statistics.presence import GONE, TOLD_APART
-from persona_collapse.statistics.recommended_estimators import LeaveOneOut
+from persona_collapse.statistics.recommended_estimators import METRICS, LeaveOneOut
 from persona_collapse.tables.comparability import Guard
 from persona_collapse.tables.contrast import CHANGE, Contrast
 from persona_collapse.tables.equivalence import smallest
@@ -24,6 +24,8 @@ HOMOGENISED = "collapse: homogenised"
 DYSREGULATED, WITHOUT_CONTROL = "collapse: dysregulated", "collapse: dysregulated (no control to compare)"
 NOT_BEYOND = "dysregulated, not beyond its control"
 CAST, USE = "another cast (same spread, other people)", "another use of the scale"
+#: Probability of any change of S or noise being found where neither changed.
+TOGETHER = 0.05
 #: Fewest personas of which a mean has an interval.
 FEWEST = 3
 #: Share of the ceiling that a style share is judged against.
@@ -32,6 +34,7 @@ OF_CEILING = 0.9
 
 #: Share of the noise that choices of one request may have in common where nothing tells: a judgement.
 SHARED = 1 / 3
+_NOTHING = "No change of S or noise stands where both are counted, and neither is shown to be none."
 _UNSURE = "A style share this low may be other people, or choices of one request that share noise, which this study cannot check."
 
 
@@ -64,6 +67,7 @@ class Inputs(NamedTuple):
     pooled: Range = Range()
     relative: Range = Range()  #: S as a share of what the scale allows at these item means
     noise: Range = Range()
+    changed: bool = True  #: whether a change of S or of noise stands where both are counted (Holm)
     same_susceptibility: bool = False  #: the 90 % interval lies within the smallest change
     same_noise: bool = False
     icc: Range = Range()  #: change of the logit
@@ -87,10 +91,16 @@ class Verdict(NamedTuple):
 def verdict(given: Inputs) -> Verdict:
     """The verdict on one variant: rules in their order, the first match wins.
 
-    Two of them keep recodings of the scale apart from what they resemble (`make verdicts` has the shares of simulated studies
-    before and after). A squeeze lowers S in every form, as homogenised personas do, but lowers noise as well and leaves the style
-    share at its ceiling; personas that merely become alike keep their noise. A shift leaves S and noise as they were, but not the
-    answers: it is no redraw of the base, so the mean rating may not have moved by the smallest change, in units of S.
+    What follows goes beyond the plain order of rules, because simulated truths were called by other names without it (`make
+    verdicts`; 60 personas and 5 repetitions, or 30 and 3):
+
+    - A squeeze of the scale lowers S in every form, as homogenised personas do, and was called that always. It lowers noise as
+      well and leaves the style share at its ceiling; personas that merely become alike keep their noise.
+    - A shift leaves S and noise as they were, and was called unchanged. The answers moved: a mean rating off by the smallest
+      change, in units of S, is another use of the scale.
+    - Few personas leave the style share too wide to tell a stretch from a weaker anchor; one in nine stretches was called
+      dysregulated. Where it does not tell, the verdict is undecided.
+    - With two tests of no change, of S and of noise, one in twelve redraws of a base was found changed. Both are counted.
     """
     before = _of_presence(given)
     if before:
@@ -103,14 +113,14 @@ def verdict(given: Inputs) -> Verdict:
         return _fallen(given, -100 * d_noise / (100 + d_noise), lacking)
     if given.same_susceptibility and given.same_noise:
         return _same(given, d, recoded, lacking)
-    changed = given.susceptibility.excludes_zero or given.noise.excludes_zero
-    if recoded and given.icc.known and not given.icc.hi < 0 and changed:
+    changed = given.changed and (given.susceptibility.excludes_zero or given.noise.excludes_zero)
+    if recoded and given.icc.known and not given.icc.hi < 0 and (changed or _moved(given, d)):
         return Verdict(USE, lacking)
     if given.noise.lo > d_noise:
-        return Verdict(_dysregulated(given) if given.susceptibility.lo > d else NOISIER, lacking)
+        return _noisier(given, d, lacking)
     if changed:
         return Verdict(OTHERWISE, " ".join(filter(None, (_what(given), lacking))))
-    return Verdict(UNDECIDED, lacking or "No interval excludes no change, and none shows that there is none.")
+    return Verdict(UNDECIDED, lacking or _NOTHING)
 
 
 def _of_presence(given: Inputs) -> Verdict | None:
@@ -151,10 +161,26 @@ def _same(given: Inputs, d: float, recoded: bool, lacking: str) -> Verdict:
         if not given.share.hi >= given.cast_below:
             return Verdict(CAST, lacking)
         return Verdict(UNDECIDED, " ".join(filter(None, (_UNSURE, lacking))))
-    if not (given.level.lo > d or given.level.hi < -d):
+    if not _moved(given, d):
         return Verdict(UNCHANGED, lacking)
     moved = f"Answers move along the scale, by {_signed(given.level)} of S of the base on average."
     return Verdict(USE if recoded else UNDECIDED, " ".join(filter(None, (moved, lacking))))
+
+
+def _moved(given: Inputs, d: float) -> bool:
+    """Whether answers moved along the scale, by more than the smallest change in units of S."""
+    return given.level.lo > d or given.level.hi < -d
+
+
+def _noisier(given: Inputs, d: float, lacking: str) -> Verdict:
+    """Where noise rose: with S it is a loss of anchor only if it cannot be a stretch of the scale."""
+    if not given.susceptibility.lo > d:
+        return Verdict(NOISIER, lacking)
+    mark = OF_CEILING * given.ceiling
+    if given.share.lo <= mark < given.share.hi and given.icc.known and not given.icc.hi < 0:
+        either = "S and noise rise, as by a stretch of the scale or with a weaker anchor: the style share does not tell which."
+        return Verdict(UNDECIDED, " ".join(filter(None, (either, lacking))))
+    return Verdict(_dysregulated(given), lacking)
 
 
 def _pooled(given: Inputs) -> str:
@@ -257,6 +283,7 @@ def _given(analysis: Analysis, guard: Guard, contrast: Contrast) -> Inputs:
         single=min(variant.repetitions[1], base.repetitions[1]) == 1,
         identical=len(base.personas) > 0 and np.array_equal(together.sides[0].counts, together.sides[1].counts),
         level=_level(variant, base),
+        changed=_stands(variant, base),
         susceptibility=_range(changed, "susceptibility"),
         pooled=_range(changed, "susceptibility_pooled"),
         relative=_range(changed, "relative_susceptibility"),
@@ -296,6 +323,13 @@ def _level(variant: LeaveOneOut, base: LeaveOneOut) -> Range:
     return Range(*(float(moved.mean() + sign * reach) for sign in (0, -1, 1)))
 
 
+def _stands(variant: LeaveOneOut, base: LeaveOneOut) -> bool:
+    """Whether the smaller p value of no change, of S and of noise, is below half of 5 %: two tests, at 5 % together (Holm)."""
+    p = [persona_jackknife.p_value(variant, base)[METRICS.index(metric), 0] for metric in ("susceptibility", "within_rms")]
+    known = [one for one in p if not np.isnan(one)]
+    return len(known) < len(p) or min(known) * len(p) <= TOGETHER
+
+
 def _range(found: persona_jackknife.Interval, metric: str) -> Range:
     one = found.of(metric).at(0)
     return Range(float(one.value), float(one.lo), float(one.hi))
@@ -317,6 +351,6 @@ def _columns(given: Inputs) -> dict[str, object]:
         "base_presence": given.base_presence, "presence": given.presence,
         "smallest_s": round(100 * given.smallest["susceptibility"], 10),
         "smallest_r": round(100 * given.smallest["robustness"], 10),
-        "same_s": given.same_susceptibility, "same_noise": given.same_noise,
+        "changed": given.changed, "same_s": given.same_susceptibility, "same_noise": given.same_noise,
     }  # fmt: skip
     return marks | numbers | {"ceiling": given.ceiling, "cast_below": given.cast_below, "control": given.control}
