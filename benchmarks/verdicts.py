@@ -2,8 +2,8 @@
 
 A study is one draw of personas, a base, controls and a variant for every truth (`known_truths.TRUTHS`), so that verdicts on two
 truths are not independent and those on one are. Exits with 1 if a truth is called by the name of another in more than 5 % of
-studies, Monte Carlo error allowed for. "Changed otherwise" and "undecided" are no truth's name, and printed for themselves; nor is "noisier" the name of another for a
-lost anchor, whose noise did rise.
+studies, Monte Carlo error allowed for. "Changed otherwise" and "undecided" are no truth's name, and are printed for themselves;
+nor is "noisier" the name of another for a lost anchor, whose noise did rise.
 """
 
 import argparse
