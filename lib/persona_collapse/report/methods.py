@@ -81,8 +81,8 @@ $$
 
 where $f$ is the logarithm, the logit for shares, and the identity for fidelity (at most 1), for excesses and for means over
 families. Where the interval of $t^2$ on its own scale reaches 0 and rating noise alone could give as much, S, ICC and fidelity
-have none, and `presence.csv` has that of $t^2$. **Intervals for the same requests again** (columns `lo_repeat, hi_repeat`) come from leaving out one rating of one cell
-at a time. Neither uses random numbers. Families are averaged, never pooled.
+have none, and `presence.csv` has that of $t^2$. **Intervals for the same requests again** (columns `lo_repeat, hi_repeat`) come
+from leaving out one rating of one cell at a time. Neither uses random numbers. Families are averaged, never pooled.
 """
 _PUBLISHED = r"""
 As the code of arXiv 2605.12850 computes them, over personas with a rating in every cell:
