@@ -60,7 +60,7 @@ class Latent(NamedTuple):
 
 
 def population(instrument: Instrument) -> Latent:
-    """The base: personas that differ by about .85 points on an item and waver by about .45."""
+    """The base: personas that differ by about .85 points on an item and waver by about .54."""
     rng, items, personas = np.random.default_rng(SEED), len(instrument.items), POPULATION
     by_group = rng.normal(0, _BY_GROUP, (personas, len(instrument.foundations)))[:, foundation_places(instrument)]
     own = by_group + rng.normal(0, _BY_ITEM, (personas, items))
