@@ -3,7 +3,7 @@ TARGET ?= 5
 PORT ?= 8000
 # Some systems have a variable NAME of their own, which is not meant.
 NAME =
-COMMANDS = help report published test lab study-from elicit batch estimate plan export pdf compare serve reproduce check-servers bench coverage fit notebooks rooms clean lint
+COMMANDS = help report published test lab study-from elicit batch estimate plan export pdf compare serve reproduce check-servers bench coverage verdicts truths fit notebooks rooms clean lint
 NAMES = STUDY STUDIES DATA TARGET PORT BY_HAND CANCEL ANYWAY OPTIONS REPLIES RATINGS LICENCE NAME PYTHON
 # A misspelt name would be passed over in silence, and the demo made instead.
 UNKNOWN := $(strip $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(filter-out $(NAMES) SHELL,$(name)))))
@@ -85,10 +85,18 @@ check-servers: .venv/ready ## real servers, before a release: llama.cpp, vLLM, t
 bench: .venv/ready ## what the README claims about speed, measured in one run [DATA=folder of the published ratings]
 	@OPENBLAS_NUM_THREADS=1 .venv/bin/python benchmarks/analysis.py $(if $(DATA),--data="$$DATA")
 	@OPENBLAS_NUM_THREADS=1 .venv/bin/python benchmarks/recommended.py $(if $(DATA),--data="$$DATA")
+	@OPENBLAS_NUM_THREADS=1 .venv/bin/python benchmarks/verdict_speed.py $(if $(DATA),--data="$$DATA")
 	@.venv/bin/python benchmarks/elicitation.py
 
 coverage: .venv/ready ## how often the intervals hold what they promise, drawn from known populations [DATA=folder of the published ratings]
 	@.venv/bin/python benchmarks/interval_coverage.py $(if $(DATA),--data="$$DATA")
+
+verdicts: .venv/ready ## how often the verdict calls a simulated truth by its name, and what studies say in which nothing happened
+	@.venv/bin/python benchmarks/verdicts.py $$OPTIONS
+	@.venv/bin/python benchmarks/null_studies.py $$OPTIONS
+
+truths: .venv/ready ## study files whose truth is known, to hold a report against, into outputs/truths [OPTIONS='--only shift']
+	@.venv/bin/python benchmarks/truths.py $$OPTIONS
 
 fit: .venv/ready ## fit the simulated respondents to the published figures again
 	@$(RUN) fit

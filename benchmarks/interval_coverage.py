@@ -15,6 +15,7 @@ import pandas as pd
 import hard_populations
 import shared_requests
 from known_populations import KNOWN, Coverage, coverage, like
+from known_presence import presence_coverage, show_presence
 from persona_collapse.simulated.response_model import cell_probabilities
 from persona_collapse.study.instrument import Instrument, load_instrument
 from persona_collapse.study.personas import load_personas
@@ -118,6 +119,7 @@ def main() -> None:
         show(found, repetitions, fixed=personas is None)
         if (personas, repetitions) == (50, 5) and options.runs >= FEWEST_RUNS:
             held = as_promised(found)
+    show_presence(presence_coverage(instrument, options.runs), options.runs)
     print(*shared_requests.lines(populations, instrument.categories, options.runs), sep="\n", flush=True)
     said = hard_populations.show(list(populations.values()), options.runs)
     held = held and (said or options.runs < FEWEST_RUNS)

@@ -68,6 +68,13 @@ def test_a_change_is_said_with_its_interval_family_by_family(study):
 def test_a_change_without_interval_says_why():
     row = pd.Series({"value": 80.0, "lo": np.nan, "hi": np.nan, "note": "the base hardly varies"})
     assert change_sentences.moved(row) == "rises by 80 % (no interval: the base hardly varies)"
+    sentence = pd.Series({"value": -95.0, "lo": np.nan, "hi": np.nan, "note": "S is too near 0 for an interval."})
+    assert change_sentences.moved(sentence) == "falls by 95 % (no interval: S is too near 0 for an interval)"
+
+
+def test_no_difference_at_all_is_not_a_small_one():
+    """Of identical runs nothing is estimated: both limits are 0 as well."""
+    assert change_sentences.moved(pd.Series({"value": 0.0, "lo": 0.0, "hi": 0.0})) == "shows no difference at all"
 
 
 def test_excess_says_what_cannot_be_told_from_none(study):
@@ -146,7 +153,10 @@ def test_answers_that_cannot_be_told_from_the_bases_are_said_first(study):
     keys = [run.variant.key for run in study.runs if run.family is study.runs[0].family]
     rows = [row | {"variant": key} for row, key in zip(rows, keys, strict=False)]
     said = data_sentences.cautions(pd.DataFrame(rows), study)
-    assert said.startswith(f"- **The answers of {study.runs[1].name} cannot be told from its base's**: as personas they lie 2.9 ")
+    assert said.startswith(
+        f"- **The answers of {study.runs[1].name} cannot be told from its base's**: as personas they differ by +2.9 standard errors "
+        "more than two draws of one model do, which chance gives as well."
+    )
     copied = pd.DataFrame([rows[0], rows[1] | {"apart_from_base": -3.1}])
     assert data_sentences.cautions(copied, study).startswith(
         f"- **The answers of {study.runs[1].name} are copies of its base's**"

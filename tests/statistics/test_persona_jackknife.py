@@ -254,6 +254,20 @@ def test_one_persona_carrying_an_interval_is_named():
     assert persona_jackknife.remark(other.at(0), "R", "overall") == ""
 
 
+def test_near_zero_s_has_no_interval_on_the_log_scale():
+    """Everybody answers by the same shares, so that the persona variance is 0: its interval reaches down to there."""
+    alike = leave_one_out(np.random.default_rng(20).multinomial(5, [0.1, 0.2, 0.2, 0.2, 0.2, 0.1], size=(40, 6)), SCALE, SIX)
+    assert persona_jackknife.near_zero(alike).all()
+    found = persona_jackknife.level(alike)
+    for metric in ("susceptibility", "susceptibility_pooled", "relative_susceptibility", "icc"):
+        assert np.isnan([found.of(metric).lo, found.of(metric).hi, found.of(metric).se]).all(), metric
+    assert np.isfinite(found.of("within_rms").lo).all()
+    base = run(21, personas=40)
+    assert not persona_jackknife.near_zero(base).any()
+    assert np.isnan(persona_jackknife.change(alike, base).of("susceptibility").lo).all()
+    assert np.isnan(persona_jackknife.excess(base, alike, base).of("susceptibility").lo).all()
+
+
 def test_runs_of_different_personas_are_refused():
     counts = random_counts(np.random.default_rng(19))
     few = counts.copy()

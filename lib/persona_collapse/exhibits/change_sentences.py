@@ -41,10 +41,10 @@ def moved(row: object, unit: str = " %") -> str:
     """A change with its interval in words; `row` has value, lo and hi, in percent or points."""
     value, lo, hi = (getattr(row, name) for name in ("value", "lo", "hi"))
     if np.isnan(lo):
-        note = getattr(row, "note", "")
-        return (
-            f"{'rises' if value > 0 else 'falls'} by {whole(abs(value))}{unit} (no interval{': ' + safe(note) if note else ''})"
-        )
+        note = safe(getattr(row, "note", "").removesuffix("."))
+        return f"{'rises' if value > 0 else 'falls'} by {whole(abs(value))}{unit} (no interval{': ' + note if note else ''})"
+    if value == lo == hi == 0:
+        return "shows no difference at all"
     if lo > 0:
         return f"rises by {whole(value)}{unit} [{whole(lo)}, {whole(hi)}]"
     if hi < 0:

@@ -208,9 +208,10 @@ def unchanged(beside: pd.DataFrame, study: Study) -> str:
             )
             continue
         lines.append(
-            f"- **The answers of {name} cannot be told from its base's**: as personas they lie {row.apart_from_base:.1f} "
-            "standard errors apart, which chance gives as well. An adapter that is not applied does that: see that the "
-            "server has loaded it under the name that the study asks for. So does a small change with few ratings."
+            f"- **The answers of {name} cannot be told from its base's**: as personas they differ by "
+            f"{row.apart_from_base:+.1f} standard errors more than two draws of one model do, which chance gives as well. An "
+            "adapter that is not applied does that: see that the server has loaded it under the name that the study asks for. "
+            "So does a small change with few ratings."
         )
     return "\n".join(lines)
 

@@ -82,7 +82,8 @@ f^{{-1}}\left( P z - (P-1)\, \bar{{z}}_{{(\cdot)}} \pm t_{{0.975,\,P-1}}\, \math
 $$
 
 where $f$ is the logarithm, the logit for shares, and the identity for fidelity (at most 1), for excesses and for means over
-families.{units}
+families. Where the interval of $t^2$ on its own scale reaches 0 and rating noise alone could give as much, S, ICC and fidelity
+have none, and `presence.csv` has that of $t^2$.{units}
 
 **Intervals for the same requests again** (columns `lo_repeat, hi_repeat`) come from leaving out one rating of one cell at a
 time{requests}. Neither uses random numbers. Families are averaged, never pooled.

@@ -63,7 +63,7 @@ def _measured(study: Study, tables: Tables) -> str:
     rows = tables.quality[tables.quality["condition"] == "persona"]
     personas = (rows["personas_used"] + rows["personas_dropped"]).max()
     low, high = rows["min_repetitions"].min(), rows["max_repetitions"].max()
-    times = f"{high} {'time' if high == 1 else 'times'}" if low == high else f"{low} to {high} times"
+    times = ("once" if high == 1 else f"{high} times") if low == high else f"{low} to {high} times"
     how = "without one rating" if high == 0 else "once, for the probabilities of its answer" if study.by_logprobs else times
     families = ", ".join(safe(family.name) for family in study.file.families)
     others = ", other conditions included" if (tables.quality["condition"] != "persona").any() else ""

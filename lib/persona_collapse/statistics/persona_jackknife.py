@@ -47,7 +47,11 @@ _FIDELITY = METRICS.index("fidelity")
 _DUST = 1e-9
 #: Metrics that hang on variation inside cells: with few varying personas they have a bound in place of an interval.
 NOISE = np.array([vocabulary.METRICS[key].noise for key in METRICS])
+#: Metrics that are 0 where no persona effect is left, so that their logarithm or logit does not exist there, or divide by it.
+ANCHORED = np.isin(METRICS, ("susceptibility", "susceptibility_pooled", "relative_susceptibility", "icc", "fidelity"))
 _HALF = 0.975
+#: Standard errors beyond which chance goes in 5 % of draws, on one side.
+_ONE_SIDED = 1.645
 
 
 class Interval(NamedTuple):
@@ -104,18 +108,18 @@ def level(run: LeaveOneOut) -> Interval:
     value = run.full
     lo, hi = map(back, limits(found))
     interval = Interval(value, found.se * slope(value), lo, hi, found.carried, who(run.units, found.row))
-    return masked(_at_most_one(interval), run)
+    return masked(_correlation(interval, near_zero(run)), run)
 
 
-def _at_most_one(interval: Interval) -> Interval:
+def _correlation(interval: Interval, near: np.ndarray) -> Interval:
     """Fidelity brought inside -1 and 1: a correlation, after a correction for noise that can take off more than there was.
 
-    That of a run which is its own base is 1 without an interval.
+    That of a run which is its own base is 1 without an interval. There is none where S is `near` zero: nobody has a place there.
     """
     fields = [field.copy() for field in interval]
     fields[1][_FIDELITY] = np.where(fields[1][_FIDELITY] > 0, fields[1][_FIDELITY], np.nan)
     for field in (fields[0], fields[2], fields[3]):  # value, lo, hi
-        field[_FIDELITY] = np.clip(field[_FIDELITY], -1, 1)
+        field[_FIDELITY] = np.where(near, np.nan, np.clip(field[_FIDELITY], -1, 1))
     return Interval(*fields)
 
 
@@ -341,11 +345,33 @@ def _excess(harmful: LeaveOneOut, control: LeaveOneOut, base: LeaveOneOut) -> np
 
 
 def masked(interval: Interval, *runs: LeaveOneOut) -> Interval:
-    """Without limits where they do not exist, or where too few personas vary for a metric of the noise."""
+    """Without limits where they do not exist, where too few personas vary for a metric of the noise, or for S near zero."""
     few = np.min([run.varying for run in runs], axis=0) < FEWEST_VARYING
-    gone = ~np.isfinite(interval.se) | ~np.isfinite(interval.lo) | ~np.isfinite(interval.hi) | (NOISE[:, None] & few)
+    near = np.any([near_zero(run) for run in runs], axis=0)
+    gone = ~np.isfinite(interval.se) | ~np.isfinite(interval.lo) | ~np.isfinite(interval.hi)
+    gone |= (NOISE[:, None] & few) | (ANCHORED[:, None] & near)
     se, lo, hi, carried = (np.where(gone, np.nan, field) for field in interval[1:5])
     return Interval(interval.value, se, lo, hi, carried, np.where(gone, -1, interval.persona))
+
+
+def near_zero(run: LeaveOneOut) -> np.ndarray:
+    """Where the interval of the persona variance reaches down to 0, and rating noise alone could give as much (scope,).
+
+    An interval of S on the log scale holds a true 0 in no study, and a little above it seldom; `presence` has one that does. An
+    interval that reaches to 0 because of a single persona is another thing, and named where it stands.
+
+    References
+    ----------
+    Without a persona effect V is u chi2(P - 1) / (P - 1), of variance 2 u^2 / (P - 1), with u the variance of a cell mean; taking
+    u off, which n ratings estimate, makes that n / (n - 1) times as large.
+    """
+    if run.means is None:
+        return np.full(run.values.shape[-1], False)
+    theta, own, n = run.persona_variance, run.means.parts, max(run.repetitions[0], 2)
+    with np.errstate(invalid="ignore"):
+        u = (own.between - own.anchor)[0]  # (item,)
+        chance = np.sqrt(2 / max(len(run.personas) - 1, 1) * n / (n - 1) * (u**2 @ run.means.scope**2))
+        return (limits(estimate(theta, carried=False))[0] <= 0) & ~(theta[0] > _ONE_SIDED * chance)
 
 
 def same_personas(*runs: LeaveOneOut) -> None:

@@ -41,8 +41,7 @@ class Presence(NamedTuple):
 
 def variances(run: LeaveOneOut, column: int = 0) -> np.ndarray:
     """theta of all personas, then without each one of them (1 + persona,), for one scope of a run."""
-    assert run.means is not None
-    return run.means.over(run.parts.anchor)[:, column]
+    return run.persona_variance[:, column]
 
 
 def presence(run: LeaveOneOut, null_95: float = np.nan, column: int = 0) -> Presence:

@@ -78,13 +78,20 @@ _FORMULAE: dict[str, Callable[[Means], np.ndarray]] = {
     "ceiling": lambda m: m.ceiling,
     "relative_susceptibility": lambda m: np.sqrt(m.anchor / m.ceiling),
     "relative_noise": lambda m: np.sqrt(m.noise / m.ceiling),
-    "fidelity": lambda m: np.ones_like(m.anchor) if m.base is None else m.shared / np.sqrt(m.anchor * m.base_anchor),
+    "fidelity": lambda m: np.ones_like(m.anchor) if m.base is None else _correlation(m.shared, m.anchor * m.base_anchor),
     "endpoint_mass": lambda m: m.ends,
     "information_share": lambda m: 1 - m.cell_entropy / m.entropy,
     "susceptibility_published": lambda m: m.over(np.sqrt(m.parts.between)),
     "within_sd": lambda m: m.cell_sd,
     "robustness_published": lambda m: 1 / m.cell_sd,
 }
+
+
+def _correlation(shared: np.ndarray, product: np.ndarray) -> np.ndarray:
+    """A covariance over the root of a product of variances; NaN where one of them is none, and nothing is correlated."""
+    return shared / np.sqrt(np.where(product > 0, product, np.nan))
+
+
 #: What `leave_one_out` finds, in the order of its first axis; `vocabulary` has what else a metric is.
 METRICS = tuple(_FORMULAE)
 
@@ -135,6 +142,14 @@ class LeaveOneOut:
     def by_request(self) -> np.ndarray | None:
         """The ratings by request, where they tell what requests share."""
         return None if self.means is None else self.means.parts.by_request
+
+    @cached_property
+    def persona_variance(self) -> np.ndarray:
+        """theta, the persona variance, not cut at zero, for all personas and without each one (1 + persona, scope)."""
+        if self.means is None:
+            return np.full(self.values.shape[1:], np.nan)
+        with np.errstate(invalid="ignore"):
+            return self.means.over(self.parts.anchor)
 
     @cached_property
     def logs(self) -> np.ndarray:

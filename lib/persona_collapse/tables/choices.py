@@ -8,7 +8,8 @@ import numpy as np
 
 from persona_collapse.statistics import rarefaction, wider_intervals
 from persona_collapse.statistics.moments import Parts, cells
-from persona_collapse.statistics.persona_jackknife import FEWEST_VARYING
+from persona_collapse.statistics.persona_jackknife import ANCHORED, FEWEST_VARYING, near_zero
+from persona_collapse.statistics.recommended_estimators import METRICS as PLACES
 from persona_collapse.statistics.recommended_estimators import Means, varying
 from persona_collapse.study import first_token
 from persona_collapse.study.study import Run
@@ -50,6 +51,8 @@ class Views:
         self.scope = self.together.common.scope
         sides = zip(runs, self.together.sides, strict=True)
         self.parts = {run: side.loo.means.parts for run, side in sides if side.loo.means}
+        #: Runs whose S is too near zero for an interval of a logarithm.
+        self.near_zero = {run for run, loo in zip(runs, self.together.loo, strict=True) if near_zero(loo)[0]}
         #: Without each group of items, without each item.
         self.ways, self.kept = self._without_items()
         self.subsets = list(subsets(self._labels()))
@@ -179,7 +182,7 @@ class Look:
         return {run: Means(own, scope, bases[run]) for run, own in parts.items()}
 
     def _reader(self, found: dict[Run, Means]) -> Values:
-        """Values of every run; NaN without a persona where too few of them vary for a metric of the noise."""
+        """Values of every run; NaN without a persona where too few vary for a metric of the noise, or S is near zero."""
 
         @cache
         def values(run: Run, metric: str) -> np.ndarray:
@@ -187,9 +190,11 @@ class Look:
             read = found[run].metric(name)
             if metric == "noise_share":
                 read = 1 - read
+            read = read.copy()
             if METRICS[name].noise and self._as_asked:
-                read = read.copy()
                 read[1:, varying(found[run].parts, found[run].scope) < FEWEST_VARYING] = np.nan
+            if ANCHORED[PLACES.index(name)] and self._as_asked and run in self._views.near_zero:
+                read[1:] = np.nan
             return read
 
         return values

@@ -8,6 +8,7 @@ from persona_collapse.statistics import (
     common_cells,
     noise_bounds,
     persona_jackknife,
+    presence,
     rarefaction,
     recommended_estimators,
     wider_intervals,
@@ -19,19 +20,22 @@ from persona_collapse.vocabulary import METRICS
 
 #: The note of a metric (by name) in a scope (by column), given its interval there.
 Note = Callable[[str, int, persona_jackknife.Interval], str]
+_NEAR_ONE = "In some family S is too near 0 for an interval."
+_NEAR = "S is too near 0 for an interval."
 
 
 def level_note(analysis: Analysis, run: Run, alone: Together) -> Note:
     """What stands beside the numbers of one run, by metric, scope and interval."""
     found = analysis.bounds(alone, 0)
     single = recommended_estimators.remark(alone.loo[0])
+    near = persona_jackknife.near_zero(alone.loo[0])
     too_few = _too_few(analysis, alone)
     missing = ""
     if not analysis.study.by_logprobs:
         missing = common_cells.missing(analysis.counts(run)[analysis.here(run)], analysis.categories, analysis.slots(run)).note
 
     def note(metric: str, column: int, interval: persona_jackknife.Interval) -> str:
-        said = [alone.common.note]
+        said = [alone.common.note, _NEAR if near[column] and _anchored(metric) else ""]
         if METRICS[metric].noise:
             bound = found[column]
             said += [bound.note if bound else "", too_few, missing]
@@ -51,6 +55,10 @@ def _carrier(analysis: Analysis, metric: str, column: int, interval: persona_jac
 def _too_few(analysis: Analysis, together: Together) -> str:
     """What stands beside the noise of too few personas, or clusters."""
     return noise_bounds.too_few(len(together.loo[0].units), "personas" if analysis.clusters is None else "clusters")
+
+
+def _anchored(metric: str) -> bool:
+    return bool(persona_jackknife.ANCHORED[recommended_estimators.METRICS.index(metric)])
 
 
 def named(metric: str) -> str:
@@ -74,12 +82,15 @@ class ContrastNotes:
         self._own_lo = persona_jackknife.level(together.loo[0]).of("within_rms").lo
         self._rarefied = () if contrast.control else _rarefied(analysis, together)
         self._too_few = _too_few(analysis, together)
+        self._near = np.any([persona_jackknife.near_zero(side) for side in together.loo], axis=0)
         singles = [run.name for run, side in zip(contrast.runs, together.loo, strict=True) if side.repetitions[1] == 1]
         self._single = f"One rating a cell in {', '.join(singles)}: noise cannot be told from spread." if singles else ""
 
     def of(self, metric: str, column: int, interval: persona_jackknife.Interval) -> str:
         """The note of one metric in one scope."""
         said = [self._also, self._lost]
+        if self._near[column] and _anchored(metric):
+            said.append(self._pooled(column))
         if METRICS[metric].noise:
             said += [self._bound(column), self._too_few]
         if metric == "susceptibility":
@@ -91,6 +102,13 @@ class ContrastNotes:
             said.append(self._rarefied[column])
         said.append(_carrier(self._analysis, metric, column, interval))
         return " ".join(part for part in said if part)
+
+    def _pooled(self, column: int) -> str:
+        """How pooled S changed where the logarithm of a side does not exist."""
+        changed = presence.change(self._together.loo[0], self._together.loo[-1], column)
+        if np.isnan(changed.lo):
+            return _NEAR
+        return f"{_NEAR[:-1]}; pooled S changes by {changed.value:.0f} % [{changed.lo:.0f}, {changed.hi:.0f}] against the base."
 
     def _bound(self, column: int) -> str:
         base, own = self._base_bounds[column], self._own_bounds[column]
@@ -130,11 +148,12 @@ class MeanNotes:
         with np.errstate(invalid="ignore"):
             ratios = np.array([one.logs[:, 0] - other.logs[:, 0] for one, other in pairs])  # (family, metric, scope)
         self._families = wider_intervals.over_families(ratios)
+        self._near = np.any([persona_jackknife.near_zero(side) for pair in pairs for side in pair], axis=0)
 
     def of(self, metric: str, column: int, interval: persona_jackknife.Interval) -> str:
         """The note of one metric in one scope."""
         at = recommended_estimators.METRICS.index(metric), column
-        said = [self._lost, self._families.note(*at)]
+        said = [self._lost, _NEAR_ONE if self._near[column] and _anchored(metric) else "", self._families.note(*at)]
         mean, lo, hi = (100 * np.expm1(field[at]) for field in self._families[:3])
         if np.isfinite([mean, lo, hi]).all():
             said.append(f"As a sample of families: ratio {mean:+.0f} % [{lo:.0f}, {hi:.0f}].")

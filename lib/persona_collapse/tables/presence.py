@@ -108,11 +108,11 @@ def _note(analysis: Analysis, run: Run, own: Presence, refused: str) -> str:
     elif alone.loo[0].repetitions[1] == 1:
         said.append("One rating a cell: what is the persona's cannot be told from noise.")
     elif np.isfinite(own.variance.value):
-        said.append(_independence(analysis, run))
+        said.append(unchecked_requests(analysis, run))
     return " ".join(part for part in said if part)
 
 
-def _independence(analysis: Analysis, run: Run) -> str:
+def unchecked_requests(analysis: Analysis, run: Run) -> str:
     """What p takes for granted about ratings that came with one request; nothing where none did."""
     answers, kind = analysis.ratings.of(run), analysis.study.file.kind
     if kind == "simulated":

@@ -38,6 +38,8 @@ def _row(analysis: Analysis, contrast: Contrast, refused: str) -> StyleRow:
     if refused or any(run.means is None for run in together.loo):
         why = refused or "No style share: no persona has a rating for every item on both sides."
         return StyleRow(*about, np.nan, np.nan, np.nan, np.nan, why)
+    if np.array_equal(together.sides[0].counts, together.sides[1].counts):
+        return StyleRow(*about, np.nan, np.nan, np.nan, np.nan, "No style share: no rating differs from the base's.")
     own, base = (run.parts for run in together.loo)
     answers = analysis.ratings.of(contrast.base)
     fold = folds([answers.persona_id(row) for row in range(answers.shape[0])])[together.common.personas]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from persona_collapse.statistics import persona_jackknife, recommended_estimators, wider_intervals
+from persona_collapse.statistics import persona_jackknife, presence, recommended_estimators, wider_intervals
 from persona_collapse.study.scopes import OVERALL
 from persona_collapse.study.study import Run
 from persona_collapse.tables import headlines
@@ -73,7 +73,8 @@ def _of_headline(
 ) -> Iterator[Line]:
     """Group, choice, family and numbers of a headline under every choice."""
     look = views.as_asked
-    yield from _everywhere(headline, sides, Choice([(RECOMMENDED, "recommended estimator")], look.recommended, headline.metric))
+    for line in _everywhere(headline, sides, Choice([(RECOMMENDED, "recommended estimator")], look.recommended, headline.metric)):
+        yield _near_zero(analysis, headline, sides, views, line)
     unlike = views.unlike(sides)
     for family in (["mean"] if len(sides) > 1 else []) + [contrast.variant.family.key for contrast in sides]:
         if found := published.get((family, headline.variant, headline.quantity, twin(headline.metric))):
@@ -92,6 +93,17 @@ def _of_headline(
         yield WIDER, "items as a sample", family, found
     for choice in look.other_constructs(headline):
         yield from _everywhere(headline, sides, choice)
+
+
+def _near_zero(analysis: Analysis, headline: Headline, sides: list[Contrast], views: Views, line: Line) -> Line:
+    """The recommended line of a family; the change of pooled S in place of that of S where S is too near zero for a logarithm."""
+    contrast = next((one for one in sides if one.variant.family.key == line[2]), None)
+    if headline.metric != "susceptibility" or headline.quantity != CHANGE or contrast is None:
+        return line
+    if not views.near_zero & set(contrast.runs):
+        return line
+    found = presence.change(*analysis.together(*contrast.runs).loo)
+    return (RECOMMENDED, "pooled S (S is too near zero)", line[2], Found(*found))
 
 
 def hangs_on_n(choice: Choice) -> bool:
