@@ -244,6 +244,21 @@ def test_a_variant_that_is_steadier_and_more_alike_falls(tmp_path, outputs):
     assert found.headlines.set_index("kind").loc["noise", "p_joint"] == 1 / 200
 
 
+def test_a_variant_that_answers_alike_as_everybody_falls_by_pooled_s(tmp_path, outputs):
+    """No persona effect left: S has no logarithm, and the change of pooled S against the base is about -100 %."""
+    rng = np.random.default_rng(4)
+    true = np.clip(rng.normal(2.5, 1.2, (20, 30)), 0.3, 4.7) / 5
+    flat = np.broadcast_to(np.clip(rng.normal(2.5, 1, 30), 0.3, 4.7) / 5, true.shape)
+    base, bad = (np.eye(6, dtype=int)[rng.binomial(5, p[:, :, None], (20, 30, 5))].sum(axis=2) for p in (true, flat))
+    found = tables_of_runs(tmp_path, base=base, bad=bad)
+    row = found.headlines.set_index("kind").loc["susceptibility"]
+    assert row["verdict"] == "down" and row["lo"] >= -100 and row["hi"] < -50
+    said = validity_sentences.overview(found.headlines, found.validity, found.study)
+    assert said.startswith("- **S falls under bad**: -") and "no interval" not in said.splitlines()[0]
+    anchored = found.validity.query("kind == 'susceptibility' and choice == 'S pooled over items'")
+    assert anchored["lo"].isna().all()  # no logarithm near zero
+
+
 def test_the_joint_test_rejects_a_true_null_in_one_of_twenty():
     """400 redraws of one population of 20 personas: p <= .05 in 5 % of them, within three times the Monte Carlo error."""
     rng, low = np.random.default_rng(5), 0
@@ -457,9 +472,18 @@ def test_what_a_change_is_made_of_names_the_parts_that_are_clearly_above_none(tm
     rows = [("a", "bad", "ok", "overall", part, *numbers) for part, numbers in parts.items()]
     table = pd.DataFrame(rows, columns=["family", "variant", "against", "scope", "part", "value", "lo", "hi"])
     assert validity_sentences.made_of(table, study) == (
-        "- **a bad** against ok: noise +0.50 [0.40, 0.60] in logarithms: larger steps (larger steps +0.50 [0.40, 0.60], a weaker "
+        "- **a bad** against ok: noise +0.50 [0.40, 0.60] in logarithms: larger steps (larger steps +0.50 [0.40, 0.60], a stronger "
         "anchor -0.10 [-0.20, 0.00], more room +0.10 [0.00, 0.20])."
     )
+
+
+def test_where_noise_falls_the_parts_that_fall_are_named(tmp_path):
+    study = write_study(tmp_path, {"a": [("base", "base", None), ("bad", "harmful", None)]})
+    parts = {"within_rms": (-2, -3, -1), "extremity": (0.2, 0.1, 0.3), "noise_share": (0.1, 0, 0.2), "ceiling": (-2.3, -3, -2)}
+    rows = [("a", "bad", "base", "overall", part, *numbers) for part, numbers in parts.items()]
+    table = pd.DataFrame(rows, columns=["family", "variant", "against", "scope", "part", "value", "lo", "hi"])
+    said = validity_sentences.made_of(table, study)
+    assert "noise -2.00 [-3.00, -1.00] in logarithms: less room (larger steps +0.20" in said and "less room -2.30" in said
 
 
 def test_a_variant_without_excess_is_named_only_if_neither_s_nor_noise_goes_beyond(tmp_path, mini):

@@ -321,7 +321,7 @@ def test_where_many_personas_are_lost_the_verdict_says_on_whom_it_stands():
     few = answered(rng, means)
     few[:5] = 0  # 5 of 40 are more than 10 %
     (row,) = Tables(ratings_of({"base": answered(rng, means), "bad": few})).verdict.to_dict("records")
-    assert row["why"].startswith("For the 35 common personas: 5 of 40 left, without a rating somewhere.")
+    assert row["why"].startswith("Compared on the 35 personas that all sides have, of 35 and 40.")
 
 
 @pytest.mark.slow

@@ -37,6 +37,14 @@ def missing(missing: pd.DataFrame | None, metrics: pd.DataFrame, contrasts: pd.D
     return "\n".join(lines + turned)
 
 
+def turned(missing: pd.DataFrame | None, metrics: pd.DataFrame, contrasts: pd.DataFrame, study: Study) -> str:
+    """The changes whose sign depends on missing ratings; nothing where there are none."""
+    if study.by_logprobs or missing is None:
+        return ""
+    clear = _clear(missing, metrics, contrasts, study)
+    return "\n".join(_sign(row, bounds, study) for row, bounds in clear if bounds.least <= 0 <= bounds.most)
+
+
 def _of_run(rows: pd.DataFrame, study: Study) -> str:
     first = rows.iloc[0]
     name, number = safe(study.run(first["family"], first["variant"]).name), first["missing"]

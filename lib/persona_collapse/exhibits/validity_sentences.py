@@ -180,10 +180,8 @@ def without_excess(found: Tables, study: Study) -> str:
             continue
         compared += 1
         s, noise, anchor = (own.loc[kind] for kind in kinds)
-        if UP in (s["verdict"], noise["verdict"]):
-            continue
-        if NO_INTERVAL in (s["verdict"], noise["verdict"]) or UNKNOWN in (s["verdict"], noise["verdict"]):
-            continue  # then nothing can be said, which other sentences say
+        if not {s["verdict"], noise["verdict"]} <= {UNCLEAR, DOWN} or {s["verdict"], noise["verdict"]} == {DOWN}:
+            continue  # an excess, clearly the opposite, or nothing that can be said, as other sentences say
         lines.append(
             f"- **{safe(run.family.name)}: no excess can be told**: {safe(run.variant.key)} beyond its control "
             f"{with_interval(s)} in S, {with_interval(noise)} in noise; personas' share of variance {with_interval(anchor)} on "
@@ -271,6 +269,13 @@ def fraction(share: float) -> str:
     return f"about {_FRACTIONS[near]}" if abs(near - share) <= 0.1 * near else f"{100 * share:.0f} %"
 
 
+#: What each part of a change of noise is called where it rises, and where it falls.
+_NOISE_PARTS = {
+    "extremity": ("larger steps", "smaller steps"), "noise_share": ("a weaker anchor", "a stronger anchor"),
+    "ceiling": ("more room", "less room"),
+}  # fmt: skip
+
+
 @exhibit.finding("noise_parts")
 def made_of(companions: pd.DataFrame, study: Study) -> str:
     """Whether what a harmful variant adds to its control's noise is larger steps, a weaker anchor, or room on the scale."""
@@ -282,13 +287,11 @@ def made_of(companions: pd.DataFrame, study: Study) -> str:
         total = at.get((run.family.key, run.variant.key, against, "within_rms"))
         if run.variant.role != "harmful" or total is None or not np.isfinite(total.value):
             continue
-        parts = {
-            words: at[run.family.key, run.variant.key, against, part]
-            for part, words in (("extremity", "larger steps"), ("noise_share", "a weaker anchor"), ("ceiling", "more room"))
-        }
-        said = ", ".join(f"{words} {_log(part)}" for words, part in parts.items())
-        clear = [words for words, part in parts.items() if part.lo > 0]
-        only = f": {' and '.join(clear)}" if clear else ": no part is clearly above none"
+        parts = [(words, at[run.family.key, run.variant.key, against, part]) for part, words in _NOISE_PARTS.items()]
+        named = [(words[part.value < 0], part) for words, part in parts]
+        said = ", ".join(f"{words} {_log(part)}" for words, part in named)
+        clear = [words for words, part in named if (part.hi < 0 if total.value < 0 else part.lo > 0)]
+        only = f": {' and '.join(clear)}" if clear else ": no part goes clearly the same way"
         lines.append(f"- **{safe(run.name)}** against {safe(against)}: noise {_log(total)} in logarithms{only} ({said}).")
     return "\n".join(lines) or "This study has no harmful variant."
 

@@ -39,7 +39,7 @@ def _line(row: object, study: Study) -> str:
     excess = ("S", _points(row, "excess_s")), ("noise", _points(row, "excess_noise"))
     beyond = [f"{what} {number}" for what, number in excess if number]
     parts = [head]
-    if said:
+    if said and not row.s == row.noise == 0:  # type: ignore[attr-defined]
         parts.append(f"Against the base: {', '.join(said)}.")
     if beyond:
         parts.append(f"Beyond {safe(row.control)}: {', '.join(beyond)}.")  # type: ignore[attr-defined]
@@ -94,14 +94,19 @@ holds and the upper limit of pooled S lies below {study.file.half:g} of the base
 recoding of the base's cell means, fitted to other personas, explains of the variant's; it is judged against .9 of what it is
 for redraws of the base itself.
 
-1. One rating a cell, or personas of the base that cannot be told apart: undecided.
+1. No rating differs: {rules.UNCHANGED}. One rating a cell, or personas of the base that cannot be told apart: undecided.
 2. Personas gone: {rules.HOMOGENISED}. Whether they are cannot be told: undecided.
-3. S, pooled S and S relative to its room on the scale all down: {rules.HOMOGENISED}.
-4. S and noise equivalent: {rules.UNCHANGED} if the style share reaches its mark, else {rules.CAST}.
-5. Style share above its mark, ICC not fallen, S or noise changed: {rules.USE}.
-6. Noise and S up: {rules.DYSREGULATED} if both exceed the matched control's, {rules.NOT_BEYOND} if not. Noise alone up:
-   {rules.NOISIER}.
-7. Any other change of S or noise: {rules.OTHERWISE}. Else undecided.
+3. S, pooled S and S relative to its room on the scale all down: {rules.HOMOGENISED}. But where noise is down as well, as by a
+   squeeze of the scale: {rules.USE} if the style share lies above its mark, undecided if its interval holds the mark.
+4. S and noise equivalent: {rules.CAST} if the style share lies below its mark. Else {rules.UNCHANGED} if the mean rating stays
+   within the smallest change, in units of S; where it moved, {rules.USE} if the style share lies above its mark.
+5. Style share above its mark, ICC not fallen, and S, noise or the mean rating changed: {rules.USE}.
+6. Noise and S up: {rules.DYSREGULATED} if both exceed the matched control's, {rules.NOT_BEYOND} if not; undecided if the style
+   share does not tell it from a stretch of the scale and ICC has not fallen. Noise alone up: {rules.NOISIER}.
+7. Any other change of S or noise that stands with both counted (Holm): {rules.OTHERWISE}. Else undecided.
+
+Where nothing tells whether choices of one request share noise, another cast is only called so below the style share that a third
+of shared noise could bring about.
 
 {listed}
 

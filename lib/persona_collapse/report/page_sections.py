@@ -22,9 +22,10 @@ def summary_section(page: Page, tables: Tables) -> str:
     """The page's first findings, each with links to the figures that it stands on: what the sections say, then the data."""
     parts = [part for section in sections(tables.study) for part in section.summary]
     parts.append(Summary("Data", lambda tables: data_sentences.quality(tables.quality), ("ratings",)))
+    said = [(part, text) for part in parts if (text := part.say(tables))]
     return "\n".join(
-        page.heading(3, part.title, f"summary-{number}", listed=False) + markdown(part.say(tables)) + page.refer(*part.see)
-        for number, part in enumerate(parts, 1)
+        page.heading(3, part.title, f"summary-{number}", listed=False) + markdown(text) + page.refer(*part.see)
+        for number, (part, text) in enumerate(said, 1)
     )
 
 

@@ -39,7 +39,7 @@ def level_note(analysis: Analysis, run: Run, alone: Together) -> Note:
         if METRICS[metric].noise:
             bound = found[column]
             said += [bound.note if bound else "", too_few, missing]
-        if metric == "susceptibility":
+        if metric == "susceptibility" and not near[column]:
             said.append(recommended_estimators.faint_remark(alone.loo[0], column))
         said += [single, _carrier(analysis, metric, column, interval)]
         return " ".join(part for part in said if part)
@@ -93,7 +93,7 @@ class ContrastNotes:
             said.append(self._pooled(column))
         if METRICS[metric].noise:
             said += [self._bound(column), self._too_few]
-        if metric == "susceptibility":
+        if metric == "susceptibility" and not self._near[column]:
             faint = {recommended_estimators.faint_remark(side, column) for side in self._together.loo}
             said += sorted(faint)
         if np.isnan(interval.value):

@@ -102,8 +102,8 @@ def _near_zero(analysis: Analysis, headline: Headline, sides: list[Contrast], vi
         return line
     if not views.near_zero & set(contrast.runs):
         return line
-    found = presence.change(*analysis.together(*contrast.runs).loo)
-    return (RECOMMENDED, "pooled S (S is too near zero)", line[2], Found(*found))
+    own, base = analysis.together(*contrast.runs).loo
+    return RECOMMENDED, "pooled S (S is too near zero)", line[2], Found(*presence.change(own, base))
 
 
 def hangs_on_n(choice: Choice) -> bool:

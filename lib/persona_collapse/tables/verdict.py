@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
 
 from persona_collapse.statistics import noise_bounds, persona_jackknife
 from persona_collapse.statistics.common_cells import MANY_PERSONAS
@@ -319,8 +318,8 @@ def _level(variant: LeaveOneOut, base: LeaveOneOut) -> Range:
     if variant.means is None or len(base.personas) < FEWEST or not susceptibility > 0:
         return Range()
     moved = 100 * (variant.parts.own.mean - base.parts.own.mean).mean(axis=1) / susceptibility  # (persona,)
-    reach = stdtrit(len(moved) - 1, 0.975) * moved.std(ddof=1) / len(moved) ** 0.5
-    return Range(*(float(moved.mean() + sign * reach) for sign in (0, -1, 1)))
+    found = persona_jackknife.estimate(variant.parts.units.means(moved[:, None]), carried=False)
+    return Range(*(float(number[0]) for number in (found.value, *persona_jackknife.limits(found))))
 
 
 def _stands(variant: LeaveOneOut, base: LeaveOneOut) -> bool:

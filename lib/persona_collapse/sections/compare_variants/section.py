@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from persona_collapse.exhibits import change_sentences, verdict_sentences
+from persona_collapse.exhibits import change_sentences, component_sentences, missing_sentences, verdict_sentences
 from persona_collapse.exhibits.exhibit import exhibit_id
 from persona_collapse.sections.record import Section, Summary, Table
 from persona_collapse.tables.build import Tables
@@ -48,6 +48,15 @@ SECTION = Section(
             "Both at once",
             lambda tables: change_sentences.collapse(tables.contrasts, tables.style, tables.study),
             (exhibit_id("figure", "collapse_map"),),
+        ),
+        Summary(
+            "What the questionnaire no longer measures",
+            lambda tables: component_sentences.reliability(tables.reliability, tables.contrasts, tables.study, otherwise=False),
+            (exhibit_id("figure", "reliability"),),
+        ),
+        Summary(
+            "Missing ratings",
+            lambda tables: missing_sentences.turned(tables.missing, tables.metrics, tables.contrasts, tables.study),
         ),
     ),
     methods=verdict_sentences.methods,
