@@ -221,7 +221,7 @@ def _asked(study: Study) -> str:
         )
     protocol = study.file.protocol
     deck = len(study.personas or ())
-    several = f", in {protocol.requests} requests or more" if protocol.requests > 1 and study.file.kind == "live" else ""
+    several = f", in {protocol.requests} requests or more," if protocol.requests > 1 and study.file.kind == "live" else ""
     how = (
         "Every cell is asked once at temperature 1 for the log probabilities of its first token (at most 1 token); numbers are "
         f"shown for temperature {protocol.temperature:g}."
