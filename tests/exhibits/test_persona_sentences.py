@@ -11,7 +11,10 @@ from persona_collapse.exhibits.persona_sentences import near_duplicates_line
 from persona_collapse.study.personas import Persona
 from persona_collapse.tables.build import tables_of
 
-AGREE = "Base and variants agree in stack, date, personas and repetitions."
+AGREE = (
+    "Base and variants agree in stack, date, personas and repetitions.\n\nRatings of a cell are taken as independent draws: which of "
+    "them came with one request is not known."
+)
 END = (
     " Intervals take each persona as drawn by itself, and are too short with copies of one: leave one of a pair out, or name "
     "clusters (`cluster:` in the study file)."
@@ -65,9 +68,10 @@ def test_words_that_are_alike_are_named_by_number():
 
 
 def test_s_of_personas_that_hardly_differ_says_that_it_is_too_large():
-    """Every cell is drawn alike, so that S is noise: the sentence stands beside S, and S alone."""
+    """Personas differ by a fifth of what one cell varies: the sentence stands beside S, and S alone."""
     rng = np.random.default_rng(3)
-    same = [np.stack([rng.multinomial(4, [0.1, 0.2, 0.3, 0.2, 0.1, 0.1], size=30) for _ in range(20)]) for _ in range(2)]
+    means = 0.5 + rng.normal(0, 0.04, (20, 30))
+    same = [np.eye(6, dtype=int)[rng.binomial(5, means[:, :, None], (20, 30, 4))].sum(axis=2) for _ in range(2)]
     strong = random_counts(rng, 20, items=30)
     for variants, expected in (({"base": same[0], "bad": same[1]}, True), ({"base": strong, "bad": strong}, False)):
         found = tables_of(ratings_of(variants))
