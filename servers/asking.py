@@ -73,7 +73,8 @@ class Study:
             "kind": "live",
             "instrument": f"./{self.name}-items.yaml",
             "conditions": ["persona"],
-            "protocol": {"personas": 2} | dict(self.protocol) | changes,
+            # Cells asked a second time are stored aside, and cannot be held against the ratings.
+            "protocol": {"personas": 2, "request_probe": 0} | dict(self.protocol) | changes,
             "endpoints": {
                 "here": {"base_url": f"{self.url}/v1", "max_in_flight": self.in_flight, "timeout": 120} | dict(self.endpoint)
             },

@@ -234,8 +234,8 @@ def faint(run: LeaveOneOut) -> np.ndarray:
     """
     if run.means is None:
         return np.zeros(len(run.varying), bool)
-    of_means = run.means.over(run.parts.between - run.parts.anchor)[0]
     with np.errstate(invalid="ignore", divide="ignore"):
+        of_means = run.means.over(run.parts.between - run.parts.anchor)[0]
         spread = np.sqrt(2 / np.float64(len(run.units) - 1)) * of_means
         return (of_means > 0) & (run.means.over(run.parts.anchor)[0] < FAINT * spread)
 
