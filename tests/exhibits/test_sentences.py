@@ -91,11 +91,12 @@ def test_only_what_is_clear_moved_up_and_to_the_left(study):
         return rows.assign(metric=["susceptibility", "robustness"])
 
     table = pd.concat([both("a", 50, -50), both("b", 5, -50)])
-    style = pd.DataFrame({"family": ["a", "b"], "variant": ["bad", "bad"], "share": [0.3, 0.6]})
+    style = pd.DataFrame({"family": ["a", "b"], "variant": ["bad", "bad"], "share": [0.3, 0.6], "ceiling": [0.94, 0.96]})
     assert change_sentences.collapse(table, style, study) == (
         "Under 1 of 2 harmful variants S rises and R falls, both beyond their intervals: up and to the left of the base. The other: "
         "b bad: S shows no clear change and R falls. A monotone recoding of the base's answers explains 45 % (30 to 60) under bad "
-        "of what distinguishes personas; the rest is another cast of characters, not another use of the scale."
+        "of what distinguishes personas (95 % for an unchanged base). What it does not explain is another cast of characters, not "
+        "another use of the scale."
     )
 
 

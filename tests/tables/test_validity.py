@@ -255,6 +255,8 @@ def test_a_variant_that_answers_alike_as_everybody_falls_by_pooled_s(tmp_path, o
     assert row["verdict"] == "down" and row["lo"] >= -100 and row["hi"] < -50
     said = validity_sentences.overview(found.headlines, found.validity, found.study)
     assert said.startswith("- **S falls under bad**: -") and "no interval" not in said.splitlines()[0]
+    same = found.equivalence.set_index("metric").loc["susceptibility"]
+    assert same["verdict"] == "changed" and same["hi"] == row["hi"] and same["why"].startswith("S is too near 0")
     anchored = found.validity.query("kind == 'susceptibility' and choice == 'S pooled over items'")
     assert anchored["lo"].isna().all()  # no logarithm near zero
 
@@ -436,7 +438,7 @@ def test_equivalence_is_counted_over_families_and_never_assumed(tmp_path):
     )
     assert validity_sentences.equivalent(one, study) == (
         "- **ok keeps S within 10 % of its base** (90 % interval -2.4 to +4.9 %).\n"
-        "- **whether ok keeps R within 10 % of its base is undecided**."
+        "- **Whether ok keeps R within 10 % of its base is undecided**."
     )
     several = pd.DataFrame(
         [(f, *rows[0][1:-1], v) for f, v in zip("abcd", ("equivalent", "changed", "changed", "undecided"), strict=True)],

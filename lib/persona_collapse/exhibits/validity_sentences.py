@@ -158,7 +158,7 @@ def _kept(own: pd.DataFrame, variant: str, short: str) -> str:
             "equivalent": "**{variant} keeps {short} within {smallest:g} % of its base**",
             "small change": "**{variant} changes {short}, by less than {smallest:g} %**",
             "changed": "**{variant} changes {short}**",
-            "undecided": "**whether {variant} keeps {short} within {smallest:g} % of its base is undecided**",
+            "undecided": "**Whether {variant} keeps {short} within {smallest:g} % of its base is undecided**",
         }[row["verdict"]].format(**about) + f"{interval}."
     first = _KEPT["equivalent"].format(**about)
     others = [f"{_KEPT[name]} in {number[name]}" for name in list(_KEPT)[1:] if number.get(name, 0)]
@@ -171,7 +171,7 @@ def without_excess(found: Tables, study: Study) -> str:
     validity = found.validity
     if not (validity["kind"] == "noise_excess").any():
         return _no_claim(study, "No harmful variant of this study names a matched control, so there is no excess to look for.")
-    lines, compared = [], 0
+    lines, compared, beyond = [], 0, 0
     for run in study.runs:
         own = validity[(validity["variant"] == run.variant.key) & (validity["family"] == run.family.key)]
         own = own[own["group"] == "recommended"].set_index("kind")
@@ -180,6 +180,7 @@ def without_excess(found: Tables, study: Study) -> str:
             continue
         compared += 1
         s, noise, anchor = (own.loc[kind] for kind in kinds)
+        beyond += UP in (s["verdict"], noise["verdict"])
         if not {s["verdict"], noise["verdict"]} <= {UNCLEAR, DOWN} or {s["verdict"], noise["verdict"]} == {DOWN}:
             continue  # an excess, clearly the opposite, or nothing that can be said, as other sentences say
         lines.append(
@@ -187,8 +188,13 @@ def without_excess(found: Tables, study: Study) -> str:
             f"{with_interval(s)} in S, {with_interval(noise)} in noise; personas' share of variance {with_interval(anchor)} on "
             "the logit of ICC."
         )
-    who = "The" if compared == 1 else "Every"
-    return "\n".join(lines) or f"{who} harmful variant goes beyond its matched control in S or in noise."
+    if lines or not compared:
+        return "\n".join(lines)
+    if compared == 1:
+        verb = "goes" if beyond else "does not go"
+        return f"The harmful variant {verb} beyond its matched control in S or in noise."
+    who = "Every harmful variant goes" if beyond == compared else f"{beyond} of {compared} harmful variants go"
+    return f"{who} beyond {'its' if beyond == compared else 'their'} matched control in S or in noise."
 
 
 @exhibit.finding("sample_of_families")

@@ -6,12 +6,15 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from persona_collapse.statistics.equivalence import UNDECIDED, Equivalence, equivalence
+from persona_collapse.statistics import presence
+from persona_collapse.statistics.equivalence import CHANGED, UNDECIDED, Equivalence, equivalence
 from persona_collapse.statistics.persona_jackknife import FEWEST_VARYING
 from persona_collapse.statistics.recommended_estimators import LeaveOneOut
 from persona_collapse.tables.comparability import Guard
 from persona_collapse.tables.contrast import CHANGE, Contrast
 from persona_collapse.tables.run_statistics import Analysis
+
+_POOLED = "S is too near 0 for an interval: these are numbers of pooled S."
 
 
 class EquivalenceRow(NamedTuple):
@@ -55,8 +58,12 @@ def _rows(analysis: Analysis, contrast: Contrast, refused: str) -> list[Equivale
             rows.append(about(np.nan, np.nan, np.nan, np.nan, np.nan, UNDECIDED, refused))
             continue
         variant, base = analysis.together(*contrast.runs).loo
-        found = equivalence(variant, base, metric, share)
-        rows.append(about(*found, why=_why(found, variant, base, metric)))
+        found, why = equivalence(variant, base, metric, share), ""
+        if metric == "susceptibility" and np.isnan(found.lo) and np.isfinite((pooled := presence.change(variant, base)).lo):
+            # Near zero S has no logarithm; whether it changed, pooled S tells by Fieller's interval.
+            told = CHANGED if pooled.hi < 0 or pooled.lo > 0 else UNDECIDED
+            found, why = Equivalence(pooled.value, np.nan, np.nan, pooled.lo, pooled.hi, told), _POOLED
+        rows.append(about(*found, why=why or _why(found, variant, base, metric)))
     return rows
 
 
