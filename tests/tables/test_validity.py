@@ -502,6 +502,12 @@ def test_a_variant_without_excess_is_named_only_if_neither_s_nor_noise_goes_beyo
         validity_sentences.without_excess(changed, study)
         == "Every harmful variant goes beyond its matched control in S or in noise."
     )
+    lower = table.copy()
+    lower.loc[lower["kind"].isin(["susceptibility_excess", "noise_excess"]), "verdict"] = DOWN
+    said = validity_sentences.without_excess(Tables(found.ratings, validity=lower), study)
+    assert said == "0 of 2 harmful variants go beyond their matched control in S or in noise."
+    lower["verdict"] = NO_INTERVAL
+    assert "cannot be told" in validity_sentences.without_excess(Tables(found.ratings, validity=lower), study)
     none = Tables(found.ratings, validity=table[:0])
     assert validity_sentences.without_excess(none, study).startswith("No claim can be made: ")  # there are controls
 

@@ -6,7 +6,7 @@ import pytest
 from building import random_counts
 from importable import rating_file
 from persona_collapse.asking.collect import collect
-from persona_collapse.exhibits import reading_tables, validity_sentences
+from persona_collapse.exhibits import reading_tables, validity_figures, validity_sentences, validity_tables
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.study import load_study
@@ -60,6 +60,10 @@ def test_with_one_rating_a_cell_there_is_no_bound_and_no_vote_and_every_place_sa
     said = validity_sentences.overview(found.headlines, found.validity, found.study)
     assert "**S under bad**: the recommended estimator has no value." in said
     assert "**Noise under bad**: the recommended estimator has no value." in said
+    # the paper's S has a value, and no analysis has one of noise
+    shown = [validity_figures.specification_curve(found.validity, found.study, kind) for kind in ("susceptibility", "noise")]
+    assert shown[0] is not None and shown[1] is None
+    assert validity_tables.choices_table(found.validity, found.study, "noise").empty
 
 
 def test_published_estimators_of_unequal_n_are_shown_and_not_counted(imported):

@@ -84,7 +84,8 @@ def quality(quality: pd.DataFrame) -> str:
     if quality["mean_mass"].notna().any():
         sentence += f"; {mass_line(quality)}"
     dropped = int(quality.loc[quality["condition"] == "persona", "personas_dropped"].sum())
-    end = f"; **{dropped}** personas lack a rating for some item and are left out of S and R." if dropped else "."
+    who = "persona lacks a rating for some item and is" if dropped == 1 else "personas lack a rating for some item and are"
+    end = f"; **{dropped}** {who} left out of S and R." if dropped else "."
     if valid == 0:
         runs = len(quality[["family", "variant"]].drop_duplicates())
         who = (

@@ -30,7 +30,7 @@ _PARTS = {
 
 @exhibit.figure("specification_curve", by="kind")
 def specification_curve(validity: pd.DataFrame, study: Study, kind: str) -> Any:
-    """The headlines of one kind under every defensible choice, sorted; None if the study has no such headline.
+    """The headlines of one kind under every defensible choice, sorted; None if no analysis of one has a value.
 
     `validity` is validity.csv. Above, each analysis with its interval; below, what it changes; then what is no choice: each
     family alone, other populations, another construct.
@@ -43,11 +43,15 @@ def specification_curve(validity: pd.DataFrame, study: Study, kind: str) -> Any:
     for headline in dict.fromkeys(own["headline"]):
         rows = own[own["headline"] == headline]
         curve, beside = analyses(rows, study), no_choices(rows, study)
+        if curve.empty:  # one rating a cell: no analysis has a value
+            continue
         ends = _ends(curve)
         cut = cut or (" An interval that reaches beyond the frame is cut there; the table has its numbers." if ends else "")
         panels.append(_curve(curve, rows, ends))
         if len(beside):
             panels.append(_beside(beside))
+    if not panels:
+        return None
     mean = "Numbers are means over these families unless one is named. " if (own["family"] == "mean").any() else ""
     title = "; ".join(topic[0].upper() + topic[1:] for topic in dict.fromkeys(own["headline"]))
     return figure(

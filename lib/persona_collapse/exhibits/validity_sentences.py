@@ -171,7 +171,7 @@ def without_excess(found: Tables, study: Study) -> str:
     validity = found.validity
     if not (validity["kind"] == "noise_excess").any():
         return _no_claim(study, "No harmful variant of this study names a matched control, so there is no excess to look for.")
-    lines, compared, beyond = [], 0, 0
+    lines, compared, beyond, told = [], 0, 0, 0
     for run in study.runs:
         own = validity[(validity["variant"] == run.variant.key) & (validity["family"] == run.family.key)]
         own = own[own["group"] == "recommended"].set_index("kind")
@@ -181,7 +181,8 @@ def without_excess(found: Tables, study: Study) -> str:
         compared += 1
         s, noise, anchor = (own.loc[kind] for kind in kinds)
         beyond += UP in (s["verdict"], noise["verdict"])
-        if not {s["verdict"], noise["verdict"]} <= {UNCLEAR, DOWN} or {s["verdict"], noise["verdict"]} == {DOWN}:
+        told += {s["verdict"], noise["verdict"]} <= {UP, DOWN, NONE, UNCLEAR}
+        if {s["verdict"], noise["verdict"]} != {UNCLEAR}:
             continue  # an excess, clearly the opposite, or nothing that can be said, as other sentences say
         lines.append(
             f"- **{safe(run.family.name)}: no excess can be told**: {safe(run.variant.key)} beyond its control "
@@ -190,6 +191,8 @@ def without_excess(found: Tables, study: Study) -> str:
         )
     if lines or not compared:
         return "\n".join(lines)
+    if not beyond and not told:
+        return "Whether harmful variants go beyond their matched control in S or in noise cannot be told: there is no interval."
     if compared == 1:
         verb = "goes" if beyond else "does not go"
         return f"The harmful variant {verb} beyond its matched control in S or in noise."
