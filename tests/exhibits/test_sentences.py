@@ -136,7 +136,7 @@ def quality_row(**changes):
 def test_missing_ratings_are_counted_by_reason():
     table = pd.DataFrame([quality_row(valid=90, transport=8, unparseable=2, personas_dropped=1)])
     assert data_sentences.quality(table) == (
-        "90 of 100 requested ratings were given (transport: 8, unparseable: 2); **1** personas lack a rating for some item and are left "
+        "90 of 100 requested ratings were given (transport: 8, unparseable: 2); **1** persona lacks a rating for some item and is left "
         "out of S and R."
     )
 

@@ -68,7 +68,7 @@ def _headline(row: Any) -> str:
     if row.verdict == NONE:
         return f"**{_first(topic)}**: no difference."
     if row.verdict == NO_INTERVAL:
-        return f"**{_first(topic)}**: {number}, so nothing can be said."
+        return f"**{_first(topic)}**: {number}, so it cannot be told."
     what = f"No clear change of {topic}" if row.verdict == UNCLEAR else _first(claim(row.kind, safe(row.variant), row.verdict))
     joint = f", joint p {_p(row.p_joint)}" if np.isfinite(row.p_joint) else ""
     others = f" {row.agree} of {row.choices} other analyses agree (median {with_unit(row.median, row.quantity)}{joint})."
