@@ -8,8 +8,8 @@ TERMS = {
     "Persona": "a person that the model is asked to answer as, described in a sentence",
     "Item": "a question of the questionnaire; a *cell* is one persona and one item",
     "Repetition": "the same persona asked the same item once more",
-    "Base, variant, control": "the model before fine-tuning; after it; and a variant fine-tuned alike on harmless data, against "
-    "which a harmful one is set",
+    "Base, variant, control": "the model before fine-tuning; the model after it; and a variant fine-tuned the same way on "
+    "harmless data, with which a harmful one is compared",
     "Susceptibility S": "how much answers differ between personas: the standard deviation over personas of their mean ratings, "
     "averaged over items. More is not better: answers that run to the ends of the scale, whoever speaks, raise S as well",
     "Robustness R": "how steadily one persona is held: one over the within-persona noise",
