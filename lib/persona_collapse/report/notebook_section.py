@@ -1,4 +1,4 @@
-"""An executed notebook as a section of a page: prose, findings, figures three ways, tables, code folded."""
+"""An executed notebook as a section of a page: prose, findings, figures three ways, tables, code where it is asked for."""
 
 import base64
 import html
@@ -30,7 +30,7 @@ _FOR_JUPYTER = {"parameters", "injected-parameters", "nbval-ignore-output", "no-
 
 
 def notebook(page: Page, path: Path, left: Set[str] = frozenset()) -> str:
-    """An executed notebook as a section: prose, findings, figures and tables, code folded; those with tags `left` left out."""
+    """An executed notebook as a section: prose, findings, figures and tables, code; cells with tags `left` left out."""
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     parts = [f'<section class="notebook" data-notebook="{html.escape(path.stem)}">']
     for place, cell in enumerate(cells):
@@ -44,7 +44,7 @@ def notebook(page: Page, path: Path, left: Set[str] = frozenset()) -> str:
         elif cell["cell_type"] == "code" and cell["outputs"]:
             shown = [output for output in cell["outputs"] if _about(output).get("id") not in _AT_THE_HEAD]
             parts += [_output(page, output, _finding_after(cells, place)) for output in shown]
-            parts.append(f"<details class='source'><summary>code</summary>{_code(source)}</details>")
+            parts.append(f'<div class="source">{_code(source)}</div>')
     return "\n".join([*parts, "</section>"])
 
 

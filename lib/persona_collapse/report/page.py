@@ -111,9 +111,9 @@ def with_scopes(table: str) -> str:
 
 def assemble(
     page: Page, sections: list[str], *, title: str, kind: str, simulated: str, measured: str, made: dict[str, Any],
-    families: Sequence[str] = (),
+    families: Sequence[str] = (), answer: str = "",
 ) -> str:  # fmt: skip
-    """A whole page around its sections, which are HTML; `measured` is Markdown, all else plain text, which is escaped.
+    """A whole page around its sections and the `answer`, which are HTML; `measured` is Markdown, all else plain text, escaped.
 
     `simulated` says whose ratings are, as the banner begins; empty for none. `made` is provenance: version and commit. Figures
     can be switched between `families` where there are several.
@@ -125,6 +125,8 @@ def assemble(
         kind=kind,
         simulated=simulated,
         measured=Markup(markdown(measured)),
+        answer=Markup(answer),
+        code=any('class="source"' in part for part in sections),
         contents=page.contents,
         sections=[Markup(part) for part in sections],
         made=made,

@@ -7,6 +7,7 @@ import pandas as pd
 
 from persona_collapse.exhibits.glossary import glossary
 from persona_collapse.report import citing, methods
+from persona_collapse.report.answer import answer
 from persona_collapse.report.markdown import markdown
 from persona_collapse.report.notebook_section import notebook
 from persona_collapse.report.page import Page, assemble
@@ -34,6 +35,7 @@ def render_report(tables: Tables, built: Mapping[str, pd.DataFrame | None], prov
     return assemble(
         page,
         [summary, *body],
+        answer=answer(page, tables),
         title=study.file.title,
         kind=f"Appendix: persona-model collapse, {_sort(study)}{_answered(provenance)}",
         simulated="" if study.is_evidence else "Simulated ratings",
@@ -66,15 +68,11 @@ def _measured(study: Study, tables: Tables) -> str:
     times = ("once" if high == 1 else f"{high} times") if low == high else f"{low} to {high} times"
     how = "without one rating" if high == 0 else "once, for the probabilities of its answer" if study.by_logprobs else times
     families = ", ".join(safe(family.name) for family in study.file.families)
-    others = ", other conditions included" if (tables.quality["condition"] != "persona").any() else ""
-    slots, valid = int(tables.quality["slots"].sum()), int(tables.quality["valid"].sum())
     return (
         "*Did fine-tuning break this model's ability to play characters?* "
         f"{_who(study)} ({families}) answered the questionnaire "
-        f"*{safe(study.instrument.title)}* as {personas} different people, each item {how}: {valid:,} of "
-        f"{slots:,} requested ratings were given{others}. "
-        "Susceptibility S says how much the answers differ between people, robustness R how steady they are for one person. "
-        "Every sentence with a number on this page is computed from the ratings."
+        f"*{safe(study.instrument.title)}* as {personas} different people, each item {how}. "
+        "Susceptibility S is how much answers differ between people, noise how much they vary for one person asked again."
     )
 
 
