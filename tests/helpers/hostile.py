@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -122,7 +123,7 @@ def faults(text: str) -> list[str]:
     found = []
     for tag, attributes in Found(text).elements:
         whole = f"{tag} {attributes}"
-        if tag not in ELEMENTS and not _is_formula(tag):
+        if tag not in ELEMENTS and not _is_formula(tag) and not _is_bar(tag, attributes):
             found.append(f"element {whole[:200]}")
         if tag in ("script", "link", "meta", "img", "a", "form") and not _ours(tag, attributes):
             found.append(f"loads or runs: {whole[:200]}")
@@ -134,6 +135,13 @@ def faults(text: str) -> list[str]:
             if name == "style" and "url(" in value:
                 found.append(f"style {value[:100]}")
     return found
+
+
+def _is_bar(tag: str, attributes: dict[str, str]) -> bool:
+    """Whether an element is of the bar of an interval, which holds numbers and nothing else."""
+    return tag in ("svg", "line", "circle") and all(
+        re.fullmatch(r"[-\d. ]+|none|mark|true", value) for value in attributes.values()
+    )
 
 
 def _is_formula(tag: str) -> bool:

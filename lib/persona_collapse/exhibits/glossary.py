@@ -1,6 +1,7 @@
 """The terms of the report, one line each, in the field's own words."""
 
 from persona_collapse.exhibits import exhibit
+from persona_collapse.exhibits.verdict_sentences import MEANS
 from persona_collapse.study.study import Study
 
 #: Term and meaning, in the order in which a reader meets them.
@@ -45,5 +46,6 @@ TERMS = {
 
 @exhibit.finding("glossary")
 def glossary(study: Study) -> str:
-    """Every term of the report in one line."""
-    return "\n".join(f"- **{term}**: {meaning}." for term, meaning in TERMS.items())
+    """Every term of the report in one line, then every verdict."""
+    verdicts = {name.replace(": ", ", ").capitalize(): meaning for name, meaning in MEANS.items()}
+    return "\n".join(f"- **{term}**: {meaning}." for term, meaning in (TERMS | verdicts).items())

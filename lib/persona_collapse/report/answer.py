@@ -125,7 +125,7 @@ def _columns(tables: Tables, rows: Sequence[Any]) -> Iterator[_Column]:
         _Column("S beyond control", of("excess_s")),
         _Column("noise beyond control", of("excess_noise")),
         _Column("style share (%)", of("share", 100), [100 * float(row.ceiling) for row in rows]),
-        _Column("no persona: to the ceiling", [drift.get((r.family, r.variant), nothing) for r in rows], digits="+.2f"),
+        _Column("no persona: distance to ceiling", [drift.get((r.family, r.variant), nothing) for r in rows], digits="+.2f"),
     )
     yield from (column for column in every if any(np.isfinite(lo) for _, lo, _ in column.rows))
 
@@ -137,6 +137,7 @@ def _cell(column: _Column, place: int) -> str:
         return "-"
     mark = column.marks[place] if column.marks else np.nan
     sign = "" if column.marks else "+"
+    value = round(value) if column.marks else value  # percent
     show = (lambda number, sign="": f"{number:.2f}") if column.digits else whole
     first = f"{value:{column.digits}}" if column.digits else whole(value, sign)
     interval = f"[{show(lo)}, {show(hi)}]" if np.isfinite(hi) else "or more"

@@ -21,6 +21,8 @@ from persona_collapse.report.page import Page, as_html, framed, only_table
 
 #: A figure with more numbers than this is not also printed as a table; they are in tables/.
 _MOST_ROWS = 400
+#: Figures of which the second and further ones are closed until a reader opens them.
+_LONG = exhibit_id("figure", "specification_curve")
 #: Letters of a finding that alternative text takes up.
 _MOST_SAID = 500
 #: Findings that the head of a page says already.
@@ -110,17 +112,30 @@ def _figure(page: Page, spec: dict[str, Any], finding: str) -> str:
     caption = html.escape(_titled(spec))
     label = html.escape(shown, quote=True)
     picture = base64.b64encode(static_picture(json.dumps(spec)).encode()).decode()
-    return (
+    drawn = (
         f'<figure id="figure-{number}"><div class="card"><div class="drawn" role="group" aria-label="{label}"></div>'
         f'<img class="static" alt="{alternative}" src="data:image/svg+xml;base64,{picture}"></div>'
         f"<figcaption><b>Figure {number}.</b> {caption}</figcaption>{_numbers(spec)}</figure>"
     )
+    if not _again(page, spec):
+        return drawn
+    return f'<details class="rows"><summary>Figure {number}. {html.escape(_title(spec))}</summary>{drawn}</details>'
+
+
+def _again(page: Page, spec: dict[str, Any]) -> bool:
+    """Whether a figure is of a kind that is long, and one of its kind stands on the page already."""
+    kinds = [figure["spec"].get("usermeta", {}).get("id", "").startswith(_LONG) for figure in page.figures]
+    return spec.get("usermeta", {}).get("id", "").startswith(_LONG) and sum(kinds) > 1
+
+
+def _title(spec: dict[str, Any]) -> str:
+    title = spec.get("title", {})
+    return str(title.get("text", "") if isinstance(title, dict) else title)
 
 
 def _titled(spec: dict[str, Any]) -> str:
     """A caption that stands alone: the title first."""
-    title = spec.get("title", {})
-    title = title.get("text", "") if isinstance(title, dict) else title
+    title = _title(spec)
     return " ".join(part for part in (f"{title}." if title else "", spec.get("usermeta", {}).get("caption", "")) if part)
 
 

@@ -23,6 +23,8 @@ from persona_collapse.text import tamed
 
 #: A table with more rows than this scrolls in its frame on screen, one with more columns than that is set smaller.
 _LONG, _WIDE = 45, 6
+#: One with more rows than this is closed until a reader opens it; on paper it is open.
+_CLOSED = 16
 
 
 @dataclass
@@ -48,14 +50,20 @@ class Page:
         return number
 
     def table(self, table: str | pd.DataFrame, caption: str, *, key: str = "", wide: bool = False, words: bool = False) -> str:
-        """A numbered table under its caption (plain text), in a frame that the keyboard can scroll; `words`: cells are prose."""
+        """A numbered table under its caption (plain text), in a frame that the keyboard can scroll, closed where it is long.
+
+        `words`: cells are prose.
+        """
         self.tables += 1
         name, anchor = f"Table {self.tables}", f"table-{self.tables}"
         self.places.setdefault(key, (anchor, name))
         text = as_html(table) if isinstance(table, pd.DataFrame) else with_scopes(table)
+        frame, rows = framed(text, wide=wide, caption=f"{anchor}-caption"), text.count("<tr") - 1
+        if rows > _CLOSED:
+            frame = f'<details class="rows"><summary>{rows} rows</summary>{frame}</details>'
         return (
             f'<div class="tabled{" words" * words}" id="{anchor}"><p class="caption" id="{anchor}-caption"><b>{name}.</b> '
-            f"{html.escape(caption)}</p>{framed(text, wide=wide, caption=f'{anchor}-caption')}</div>"
+            f"{html.escape(caption)}</p>{frame}</div>"
         )
 
     def refer(self, *keys: str) -> str:
