@@ -139,9 +139,8 @@ def faults(text: str) -> list[str]:
 
 def _is_bar(tag: str, attributes: dict[str, str]) -> bool:
     """Whether an element is of the bar of an interval, which holds numbers and nothing else."""
-    return tag in ("svg", "line", "circle") and all(
-        re.fullmatch(r"[-\d. ]+|none|mark|true", value) for value in attributes.values()
-    )
+    of_numbers = all(re.fullmatch(r"[-\d. ]+|none|mark|true", value) for value in attributes.values())
+    return tag in ("svg", "line", "circle") and bool(attributes) and of_numbers
 
 
 def _is_formula(tag: str) -> bool:
