@@ -296,7 +296,7 @@ def test_choices_of_one_family_are_its_own_and_none_is_counted_twice(alone):
         own = found.headlines[found.headlines["headline"] == headline]
         number = len(counted_once(rows))
         assert f"of {number} other analyses agree" in validity_sentences.overview(own, rows, study)
-        assert validity_tables.overview_table(own, study).loc[headline, "same verdict"] == f"{own['agree'].iloc[0]} of {number}"
+        assert validity_tables.overview_table(own).loc[headline, "same verdict"] == f"{own['agree'].iloc[0]} of {number}"
     (table,) = [one for one in print_tables.every(study, all_tables(found)) if one.name == "validity"]
     assert len(table.rows) == len(found.validity.groupby(["headline", "group"])) and "mean" not in table.caption
 

@@ -4,6 +4,7 @@ import html
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from persona_collapse.exhibits.verdict_sentences import MEANS
@@ -50,7 +51,18 @@ def test_a_verdict_has_its_meaning_on_hover_and_a_sentence_leads_to_its_table(sh
     first, second, third = re.findall(r"<li>(.*?)</li>", shown)
     assert first.startswith("<strong>insecure: collapse, dysregulated in 2 of 2 families</strong>. S rises by ")
     assert first.endswith('on average. <a href="#table-2">Table 2</a>') and second.startswith("<strong>secure: noisier in 2 of")
-    assert "nearer to the ceiling in 2 of 2 under insecure and 1 of 2 under secure" in third and "#figure-13" in third
+    assert "nearer to the ceiling than the base's in 2 of 2 families under insecure and 1 of 2 under secure." in html.unescape(
+        third
+    )
+    assert "#figure-13" in third
+
+
+def test_answers_of_a_single_family_are_not_counted():
+    near, far = pd.DataFrame({"hi": [-0.1]}), pd.DataFrame({"hi": [0.1]})
+    said = "answers are clearly nearer to the ceiling than the base's under bad"
+    assert answer._nearer([("bad", near)]) == said
+    assert answer._nearer([("bad", near), ("ok", far)]) == f"{said}, not under ok"
+    assert answer._nearer([("ok", far)]) == "no answers are clearly nearer to the ceiling than the base's (under ok)"
 
 
 def test_a_study_of_bases_alone_has_no_answer(mini):

@@ -178,11 +178,15 @@ def test_no_row_is_of_another_construct_and_counted(mini):
 
 
 def tables_of_runs(tmp_path, **runs):
+    """Tables of a base and of harmful variants with these counts."""
     for key, counts in runs.items():
         rating_file(tmp_path, f"{key}.csv", counts)
-    listed = "".join(
-        f"      - {{key: {key}, role: {'base' if key == 'base' else 'harmful'}, persona: {key}.csv}}\n" for key in runs
-    )
+    return tables_of_files(tmp_path, *(f"key: {key}, role: {'base' if key == 'base' else 'harmful'}" for key in runs))
+
+
+def tables_of_files(tmp_path, *variants):
+    """Tables of an imported study of one family, whose variants have the files of their keys."""
+    listed = "".join(f"      - {{{one}, persona: {one.partition(',')[0].removeprefix('key: ')}.csv}}\n" for one in variants)
     (tmp_path / "t.yaml").write_text(f"title: T\nkind: imported\nfamilies:\n  - key: f\n    variants:\n{listed}")
     study = load_study(tmp_path / "t.yaml", tmp_path)
     collect(study)
@@ -300,19 +304,13 @@ def test_a_study_of_bases_alone_makes_no_claim(tmp_path, outputs):
 def test_the_stack_alone_is_set_beside_the_control(tmp_path, outputs, monkeypatch):
     rng = np.random.default_rng(6)
     base = random_counts(rng, personas=12, items=30, repetitions=5)
-    for name in ("base", "other", "ok", "bad"):
+    for name in ("base", "again", "ok", "bad"):
         rating_file(tmp_path, f"{name}.csv", base if name == "base" else random_counts(rng, personas=12, items=30, repetitions=5))
-    (tmp_path / "t.yaml").write_text(
-        "title: T\nkind: imported\nfamilies:\n  - key: f\n    variants:\n"
-        "      - {key: base, role: base, stack: one, persona: base.csv}\n"
-        "      - {key: again, role: alternate, stack: two, persona: other.csv}\n"
-        "      - {key: ok, role: control, stack: two, persona: ok.csv}\n"
-        "      - {key: bad, role: harmful, control: ok, stack: two, persona: bad.csv}\n"
-    )
-    study = load_study(tmp_path / "t.yaml", tmp_path)
-    collect(study)
-    with open_store(study.store_path) as store:
-        found = Tables(read_ratings(study, store))
+    found = tables_of_files(
+        tmp_path, "key: base, role: base, stack: one", "key: again, role: alternate, stack: two",
+        "key: ok, role: control, stack: two", "key: bad, role: harmful, control: ok, stack: two",
+    )  # fmt: skip
+    study = found.study
     said = validity_sentences.stacks(found, study)
     assert said.startswith("- **Serving stack and date (not recorded) together move the noise of f ") and "served by two" in said
     monkeypatch.setattr("persona_collapse.tables.comparability.Guard.beside_stack", lambda *runs: [])
@@ -324,17 +322,10 @@ def test_the_stack_alone_is_set_beside_the_control(tmp_path, outputs, monkeypatc
 
 def test_a_stack_is_not_alone_where_repetitions_differ(tmp_path, outputs):
     rng = np.random.default_rng(6)
-    for name, n in (("base", 4), ("other", 6)):
+    for name, n in (("base", 4), ("again", 6)):
         rating_file(tmp_path, f"{name}.csv", random_counts(rng, personas=12, items=30, repetitions=n))
-    (tmp_path / "t.yaml").write_text(
-        "title: T\nkind: imported\nfamilies:\n  - key: f\n    variants:\n"
-        "      - {key: base, role: base, stack: one, persona: base.csv}\n"
-        "      - {key: again, role: alternate, stack: two, persona: other.csv}\n"
-    )
-    study = load_study(tmp_path / "t.yaml", tmp_path)
-    collect(study)
-    with open_store(study.store_path) as store:
-        said = validity_sentences.stacks(Tables(read_ratings(study, store)), study)
+    found = tables_of_files(tmp_path, "key: base, role: base, stack: one", "key: again, role: alternate, stack: two")
+    said = validity_sentences.stacks(found, found.study)
     both = "Serving stack, date (not recorded) and repetitions (6 against 4) together move"
     assert said.startswith(f"- **{both} the noise of f by ") and "alone" not in said
 
@@ -419,7 +410,7 @@ def test_the_overview_says_what_is_unclear_what_is_opposite_and_what_holm_takes(
     assert said == (
         "- **Noise rises under bad**: +5.0 % [1.0, 9.0]. 0 of 1 other analyses agree (median +5.0 %, joint p = .020). The "
         "opposite: pooled (-5.0 % [-9.0, -1.0]).\n"
-        "- With all 2 headlines counted (Holm, 5 %), these are clear no more: noise under bad."
+        "- With all 2 headlines counted (Holm, 5 %), no longer clear: noise under bad."
     )
     said = validity_sentences.overview(
         headline_of(UNCLEAR, (5.0, -1.0, 9.0), choices=1, agree=0), validity_of((*first, *cannot), (*other, *yes)), study

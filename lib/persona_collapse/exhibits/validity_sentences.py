@@ -41,7 +41,7 @@ def overview(headlines: pd.DataFrame, validity: pd.DataFrame, study: Study) -> s
     tested = headlines[headlines["p_holm"].notna() & headlines["verdict"].isin((UP, DOWN))]
     if len(tested):
         lost = [safe(name) for name in tested.loc[tested["p_holm"] >= 0.05, "headline"]]
-        remain = f"these are clear no more: {', '.join(lost)}" if lost else "every clear one stays clear"
+        remain = f"no longer clear: {', '.join(lost)}" if lost else "every clear one remains clear"
         lines.append(f"- With all {int(tested['adjusted'].iloc[0])} headlines counted (Holm, 5 %), {remain}.")
     return "\n".join(lines)
 

@@ -37,7 +37,7 @@ _AS_IT_IS = {
     "Every headline: the recommended value with its 95 % interval, how many of all other analyses reach the same verdict, their "
     "median, the p value of the joint test over all of them, and the recommended p adjusted by Holm over all headlines.",
 )
-def overview_table(headlines: pd.DataFrame, study: Study) -> pd.DataFrame:
+def overview_table(headlines: pd.DataFrame) -> pd.DataFrame:
     """One row a headline; p values alone and together."""
     rows = [
         (

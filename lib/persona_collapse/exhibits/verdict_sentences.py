@@ -19,7 +19,7 @@ MEANS = {
     rules.WITHOUT_CONTROL: "personas differ more and each is held less steadily; no control says what fine-tuning alone does",
     rules.NOT_BEYOND: "personas differ more and each is held less steadily, but not clearly beyond the matched control",
     rules.NOISIER: "each persona is held less steadily; S is not shown to rise by more than the smallest change that matters",
-    rules.OTHERWISE: "S or noise changed, in no way that has a name here",
+    rules.OTHERWISE: "S or noise changed, but in none of the ways named here",
     rules.UNDECIDED: "the ratings do not decide",
 }
 

@@ -69,9 +69,20 @@ def _sentences(tables: Tables) -> Iterator[tuple[str, tuple[str, ...]]]:
     nearer = [(variant, rows) for variant, rows in tables.drift.groupby("variant", sort=False) if variant in variants]
     if nearer:
         nearer.sort(key=lambda one: variants.index(one[0]))
-        counted = " and ".join(f"{int((rows['hi'] < 0).sum())} of {len(rows)} under {safe(str(name))}" for name, rows in nearer)
-        said = f"**Without a persona**, answers are clearly nearer to the ceiling in {counted}."
-        yield said, (exhibit_id("figure", "self_profiles"),)
+        yield f"**Without a persona**, {_nearer(nearer)}.", (exhibit_id("figure", "self_profiles"),)
+
+
+def _nearer(each: Sequence[tuple[Any, pd.DataFrame]]) -> str:
+    """Under which variants answers are clearly nearer to the ceiling, counted where there are several families."""
+    found = [(safe(str(name)), int((rows["hi"] < 0).sum()), len(rows)) for name, rows in each]
+    if max(of for *_, of in found) > 1:
+        counted = [f"{number} of {of}{' families' * (not place)} under {name}" for place, (name, number, of) in enumerate(found)]
+        return f"answers are clearly nearer to the ceiling than the base's in {' and '.join(counted)}"
+    yes, no = ([name for name, number, _ in found if bool(number) == told] for told in (True, False))
+    what = "answers are clearly nearer to the ceiling than the base's under "
+    if not yes:
+        return f"no answers are clearly nearer to the ceiling than the base's (under {' and '.join(no)})"
+    return what + " and ".join(yes) + (f", not under {' and '.join(no)}" if no else "")
 
 
 _ROLES = ("harmful", "control")
