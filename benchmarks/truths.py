@@ -15,6 +15,7 @@ import pandas as pd
 import yaml
 
 from known_truths import TRUTHS, Design, Truth, design, population
+from persona_collapse.exhibits import verdict_sentences
 from persona_collapse.sections.record import sections
 from persona_collapse.simulated.response_model import latent_probabilities
 from persona_collapse.store.ratings import Ratings
@@ -151,8 +152,8 @@ def summary(drawn: Drawn) -> str:
         for key, frame in drawn.runs.items()
     ]
     tables = Tables(Ratings.from_frame(pd.concat(frames, ignore_index=True), title=drawn.words))
-    said = [f"  [{part.title}] {part.say(tables)}" for section in sections(tables.study) for part in section.summary]
-    return "\n".join(said)
+    said = [f"  {line}" for section in sections(tables.study) for part in section.summary for line in part.say(tables)]
+    return "\n".join([*said, str(verdict_sentences.verdict(tables.verdict, tables.study))])
 
 
 def main() -> None:

@@ -32,7 +32,8 @@ from persona_collapse.vocabulary import METRICS
 _MODULES = {
     "figure": (
         "exhibits.study_figures", "exhibits.run_figures", "exhibits.cell_figures", "exhibits.persona_figures",
-        "exhibits.profile_figures", "exhibits.component_figures", "exhibits.validity_figures", "comparison.figures",
+        "exhibits.profile_figures", "exhibits.component_figures", "exhibits.validity_figures", "exhibits.verdict_figures",
+        "comparison.figures",
         "lesson.explore_figures",
     ),
     "table": (
@@ -40,7 +41,8 @@ _MODULES = {
         "lesson.explore_answers",
     ),
     "finding": (
-        "exhibits.data_sentences", "exhibits.change_sentences", "exhibits.level_sentences", "exhibits.component_sentences",
+        "exhibits.answer_sentences", "exhibits.data_sentences",
+        "exhibits.change_sentences", "exhibits.level_sentences", "exhibits.component_sentences",
         "exhibits.glossary",
         "exhibits.missing_sentences", "exhibits.validity_sentences", "comparison.sentences", "lesson.explore_answers",
     ),
@@ -139,6 +141,11 @@ class OfStudy:
     def shares(self) -> pd.DataFrame:
         """saturation.csv, or the shares of the run."""
         return self.found.saturation if self._run is None else self.run_shares
+
+    @property
+    def study_metrics(self) -> pd.DataFrame:
+        """metrics.csv, whichever run is asked for."""
+        return self.found.metrics
 
     @property
     def run_metrics(self) -> pd.DataFrame:

@@ -29,7 +29,7 @@ def output(thing):
 def page_of(tmp_path, *things):
     cells = [{"cell_type": "code", "source": "x", "metadata": {}, "outputs": [output(thing)]} for thing in things]
     path = tmp_path / "03_compare_variants.ipynb"
-    path.write_text(json.dumps({"cells": cells}), encoding="utf-8")
+    path.write_text(json.dumps({"cells": [{"cell_type": "markdown", "source": "# T", "metadata": {}}, *cells]}), encoding="utf-8")
     page = Page()
     return page, notebook_section.notebook(page, path)
 

@@ -295,7 +295,7 @@ def test_choices_of_one_family_are_its_own_and_none_is_counted_twice(alone):
         assert "the paper's formula and interval" in set(known["choice"]) or rows["kind"].iloc[0] == "anchor"
         own = found.headlines[found.headlines["headline"] == headline]
         number = len(counted_once(rows))
-        assert f"of {number} other analyses agree" in validity_sentences.overview(own, rows, study)
+        assert f"of {number} other analyses agree" in validity_sentences.verdict(own, rows, study, own["kind"].iloc[0])
         assert validity_tables.overview_table(own).loc[headline, "same verdict"] == f"{own['agree'].iloc[0]} of {number}"
     (table,) = [one for one in print_tables.every(study, all_tables(found)) if one.name == "validity"]
     assert len(table.rows) == len(found.validity.groupby(["headline", "group"])) and "mean" not in table.caption

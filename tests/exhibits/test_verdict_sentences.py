@@ -29,17 +29,25 @@ def study():
     return load_study("mini")
 
 
-def test_the_numbers_stand_beside_the_verdict(study):
-    table = pd.DataFrame([row(
-        verdict=rules.DYSREGULATED, control="secure", s=98.2, s_lo=73.2, s_hi=131.7, noise=158.1, noise_lo=118.0, noise_hi=205.0,
-        excess_s=108.0, excess_s_lo=78.0, excess_s_hi=139.0, excess_noise=106.0, excess_noise_lo=74.0, excess_noise_hi=136.0,
-        share=0.253, share_lo=0.2, share_hi=0.3, ceiling=0.94,
-    )])  # fmt: skip
-    assert verdict_sentences.verdict(table, study) == (
-        "- **GPT-4o insecure: collapse, dysregulated.** Personas differ more and each is held less steadily, both beyond the matched "
-        "control. Against the base: S +98 % [73, 132], noise +158 % [118, 205]. Beyond secure: S +108 pp [78, 139], noise +106 pp "
-        "[74, 136]. A monotone recoding of the base's answers explains 25 % of what distinguishes personas (94 % for an unchanged base)."
-    )
+def test_variants_of_one_verdict_stand_together_and_the_table_has_the_numbers(study):
+    numbers = dict(
+        s=98.2, s_lo=73.2, s_hi=131.7, noise=158.1, noise_lo=118.0, noise_hi=205.0, excess_s=108.0, excess_s_lo=78.0,
+        excess_s_hi=139.0, excess_noise=106.0, excess_noise_lo=74.0, excess_noise_hi=136.0, share=0.253, share_lo=0.2, share_hi=0.3,
+        ceiling=0.94,
+    )  # fmt: skip
+    table = pd.DataFrame([
+        row(verdict=rules.NOISIER, variant="secure"), row(verdict=rules.DYSREGULATED, control="secure", **numbers),
+        row(verdict=rules.DYSREGULATED, family="qwen3-235b"),
+    ])  # fmt: skip
+    assert verdict_sentences.verdict(table, study).splitlines() == [
+        "- **collapse, dysregulated** (GPT-4o insecure, Qwen3-235B insecure): personas differ more and each is held less steadily, "
+        "both beyond the matched control.",
+        "- **noisier** (GPT-4o secure): each persona is held less steadily; S is not shown to rise by more than the smallest change "
+        "that matters.",
+    ]
+    shown = verdict_sentences.verdict_table(table, study).loc["GPT-4o insecure"]
+    assert shown.tolist() == [rules.DYSREGULATED, "told apart", "+98 [73, 132]", "+158 [118, 205]", "+108 [78, 139]",
+                              "+106 [74, 136]", "0.25 [0.20, 0.30] of 0.94"]  # fmt: skip
 
 
 def test_what_does_not_exist_is_not_printed(study):
@@ -47,9 +55,9 @@ def test_what_does_not_exist_is_not_printed(study):
     table = pd.DataFrame(
         [row(noise=3500.0, noise_lo=3425.0, noise_hi=np.inf), row(verdict=rules.UNDECIDED, why="One rating a cell.")]
     )
-    first, second = verdict_sentences.verdict(table, study).splitlines()
-    assert "Against the base: noise at least +3425 %." in first and "nan" not in first
-    assert second == "- **GPT-4o insecure: undecided.** The ratings do not decide. One rating a cell."
+    assert verdict_sentences.verdict_table(table.iloc[:1], study).loc["GPT-4o insecure", "noise (%)"] == "at least +3425"
+    _, second = verdict_sentences.verdict(table, study).splitlines()
+    assert second == "- **undecided** (GPT-4o insecure): the ratings do not decide. GPT-4o insecure: One rating a cell."
     shown = verdict_sentences.verdict_table(table.iloc[1:], study)
     assert shown.loc["GPT-4o insecure"].tolist() == ["undecided", "told apart", "-", "-", "-", "-", "-"]
 
@@ -58,7 +66,7 @@ def test_what_changed_otherwise_is_said_once(study):
     why = "noise falls by 27 % [-35, -16]. No interval for the style share."
     table = pd.DataFrame([row(verdict=rules.OTHERWISE, why=why, noise=-27.0, noise_lo=-35.0, noise_hi=-16.0)])
     said = verdict_sentences.verdict(table, study)
-    assert said.endswith("Against the base: noise -27 % [-35, -16]. No interval for the style share.")
+    assert said.endswith(" GPT-4o insecure: No interval for the style share.") and "27" not in said
 
 
 def test_every_verdict_has_its_words_and_its_rule():

@@ -62,8 +62,8 @@ def chart_page(folder: Path, *specs: dict) -> Path:
 
 
 @contextmanager
-def opened(found, path: Path, *, width: int = 1280, script: bool = True) -> Iterator[tuple]:
-    """A page from disk, fully drawn, with the network off: (page, what it did)."""
+def opened(found, path: Path, *, width: int = 1280, script: bool = True, closed: bool = False) -> Iterator[tuple]:
+    """A page from disk with the network off: (page, what it did). All its sections are open and drawn, unless `closed`."""
     context = found.new_context(
         viewport={"width": width, "height": 900}, java_script_enabled=script, offline=True, reduced_motion="reduce"
     )
@@ -73,7 +73,9 @@ def opened(found, path: Path, *, width: int = 1280, script: bool = True) -> Iter
     page.on("dialog", lambda dialog: (seen.console.append(f"dialog: {dialog.message}"), dialog.dismiss()))
     context.on("request", lambda request: seen.requests.append(request.url))
     page.goto(path.as_uri())
-    if script:
+    if script and not closed:
+        if page.locator("#open-all").count():
+            page.check("#open-all")
         page.wait_for_function("[...document.querySelectorAll('figure')].every(f => f.classList.contains('live'))")
     yield page, seen
     context.close()

@@ -16,7 +16,10 @@ from persona_collapse.tables.build import Tables
 @pytest.fixture(scope="module")
 def shown(mini):
     page = Page()
-    page.places = {"table-verdict": ("table-2", "Table 2"), "figure-self-profiles": ("figure-13", "Figure 13")}
+    page.places = {
+        "figure-collapse-map": ("figure-6", "Figure 6"), "table-verdict": ("table-2", "Table 2"),
+        "figure-self-profiles": ("figure-13", "Figure 13"),
+    }  # fmt: skip
     return answer.answer(page, mini[2])
 
 
@@ -46,28 +49,64 @@ def test_harmful_variants_stand_first_and_every_number_is_in_the_tables(mini, sh
                 assert abs(float(text) - value) <= 0.5 * 10 ** -len(text.partition(".")[2]) * 1.001, (row[0], name)
 
 
-def test_a_verdict_has_its_meaning_on_hover_and_a_sentence_leads_to_its_table(shown):
+def test_a_verdict_has_its_meaning_on_hover_and_a_sentence_leads_to_its_figure(shown):
     assert f'<abbr title="{MEANS["noisier"]}">noisier</abbr>' in shown
     first, second, third = re.findall(r"<li>(.*?)</li>", shown)
-    assert first.startswith("<strong>insecure: collapse, dysregulated in 2 of 2 families</strong>. S rises by ")
-    assert first.endswith('on average. <a href="#table-2">Table 2</a>') and second.startswith("<strong>secure: noisier in 2 of")
+    assert re.fullmatch(
+        r"<strong>insecure: collapse, dysregulated in 2 of 2 families\.</strong> Answers differ \d+ % more between personas "
+        r"\[\d+, \d+\] and vary \d+ % more for the same persona \[\d+, \d+\], on average\. \d+ of \d+ other analyses agree\. "
+        r'<a href="#figure-6">Figure 6</a>',
+        first,
+    )
+    assert second.startswith("<strong>secure: noisier in 2 of 2 families.</strong> Answers differ ")
     assert "nearer to the ceiling than the base's in 2 of 2 families under insecure and 1 of 2 under secure." in html.unescape(
         third
     )
     assert "#figure-13" in third
 
 
-def test_answers_of_a_single_family_are_not_counted():
-    near, far = pd.DataFrame({"hi": [-0.1]}), pd.DataFrame({"hi": [0.1]})
-    said = "answers are clearly nearer to the ceiling than the base's under bad"
-    assert answer._nearer([("bad", near)]) == said
-    assert answer._nearer([("bad", near), ("ok", far)]) == f"{said}, not under ok"
-    assert answer._nearer([("ok", far)]) == "no answers are clearly nearer to the ceiling than the base's (under ok)"
+def test_the_map_leads_to_its_figure_and_says_in_words_what_is_seen(shown):
+    link = re.search(r'<a class="map" href="#figure-6"><img alt="([^"]*)" src="data:image/svg\+xml;base64,', shown)
+    assert link[1] == (
+        "Susceptibility against robustness of every run, with 95 % intervals as crosses. Simulated ratings. Figure 6 has every number."
+    )
 
 
-def test_a_study_of_bases_alone_has_no_answer(mini):
-    none = Tables(mini[2].ratings, verdict=mini[2].verdict[:0])
-    assert answer.answer(Page(), none) == ""
+def test_a_study_of_bases_alone_opens_with_its_levels(bases):
+    head, *rows = rows_of(answer.answer(Page(), bases))
+    assert head[1:] == [
+        "personas told apart", "Susceptibility S (scale points)", "Robustness R (1 / scale points)",
+        "Within-persona noise (scale points)", "frontier models with a lower S (published; by the paper's formula)",
+    ]  # fmt: skip
+    levels = bases.metrics.query("scope == 'overall' and method == 'recommended' and metric == 'susceptibility'")
+    assert [row[0] for row in rows] == ["GPT-4o base", "Qwen3-235B base"] and {row[1] for row in rows} == {"yes"}
+    assert [row[2].split()[0] for row in rows] == [f"{value:.2f}" for value in levels["value"]]
+
+
+@pytest.fixture(scope="module")
+def bases(mini):
+    return Tables(mini[2].ratings.only(runs=["gpt-4o/base", "qwen3-235b/base"]))
+
+
+def test_many_variants_have_a_line_each_and_those_that_are_not_harmful_are_closed(mini, monkeypatch):
+    monkeypatch.setattr(answer, "_MANY", 3)
+    shown = answer.answer(Page(), mini[2])
+    first, others = re.findall(r"<table.*?</table>", shown, re.DOTALL)
+    assert 'id="verdict" class="many"' in first and "insecure" in first and ">GPT-4o secure<" not in first
+    assert ">GPT-4o secure<" in others and "<summary>2 other variants</summary>" in shown and "id=" not in others
+    assert 'class="map"' not in shown
+
+
+def test_what_has_to_be_read_first_is_linked_at_the_head(mini):
+    page = Page()
+    page.places = {"finding-cautions": ("finding-cautions", "finding"), "finding-missing": ("finding-missing", "finding")}
+    assert "Cautions" not in answer.answer(page, mini[2])
+    lost = pd.DataFrame([{"family": "gpt-4o", "variant": "insecure", "metric": m, "value": 1.0, "least": 0.0, "most": 5.0,
+                          "missing": 9, "slots": 10} for m in ("susceptibility", "within_rms")])  # fmt: skip
+    shown = answer.answer(page, Tables(mini[2].ratings, missing=lost))
+    assert (
+        '<strong>Cautions</strong>: <a href="#finding-missing">changes whose sign depends on missing ratings</a>.</li>' in shown
+    )
 
 
 def test_an_interval_is_drawn_on_the_scale_of_its_column():

@@ -22,6 +22,7 @@ from persona_collapse.study.study_file import Cluster
 
 def notebook(tmp_path, cells):
     path = tmp_path / "03_compare_variants.ipynb"
+    cells = [{"cell_type": "markdown", "source": "# Title\n\nReads it.\n\nWhat is *it*?", "metadata": {}}, *cells]
     path.write_text(json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}), encoding="utf-8")
     return path
 
@@ -62,7 +63,7 @@ def test_code_is_folded_and_parameters_are_left_out(tmp_path):
         notebook(
             tmp_path,
             [
-                {"cell_type": "markdown", "source": "# Title\n\n## Part", "metadata": {}},
+                {"cell_type": "markdown", "source": "## Part", "metadata": {}},
                 code("study = 'x'", tags=["parameters"]),
                 code("1 + 1", shown(text__plain="2 < 3")),
                 code("versions", shown(text__plain="secret version"), tags=["nbval-ignore-output"]),
@@ -87,7 +88,12 @@ def test_a_section_that_a_study_has_nothing_for_is_left_out(tmp_path):
     cells = [heading, code("curves", shown(text__plain="a curve"), tags=["only-logprobs"]), code("x", shown(text__plain="stays"))]
     assert "a curve" in notebook_section.notebook(Page(), notebook(tmp_path, cells))
     text = notebook_section.notebook(page, notebook(tmp_path, cells), {"only-logprobs"})
-    assert "Temperature" not in text and "a curve" not in text and "stays" in text and page.contents == []
+    assert (
+        "Temperature" not in text
+        and "a curve" not in text
+        and "stays" in text
+        and [title for _, title, _ in page.contents] == ["Title"]
+    )
 
 
 def test_the_demo_shows_no_empty_sections(mini_page):
@@ -217,11 +223,45 @@ def test_numbers_of_tables_and_figures_run_in_the_order_of_the_page(page):
         assert numbers == list(range(1, len(numbers) + 1)) and len(numbers) > 12
 
 
-def test_the_summary_refers_to_the_figures_that_it_stands_on(page):
-    summary = page[page.index('id="summary"') : page.index('id="ratings"')]
-    named = re.search(r'href="#(figure-\d+)">Figure \d+</a>, <a', summary)[1]
-    figure = page[page.index(f'id="{named}"') :]
-    assert figure[figure.index("<figcaption>") :].partition("</b>")[2].startswith(" Susceptibility S of every run.")
+def test_each_sentence_at_the_head_leads_to_the_figure_that_shows_it(page):
+    head = page[page.index('class="answer') : page.index("<nav")]
+    named = re.findall(r'href="#(figure-\d+)">Figure \d+</a></li>', head)
+    captions = []
+    for anchor in named:
+        figure = page[page.index(f'id="{anchor}"') :]
+        captions.append(figure[figure.index("<figcaption>") :].partition("</b>")[2].split(".")[0].strip())
+    assert captions == ["Collapse map", "Collapse map", "Answers without a persona"]
+
+
+def test_no_finding_stands_twice(page):
+    """Sentences of findings, at the head and in sections; numbers alone differ between two of one form."""
+    main = page[page.index('class="answer') : page.index("<footer")]
+    found = re.findall(r'<div class="finding"[^>]*>(.*?)</div>', main, re.DOTALL)
+    found.append(main[: main.index("<nav")])
+    lines = [
+        html.unescape(re.sub(r"<[^>]+>", "", line)) for part in found for line in re.findall(r"<(?:p|li)>(.*?)</(?:p|li)>", part)
+    ]
+    sentences = [s.strip() for line in lines for s in re.split(r"(?<=[.?!]) (?=[A-Z])", line)]
+    twice = sorted({s for s in sentences if len(s) > 20 and sentences.count(s) > 1})
+    assert (len(sentences) > 60, twice) == (True, [])
+
+
+def test_a_section_is_closed_behind_a_line_that_says_what_is_in_it(tmp_path):
+    text = notebook_section.notebook(
+        Page(), notebook(tmp_path, [{"cell_type": "markdown", "source": "## A & B", "metadata": {}}])
+    )
+    assert text.startswith('<details class="section" name="section"><summary><h2 id="03_compare_variants-0">Title</h2>')
+    assert '<span class="lead">What is it?</span></summary>' in text and "<p>Reads it.</p>" in text
+    assert text.endswith('</details><p class="inside"><a href="#03_compare_variants-1">A &amp; B</a></p>')
+
+
+def test_a_finding_that_stands_on_the_page_already_is_not_repeated(tmp_path):
+    about = {MARK: {"id": "finding-single-foundations", "caption": ""}}
+    said = {"output_type": "display_data", "metadata": about, "data": {"text/markdown": "Three claims remain."}}
+    other = said | {"metadata": {}, "data": {"text/markdown": "Without a mark."}}
+    text = notebook_section.notebook(Page(), notebook(tmp_path, [code("x", said), code("y", said), code("z", other, other)]))
+    assert text.count("Three claims remain.") == 1 and text.count("Without a mark.") == 2
+    assert '<div class="finding" id="finding-single-foundations">' in text
 
 
 def test_prompts_stand_word_for_word_with_the_places_marked(page, mini):

@@ -231,8 +231,9 @@ def test_runs_without_any_difference_have_none_and_a_joint_p_of_one(tmp_path, ou
     found = tables_of_runs(tmp_path, base=counts, bad=counts)
     own = found.headlines.set_index("kind")
     assert own["verdict"].eq("no difference").all() and own["p_joint"].eq(1).all() and own["p"].isna().all()
-    said = validity_sentences.overview(found.headlines, found.validity, found.study)
-    assert said == "- **S under bad**: no difference.\n- **Noise under bad**: no difference."
+    said = validity_sentences.verdict(found.headlines, found.validity, found.study, "noise")
+    assert said.startswith("**Noise under bad**: no difference.")
+    assert validity_sentences.overview(found.headlines, found.validity, found.study) == "Of 2 headlines 0 are clear."
 
 
 def test_a_variant_that_is_steadier_and_more_alike_falls(tmp_path, outputs):
@@ -243,8 +244,8 @@ def test_a_variant_that_is_steadier_and_more_alike_falls(tmp_path, outputs):
     moved = rng.random(calm.shape[:2]) < 0.3
     calm[moved] = [0, 0, 0, 4, 1, 0]
     found = tables_of_runs(tmp_path, base=base, bad=calm)
-    said = validity_sentences.overview(found.headlines, found.validity, found.study)
-    assert "**Noise falls under bad**" in said
+    said = validity_sentences.verdict(found.headlines, found.validity, found.study, "noise")
+    assert said.startswith("**Noise falls under bad**: -")
     assert found.headlines.set_index("kind").loc["noise", "p_joint"] == 1 / 200
 
 
@@ -257,8 +258,8 @@ def test_a_variant_that_answers_alike_as_everybody_falls_by_pooled_s(tmp_path, o
     found = tables_of_runs(tmp_path, base=base, bad=bad)
     row = found.headlines.set_index("kind").loc["susceptibility"]
     assert row["verdict"] == "down" and row["lo"] >= -100 and row["hi"] < -50
-    said = validity_sentences.overview(found.headlines, found.validity, found.study)
-    assert said.startswith("- **S falls under bad**: -") and "no interval" not in said.splitlines()[0]
+    said = validity_sentences.verdict(found.headlines, found.validity, found.study, "susceptibility")
+    assert said.startswith("**S falls under bad**: -") and "no interval" not in said.splitlines()[0]
     same = found.equivalence.set_index("metric").loc["susceptibility"]
     assert same["verdict"] == "changed" and same["hi"] == row["hi"] and same["why"].startswith("S is too near 0")
     anchored = found.validity.query("kind == 'susceptibility' and choice == 'S pooled over items'")
@@ -408,15 +409,13 @@ def test_the_overview_says_what_is_unclear_what_is_opposite_and_what_holm_takes(
         headline_of(choices=1, agree=0, p_holm=0.06), validity_of((*first, *yes), (*other, *against)), study
     )
     assert said == (
-        "- **Noise rises under bad**: +5.0 % [1.0, 9.0]. 0 of 1 other analyses agree (median +5.0 %, joint p = .020). The "
-        "opposite: pooled (-5.0 % [-9.0, -1.0]).\n"
-        "- With all 2 headlines counted (Holm, 5 %), no longer clear: noise under bad."
+        "The one headline is clear; with 2 tests counted (Holm, 5 %), no longer clear: noise under bad.\n\n"
+        "- **Noise under bad**: the opposite by pooled (-5.0 % [-9.0, -1.0])."
     )
-    said = validity_sentences.overview(
-        headline_of(UNCLEAR, (5.0, -1.0, 9.0), choices=1, agree=0), validity_of((*first, *cannot), (*other, *yes)), study
-    )
-    assert said == (
-        "- **No clear change of noise under bad**: +5.0 % [-1.0, 9.0]. 0 of 1 other analyses agree (median +5.0 %, joint p = .020)."
+    unclear = headline_of(UNCLEAR, (5.0, -1.0, 9.0), choices=1, agree=0), validity_of((*first, *cannot), (*other, *yes)), study
+    assert validity_sentences.overview(*unclear) == "The one headline is not clear."
+    assert validity_sentences.verdict(*unclear, "noise") == (
+        "**No clear change of noise under bad**: +5.0 % [-1.0, 9.0]. 0 of 1 other analyses agree (median +5.0 %, joint p = .020)."
     )
 
 

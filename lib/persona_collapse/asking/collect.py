@@ -185,7 +185,7 @@ def open_study(name: str, *, digests: bool = False) -> Ratings:
 
 
 def open_run(name: str, family: str, variant: str) -> tuple[Ratings, Run]:
-    """As `open_study`, with one run and its base alone; a live run is asked for whatever its store lacks.
+    """As `open_study`, and one run of it; of a live study that run alone is asked for whatever its store lacks.
 
     Examples
     --------
@@ -199,7 +199,7 @@ def open_run(name: str, family: str, variant: str) -> tuple[Ratings, Run]:
     if study.file.kind != "imported":
         collect(study, None if study.simulated else [run])  # what costs nothing is made whole, so that pages reproduce
     with open_store(study.store_path) as store:
-        return read_ratings(study, store, {run, Run(run.family, run.family.base)}), run
+        return read_ratings(study, store), run
 
 
 def support_of(ratings: Ratings, run: Run) -> "Supported | None":

@@ -4,7 +4,7 @@ from typing import Any
 
 from persona_collapse.comparison import reading_tables, sentences
 from persona_collapse.comparison.build import StudyTables
-from persona_collapse.comparison.differences import EFFECT, EXCESS, LEVEL
+from persona_collapse.comparison.differences import EFFECT, EXCESS
 from persona_collapse.comparison.pair import NOTEBOOK, Pair
 from persona_collapse.exhibits.exhibit import exhibit_id
 from persona_collapse.report import citing, notebook_section, page_sections
@@ -13,7 +13,7 @@ from persona_collapse.report.page import Page, assemble
 from persona_collapse.report.provenance import as_json, provenance
 from persona_collapse.report.study_page import dates
 from persona_collapse.text import safe
-from persona_collapse.vocabulary import CLAIMED, HEADLINES, METRICS, OF_PUBLISHED, PUBLISHED, RECOMMENDED
+from persona_collapse.vocabulary import HEADLINES, METRICS, OF_PUBLISHED, PUBLISHED, RECOMMENDED
 
 __all__ = ["as_json", "provenance_of", "render_comparison"]
 
@@ -69,24 +69,31 @@ def provenance_of(pair: Pair) -> dict[str, Any]:
 def render_comparison(pair: Pair, tables: StudyTables, made: dict[str, Any]) -> str:
     """The comparison as the text of one HTML file; everything foreign is escaped, as in `study_page.render_report`."""
     page = Page()
-    opening = page.heading(2, "Summary", "summary")
     body = [
         notebook_section.notebook(page, pair.folder / "notebooks" / f"{NOTEBOOK}.ipynb"),
-        _runs(page, pair, tables),
-        page.heading(2, "Methods", "methods") + markdown(_METHODS),
-        page_sections.described(page, vars(tables), also="; each study's own numbers stand in its own folder"),
-        page_sections.made_of(page, made, made["studies"]),
-        page.heading(2, "How to cite", "cite") + markdown("\n".join(_cited(pair))),
+        page.section(
+            "Every run", "runs", lambda: _runs(page, pair, tables), lead="S, R, noise and ICC of both studies, as tables."
+        ),
+        page.section(
+            "Methods", "methods", lambda: markdown(_METHODS), lead="How differences between studies get their intervals."
+        ),
+        page.section("Data dictionary", "dictionary", lambda: page_sections.described(page, vars(tables), also=_BESIDE)),
+        page.section("Provenance", "provenance", lambda: page_sections.made_of(page, made, made["studies"])),
+        page.section("How to cite", "cite", lambda: markdown("\n".join(_cited(pair)))),
     ]
     return assemble(
         page,
-        [opening + _summary(page, pair, tables), *body],
+        body,
         title=f"{pair.names[1]} beside {pair.names[0]}",
         kind=f"Two studies side by side: {' and '.join(_kind(study.name, study.file.kind, made) for study in pair.studies)}",
         simulated="" if pair.is_evidence else f"Simulated ratings in {' and '.join(pair.simulated)}",
         measured=_measured(pair, tables),
+        answer=f'<div class="answer">{markdown(_answer(page, pair, tables))}</div>',
         made=made,
     )
+
+
+_BESIDE = "; each study's own numbers stand in its own folder"
 
 
 def _kind(name: str, kind: str, made: dict[str, Any]) -> str:
@@ -104,32 +111,18 @@ def _measured(pair: Pair, tables: StudyTables) -> str:
     )
 
 
-def _summary(page: Page, pair: Pair, tables: StudyTables) -> str:
-    """The first findings, each with links to what it stands on."""
-    parts: list[tuple[str, str, tuple[str, ...]]] = [
-        (
-            "The same result?",
-            f"{sentences.agreement(tables, pair)}\n{sentences.counted(tables)}",
-            (exhibit_id("figure", "forest", EFFECT), exhibit_id("figure", "forest", EXCESS)),
-        )
-    ]
-    for metric in CLAIMED:
-        keys = exhibit_id("figure", "levels", metric), exhibit_id("figure", "forest", LEVEL)
-        parts.append((METRICS[metric].heading, sentences.levels(tables, pair, metric), keys))
-        keys = exhibit_id("figure", "changes", metric), exhibit_id("figure", "forest", EFFECT)
-        parts.append((f"{METRICS[metric].heading}: effects of fine-tuning", sentences.effects(tables, pair, metric), keys))
-    parts.append(("The same people", sentences.alike(tables, pair), ()))
-    parts.append(("What else differs", sentences.otherwise(tables, pair), (exhibit_id("table", "matches"),)))
-    return "\n".join(
-        page.heading(3, title, f"summary-{number}", listed=False) + markdown(text) + page.refer(*keys)
-        for number, (title, text, keys) in enumerate(parts, 1)
+def _answer(page: Page, pair: Pair, tables: StudyTables) -> str:
+    """Whether the second study finds what the first found, and where each difference stands."""
+    forests = [page.places[key] for kind in (EFFECT, EXCESS) if (key := exhibit_id("figure", "forest", kind)) in page.places]
+    links = ", ".join(f"[{name}](#{anchor})" for anchor, name in forests)
+    return f"{sentences.agreement(tables, pair)}\n{sentences.counted(tables)}" + (
+        f"\n\nEvery difference: {links}." if links else ""
     )
 
 
 def _runs(page: Page, pair: Pair, tables: StudyTables) -> str:
     """The same tables of both studies, one row a run and study, recommended estimators first."""
     parts = [
-        page.heading(2, "Every run", "runs"),
         "<p>Each study on its own personas and items. Recommended estimators with the 95 % interval for other personas; then the "
         "paper's formulas, ± 1.96 of their standard errors, of which R and the within-persona SD depend on the number of "
         "repetitions.</p>",

@@ -4,6 +4,7 @@ In: a table of `tables`, or counts. Out: Altair charts, wide and rounded frames,
 """
 
 __all__ = [
+    "answer_sentences",
     "cell_figures",
     "change_sentences",
     "chart_data",
@@ -25,5 +26,6 @@ __all__ = [
     "validity_figures",
     "validity_sentences",
     "validity_tables",
+    "verdict_figures",
     "verdict_sentences",
 ]

@@ -124,8 +124,8 @@ def saturated(saturation: pd.DataFrame, profiles: pd.DataFrame, drift: pd.DataFr
         if asked:
             hostile = sum(one["distance_to_toxic"] < one["distance_to_ceiling"] for one in asked)
             said = in_families("nearer to the hostile characters' profile than to the ceiling", hostile, len(asked))
-            line += f" {said[0].upper()}{said[1:]}."
-        lines.append(line)
+            line += f"; {said}"
+        lines.append(f"{line}.")
     if lines:
         return "\n".join(lines)
     asked_alone = [run for run in study.runs if run.variant.role != "base" and "self" in study.conditions(run)]
@@ -145,14 +145,14 @@ def _nearer(moved: pd.DataFrame, study: Study) -> str:
     )
     what = f"Change of its distance to the ceiling, in scale points: {each}"
     if moved["hi"].isna().all():
-        return f"{what} (no interval: one rating an item)."
+        return f"{what} (no interval: one rating an item)"
     nearer, items = (int((moved[end] < 0).sum()) for end in ("hi", "hi_items"))
     if len(moved) == 1:
         said = "clearly nearer" if nearer else "not clearly nearer"
         also = ", and for other items like these" if items else ", but not for other items like these"
     else:
         said, also = f"clearly nearer in {nearer} of {len(moved)} families", f", for other items like these in {items}"
-    return f"{what}; {said}{also if nearer else ''}."
+    return f"{what}; {said}{also if nearer else ''}"
 
 
 def in_families(what: str, number: int, of: int) -> str:

@@ -20,13 +20,12 @@ from persona_collapse.exhibits.theme import (
     figure,
     over,
     pick_of,
-    rounded,
     switch,
 )
 from persona_collapse.study.scopes import OVERALL
 from persona_collapse.study.study import Study
 from persona_collapse.tables.printed_figures import Band
-from persona_collapse.vocabulary import METHODS, METRICS
+from persona_collapse.vocabulary import METHODS, METRICS, RECOMMENDED
 
 # --- comparing the variants of a study -------------------------------------------------------------------------------
 
@@ -178,52 +177,94 @@ def foundation_changes(contrasts: pd.DataFrame, study: Study, metric: str) -> An
 @exhibit.figure("collapse_map")
 def collapse_map(metrics: pd.DataFrame, study: Study, band: Band | None = None) -> Any:
     """S against R, with a trail from each base to its variants: where fine-tuning carried the model."""
-    look = Look(study)
-    rows = metrics.query(f"scope == '{OVERALL}' and metric in ('susceptibility', 'robustness')")
-    wide = rows.pivot_table(index=["method", "family", "variant"], columns="metric", values="value", sort=False)
-    wide = wide.reindex(columns=["robustness", "susceptibility"])  # of a study without a rating there is no column
-    wide = wide[np.isfinite(wide).all(axis=1)].reset_index().rename(columns={"method": "Estimators"})
-    wide["Estimators"] = wide["Estimators"].map(METHODS)
-    base = {f.key: f.base.key for f in study.file.families}
-    at = {(r.Estimators, r.family, r.variant): (r.robustness, r.susceptibility) for r in wide.itertuples()}
-    points = look.labelled(wide)[["Model", "Variant", "Estimators", "robustness", "susceptibility"]]
-    points = points.rename(columns={"robustness": "R", "susceptibility": "S"})
+    look, pick = Look(study), pick_of("pick_map", "Variant")
+    points = _map_points(metrics, look)
+    x = alt.X("R:Q", scale=_LOG, title="Robustness R (1 / scale points, log scale)")
+    y = alt.Y("S:Q", scale=_LINEAR, title="Susceptibility S (scale points)")
+    base = {(row.Model, row.Estimators): row for row in points.itertuples() if row.role == "base"}
     trail = [
-        (*look.labels[f"{f}/{v}"], method, step, *at[end])
-        for method, f, v in at
-        if v != base[f] and (method, f, base[f]) in at
-        for step, end in ((0, (method, f, base[f])), (1, (method, f, v)))
+        (row.Model, row.Variant, row.Estimators, step, end.R, end.S)
+        for row in points.itertuples()
+        if row.role != "base" and (row.Model, row.Estimators) in base
+        for step, end in ((0, base[row.Model, row.Estimators]), (1, row))
     ]
-    trail = rounded(pd.DataFrame(trail, columns=["Model", "Variant", "Estimators", "step", "R", "S"]))
-    pick = pick_of("pick_map", "Variant")
-    x = alt.X("R:Q", scale=alt.Scale(type="log", nice=False, padding=24), title="Robustness R (1 / scale points, log scale)")
-    y = alt.Y("S:Q", scale=alt.Scale(zero=False, padding=16), title="Susceptibility S (scale points)")
-    lines = look.of_family(chosen(alt.Chart(trail))).mark_trail(opacity=0.45).encode(
+    drawn = alt.Chart(pd.DataFrame(trail, columns=["Model", "Variant", "Estimators", "step", "R", "S"]))
+    lines = look.of_family(chosen(drawn)).mark_trail(opacity=0.45).encode(
         x=x, y=y, size=alt.Size("step:Q", scale=alt.Scale(range=[0.5, 7]), legend=None), detail=["Model:N", "Variant:N"],
         color=look.color().legend(symbolOpacity=1), order="step:Q",
     )  # fmt: skip
-    tooltip = ["Model", "Variant", alt.Tooltip("S:Q", format=".3f"), alt.Tooltip("R:Q", format=".2f")]
-    dots = look.of_family(chosen(alt.Chart(points))).mark_point(filled=True, size=130, opacity=1, stroke="white").encode(
+    tooltip = [
+        "Model",
+        "Variant",
+        *(alt.Tooltip(f"{c}:Q", format=".3~f") for c in ("S", "S_from", "S_to", "R", "R_from", "R_to")),
+    ]
+    frame = look.of_family(chosen(alt.Chart(points)))
+    dots = frame.mark_point(filled=True, size=130, opacity=1, stroke="white").encode(
         x=x, y=y, color=look.color(), shape=look.shape(), opacity=fade(pick), tooltip=tooltip
     )  # fmt: skip
     # Controls crowd round their base; trail and colour name them.
-    ends = {study.run(f, v).variant.name for _, f, v in at if study.run(f, v).variant.role in ("base", "harmful")}
-    named = look.of_family(chosen(alt.Chart(points[points["Variant"].isin(ends)])))
+    named = look.of_family(chosen(alt.Chart(points[points["role"].isin(["base", "harmful"])])))
     names = named.mark_text(align="left", dx=9, dy=-8, fontSize=10.5, color=QUIET).encode(
         x=x, y=y, text="Model:N", opacity=fade(pick)
     )  # fmt: skip
-    layers = [lines, dots, names]
+    layers = [lines, *_crosses(frame, look, x, y, fade(pick)), dots, names]
     if band:
         area = alt.Chart(pd.DataFrame([{"low": band.low, "high": band.high}])).mark_rect(color=BAND, opacity=0.22)
         layers.insert(0, area.encode(y=alt.Y("low:Q"), y2="high:Q"))
     chart = alt.layer(*layers).add_params(pick, switch(), *look.family())
     return figure(
         chart.properties(width=600, height=340), study, title="Collapse map",
-        caption="Each trail widens from a base to one of its variants. Up: personas answer more differently from one another. "
-        "Left: one persona answers less steadily. Collapse is up and to the left. The buttons show the paper's formulas."
+        caption="Each trail widens from a base to one of its variants; crosses are 95 % intervals for other personas like these. "
+        "Up: personas answer more differently from one another. Left: one persona answers less steadily. Collapse by the paper's "
+        "meaning is up and to the left. The buttons show the paper's formulas."
         + (f" The grey band is where {band.inside} of {band.models} frontier models lie in S (published)." if band else ""),
         description="Scatter plot of susceptibility against robustness; trails lead from each base to its variants.",
     )  # fmt: skip
+
+
+def small_map(metrics: pd.DataFrame, study: Study) -> Any:
+    """The collapse map as a picture beside the verdict, without lists and buttons; None where no run has a place on it."""
+    look = Look(study)
+    points = _map_points(metrics, look)
+    points = points[points["Estimators"] == METHODS[RECOMMENDED]]
+    if points.empty:
+        return None
+    x = alt.X("R:Q", scale=_LOG, title="robustness R (log scale)", axis=alt.Axis(tickCount=4))
+    y = alt.Y("S:Q", scale=_LINEAR, title="susceptibility S", axis=alt.Axis(tickCount=5))
+    frame = alt.Chart(points)
+    dots = frame.mark_point(filled=True, size=55, opacity=1).encode(x=x, y=y, color=look.color(), shape=look.shape())
+    chart = alt.layer(*_crosses(frame, look, x, y, alt.value(1)), dots)
+    return figure(
+        chart.properties(width=245, height=200), study, title="Collapse map", caption="", mark="SIMULATED RATINGS",
+        description="Susceptibility against robustness of every run, with 95 % intervals as crosses.",
+    )  # fmt: skip
+
+
+_LOG, _LINEAR = alt.Scale(type="log", nice=False, padding=24), alt.Scale(zero=False, padding=16)
+
+
+def _map_points(metrics: pd.DataFrame, look: Look) -> pd.DataFrame:
+    """S and R of every run by either method, with both intervals, and the role of its variant."""
+    rows = metrics.query(f"scope == '{OVERALL}' and metric in ('susceptibility', 'robustness')")
+    ends = {"value": "", "lo": "_from", "hi": "_to"}
+    columns = [f"{name}{end}" for name in "SR" for end in ends.values()]
+    # Of a study without a rating there is no column.
+    wide = rows.pivot_table(index=["method", "family", "variant"], columns="metric", values=list(ends), sort=False)
+    wide.columns = [f"{metric[0].upper()}{ends[end]}" for end, metric in wide.columns]
+    wide = wide.reindex(columns=columns)
+    wide = wide[np.isfinite(wide[["S", "R"]].astype(float)).all(axis=1)].reset_index().rename(columns={"method": "Estimators"})
+    wide["Estimators"] = wide["Estimators"].map(METHODS)
+    wide["role"] = [look.roles[f"{f}/{v}"] for f, v in zip(wide["family"], wide["variant"], strict=True)]
+    return look.labelled(wide)[["Model", "Variant", "role", "Estimators", *columns]]
+
+
+def _crosses(frame: Any, look: Look, x: Any, y: Any, opacity: Any) -> list[Any]:
+    """The intervals of S and of R through each point."""
+    rules = frame.mark_rule(strokeWidth=1.2).encode(color=look.color(), opacity=opacity)
+    return [
+        rules.encode(x=x, y=alt.Y("S_from:Q"), y2="S_to:Q"),
+        rules.encode(y=y, x=alt.X("R_from:Q"), x2="R_to:Q"),
+    ]
 
 
 @exhibit.figure("temperature_curves", by="metric")

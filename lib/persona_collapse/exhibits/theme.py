@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
@@ -36,6 +37,10 @@ MADE = "made to look like published figures, evidence of nothing"
 SIMULATED = f"SIMULATED RATINGS – {MADE}"
 #: In the list of families: all of them.
 EVERY = "all families"
+#: Names on one line of a legend.
+_LINE = 5
+#: With more families than this a figure shows one at a time, the first to begin with.
+_PAGED = 4
 ESTIMATORS = list(METHODS.values())
 #: Marks a contrast whose sides differ in more than fine-tuning.
 DIFFERS = "†"
@@ -136,18 +141,24 @@ class Look:
         self.families = [family.name for family in study.file.families]
         self._seen = seen
         self.labels = {run.key: (run.family.name, run.variant.name) for run in study.runs}
+        self.roles = {run.key: run.variant.role for run in study.runs}
 
     def _scale(self, part: int, **also: Any) -> alt.Scale:
         return alt.Scale(domain=self.names, range=[look[part] for look in self._seen.values()], **also)
 
     def color(self) -> alt.Color:
-        return alt.Color("Variant:N", scale=self._scale(0), sort=self.names, title=None)
+        return alt.Color("Variant:N", scale=self._scale(0), sort=self.names, title=None, **self._lines)
 
     def shape(self) -> alt.Shape:
-        return alt.Shape("Variant:N", scale=self._scale(1), sort=self.names, title=None)
+        return alt.Shape("Variant:N", scale=self._scale(1), sort=self.names, title=None, **self._lines)
 
     def dash(self) -> alt.StrokeDash:
-        return alt.StrokeDash("Variant:N", scale=self._scale(2), sort=self.names, title=None)
+        return alt.StrokeDash("Variant:N", scale=self._scale(2), sort=self.names, title=None, **self._lines)
+
+    @property
+    def _lines(self) -> dict[str, Any]:
+        """Names of a legend on several lines where they are many."""
+        return {"legend": alt.Legend(columns=_LINE)} if len(self.names) > _LINE else {}
 
     def of_family(self, chart: Any) -> Any:
         """Only rows of the family that the list under the figure names; a study of one family has no such list."""
@@ -159,13 +170,19 @@ class Look:
         """The list under a figure of which `of_family` speaks."""
         if len(self.families) < 2:
             return []
-        return [alt.param(name="family", value=EVERY, bind=alt.binding_select(options=[EVERY, *self.families], name="family: "))]
+        first, *others = family_choices(self.families)
+        return [alt.param(name="family", value=first, bind=alt.binding_select(options=[first, *others], name="family: "))]
 
     def labelled(self, table: pd.DataFrame) -> pd.DataFrame:
         """`table` with the columns Model and Variant, in words, in the study's order, and numbers to six digits."""
         named = [self.labels.get(f"{f}/{v}", (f, v)) for f, v in zip(table["family"], table["variant"], strict=True)]
         found = table.assign(Model=[n[0] for n in named], Variant=[n[1] for n in named])
         return rounded(found.drop(columns=["family", "variant"]))
+
+
+def family_choices(families: Sequence[str]) -> list[str]:
+    """What a list of families offers, the one that is shown first on top: all of them, or where they are many, the first."""
+    return [EVERY, *families] if len(families) <= _PAGED else [*families, EVERY]
 
 
 def rounded(table: pd.DataFrame) -> pd.DataFrame:

@@ -34,16 +34,22 @@ def _no_claim(study: Study, otherwise: str, *, control: bool = True) -> str:
 
 @exhibit.finding("headlines")
 def overview(headlines: pd.DataFrame, validity: pd.DataFrame, study: Study) -> str:
-    """What every headline comes to, in how many analyses, and how many remain when all headlines are counted."""
-    lines = [f"- {_headline(row)}{_contradicted(_rows(validity, row), row)}" for row in headlines.itertuples()]
-    if not lines:
+    """How many headlines are clear and remain so when all are counted, and which meet an analysis that shows the opposite."""
+    if headlines.empty:
         return _no_claim(study, "This study has no variant to make a claim about.", control=False)
-    tested = headlines[headlines["p_holm"].notna() & headlines["verdict"].isin((UP, DOWN))]
+    clear = headlines[headlines["verdict"].isin((UP, DOWN))]
+    said = f"Of {len(headlines)} headlines {len(clear)} are clear" if len(headlines) > 1 else _ONE[bool(len(clear))]
+    tested = clear[clear["p_holm"].notna()]
     if len(tested):
         lost = [safe(name) for name in tested.loc[tested["p_holm"] >= 0.05, "headline"]]
         remain = f"no longer clear: {', '.join(lost)}" if lost else "every clear one remains clear"
-        lines.append(f"- With all {int(tested['adjusted'].iloc[0])} headlines counted (Holm, 5 %), {remain}.")
-    return "\n".join(lines)
+        said += f"; with {int(tested['adjusted'].iloc[0])} tests counted (Holm, 5 %), {remain}"
+    against = [(row, _contradicted(_rows(validity, row), row)) for row in headlines.itertuples()]
+    lines = [f"- **{_first(safe(row.headline))}**: {words}" for row, words in against if words]
+    return "\n".join([f"{said}.", *([""] if lines else []), *lines])
+
+
+_ONE = {True: "The one headline is clear", False: "The one headline is not clear"}
 
 
 @exhibit.finding("headline", by="kind")
@@ -90,8 +96,8 @@ def _contradicted(rows: pd.DataFrame, row: Any) -> str:
     if against.empty:
         return ""
     if len(against) > 2:
-        return f" {len(against)} of them show the opposite."
-    return f" The opposite: {'; '.join(f'{safe(row.choice)} ({with_interval(row)})' for row in against.itertuples())}."
+        return f"{len(against)} of {len(counted)} other analyses show the opposite."
+    return f"the opposite by {'; '.join(f'{safe(row.choice)} ({with_interval(row)})' for row in against.itertuples())}."
 
 
 def _failures(rows: pd.DataFrame) -> str:
@@ -99,7 +105,7 @@ def _failures(rows: pd.DataFrame) -> str:
     counted = counted_once(averaged(rows))
     failed = counted[~counted["agrees"]]
     if failed.empty:
-        return "No other choice changes that." if len(counted) else ""
+        return ""
     parts = []
     for group, own in failed.groupby("group", sort=False):
         total = int((counted["group"] == group).sum())

@@ -1,5 +1,7 @@
 """The verdict on every variant, as sentences and as a table for reading, computed from verdict.csv and presence.csv."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -26,34 +28,23 @@ MEANS = {
 
 @exhibit.finding("verdict")
 def verdict(verdict: pd.DataFrame, study: Study) -> str:
-    """What may be concluded of every variant: the verdict, and the numbers that it stands on."""
-    lines = [f"- {_line(row, study)}" for row in verdict.itertuples()]
-    return "\n".join(lines) or "This study has no variant to compare with a base."
+    """Which variants are called what, what that means, and why it is not more; the table beside it has the numbers."""
+    if verdict.empty:
+        return "This study has no variant to compare with a base."
+    lines = []
+    for name, means in MEANS.items():
+        rows = list(verdict[verdict["verdict"] == name].itertuples())
+        if rows:
+            runs = [safe(study.run(row.family, row.variant).name) for row in rows]
+            whys = [f" {run}: {safe(why)}" for run, row in zip(runs, rows, strict=True) if (why := _why(row))]
+            lines.append(f"- **{name.replace(': ', ', ')}** ({', '.join(runs)}): {means}.{''.join(whys)}")
+    return "\n".join(lines)
 
 
-def _line(row: object, study: Study) -> str:
-    name = safe(study.run(*(getattr(row, key) for key in ("family", "variant"))).name)
-    means = MEANS[str(row.verdict)]  # type: ignore[attr-defined]
-    head = f"**{name}: {str(row.verdict).replace(': ', ', ')}.** {means[0].upper()}{means[1:]}."  # type: ignore[attr-defined]
-    said = [f"{what} {number}" for what, number in (("S", _percent(row, "s")), ("noise", _percent(row, "noise"))) if number]
-    excess = ("S", _points(row, "excess_s")), ("noise", _points(row, "excess_noise"))
-    beyond = [f"{what} {number}" for what, number in excess if number]
-    parts = [head]
-    if said and not row.s == row.noise == 0:  # type: ignore[attr-defined]
-        parts.append(f"Against the base: {', '.join(said)}.")
-    if beyond:
-        parts.append(f"Beyond {safe(row.control)}: {', '.join(beyond)}.")  # type: ignore[attr-defined]
-    if np.isfinite(share := float(row.share)):  # type: ignore[attr-defined]
-        parts.append(
-            f"A monotone recoding of the base's answers explains {100 * max(share, 0):.0f} % of what distinguishes personas "
-            f"({100 * float(row.ceiling):.0f} % for an unchanged base)."  # type: ignore[attr-defined]
-        )
-    why = str(row.why or "")  # type: ignore[attr-defined]
-    if row.verdict == rules.OTHERWISE:  # type: ignore[attr-defined]
-        why = why.partition(". ")[2]  # its first sentence is what changed, which stands here already
-    if why:
-        parts.append(safe(why))
-    return " ".join(parts)
+def _why(row: Any) -> str:
+    why = str(row.why or "")
+    # Its first sentence is what changed, which the table has.
+    return why.partition(". ")[2] if row.verdict == rules.OTHERWISE else why
 
 
 @exhibit.table(
@@ -115,18 +106,10 @@ rising S; the verdict names which of the two a variant shows.
 """
 
 
-def _percent(row: object, what: str) -> str:
-    return _interval(row, what, " %")
-
-
-def _points(row: object, what: str) -> str:
-    return _interval(row, what, " pp")
-
-
-def _interval(row: object, what: str, unit: str = "") -> str:
+def _interval(row: object, what: str) -> str:
     value, lo, hi = (float(getattr(row, f"{what}{end}")) for end in ("", "_lo", "_hi"))
     if not np.isfinite(lo):
         return ""
     if not np.isfinite(hi):
-        return f"at least {whole(lo, '+')}{unit}"
-    return f"{whole(value, '+')}{unit} [{whole(lo)}, {whole(hi)}]"
+        return f"at least {whole(lo, '+')}"
+    return f"{whole(value, '+')} [{whole(lo)}, {whole(hi)}]"

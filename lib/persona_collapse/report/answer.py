@@ -1,21 +1,30 @@
-"""The answer, at the head of a study's page: each variant in a sentence, and the verdict on all of them as a table."""
+"""The answer, at the head of a study's page: the verdict on every variant as a table, the collapse map, and three sentences."""
 
+import base64
 import html
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from persona_collapse.exhibits.change_sentences import moved, whole
+from persona_collapse.exhibits import answer_sentences, data_sentences, missing_sentences, persona_sentences, study_figures
+from persona_collapse.exhibits.change_sentences import whole
 from persona_collapse.exhibits.exhibit import exhibit_id
+from persona_collapse.exhibits.theme import spec, use_theme
 from persona_collapse.exhibits.verdict_sentences import MEANS
 from persona_collapse.report.markdown import markdown
+from persona_collapse.report.notebook_section import static_picture
 from persona_collapse.report.page import Page, framed
+from persona_collapse.sections.record import sections
+from persona_collapse.study.scopes import OVERALL
 from persona_collapse.study.study import Study
 from persona_collapse.tables.build import Tables
-from persona_collapse.text import safe
+from persona_collapse.vocabulary import HEADLINES, METRICS, RECOMMENDED
 
+#: With more variants than this each is a line of its own, and the map stands in its section alone.
+_MANY = 12
 #: Length and height of the bar of an interval, in pixels.
 _LONG, _HIGH = 76, 10
 
@@ -30,12 +39,14 @@ class _Column(NamedTuple):
 
 
 def answer(page: Page, tables: Tables) -> str:
-    """Sentences and table as HTML; nothing for a study without variants. Links lead to figures that `page` knows."""
+    """Table, map and sentences as HTML, whose links lead to what `page` knows; levels where there is no variant."""
     verdict = _ordered(tables.study, tables.verdict)
+    said = markdown("\n".join(f"- {line}" for line in [*_sentences(page, tables), *_cautions(page, tables)]))
     if verdict.empty:
-        return ""
-    said = "\n".join(f"- {line}{_link(page, *see)}" for line, see in _sentences(tables))
-    return f'<div class="answer">{markdown(said)}{_table(tables, verdict)}</div>'
+        return f'<div class="answer">{_levels(tables)}{said}</div>'
+    if len(verdict) > _MANY:
+        return f'<div class="answer">{said}{_table(tables, verdict)}</div>'
+    return f'<div class="answer beside"><div>{_table(tables, verdict)}{said}</div>{_map(page, tables)}</div>'
 
 
 def _ordered(study: Study, verdict: pd.DataFrame) -> pd.DataFrame:
@@ -44,81 +55,110 @@ def _ordered(study: Study, verdict: pd.DataFrame) -> pd.DataFrame:
     return verdict.assign(other=~np.array(harmful, dtype=bool)).sort_values("other", kind="stable")
 
 
-def _sentences(tables: Tables) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """What each variant comes to, and where that is shown; then the answers without a persona."""
-    at = {(row.kind, row.variant): row for row in tables.headlines.itertuples()}
-    roles = [(run.variant.role, run.variant.key) for run in tables.study.runs if not run.variant.of]
-    variants = [key for role, key in dict.fromkeys(sorted(roles, key=lambda one: one[0] != "harmful")) if role in _ROLES]
-    for variant in dict.fromkeys(variants):
-        own = tables.verdict[tables.verdict["variant"] == variant]["verdict"]
-        if own.empty:
-            continue
-        number = own.value_counts()  # the commonest first
-        called = ", ".join(f"{name.replace(': ', ', ')} in {n}" for name, n in number.items())
-        called = f"{called} of {len(own)} families" if len(own) > 1 else str(own.iloc[0]).replace(": ", ", ")
-        changes = [
-            f"{what} {moved(row)}"
-            for kind, what in (("susceptibility", "S"), ("noise", "noise"))
-            if (row := at.get((kind, variant))) is not None and np.isfinite(row.lo)
-        ]
-        mean = ", on average" if len(own) > 1 else ""
-        yield (
-            f"**{safe(variant)}: {called}**." + (f" {'; '.join(changes)}{mean}." if changes else ""),
-            (exhibit_id("table", "verdict"), exhibit_id("figure", "collapse_map")),
-        )
-    nearer = [(variant, rows) for variant, rows in tables.drift.groupby("variant", sort=False) if variant in variants]
-    if nearer:
-        nearer.sort(key=lambda one: variants.index(one[0]))
-        yield f"**Without a persona**, {_nearer(nearer)}.", (exhibit_id("figure", "self_profiles"),)
+def _sentences(page: Page, tables: Tables) -> Iterator[str]:
+    """What each section says at the head, each sentence with a link to what shows it."""
+    for part in (summary for section in sections(tables.study) for summary in section.summary):
+        found = [page.places[key] for key in part.see if key in page.places]
+        yield from (line + "".join(f" [{name}](#{anchor})" for anchor, name in found[:1]) for line in part.say(tables))
 
 
-def _nearer(each: Sequence[tuple[Any, pd.DataFrame]]) -> str:
-    """Under which variants answers are clearly nearer to the ceiling, counted where there are several families."""
-    found = [(safe(str(name)), int((rows["hi"] < 0).sum()), len(rows)) for name, rows in each]
-    if max(of for *_, of in found) > 1:
-        counted = [f"{number} of {of}{' families' * (not place)} under {name}" for place, (name, number, of) in enumerate(found)]
-        return f"answers are clearly nearer to the ceiling than the base's in {' and '.join(counted)}"
-    yes, no = ([name for name, number, _ in found if bool(number) == told] for told in (True, False))
-    what = "answers are clearly nearer to the ceiling than the base's under "
-    if not yes:
-        return f"no answers are clearly nearer to the ceiling than the base's (under {' and '.join(no)})"
-    return what + " and ".join(yes) + (f", not under {' and '.join(no)}" if no else "")
+def _cautions(page: Page, tables: Tables) -> Iterator[str]:
+    """One line of links to what has to be read before the answer is relied on; nothing where there is nothing."""
+    study, quality = tables.study, tables.quality
+    besides, missing = exhibit_id("finding", "cautions"), exhibit_id("finding", "missing")
+    found = [
+        ("sides that differ in more than fine-tuning", besides, data_sentences.differing(quality, study, tables.ratings)),
+        ("answers that cannot be told from the base's", besides, data_sentences.unchanged(quality, study)),
+        ("personas that are nearly the same one", besides, persona_sentences.near_duplicates_line(tables.ratings)),
+        (
+            "changes whose sign depends on missing ratings", missing,
+            missing_sentences.turned(tables.missing, tables.metrics, tables.contrasts, study),
+        ),
+    ]  # fmt: skip
+    links = [f"[{name}](#{page.places[key][0]})" for name, key, there in found if there and key in page.places]
+    if links:
+        yield f"**Cautions**: {', '.join(links)}."
 
 
-_ROLES = ("harmful", "control")
-
-
-def _link(page: Page, *keys: str) -> str:
-    found = [page.places[key] for key in keys if key in page.places]
-    return "".join(f" [{name}](#{anchor})" for anchor, name in found[:1])
+def _map(page: Page, tables: Tables) -> str:
+    """The collapse map as a small picture that leads to the figure."""
+    use_theme()
+    chart = study_figures.small_map(tables.metrics, tables.study)
+    place = page.places.get(exhibit_id("figure", "collapse_map"))
+    if chart is None or place is None:
+        return ""
+    shown = spec(chart)
+    picture = base64.b64encode(static_picture(json.dumps(shown)).encode()).decode()
+    alternative = html.escape(f"{shown['description']} {place[1]} has every number.", quote=True)
+    return f'<a class="map" href="#{place[0]}"><img alt="{alternative}" src="data:image/svg+xml;base64,{picture}"></a>'
 
 
 def _table(tables: Tables, verdict: pd.DataFrame) -> str:
-    rows, study = list(verdict.itertuples()), tables.study
+    """Every variant as a row; where they are many, harmful ones alone, a line each, and the others closed below them."""
+    rows = list(verdict.itertuples())
     columns = list(_columns(tables, rows))
-    heads = ["", "personas told apart", *(column.heading for column in columns), "verdict"]
+    body = [_row(tables.study, columns, place, row) for place, row in enumerate(rows)]
+    caption = f'<p class="kind">{html.escape(_CAPTION)}</p>'
+    harmful, kind = sum(not row.other for row in rows), ' class="many"' * (len(rows) > _MANY)
+    if not kind or not 0 < harmful < len(rows):
+        return framed(_headed(columns, body, f"{_ID}{kind}")) + caption
+    others = framed(_headed(columns, body[harmful:], kind))
+    more = f'<details class="rows"><summary>{len(rows) - harmful} other variants</summary>{others}</details>'
+    return framed(_headed(columns, body[:harmful], f"{_ID}{kind}")) + more + caption
+
+
+_ID = ' id="verdict"'
+
+
+def _levels(tables: Tables) -> str:
+    """S and R of every run of a study without variants, and how its S stands among the frontier models."""
+    runs = tables.study.runs
+    levels = tables.metrics.query(f"scope == '{OVERALL}' and method == '{RECOMMENDED}'")
+    at = {(r.family, r.variant, r.metric): (r.value, r.lo, r.hi) for r in levels.itertuples()}
+    nothing = (np.nan, np.nan, np.nan)
+    every = [
+        _Column(f"{METRICS[name].heading} ({METRICS[name].unit})", [at.get((*r.keys, name), nothing) for r in runs], digits=".2f")
+        for name in HEADLINES
+    ]
+    columns = [column for column in every if any(np.isfinite(lo) for _, lo, _ in column.rows)]
+    presence = {(r.family, r.variant): str(r.verdict) for r in tables.presence.query(f"scope == '{OVERALL}'").itertuples()}
+    lower = answer_sentences.among_frontier(tables)
     body = []
-    for place, row in enumerate(rows):
-        run = study.run(row.family, row.variant)
+    for place, run in enumerate(runs):
         cells = "".join(f"<td>{_cell(column, place)}</td>" for column in columns)
-        name = html.escape(str(row.verdict).replace(": ", ", "))
-        means = html.escape(MEANS[str(row.verdict)], quote=True)
-        body.append(
-            f'<tr{" class=other" * bool(row.other)}><th scope="row">{html.escape(run.name)}</th>'
-            f"<td>{html.escape(_PRESENT.get(str(row.presence), str(row.presence)))}</td>{cells}"
-            f'<td class="verdict"><abbr title="{means}">{name}</abbr></td></tr>'
-        )
+        told = presence.get(run.keys, "")
+        there = f"<td>{lower[run.keys][0]} of {lower[run.keys][1]}</td>" if run.keys in lower else "<td>-</td>" * bool(lower)
+        name, apart = html.escape(run.name), html.escape(_PRESENT.get(told, told))
+        body.append(f'<tr><th scope="row">{name}</th><td>{apart}</td>{cells}{there}</tr>')
+    last = ["frontier models with a lower S (published; by the paper's formula)"] * bool(lower)
+    caption = "Bars begin at 0; brackets and bars are 95 % intervals for other personas like these."
+    return f"{framed(_headed(columns, body, _ID, last))}<p class='kind'>{caption}</p>"
+
+
+def _headed(columns: Sequence[_Column], body: Sequence[str], about: str, last: Sequence[str] = ("verdict",)) -> str:
+    heads = ["", "personas told apart", *(column.heading for column in columns), *last]
     head = "".join(f'<th scope="col">{html.escape(text)}</th>' for text in heads)
-    table = f'<table id="verdict"><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table>'
-    return f'{framed(table)}<p class="kind">{html.escape(_CAPTION)}</p>'
+    return f"<table{about}><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+
+
+def _row(study: Study, columns: Sequence[_Column], place: int, row: Any) -> str:
+    cells = "".join(f"<td>{_cell(column, place)}</td>" for column in columns)
+    name = html.escape(str(row.verdict).replace(": ", ", "))
+    means = html.escape(MEANS[str(row.verdict)], quote=True)
+    return (
+        f'<tr{" class=other" * bool(row.other)}><th scope="row">{html.escape(study.run(row.family, row.variant).name)}</th>'
+        f"<td>{html.escape(_PRESENT.get(str(row.presence), str(row.presence)))}</td>{cells}"
+        f'<td class="verdict"><abbr title="{means}">{name}</abbr></td></tr>'
+    )
 
 
 #: A verdict of presence.csv under the heading "personas told apart"; the others say themselves.
 _PRESENT = {"told apart": "yes"}
 _CAPTION = (
-    "Changes against the base in percent, beyond the matched control in points of the base; the line in each bar is no change. "
-    "95 % intervals for other personas like these; without a persona, for the same requests again. Style share: what a monotone "
-    "recoding of the base's answers explains, of what it explains of an unchanged base."
+    "S: how much answers differ between personas; noise: how much they vary for the same persona asked again. Changes against "
+    "the base in percent, beyond the matched control in points of the base; the line in each bar is no change. 95 % intervals "
+    "for other personas like these; without a persona, for the same requests again. Style share: what a monotone recoding of the "
+    "base's answers explains, of what it explains of an unchanged base."
 )
 
 
@@ -148,9 +188,8 @@ def _cell(column: _Column, place: int) -> str:
         return "-"
     mark = column.marks[place] if column.marks else np.nan
     sign = "" if column.marks else "+"
-    value = round(value) if column.marks else value  # percent
     show = (lambda number, sign="": f"{number:.2f}") if column.digits else whole
-    first = f"{value:{column.digits}}" if column.digits else whole(value, sign)
+    first = f"{value:{column.digits}}" if column.digits else f"{value:.0f}" if column.marks else whole(value, sign)
     interval = f"[{show(lo)}, {show(hi)}]" if np.isfinite(hi) else "or more"
     known = [n for one, row in zip(column.marks or [np.nan] * len(column.rows), column.rows, strict=True) for n in (*row, one)]
     ends = [n for n in known if np.isfinite(n)] + [0.0]

@@ -58,7 +58,10 @@ def make_report(study: Study, *, say: Callable[[str], None] = lambda line: None)
 
 def page_key(every: list[Job]) -> str:
     """A hash of everything that a page around these notebooks depends on."""
-    beside = [*sorted(path for kind in ("html", "css", "csv") for path in PACKAGE.rglob(f"*.{kind}")), ROOT / "CITATION.cff"]
+    beside = [
+        *sorted(path for kind in ("html", "css", "js", "csv") for path in PACKAGE.rglob(f"*.{kind}")),
+        ROOT / "CITATION.cff",
+    ]
     return hashlib.sha256("".join(job.key for job in every).encode() + b"".join(p.read_bytes() for p in beside)).hexdigest()
 
 

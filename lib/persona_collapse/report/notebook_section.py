@@ -26,15 +26,33 @@ _LONG = exhibit_id("figure", "specification_curve")
 #: Letters of a finding that alternative text takes up.
 _MOST_SAID = 500
 #: Findings that the head of a page says already.
-_AT_THE_HEAD = {exhibit_id("finding", "study"), exhibit_id("finding", "pair")}
+_AT_THE_HEAD = {exhibit_id("finding", name) for name in ("study", "answer", "pair", "shared", "agreement", "counted")}
 #: Tags of cells that are for JupyterLab alone.
 _FOR_JUPYTER = {"parameters", "injected-parameters", "nbval-ignore-output", "no-report"}
 
 
-def notebook(page: Page, path: Path, left: Set[str] = frozenset()) -> str:
-    """An executed notebook as a section: prose, findings, figures and tables, code; cells with tags `left` left out."""
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    parts = [f'<section class="notebook" data-notebook="{html.escape(path.stem)}">']
+def notebook(
+    page: Page, path: Path, left: Set[str] = frozenset(), *, headed: tuple[str, str] | None = None
+) -> str:  # fmt: skip
+    """An executed notebook as a section: prose, findings, figures and tables, code; cells with tags `left` left out.
+
+    The first line of its first cell is the heading, the last paragraph of that cell the question that it answers, unless both
+    are given.
+    """
+    first, *cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    title, *about = "".join(first["source"]).split("\n\n")
+    lead = about.pop() if about else ""
+    title, lead = headed or (title, lead)
+
+    def made() -> str:
+        inside = markdown("".join(about)) + _cells(page, path.stem, cells, left)
+        return f'<div class="notebook" data-notebook="{html.escape(path.stem)}">{inside}</div>'
+
+    return page.section(title.removeprefix("# "), f"{path.stem}-{len(page.contents)}", made, lead=plain(lead))
+
+
+def _cells(page: Page, stem: str, cells: list[dict[str, Any]], left: Set[str]) -> str:
+    parts = []
     for place, cell in enumerate(cells):
         tags = cell["metadata"].get("tags", [])
         source = "".join(cell["source"])
@@ -42,12 +60,12 @@ def notebook(page: Page, path: Path, left: Set[str] = frozenset()) -> str:
         if (_FOR_JUPYTER | left) & set(tags) or source.startswith("Saved: "):
             continue
         if cell["cell_type"] == "markdown":
-            parts.append(_headed(page, path.stem, markdown(source)))
+            parts.append(_headed(page, stem, markdown(source)))
         elif cell["cell_type"] == "code" and cell["outputs"]:
             shown = [output for output in cell["outputs"] if _about(output).get("id") not in _AT_THE_HEAD]
             parts += [_output(page, output, _finding_after(cells, place)) for output in shown]
             parts.append(f'<div class="source">{_code(source)}</div>')
-    return "\n".join([*parts, "</section>"])
+    return "\n".join(parts)
 
 
 def _about(output: dict[str, Any]) -> dict[str, Any]:
@@ -90,7 +108,13 @@ def _output(page: Page, output: dict[str, Any], finding: str) -> str:
     if theme.MIME in data:
         return _figure(page, data[theme.MIME], finding)
     if "text/markdown" in data:
-        return f'<div class="finding">{markdown("".join(data["text/markdown"]))}</div>'
+        key = str(_about(output).get("id", ""))
+        if key in page.places:
+            return ""  # it stands on the page already
+        if key:
+            page.places[key] = key, "finding"
+        anchor = f' id="{html.escape(key)}"' * bool(key)
+        return f'<div class="finding"{anchor}>{markdown("".join(data["text/markdown"]))}</div>'
     if "text/html" in data:
         about, heading = _about(output), page.contents[-1][1] if page.contents else ""
         caption = about.get("caption") or (f"{heading}: the numbers." if heading else "Numbers.")
@@ -111,7 +135,7 @@ def _figure(page: Page, spec: dict[str, Any], finding: str) -> str:
     alternative = html.escape(f"{shown} {finding}".strip(), quote=True)
     caption = html.escape(_titled(spec))
     label = html.escape(shown, quote=True)
-    picture = base64.b64encode(static_picture(json.dumps(spec)).encode()).decode()
+    picture = base64.b64encode(static_picture(json.dumps(_whole(spec))).encode()).decode()
     drawn = (
         f'<figure id="figure-{number}"><div class="card"><div class="drawn" role="group" aria-label="{label}"></div>'
         f'<img class="static" alt="{alternative}" src="data:image/svg+xml;base64,{picture}"></div>'
@@ -120,6 +144,12 @@ def _figure(page: Page, spec: dict[str, Any], finding: str) -> str:
     if not _again(page, spec):
         return drawn
     return f'<details class="rows"><summary>Figure {number}. {html.escape(_title(spec))}</summary>{drawn}</details>'
+
+
+def _whole(spec: dict[str, Any]) -> dict[str, Any]:
+    """A figure as it is printed: of all families, where a list would show one at a time."""
+    params = [one | {"value": theme.EVERY} if one.get("name") == "family" else one for one in spec.get("params", [])]
+    return spec | {"params": params} if params else spec
 
 
 def _again(page: Page, spec: dict[str, Any]) -> bool:

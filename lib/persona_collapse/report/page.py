@@ -3,7 +3,7 @@
 import html
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 from pygments.formatters import HtmlFormatter
 
-from persona_collapse.exhibits.theme import ESTIMATORS, EVERY
+from persona_collapse.exhibits.theme import ESTIMATORS, family_choices
 from persona_collapse.files import epoch
 from persona_collapse.report.markdown import markdown, script_json
 from persona_collapse.text import tamed
@@ -41,6 +41,18 @@ class Page:
         if listed and level <= 3:
             self.contents.append((level, title, anchor))
         return f'<h{level} id="{anchor}">{html.escape(title)}</h{level}>'
+
+    def section(self, title: str, anchor: str, make: Callable[[], str], *, lead: str = "") -> str:
+        """A section that is closed until a reader opens it: its heading, what it is about, and links to its parts.
+
+        `make` gives what is in it, and may number figures and tables; `lead` is plain text.
+        """
+        heading, start = self.heading(2, title, anchor), len(self.contents)
+        body = make()
+        parts = [f'<a href="#{name}">{html.escape(text)}</a>' for level, text, name in self.contents[start:] if level == 3]
+        about = f'<span class="lead">{html.escape(lead)}</span>' if lead else ""
+        inside = f'<p class="inside">{" · ".join(parts)}</p>' if parts else ""
+        return f'<details class="section" name="section"><summary>{heading}{about}</summary>{body}</details>{inside}'
 
     def figure(self, spec: dict[str, Any], key: str = "") -> int:
         """Number of a new figure, which `refer` finds by its key."""
@@ -141,8 +153,9 @@ def assemble(
         today=datetime.fromtimestamp(epoch(int(time.time())), UTC).date().isoformat(),
         figures=Markup(script_json([figure["spec"] for figure in page.figures])),
         estimators=ESTIMATORS,
-        families=[EVERY, *families] if len(families) > 1 else [],
+        families=family_choices(families) if len(families) > 1 else [],
         vega=Markup(_vega_bundle() if page.figures else ""),
+        script=Markup(files(__package__).joinpath("page.js").read_text(encoding="utf-8")),
         style=Markup(files(__package__).joinpath("page.css").read_text(encoding="utf-8")),
         code_style=Markup(HtmlFormatter(style="default").get_style_defs(".code")),  # type: ignore[no-untyped-call]
     )

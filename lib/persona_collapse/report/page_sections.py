@@ -1,4 +1,4 @@
-"""Sections that a page writes itself: summary, ratings, every run, data dictionary, provenance."""
+"""Sections that a page writes itself: ratings, every run, data dictionary, provenance."""
 
 import html
 import json
@@ -7,52 +7,33 @@ from typing import Any
 
 import pandas as pd
 
-from persona_collapse.exhibits import data_sentences, persona_sentences
+from persona_collapse.exhibits import data_sentences
 from persona_collapse.report import dictionary
 from persona_collapse.report.markdown import markdown
 from persona_collapse.report.page import Page
-from persona_collapse.sections.record import Summary, sections
 from persona_collapse.study.study import Study
 from persona_collapse.tables.build import Tables
 from persona_collapse.tables.quality import MISSING
 from persona_collapse.vocabulary import HEADLINES, METRICS, OF_PUBLISHED, PUBLISHED, RECOMMENDED
 
 
-def summary_section(page: Page, tables: Tables) -> str:
-    """The page's first findings, each with links to the figures that it stands on: what the sections say, then the data."""
-    parts = [part for section in sections(tables.study) for part in section.summary]
-    parts.append(Summary("Data", lambda tables: data_sentences.quality(tables.quality), ("ratings",)))
-    said = [(part, text) for part in parts if (text := part.say(tables))]
-    return "\n".join(
-        page.heading(3, part.title, f"summary-{number}", listed=False) + markdown(text) + page.refer(*part.see)
-        for number, (part, text) in enumerate(said, 1)
-    )
-
-
-def ratings_section(page: Page, study: Study, tables: Tables) -> str:
+def ratings_section(page: Page, tables: Tables) -> str:
+    """Ratings of every run and condition, and what most replies without a rating said."""
     caption = (
         "Ratings of every run and condition: ratings requested and given, missing ones by reason, repetitions and personas. "
         "Columns of zeros are left out; quality.csv has them."
     )
-    warned = (
-        data_sentences.differing(tables.quality, study, tables.ratings)
-        or data_sentences.unchanged(tables.quality, study)
-        or persona_sentences.near_duplicates_line(tables.ratings)
-    )
-    kind = "cautions" if warned else "finding"
     return (
-        page.heading(2, "Ratings", "ratings")
-        + "<p>What was asked, what came back, and why the rest did not. A missing rating is never a number.</p>"
-        + f'<div class="finding">{markdown(data_sentences.quality(tables.quality))}</div>'
+        f'<div class="finding">{markdown(data_sentences.quality(tables.quality))}</div>'
         + (f'<div class="cautions">{markdown(said)}</div>' if (said := data_sentences.commonest_replies(tables.ratings)) else "")
-        + page.table(quality_table(study, tables), caption, key="ratings")
-        + f'<div class="{kind}">{markdown(data_sentences.cautions(tables.quality, study, tables.ratings))}</div>'
+        + page.table(quality_table(tables), caption, key="ratings")
     )
 
 
-def quality_table(study: Study, tables: Tables) -> pd.DataFrame:
+def quality_table(tables: Tables) -> pd.DataFrame:
+    """quality.csv for reading, without its columns of zeros."""
     table = tables.quality.copy()
-    names = {run.key: run.name for run in study.runs}
+    names = {run.key: run.name for run in tables.study.runs}
     table.insert(0, "run", [names[f"{f}/{v}"] for f, v in zip(table.pop("family"), table.pop("variant"), strict=True)])
     for column in ("first_date", "last_date"):
         table[column] = [str(value)[:10] if pd.notna(value) else "" for value in table[column]]
@@ -83,8 +64,7 @@ def described(page: Page, tables: Mapping[str, pd.DataFrame | None], *, also: st
     once = once.rename(columns={"table": "tables", "missing": "empty means"})
     caption = "Data dictionary: every column of the files in tables/, with its unit, its type, and what empty means."
     return (
-        page.heading(2, "Data dictionary", "dictionary")
-        + f"<p>Full tables stand beside this page in <code>tables/</code>, comma-separated UTF-8 at full precision{also}.</p>"
+        f"<p>Full tables stand beside this page in <code>tables/</code>, comma-separated UTF-8 at full precision{also}.</p>"
         + page.table(once, caption, words=True)
     )
 
@@ -106,11 +86,7 @@ def made_of(page: Page, made: dict[str, Any], studies: dict[str, dict[str, Any]]
     )
     # The commit has one line of its own, so that pages of the same ratings differ nowhere else.
     whole = html.escape(json.dumps(_without_commit(made), indent=1))
-    return (
-        page.heading(2, "Provenance", "provenance")
-        + table
-        + f'<details><summary>provenance.json</summary><pre class="stream" tabindex="0">{whole}</pre></details>'
-    )
+    return table + f'<details><summary>provenance.json</summary><pre class="stream" tabindex="0">{whole}</pre></details>'
 
 
 def _without_commit(made: dict[str, Any]) -> dict[str, Any]:
@@ -122,7 +98,6 @@ def _without_commit(made: dict[str, Any]) -> dict[str, Any]:
 def runs_section(page: Page, study: Study, tables: Tables) -> str:
     """The tables of every run, recommended estimators first."""
     parts = [
-        page.heading(2, "Every run", "runs"),
         f"<p>Recommended estimators with the 95 % interval for other personas like these, overall and by "
         f"{study.instrument.group}; "
         "then the "

@@ -11,7 +11,7 @@ from persona_collapse.report.answer import answer
 from persona_collapse.report.markdown import markdown
 from persona_collapse.report.notebook_section import notebook
 from persona_collapse.report.page import Page, assemble
-from persona_collapse.report.page_sections import described, made_of, ratings_section, runs_section, summary_section
+from persona_collapse.report.page_sections import described, made_of, ratings_section, runs_section
 from persona_collapse.sections.record import STUDY, of_study, sections
 from persona_collapse.study.study import Study
 from persona_collapse.tables.build import Tables
@@ -28,14 +28,11 @@ def render_report(tables: Tables, built: Mapping[str, pd.DataFrame | None], prov
     the day of rendering (that of SOURCE_DATE_EPOCH where it is set) and the commit.
     """
     page, study = Page(), tables.study
-    opening = page.heading(2, "Summary", "summary")
     body = _body(page, tables, built, provenance)
-    # Written last, as it refers to figures by number.
-    summary = opening + summary_section(page, tables)
     return assemble(
         page,
-        [summary, *body],
-        answer=answer(page, tables),
+        body,
+        answer=answer(page, tables),  # last, as it refers to figures by number
         title=study.file.title,
         kind=f"Appendix: persona-model collapse, {_sort(study)}{_answered(provenance)}",
         simulated="" if study.is_evidence else "Simulated ratings",
@@ -46,18 +43,48 @@ def render_report(tables: Tables, built: Mapping[str, pd.DataFrame | None], prov
 
 
 def _body(page: Page, tables: Tables, built: Mapping[str, pd.DataFrame | None], provenance: dict[str, Any]) -> list[str]:
-    """The sections below the summary, in the order in which their tables and figures are numbered."""
+    """The sections, in the order in which their tables and figures are numbered."""
     study, left = tables.study, _left_out(tables)
-    parts = [ratings_section(page, study, tables)]
-    parts += [notebook(page, study.outputs / "notebooks" / f"{e.notebook}.ipynb", left) for e in of_study(study, STUDY)]
-    parts += [runs_section(page, study, tables), page.heading(2, "Methods", "methods") + methods.section(page, study)]
-    parts += [markdown(section.methods(study)) for section in sections(study) if section.methods]
-    parts.append(page.heading(2, "Glossary", "glossary") + markdown(glossary(study)))
-    parts += [described(page, built, also=_STORE), made_of(page, provenance, {"": provenance})]
-    return [*parts, page.heading(2, "How to cite", "cite") + markdown(citing.how(study))]
+    notebooks = [
+        notebook(
+            page, study.outputs / "notebooks" / f"{entry.notebook}.ipynb", left,
+            headed=entry.section().alone if tables.verdict.empty else None,
+        )
+        for entry in of_study(study, STUDY)
+    ]  # fmt: skip
+
+    def of_methods() -> str:
+        return methods.section(page, study) + "".join(markdown(own.methods(study)) for own in sections(study) if own.methods)
+
+    return [
+        *notebooks,
+        page.section("Ratings", "ratings", lambda: ratings_section(page, tables), lead=_RATINGS),
+        page.section("Every run", "runs", lambda: runs_section(page, study, tables), lead=_RUNS),
+        page.section("Methods", "methods", of_methods, lead=_METHODS),
+        page.section(
+            "Glossary",
+            "glossary",
+            lambda: markdown(glossary(study)),
+            lead=_GLOSSARY,
+        ),
+        page.section("Data dictionary", "dictionary", lambda: described(page, built, also=_STORE), lead=_DICTIONARY),
+        page.section("Provenance", "provenance", lambda: made_of(page, provenance, {"": provenance}), lead=_PROVENANCE),
+        page.section("How to cite", "cite", lambda: markdown(citing.how(study))),
+    ]
+
+
+_RATINGS = "What was asked, what came back, and why the rest did not. A missing rating is never a number."
+_RUNS = "S, R, noise and ICC of every run, overall and by group of items, as tables."
+_METHODS = "What was asked in which words, how replies were read, and every estimator as a formula."
+_GLOSSARY = "Every word that this page uses in a sense of its own."
+_DICTIONARY = "Every column of the files in tables/."
+_PROVENANCE = "What went in, so that the same report can be made again."
 
 
 # --- sections of the page's own --------------------------------------------------------------------------------------
+
+
+_QUESTION = "Did fine-tuning break this model's ability to play characters"
 
 
 def _measured(study: Study, tables: Tables) -> str:
@@ -68,11 +95,11 @@ def _measured(study: Study, tables: Tables) -> str:
     times = ("once" if high == 1 else f"{high} times") if low == high else f"{low} to {high} times"
     how = "without one rating" if high == 0 else "once, for the probabilities of its answer" if study.by_logprobs else times
     families = ", ".join(safe(family.name) for family in study.file.families)
+    question = "How well does this model play characters" if tables.verdict.empty else _QUESTION
     return (
-        "*Did fine-tuning break this model's ability to play characters?* "
+        f"*{question}?* "
         f"{_who(study)} ({families}) answered the questionnaire "
-        f"*{safe(study.instrument.title)}* as {personas} different people, each item {how}. "
-        "Susceptibility S is how much answers differ between people, noise how much they vary for one person asked again."
+        f"*{safe(study.instrument.title)}* as {personas} different people, each item {how}."
     )
 
 

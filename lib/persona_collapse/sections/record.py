@@ -5,11 +5,11 @@ the notebook, where notebooks/ does not have it. A folder and a line in `SECTION
 tables for reading and findings are found by their marks (`exhibits.exhibit`).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from persona_collapse.paths import NOTEBOOKS
 from persona_collapse.study.study import Study
@@ -31,10 +31,9 @@ class Table(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """A first finding of a page: its heading, what it says of the tables, and the ids of exhibits that it stands on."""
+    """What a section says at the head of a page: sentences of its tables, Markdown, and the ids of exhibits that show it."""
 
-    title: str
-    say: Callable[[Any], str]
+    say: Callable[["Tables"], Sequence[str]]
     see: tuple[str, ...] = ()
 
 
@@ -47,17 +46,20 @@ class Section:
     tables : tuple of Table
         Written to tables/, described in the dictionary and exported.
     summary : tuple of Summary
-        What the head of the page says of it, from the study's `Tables`.
+        What the head of the page says of it; a page has room for three sentences.
     shown : mapping
         Cells with one of these tags are on the page only where the tables say so.
     methods : function, optional
         Markdown for the methods of a study's page.
+    alone : tuple of str, optional
+        Heading and question on the page of a study without variants, where the notebook's own speak of them.
     """
 
     tables: tuple[Table, ...] = ()
     summary: tuple[Summary, ...] = ()
     shown: Mapping[str, Callable[["Tables"], bool]] = field(default_factory=dict)
     methods: Callable[[Study], str] | None = None
+    alone: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,6 @@ def probed(found: Tables) -> str:
 
 SECTION = Section(
     tables=(Table("probes", probes),),
-    summary=(Summary("Probe", probed, (exhibit_id("figure", "probe"), exhibit_id("table", "probe"))),),
+    summary=(Summary(lambda found: [probed(found)], (exhibit_id("figure", "probe"), exhibit_id("table", "probe"))),),
     methods=lambda study: "### The probe\n\nPersonas were counted.",
 )

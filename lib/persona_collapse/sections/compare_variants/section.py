@@ -1,16 +1,9 @@
 """What fine-tuning changed: changes against the base, excesses over the control, and whatever was printed of them."""
 
-from functools import partial
-
-from persona_collapse.exhibits import change_sentences, component_sentences, missing_sentences, verdict_sentences
+from persona_collapse.exhibits import answer_sentences, verdict_sentences
 from persona_collapse.exhibits.exhibit import exhibit_id
 from persona_collapse.sections.record import Section, Summary, Table
 from persona_collapse.tables.build import Tables
-from persona_collapse.vocabulary import HEADLINES, METRICS
-
-
-def _change(metric: str, tables: Tables) -> str:
-    return change_sentences.change(tables.contrasts, tables.study, metric)
 
 
 def _beside_print(tables: Tables) -> bool:
@@ -30,35 +23,12 @@ SECTION = Section(
         Table("temperature", lambda tables: tables.temperature),
         Table("published_check", lambda tables: tables.published_check),
     ),
-    summary=(
-        Summary(
-            "Verdict",
-            lambda tables: verdict_sentences.verdict(tables.verdict, tables.study),
-            (exhibit_id("table", "verdict"), exhibit_id("figure", "collapse_map")),
-        ),
-        *(
-            Summary(
-                METRICS[metric].heading,
-                partial(_change, metric),
-                (exhibit_id("figure", "levels", metric), exhibit_id("figure", "changes", metric)),
-            )
-            for metric in HEADLINES
-        ),
-        Summary(
-            "Both at once",
-            lambda tables: change_sentences.collapse(tables.contrasts, tables.style, tables.study),
-            (exhibit_id("figure", "collapse_map"),),
-        ),
-        Summary(
-            "What the questionnaire no longer measures",
-            lambda tables: component_sentences.reliability(tables.reliability, tables.contrasts, tables.study, otherwise=False),
-            (exhibit_id("figure", "reliability"),),
-        ),
-        Summary(
-            "Missing ratings",
-            lambda tables: missing_sentences.turned(tables.missing, tables.metrics, tables.contrasts, tables.study),
-        ),
-    ),
+    summary=(Summary(answer_sentences.fine_tuned, (exhibit_id("figure", "collapse_map"), exhibit_id("table", "verdict"))),),
     methods=verdict_sentences.methods,
-    shown={"only-logprobs": lambda tables: tables.study.by_logprobs, "only-printed": _beside_print},
+    shown={
+        "only-variants": lambda tables: not tables.verdict.empty,
+        "only-logprobs": lambda tables: tables.study.by_logprobs,
+        "only-printed": _beside_print,
+    },
+    alone=("S and R", "How differently does this model answer as different people, and how steadily as one?"),
 )

@@ -1,6 +1,6 @@
 """Where on the scale the answers lie: profiles, ends of the scale, and what a change of noise is made of."""
 
-from persona_collapse.exhibits import level_sentences
+from persona_collapse.exhibits import answer_sentences
 from persona_collapse.exhibits.exhibit import exhibit_id
 from persona_collapse.sections.record import Section, Summary, Table
 
@@ -11,11 +11,5 @@ SECTION = Section(
         Table("saturation", lambda tables: tables.saturation),
         Table("drift", lambda tables: tables.drift),
     ),
-    summary=(
-        Summary(
-            "Answers without a persona",
-            lambda tables: level_sentences.saturated(tables.saturation, tables.profiles, tables.drift, tables.study),
-            (exhibit_id("figure", "self_profiles"), exhibit_id("table", "saturation")),
-        ),
-    ),
+    summary=(Summary(answer_sentences.without_persona, (exhibit_id("figure", "self_profiles"),)),),
 )

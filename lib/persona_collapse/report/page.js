@@ -1,0 +1,58 @@
+// Sections open one at a time, or all; a figure is drawn when its section is first opened.
+const sections = [...document.querySelectorAll("details.section")], openAll = document.getElementById("open-all");
+const figures = document.getElementById("figures"), specs = figures ? JSON.parse(figures.textContent) : [], views = [];
+const switches = document.querySelector("form.switches"), chosen = new Set();
+
+function draw(section) {
+  section.querySelectorAll("figure[id^='figure-']:not(.begun)").forEach(figure => {
+    figure.classList.add("begun");
+    const i = Number(figure.id.slice(7)) - 1, drawn = figure.querySelector(".drawn");
+    vegaEmbed(drawn, specs[i], {mode: "vega-lite", renderer: "svg", actions: {export: true, source: false, compiled: false, editor: false}})
+      .then(found => { views[i] = found.view; figure.classList.add("live"); widen(figure, found.view); chosen.forEach(one => set(i, one)); },
+        error => console.error(figure.id, error));
+  });
+}
+// The page's width is the figure's, as far as its marks can be spread.
+function widen(figure, view) {
+  const spare = figure.clientWidth - figure.querySelector(".drawn svg").getBoundingClientRect().width;
+  const signals = view.getState().signals, columns = figure.querySelectorAll(".role-column-header").length || 1;
+  const name = "child_width" in signals ? "child_width" : "width", width = signals[name];
+  if (spare > 20 && typeof width === "number" && !("x_step" in signals)) view.signal(name, Math.min(width + Math.floor(spare / columns), 1.5 * width)).runAsync();
+}
+function set(i, choice) {
+  if (views[i] && (specs[i].params || []).some(param => param.name === choice.name && param.bind)) views[i].signal(choice.name, choice.value).runAsync();
+}
+// What a link leads to is opened, with all that it lies in.
+function reveal(hash) {
+  const found = hash.length > 1 && document.getElementById(decodeURIComponent(hash.slice(1)));
+  for (let part = found; part = part && part.closest("details:not([open])");) part.open = true;
+  if (found) requestAnimationFrame(() => found.scrollIntoView());
+}
+document.addEventListener("toggle", event => {
+  const section = event.target;
+  if (!section.matches("details.section")) return;
+  if (section.open) draw(section);
+  // What another section held is gone from above it.
+  if (section.open && section.getBoundingClientRect().top < 0) section.scrollIntoView();
+  document.querySelectorAll("nav li").forEach(entry => { entry.hidden = !shown(entry); });
+}, true);
+function shown(entry) {
+  const target = document.getElementById(decodeURIComponent(entry.firstElementChild.hash.slice(1)));
+  return !entry.matches(".l3") || !target || target.closest("details.section").open;
+}
+function all(open) {
+  sections.forEach(section => { open ? section.removeAttribute("name") : section.name = "section"; });
+  sections.forEach(section => { section.open = open; });
+}
+openAll.addEventListener("change", () => all(openAll.checked));
+addEventListener("click", event => { const anchor = event.target.closest("a[href^='#']"); if (anchor) reveal(anchor.hash); });
+addEventListener("hashchange", () => reveal(location.hash));
+addEventListener("beforeprint", () => { all(true); document.querySelectorAll("details.rows").forEach(table => { table.open = true; }); });
+document.querySelectorAll(".switches").forEach(one => { one.hidden = false; });
+document.querySelectorAll("nav li").forEach(entry => { entry.hidden = !shown(entry); });
+openAll.checked = false;
+if (switches) {
+  switches.reset();
+  switches.addEventListener("change", event => { chosen.add(event.target); specs.forEach((spec, i) => set(i, event.target)); });
+}
+reveal(location.hash);
