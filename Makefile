@@ -3,7 +3,7 @@ TARGET ?= 5
 PORT ?= 8000
 # Some systems have a variable NAME of their own, which is not meant.
 NAME =
-COMMANDS = help report published test lab study-from elicit batch estimate plan export pdf compare serve reproduce check-servers bench coverage verdicts truths fit notebooks rooms clean lint
+COMMANDS = help report published test lab study-from elicit batch estimate plan export pdf compare serve reproduce check-servers bench coverage verdicts truths fit notebooks rooms picture clean lint
 NAMES = STUDY STUDIES DATA TARGET PORT BY_HAND CANCEL ANYWAY OPTIONS REPLIES RATINGS LICENCE NAME PYTHON
 # A misspelt name would be passed over in silence, and the demo made instead.
 UNKNOWN := $(strip $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(filter-out $(NAMES) SHELL,$(name)))))
@@ -106,6 +106,9 @@ notebooks: .venv/ready ## execute the committed notebooks in place, ready to com
 
 rooms: .venv/ready ## draw docs/rooms.svg from the library's imports
 	@.venv/bin/python docs/rooms.py
+
+picture: .venv/ready ## draw docs/verdict.svg, the picture of the README, from the demo
+	@.venv/bin/python docs/verdict.py
 
 lint: .venv/ready ## style and types of the code
 	@.venv/bin/python -m ruff check lib tests benchmarks docs servers && .venv/bin/python -m ruff format --check lib tests benchmarks docs servers

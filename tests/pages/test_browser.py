@@ -68,6 +68,54 @@ def test_the_console_is_clean_and_nothing_is_asked_of_the_network(drawn, mini_pa
     assert [url for url in seen.requests if not url.startswith("data:")] == [mini_page.as_uri()]
 
 
+def test_the_first_screen_holds_the_answer(chromium, mini_page):
+    """1280 x 800 without scrolling: title, verdict, map and three sentences; the next section begins below."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 800}, offline=True)
+    page = context.new_page()
+    page.goto(mini_page.as_uri())
+    bottom = "e => e.getBoundingClientRect().bottom"
+    for part in ("h1", "#verdict", ".map img", ".answer ul"):
+        assert 0 < page.eval_on_selector(part, bottom) < 800, part
+    cut = "e => e.scrollWidth - e.clientWidth"
+    assert page.eval_on_selector(".answer .table", cut) <= 0  # no column is hidden
+    # All sections closed: twelve screens at most.
+    assert page.evaluate("document.body.scrollHeight") < 12 * 800
+    context.close()
+
+
+def test_sections_open_one_at_a_time_or_all(chromium, mini_page):
+    with opened(chromium, mini_page, closed=True) as (page, seen):
+        count = "document.querySelectorAll('details.section[open]').length"
+        drawn = "document.querySelectorAll('figure.live').length"
+        assert page.evaluate(count) == 0 and page.evaluate(drawn) == 0  # a figure is drawn when its section opens
+        sections = page.locator("details.section > summary")
+        sections.nth(0).click()
+        page.wait_for_function(f"{drawn} > 5")
+        sections.nth(1).click()
+        assert page.evaluate(count) == 1
+        assert page.locator("nav li.l3:visible").count() == page.locator("details.section[open] h3").count() > 3
+        page.check("#open-all")
+        assert page.evaluate(count) == sections.count() > 8
+        page.uncheck("#open-all")
+        assert page.evaluate(count) == 0 and seen.console == []
+
+
+def test_a_link_opens_what_it_leads_to(chromium, mini_page):
+    with opened(chromium, mini_page, closed=True) as (page, _):
+        for link in page.locator(".answer a, .inside a").all()[:6]:
+            target = link.get_attribute("href").removeprefix("#")
+            link.click()
+            assert page.locator(f'[id="{target}"]').is_visible()
+            page.wait_for_function(
+                "id => { const box = document.getElementById(id).getBoundingClientRect(); return box.top < 900 && box.bottom > 0; }",
+                arg=target,
+            )
+            page.evaluate("document.querySelectorAll('details.section').forEach(section => { section.open = false; })")
+    with opened(chromium, mini_page, closed=True) as (page, _):
+        page.goto(f"{mini_page.as_uri()}#figure-6")  # from another page, or a bookmark
+        assert page.locator("#figure-6").is_visible()
+
+
 def test_every_figure_is_drawn(drawn):
     page, _ = drawn
     marks = page.eval_on_selector_all("figure", "all => all.map(f => f.querySelectorAll('.drawn svg .role-mark path').length)")
@@ -196,7 +244,7 @@ def test_on_paper_static_pictures_stand_in_and_nothing_is_cut_off(chromium, mini
     with opened(chromium, mini_page, width=673) as (page, _):
         page.emulate_media(media="print")
         shown = "all => all.filter(e => e.getClientRects().length).length"
-        for gone in ("nav", ".skip", ".simulated-banner", "details:not(.rows)", ".rows summary", "figure .drawn"):
+        for gone in ("nav", ".skip", ".simulated-banner", "details:not(.rows, .section)", ".rows summary", "figure .drawn"):
             assert page.eval_on_selector_all(gone, shown) == 0, gone
         figures = page.locator("figure").count()
         assert page.eval_on_selector_all("figure img.static", shown) == figures
@@ -226,6 +274,11 @@ def test_the_page_is_readable_before_its_figures_are_drawn(chromium, mini_page):
 def test_without_script_static_pictures_stand_in(chromium, mini_page):
     with opened(chromium, mini_page, script=False) as (page, seen):
         assert seen.console == []
+        assert page.locator("#verdict").is_visible() and "insecure" in page.inner_text("#verdict")
+        # Without script sections keep opening one at a time; here all are looked at.
+        page.eval_on_selector_all("details.section", "all => all.forEach(e => e.removeAttribute('name'))")
+        for summary in page.locator("details.section > summary").all():
+            summary.click()
         figures = page.locator("figure").count()
         assert figures >= 9
         pictures = page.locator("figure img.static")

@@ -2,13 +2,14 @@
 const sections = [...document.querySelectorAll("details.section")], openAll = document.getElementById("open-all");
 const figures = document.getElementById("figures"), specs = figures ? JSON.parse(figures.textContent) : [], views = [];
 const switches = document.querySelector("form.switches"), chosen = new Set();
+let wanted = null;
 
 function draw(section) {
   section.querySelectorAll("figure[id^='figure-']:not(.begun)").forEach(figure => {
     figure.classList.add("begun");
     const i = Number(figure.id.slice(7)) - 1, drawn = figure.querySelector(".drawn");
     vegaEmbed(drawn, specs[i], {mode: "vega-lite", renderer: "svg", actions: {export: true, source: false, compiled: false, editor: false}})
-      .then(found => { views[i] = found.view; figure.classList.add("live"); widen(figure, found.view); chosen.forEach(one => set(i, one)); },
+      .then(found => { views[i] = found.view; figure.classList.add("live"); widen(figure, found.view); chosen.forEach(one => set(i, one)); stay(); },
         error => console.error(figure.id, error));
   });
 }
@@ -17,7 +18,7 @@ function widen(figure, view) {
   const spare = figure.clientWidth - figure.querySelector(".drawn svg").getBoundingClientRect().width;
   const signals = view.getState().signals, columns = figure.querySelectorAll(".role-column-header").length || 1;
   const name = "child_width" in signals ? "child_width" : "width", width = signals[name];
-  if (spare > 20 && typeof width === "number" && !("x_step" in signals)) view.signal(name, Math.min(width + Math.floor(spare / columns), 1.5 * width)).runAsync();
+  if (spare > 20 && typeof width === "number" && !("x_step" in signals)) view.signal(name, Math.min(width + Math.floor(spare / columns), 1.5 * width)).runAsync().then(stay);
 }
 function set(i, choice) {
   if (views[i] && (specs[i].params || []).some(param => param.name === choice.name && param.bind)) views[i].signal(choice.name, choice.value).runAsync();
@@ -26,14 +27,19 @@ function set(i, choice) {
 function reveal(hash) {
   const found = hash.length > 1 && document.getElementById(decodeURIComponent(hash.slice(1)));
   for (let part = found; part = part && part.closest("details:not([open])");) part.open = true;
-  if (found) requestAnimationFrame(() => found.scrollIntoView());
+  wanted = found;
+  requestAnimationFrame(stay);
 }
+// Figures above a place take more or less room once they are drawn; it stays in sight until the reader goes on.
+function stay() { if (wanted) wanted.scrollIntoView(); }
+["wheel", "touchmove", "keydown", "pointerdown"].forEach(kind => addEventListener(kind, () => { wanted = null; }, {passive: true}));
 document.addEventListener("toggle", event => {
   const section = event.target;
   if (!section.matches("details.section")) return;
   if (section.open) draw(section);
   // What another section held is gone from above it.
-  if (section.open && section.getBoundingClientRect().top < 0) section.scrollIntoView();
+  if (section.open && !wanted && section.getBoundingClientRect().top < 0) section.scrollIntoView();
+  if (section.open) stay();
   document.querySelectorAll("nav li").forEach(entry => { entry.hidden = !shown(entry); });
 }, true);
 function shown(entry) {
