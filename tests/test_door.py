@@ -463,9 +463,10 @@ def test_tables_are_written_by_name(mini, opened):
         pc.write_tables(ratings, "metric")
 
 
-def test_the_lines_of_the_readme_run(tmp_path, frame):
-    """What README shows for a data frame of one's own, on the ratings of mini."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", ["README.md", "docs/data-frames.md"])
+def test_the_lines_of_the_readme_run(tmp_path, frame, page):
+    """What README shows for a data frame of one's own, and the page with more of it, on the ratings of mini."""
+    text = (ROOT / page).read_text(encoding="utf-8")
     code = text[text.index("import pandas as pd") :].partition("```")[0]
     frame.to_csv(tmp_path / "ratings.csv", index=False)
     done = subprocess.run(

@@ -83,7 +83,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"{shown(path)}, {error}") from None
     if not isinstance(found, dict):
-        raise ValueError(f"{shown(path)}: holds {type(found).__name__}, expected keys and values; see README.md")
+        raise ValueError(f"{shown(path)}: holds {type(found).__name__}, expected keys and values; see docs/asking.md")
     return found
 
 

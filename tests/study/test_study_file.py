@@ -580,7 +580,7 @@ TEXTS = {
     "a fraction of base 60": ("seed: [1, 1:30.5]\n", [", line 1: 1:30.5 is 90.5 to some readers of YAML and not to others"]),
     "control character": ("title: a\x00b\n", [", character 9: #x0000 is not allowed in YAML; remove it"]),
     "not UTF-8": (b"title: \xff\xfe\n", [": not UTF-8 text; save it as UTF-8"]),
-    "empty": ("", [": holds NoneType, expected keys and values; see README.md"]),
+    "empty": ("", [": holds NoneType, expected keys and values; see docs/asking.md"]),
     "list": ("- one\n", [": holds list, expected keys and values"]),
 }
 

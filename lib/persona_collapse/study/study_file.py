@@ -266,7 +266,7 @@ class Family(_Checked):
 
 
 class StudyFile(_Checked):
-    """A study file as it is written; README.md shows one."""
+    """A study file as it is written; docs/asking.md shows one."""
 
     title: Annotated[str, Field(min_length=1)]
     kind: Kind
