@@ -20,6 +20,7 @@ from tqdm import tqdm
 from persona_collapse import isolation
 from persona_collapse.machine import check_addresses, socket_folder
 from persona_collapse.paths import NOTEBOOKS, PACKAGE, PARAMS, ROOT, shown
+from persona_collapse.report.kernels import HEADLESS, KernelServer
 from persona_collapse.sections.record import RUN, SECTIONS, STUDY, of_study
 from persona_collapse.store.store import Store
 from persona_collapse.study.study import Run, Study
@@ -117,10 +118,14 @@ def study_argument(study: Study) -> str:
     return study.name if study.path.parent == PARAMS / "studies" else str(study.path)
 
 
-def run(todo: Sequence[Job], *, workers: int | None = None, say: Callable[[str], None] = lambda line: None) -> None:
+def run(
+    todo: Sequence[Job], *, workers: int | None = None, server: KernelServer | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> None:  # fmt: skip
     """Execute notebooks, a few at a time; each output appears whole under its name, or not at all.
 
-    Where nobody sees a progress bar, `say` hears how far it is, now and then.
+    Their kernels come from `server`, where there is one. Where nobody sees a progress bar, `say` hears how far it is, now and
+    then.
 
     Raises NotebookError naming every notebook that failed, its cell and the cause, after the others have finished.
     """
@@ -129,7 +134,7 @@ def run(todo: Sequence[Job], *, workers: int | None = None, say: Callable[[str],
     with ThreadPoolExecutor(workers) as pool, tqdm(total=len(todo), unit="notebook", leave=False, disable=None) as bar:
         started, said_at = [], time.monotonic()
         for place, job in enumerate(todo):
-            started.append(pool.submit(_execute_later, job, _STAGGER * place if place < workers else 0))
+            started.append(pool.submit(_execute_later, job, server, _STAGGER * place if place < workers else 0))
         try:
             for number, done in enumerate(as_completed(started), start=1):
                 if bar.disable and time.monotonic() - said_at > _LINE and number < len(todo):
@@ -147,12 +152,12 @@ def run(todo: Sequence[Job], *, workers: int | None = None, say: Callable[[str],
         raise NotebookError("; ".join(sorted(failures)))
 
 
-def _execute_later(job: Job, seconds: float) -> None:
+def _execute_later(job: Job, server: KernelServer | None, seconds: float) -> None:
     time.sleep(seconds)
-    execute(job)
+    execute(job, server)
 
 
-def execute(job: Job) -> None:
+def execute(job: Job, server: KernelServer | None = None) -> None:
     """Execute one notebook; a failed one is kept as <name>.failed.ipynb beside where it would have been."""
     import nbformat
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
@@ -166,9 +171,9 @@ def execute(job: Job) -> None:
     failed = job.output.with_name(f"{job.output.stem}.failed.ipynb")
     try:
         try:
-            _papermill(job, partial)
+            _papermill(job, partial, server)
         except DeadKernelError:
-            _papermill(job, partial)
+            _papermill(job, partial, server)
         notebook = nbformat.read(partial, as_version=4)  # type: ignore[no-untyped-call]
         _check_complete(job, notebook)
         _tidy(notebook, job)
@@ -189,15 +194,27 @@ class _IncompleteError(RuntimeError):
     """A notebook ended without running every cell."""
 
 
-def _papermill(job: Job, output: Path) -> None:
+def _papermill(job: Job, output: Path, server: KernelServer | None) -> None:
     import papermill
+    from jupyter_client.connect import KernelConnectionInfo
     from jupyter_client.kernelspec import KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
+    from jupyter_client.provisioning import LocalProvisioner
     from traitlets import Unicode
 
     base = socket_folder()
     # Sockets in a folder of their own: no open port on the machine, and none shared with the kernel beside it.
     with TemporaryDirectory(prefix="persona-collapse-", dir=base) as folder:
+
+        class Forked(LocalProvisioner):
+            """Takes a kernel from the server where it has one."""
+
+            async def launch_kernel(self, cmd: list[str], **options: Any) -> KernelConnectionInfo:
+                kernel = server.fork(cmd, options["cwd"], options["env"]) if server else None
+                if kernel is None:
+                    return await super().launch_kernel(cmd, **options)
+                self.process, self.pid, self.pgid, self.cwd = kernel, kernel.pid, kernel.pid, options["cwd"]
+                return self.connection_info
 
         class ThisPython(AsyncKernelManager):
             """Kernels of the running interpreter, whatever kernelspec, startup files and packages the user's account has."""
@@ -208,9 +225,10 @@ def _papermill(job: Job, output: Path) -> None:
 
             # Typed as the method of a KernelManager, which does not wait.
             async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
-                env = isolation.environment({"PERSONA_COLLAPSE_HEADLESS": "1", "IPYTHONDIR": f"{folder}/ipython"})
+                env = isolation.environment({**HEADLESS, "IPYTHONDIR": f"{folder}/ipython"})
+                self.provisioner = Forked(kernel_spec=self.kernel_spec, parent=self)
                 # What a kernel itself says on its way out is not the notebook's; a failure is read from the notebook.
-                await super().start_kernel(**options | {"stderr": DEVNULL, "env": env})
+                await super().start_kernel(**options | {"stderr": DEVNULL, "env": env, "cwd": str(NOTEBOOKS)})
 
             def _kernel_spec_manager_default(self) -> KernelSpecManager:
                 return KernelSpecManager(parent=self, kernel_dirs=[])
