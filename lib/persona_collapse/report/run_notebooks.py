@@ -171,10 +171,9 @@ def execute(job: Job, server: KernelServer | None = None) -> None:
     failed = job.output.with_name(f"{job.output.stem}.failed.ipynb")
     try:
         try:
-            _papermill(job, partial, server)
+            notebook = _papermill(job, partial, server)
         except DeadKernelError:
-            _papermill(job, partial, server)
-        notebook = nbformat.read(partial, as_version=4)  # type: ignore[no-untyped-call]
+            notebook = _papermill(job, partial, server)
         _check_complete(job, notebook)
         _tidy(notebook, job)
         nbformat.write(notebook, partial)  # type: ignore[no-untyped-call]
@@ -194,12 +193,14 @@ class _IncompleteError(RuntimeError):
     """A notebook ended without running every cell."""
 
 
-def _papermill(job: Job, output: Path, server: KernelServer | None) -> None:
+def _papermill(job: Job, output: Path, server: KernelServer | None) -> Any:
+    """The executed notebook, which also lies at `output`, as far as it came, where one of papermill's errors is raised."""
     import papermill
     from jupyter_client.connect import KernelConnectionInfo
     from jupyter_client.kernelspec import KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
     from jupyter_client.provisioning import LocalProvisioner
+    from papermill.engines import NBClientEngine, papermill_engines
     from traitlets import Unicode
 
     base = socket_folder()
@@ -233,10 +234,23 @@ def _papermill(job: Job, output: Path, server: KernelServer | None) -> None:
             def _kernel_spec_manager_default(self) -> KernelSpecManager:
                 return KernelSpecManager(parent=self, kernel_dirs=[])
 
-        papermill.execute_notebook(
+        class WrittenOnce(NBClientEngine):
+            """Leaves writing to the end: papermill writes the notebook whole before and after each of its cells."""
+
+            @classmethod
+            def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> None:
+                nb_man.output_path, path = None, nb_man.output_path
+                try:
+                    super().execute_managed_notebook(nb_man, kernel_name, **options)
+                except BaseException:
+                    nb_man.output_path = path
+                    raise
+
+        papermill_engines.register("written-once", WrittenOnce)
+        return papermill.execute_notebook(
             _literal(job.source), _literal(output), parameters=job.parameters, kernel_name="python3", progress_bar=False,
             log_output=False, cwd=str(NOTEBOOKS), start_timeout=START_TIMEOUT, execution_timeout=CELL_TIMEOUT,
-            kernel_manager_class=ThisPython, language="python",
+            kernel_manager_class=ThisPython, language="python", engine_name="written-once",
         )  # fmt: skip
 
 
