@@ -203,9 +203,11 @@ def _main(descriptor: int) -> None:
     _settle()
     arguments = _serve(link)
     if arguments is not None:
+        import ipykernel_launcher
         from ipykernel.kernelapp import IPKernelApp
 
-        IPKernelApp.launch_instance(arguments, parent_handle=os.getppid())
+        sys.argv = [ipykernel_launcher.__file__, *arguments]
+        IPKernelApp.launch_instance(parent_handle=os.getppid())
 
 
 if __name__ == "__main__":

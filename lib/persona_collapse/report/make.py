@@ -55,7 +55,7 @@ def make_report(study: Study, *, say: Callable[[str], None] = lambda line: None)
         found = provenance(ratings)
         if server:
             server.hold(tables)
-        run(stale, server=server, say=say)
+        run(stale[::-1], server=server, say=say)  # those of the study, which take longest, before those of its runs
     atomic_text(study.outputs / "provenance.json", as_json(found))
     names = ",".join(name for name, table in built.items() if table is not None)
     atomic_text(page, render_report(tables, built, found) + f"<!-- tables: {names} -->\n<!-- {key} -->\n")

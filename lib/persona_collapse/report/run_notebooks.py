@@ -20,7 +20,7 @@ from tqdm import tqdm
 from persona_collapse import isolation
 from persona_collapse.machine import check_addresses, socket_folder
 from persona_collapse.paths import NOTEBOOKS, PACKAGE, PARAMS, ROOT, shown
-from persona_collapse.report.kernels import HEADLESS, KernelServer
+from persona_collapse.report.kernels import HEADLESS, KernelServer, kernel_server
 from persona_collapse.sections.record import RUN, SECTIONS, STUDY, of_study
 from persona_collapse.store.store import Store
 from persona_collapse.study.study import Run, Study
@@ -110,7 +110,8 @@ def _digests_of(study: Study, store: Store) -> tuple[str, dict[Run, str]]:
     named = study.file.cluster
     beside = (study.path.parent / named.file).read_bytes() if named and named.file else repr(study.clusters or "").encode()
     described = hashlib.sha256(study.path.read_bytes() + (beside if named else b"")).hexdigest()
-    return described, {run: store.digest(run.family.key, run.variant.key) for run in study.runs}
+    digests = store.digests(run.keys for run in study.runs)
+    return described, {run: digests[run.keys] for run in study.runs}
 
 
 def study_argument(study: Study) -> str:
@@ -147,6 +148,8 @@ def run(
                 bar.update(1)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            if server is not None:
+                server.end()  # nobody waits for what its kernels still do
             raise
     if failures:
         raise NotebookError("; ".join(sorted(failures)))
@@ -199,7 +202,7 @@ def _papermill(job: Job, output: Path, server: KernelServer | None) -> Any:
     from jupyter_client.connect import KernelConnectionInfo
     from jupyter_client.kernelspec import KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
-    from jupyter_client.provisioning import LocalProvisioner
+    from jupyter_client.provisioning.local_provisioner import LocalProvisioner
     from papermill.engines import NBClientEngine, papermill_engines
     from traitlets import Unicode
 
@@ -214,7 +217,8 @@ def _papermill(job: Job, output: Path, server: KernelServer | None) -> Any:
                 kernel = server.fork(cmd, options["cwd"], options["env"]) if server else None
                 if kernel is None:
                     return await super().launch_kernel(cmd, **options)
-                self.process, self.pid, self.pgid, self.cwd = kernel, kernel.pid, kernel.pid, options["cwd"]
+                self.process = kernel  # type: ignore[assignment]  # as good as a Popen
+                self.pid = self.pgid = kernel.pid
                 return self.connection_info
 
         class ThisPython(AsyncKernelManager):
@@ -234,7 +238,7 @@ def _papermill(job: Job, output: Path, server: KernelServer | None) -> Any:
             def _kernel_spec_manager_default(self) -> KernelSpecManager:
                 return KernelSpecManager(parent=self, kernel_dirs=[])
 
-        class WrittenOnce(NBClientEngine):
+        class WrittenOnce(NBClientEngine):  # type: ignore[misc]
             """Leaves writing to the end: papermill writes the notebook whole before and after each of its cells."""
 
             @classmethod
@@ -319,17 +323,18 @@ def execute_all(only: str | None = None) -> Iterator[str]:
 
     check_addresses()
     os.environ["PERSONA_COLLAPSE_PICTURES"] = "1"
-    for path in notebooks():
-        if only and path.stem != only:
-            continue
-        done = path.with_name(f".{path.stem}.done.ipynb")
-        execute(Job(path, {}, done, ""))
-        notebook = nbformat.read(done, as_version=4)  # type: ignore[no-untyped-call]
-        notebook.metadata.pop("persona_collapse", None)
-        notebook.metadata["language_info"] = {"name": "python"}
-        nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
-        done.unlink()
-        yield path.name
+    with kernel_server() as server:
+        for path in notebooks():
+            if only and path.stem != only:
+                continue
+            done = path.with_name(f".{path.stem}.done.ipynb")
+            execute(Job(path, {}, done, ""), server)
+            notebook = nbformat.read(done, as_version=4)  # type: ignore[no-untyped-call]
+            notebook.metadata.pop("persona_collapse", None)
+            notebook.metadata["language_info"] = {"name": "python"}
+            nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
+            done.unlink()
+            yield path.name
 
 
 def working_copy() -> Path:

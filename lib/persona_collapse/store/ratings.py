@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from persona_collapse.input_errors import listing
+from persona_collapse.store.held import held
 from persona_collapse.store.store import Store, capability, probe_key
 from persona_collapse.study import first_token
 from persona_collapse.study.rating_parser import published_rule
@@ -295,37 +296,13 @@ def _kept(found: Answers, stays: np.ndarray) -> Answers:
     )
 
 
-#: Ratings that this process was given (`hold`), by the path of their store.
-_HELD: dict[Path, Ratings] = {}
-
-
-def hold(ratings: Ratings) -> None:
-    """Give these ratings to whoever reads their store in this process: a kernel of a report that has read them already."""
-    _HELD[ratings.study.store_path] = ratings
-
-
-def held(study: Study) -> bool:
-    """Whether this process was given the ratings of a study, which are complete then."""
-    return study.store_path in _HELD
-
-
-def _some_of(ratings: Ratings, runs: Iterable[Run]) -> Ratings:
-    """What is held, as if these runs alone had been read."""
-    keys = {run.key for run in runs}
-    return replace(
-        ratings, answers={key: found for key, found in ratings.answers.items() if key[0] in keys},
-        prompts={key: found for key, found in ratings.prompts.items() if key in keys},
-        again={key: found for key, found in ratings.again.items() if key in keys}, digests={},
-    )  # fmt: skip
-
-
 def read_ratings(study: Study, store: Store, runs: Iterable[Run] | None = None, *, digests: bool = False) -> Ratings:
     """Everything that a store holds of a study's runs (default: of all), but for the texts of replies.
 
     With `digests` also the hash of each run, which takes as long as all the rest.
     """
-    if given := _HELD.get(store.path):
-        return given if runs is None else _some_of(given, runs)
+    if (given := held(store.path, runs)) is not None:
+        return given
     chosen = list(study.runs if runs is None else runs)
     asked = [(run, condition) for run in chosen for condition in study.conditions(run)]
     keys = [(run.key, (run.family.key, run.variant.key)) for run in chosen]
@@ -334,7 +311,7 @@ def read_ratings(study: Study, store: Store, runs: Iterable[Run] | None = None, 
         answers={(run.key, condition, study.instrument.key): _answers(study, store, run, condition) for run, condition in asked},
         prompts={key: store.prompts(*run) for key, run in keys},
         again={key: store.reasked(*run) for key, run in keys} if study.file.kind == "live" else {},
-        digests={key: store.digest(*run) for key, run in keys} if digests else {},
+        digests={"/".join(run): found for run, found in store.digests(run for _, run in keys).items()} if digests else {},
     )
 
 

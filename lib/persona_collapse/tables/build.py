@@ -11,7 +11,7 @@ from persona_collapse.files import atomic_text, guarded_table
 from persona_collapse.statistics import published_estimators
 from persona_collapse.statistics.published_errors import published_se
 from persona_collapse.statistics.recommended_estimators import at_n
-from persona_collapse.store import ratings as read
+from persona_collapse.store import held
 from persona_collapse.store.ratings import Ratings
 from persona_collapse.study.study import Run, Study
 from persona_collapse.tables import printed_figures, recommended_rows
@@ -205,7 +205,7 @@ def hold(tables: Tables) -> None:
 
     For a kernel of a report, where they have been made already.
     """
-    read.hold(tables.ratings)
+    held.hold(tables.ratings)
     _HELD.append(tables)
 
 
