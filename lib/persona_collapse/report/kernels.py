@@ -119,7 +119,8 @@ def kernel_server() -> Iterator[KernelServer]:
     finally:
         server.end()
         try:
-            process.wait(_TO_END)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_TO_END)
         finally:
             process.kill()
             process.wait()

@@ -130,7 +130,8 @@ def run(
 
     Raises NotebookError naming every notebook that failed, its cell and the cause, after the others have finished.
     """
-    workers = workers or max(1, min(4, os.cpu_count() or 1))
+    # One more than there are cores where kernels cost little: each waits, now and then, for a message.
+    workers = workers or max(1, min(4, (os.cpu_count() or 1) + (server is not None)))
     failures: list[str] = []
     with ThreadPoolExecutor(workers) as pool, tqdm(total=len(todo), unit="notebook", leave=False, disable=None) as bar:
         started, said_at = [], time.monotonic()
