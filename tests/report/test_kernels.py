@@ -134,31 +134,46 @@ def test_an_interrupted_report_starts_no_kernel_any_more(notebooks):
     assert list(done.output.parent.iterdir()) == []
 
 
-def test_kernels_hold_what_the_report_has_read_and_computed(notebooks):
-    """All of a study's tables travel; a kernel that holds them reads no rating, computes none of them, and shows the same."""
-    ratings = open_study("mini")
-    tables = Tables(ratings)
-    built = all_tables(tables)
+@pytest.fixture(scope="module")
+def tables():
+    found = Tables(open_study("mini"))
+    all_tables(found)
+    return found
+
+
+def test_a_kernel_that_holds_the_tables_reads_no_rating_and_computes_nothing_again(notebooks, tables):
     cell = (
         "import persona_collapse as pc\n"
         "from persona_collapse.store.store import Store\n"
         "from persona_collapse.tables import run_statistics\n"
-        "{broken}\n"
+        "Store.ratings = Store.digest = Store.plan = run_statistics.of_means = None\n"
         "ratings = pc.open_study(study)\n"
-        "ratings, run = pc.open_run(study, 'gpt-4o', 'insecure') if {run} else (ratings, None)\n"
-        "print(pc.tabulate.levels(ratings, run=run or 'gpt-4o/insecure').to_csv(), len(ratings.answers))\n"
-        "print('no ratings were read' if not run else pc.say.level(ratings, 'robustness', run=run))"
+        "one, run = pc.open_run(study, 'gpt-4o', 'insecure')\n"
+        "print(len(pc.contrasts(ratings)), len(ratings.answers), sorted(one.answers), len(pc.tabulate.levels(one, run=run)))"
     )
-    broken = "Store.ratings = Store.digest = run_statistics.of_means = None"
-    for single in (False, True):
-        with kernel_server() as server:
-            server.hold(tables)
-            held = job(notebooks, f"held{single}", cell.format(broken=broken, run=single))
-            execute(held, server)
-        alone = job(notebooks, f"alone{single}", cell.format(broken="", run=single))
-        execute(alone)
-        assert shown(held) == shown(alone)
-    assert "metrics" in built
+    held = job(notebooks, "n", cell)
+    with kernel_server() as server:
+        server.hold(tables)
+        execute(held, server)
+    # Conditions of the base: persona, self and toxic; of every other run the first two. 2 families of 3 runs.
+    family = [("gpt-4o/base", c, "mfq30") for c in ("persona", "self", "toxic")]
+    own = family + [("gpt-4o/insecure", c, "mfq30") for c in ("persona", "self")]
+    assert shown(held) == f"{len(tables.contrasts)} {2 * (3 + 2 + 2)} {sorted(own)} 6\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "run_keys"),
+    [("01_elicit", ("gpt-4o", "insecure")), ("02_metrics", ("qwen3-235b", "base")), ("05_validity", ())],
+)
+def test_a_notebook_is_the_same_bytes_whatever_kernel_executes_it(tmp_path, tables, name, run_keys):
+    parameters = {"study": "mini"} | dict(zip(("family", "variant"), run_keys, strict=False))
+    source = ROOT / "notebooks" / f"{name}.ipynb"
+    forked, alone = (Job(source, parameters, tmp_path / way / "n.ipynb", "r") for way in ("forked", "alone"))
+    with kernel_server() as server:
+        server.hold(tables)
+        execute(forked, server)
+    execute(alone)
+    assert forked.output.read_bytes() == alone.output.read_bytes()
 
 
 def report(tmp_path):
