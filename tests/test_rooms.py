@@ -76,7 +76,7 @@ def test_the_way_through_the_house_names_every_room():
 def test_a_study_walks_through_the_rooms_once_and_opens_its_store_at_the_door_only(outputs, monkeypatch):
     """The rooms that `make report` enters one after another, and who opens SQLite: nothing behind `Ratings`."""
 
-    def committed(stale, say):
+    def committed(stale, server, say):
         for job in stale:
             job.output.parent.mkdir(parents=True, exist_ok=True)
             job.output.write_bytes(job.source.read_bytes())

@@ -239,11 +239,7 @@ def __getattr__(name: str) -> ModuleType:
 def _shelf(name: str) -> ModuleType:
     """All exhibits of a kind as the functions of a module, in which `help` lists them."""
     kind = _KINDS[name]
-    for place in _MODULES[kind]:
-        import_module(f"{__package__}.{place}")
-    for entry in SECTIONS:
-        for place in entry.modules:
-            import_module(place)
+    load(kind)
     if kind == "figure":
         from persona_collapse.exhibits import theme
 
@@ -256,6 +252,16 @@ def _shelf(name: str) -> ModuleType:
     functions = {called: _public(name, called, of) for called, of in sorted(found.items())}
     vars(module).update(functions, __all__=list(functions))
     return module
+
+
+def load(*kinds: str) -> None:
+    """Import every module with exhibits of these kinds (default: of all)."""
+    for kind in kinds or _MODULES:
+        for place in _MODULES[kind]:
+            import_module(f"{__package__}.{place}")
+    for entry in SECTIONS:
+        for place in entry.modules:
+            import_module(place)
 
 
 def explore(ratings: Ratings) -> Explored:

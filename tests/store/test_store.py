@@ -327,6 +327,40 @@ def test_ratings_of_another_run_leave_the_digest_alone(store):
     assert store.digest("f", "v") == before
 
 
+def test_digests_are_kept_with_the_bytes_that_they_are_of(store, path, monkeypatch):
+    """Nothing is gone through twice while the file is the same; a rating more, and nothing that was kept is believed."""
+    ids = store.plan("f", "v", design())
+    store.add([Answer(ids["persona", 0, 1], 1, 3, None)])
+    runs, calls, digest = [("f", "v"), ("f", "w")], [], Store.digest
+    monkeypatch.setattr(Store, "digest", lambda self, *run: calls.append(run) or digest(self, *run))
+    first = store.digests(runs)
+    assert first == {run: digest(store, *run) for run in runs} and calls == runs
+    assert store.digests(runs) == first and calls == runs
+    assert store.digests(runs[:1]) == {runs[0]: first[runs[0]]} and calls == runs
+    store.add([Answer(ids["persona", 0, 2], 1, 4, None)])
+    second = store.digests(runs)
+    assert calls == runs * 2 and second[runs[0]] != first[runs[0]] and second[runs[1]] == first[runs[1]]
+    assert [file.name for file in path.parent.iterdir() if "digests" in file.name] == [".digests.json"]
+
+
+@pytest.mark.parametrize("kept", ["", "{", "[]", "7", '{"store": "x", "runs": {"f/v": "wrong"}}', '{"runs": {}}'])
+def test_kept_digests_that_are_no_such_thing_are_not_believed(store, path, kept):
+    store.plan("f", "v", design())
+    path.with_name(".digests.json").write_text(kept)
+    assert store.digests([("f", "v")]) == {("f", "v"): store.digest("f", "v")}
+
+
+def test_digests_need_not_be_kept(store, path, monkeypatch):
+    """Where no file can be written there, or the store is too large to be hashed in memory."""
+    store.plan("f", "v", design())
+    path.with_name(".digests.json").mkdir()
+    assert store.digests([("f", "v")]) == {("f", "v"): store.digest("f", "v")}
+    path.with_name(".digests.json").rmdir()
+    monkeypatch.setattr("persona_collapse.store.reader._LARGE", 0)
+    assert store.digests([("f", "v")]) == {("f", "v"): store.digest("f", "v")}
+    assert not path.with_name(".digests.json").exists()
+
+
 # --- replacing an imported run ---------------------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from persona_collapse.asking import slots
 from persona_collapse.asking.ledger import JOURNAL
 from persona_collapse.paths import STUDIES, shown
+from persona_collapse.store.held import holds
 from persona_collapse.store.ratings import Ratings, read_ratings
 from persona_collapse.store.store import Store, open_store
 from persona_collapse.study.study import Run, Study, check_keys, load_study
@@ -178,7 +179,7 @@ def open_study(name: str, *, digests: bool = False) -> Ratings:
     ['gpt-4o/base', 'gpt-4o/secure']
     """
     study = load_study(name, files=False)
-    if study.simulated:
+    if study.simulated and not holds(study):
         collect(study)
     with open_store(study.store_path) as store:
         return read_ratings(study, store, digests=digests)
@@ -196,7 +197,7 @@ def open_run(name: str, family: str, variant: str) -> tuple[Ratings, Run]:
     """
     study = load_study(name, files=False)
     run = study.run(family, variant)
-    if study.file.kind != "imported":
+    if study.file.kind != "imported" and not holds(study):
         collect(study, None if study.simulated else [run])  # what costs nothing is made whole, so that pages reproduce
     with open_store(study.store_path) as store:
         return read_ratings(study, store), run

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 from persona_collapse.asking.collect import collect, import_report
@@ -10,6 +11,7 @@ from persona_collapse.files import atomic_text, epoch
 from persona_collapse.machine import check_addresses
 from persona_collapse.paths import PACKAGE, ROOT
 from persona_collapse.report import run_notebooks
+from persona_collapse.report.kernels import kernel_server
 from persona_collapse.report.run_notebooks import Job, jobs, run
 from persona_collapse.store.ratings import read_ratings, with_mark
 from persona_collapse.store.store import open_store
@@ -31,25 +33,29 @@ def make_report(study: Study, *, say: Callable[[str], None] = lambda line: None)
     with open_store(study.store_path) as store:
         study = with_mark(study, store)
         every = jobs(study, store)
-        stale = run_notebooks.stale(every)
-        page = study.outputs / "report.html"
-        key = page_key(every)
-        if not stale and is_fresh(page, key) and _tables_there(study, page):
-            return "nothing to do"
+    stale = run_notebooks.stale(every)
+    page = study.outputs / "report.html"
+    key = page_key(every)
+    if not stale and is_fresh(page, key) and _tables_there(study, page):
+        return "nothing to do"
+    say(f"{study.name}: {len(study.runs)} runs; {len(stale)} of {len(every)} notebooks to run")
+    with kernel_server() if stale else nullcontext() as server:
         # Imported late: what is up to date needs none of it.
         from persona_collapse.report.provenance import as_json, provenance
         from persona_collapse.report.study_page import render_report
         from persona_collapse.sections.record import all_tables
         from persona_collapse.tables.build import Tables, write
 
-        say(f"{study.name}: {len(study.runs)} runs; {len(stale)} of {len(every)} notebooks to run")
-        ratings = read_ratings(study, store, digests=True)
+        with open_store(study.store_path) as store:
+            ratings = read_ratings(study, store, digests=True)
         tables = Tables(ratings)
         built = all_tables(tables)
         # The table of a section that is gone goes with it.
         write(study, dict.fromkeys(_named(page)) | built)
         found = provenance(ratings)
-    run(stale, say=say)
+        if server:
+            server.hold(tables)
+        run(stale[::-1], server=server, say=say)  # those of the study, which take longest, before those of its runs
     atomic_text(study.outputs / "provenance.json", as_json(found))
     names = ",".join(name for name, table in built.items() if table is not None)
     atomic_text(page, render_report(tables, built, found) + f"<!-- tables: {names} -->\n<!-- {key} -->\n")

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from persona_collapse import isolation
 from persona_collapse.machine import check_addresses, socket_folder
 from persona_collapse.paths import NOTEBOOKS, PACKAGE, PARAMS, ROOT, shown
+from persona_collapse.report.kernels import HEADLESS, KernelServer, kernel_server
 from persona_collapse.sections.record import RUN, SECTIONS, STUDY, of_study
 from persona_collapse.store.store import Store
 from persona_collapse.study.study import Run, Study
@@ -109,7 +110,8 @@ def _digests_of(study: Study, store: Store) -> tuple[str, dict[Run, str]]:
     named = study.file.cluster
     beside = (study.path.parent / named.file).read_bytes() if named and named.file else repr(study.clusters or "").encode()
     described = hashlib.sha256(study.path.read_bytes() + (beside if named else b"")).hexdigest()
-    return described, {run: store.digest(run.family.key, run.variant.key) for run in study.runs}
+    digests = store.digests(run.keys for run in study.runs)
+    return described, {run: digests[run.keys] for run in study.runs}
 
 
 def study_argument(study: Study) -> str:
@@ -117,19 +119,24 @@ def study_argument(study: Study) -> str:
     return study.name if study.path.parent == PARAMS / "studies" else str(study.path)
 
 
-def run(todo: Sequence[Job], *, workers: int | None = None, say: Callable[[str], None] = lambda line: None) -> None:
+def run(
+    todo: Sequence[Job], *, workers: int | None = None, server: KernelServer | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> None:  # fmt: skip
     """Execute notebooks, a few at a time; each output appears whole under its name, or not at all.
 
-    Where nobody sees a progress bar, `say` hears how far it is, now and then.
+    Their kernels come from `server`, where there is one. Where nobody sees a progress bar, `say` hears how far it is, now and
+    then.
 
     Raises NotebookError naming every notebook that failed, its cell and the cause, after the others have finished.
     """
-    workers = workers or max(1, min(4, os.cpu_count() or 1))
+    # One more than there are cores where kernels cost little: each waits, now and then, for a message.
+    workers = workers or max(1, min(4, (os.cpu_count() or 1) + (server is not None)))
     failures: list[str] = []
     with ThreadPoolExecutor(workers) as pool, tqdm(total=len(todo), unit="notebook", leave=False, disable=None) as bar:
         started, said_at = [], time.monotonic()
         for place, job in enumerate(todo):
-            started.append(pool.submit(_execute_later, job, _STAGGER * place if place < workers else 0))
+            started.append(pool.submit(_execute_later, job, server, _STAGGER * place if place < workers else 0))
         try:
             for number, done in enumerate(as_completed(started), start=1):
                 if bar.disable and time.monotonic() - said_at > _LINE and number < len(todo):
@@ -142,17 +149,19 @@ def run(todo: Sequence[Job], *, workers: int | None = None, say: Callable[[str],
                 bar.update(1)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            if server is not None:
+                server.end()  # nobody waits for what its kernels still do
             raise
     if failures:
         raise NotebookError("; ".join(sorted(failures)))
 
 
-def _execute_later(job: Job, seconds: float) -> None:
+def _execute_later(job: Job, server: KernelServer | None, seconds: float) -> None:
     time.sleep(seconds)
-    execute(job)
+    execute(job, server)
 
 
-def execute(job: Job) -> None:
+def execute(job: Job, server: KernelServer | None = None) -> None:
     """Execute one notebook; a failed one is kept as <name>.failed.ipynb beside where it would have been."""
     import nbformat
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
@@ -166,10 +175,9 @@ def execute(job: Job) -> None:
     failed = job.output.with_name(f"{job.output.stem}.failed.ipynb")
     try:
         try:
-            _papermill(job, partial)
+            notebook = _papermill(job, partial, server)
         except DeadKernelError:
-            _papermill(job, partial)
-        notebook = nbformat.read(partial, as_version=4)  # type: ignore[no-untyped-call]
+            notebook = _papermill(job, partial, server)
         _check_complete(job, notebook)
         _tidy(notebook, job)
         nbformat.write(notebook, partial)  # type: ignore[no-untyped-call]
@@ -189,15 +197,30 @@ class _IncompleteError(RuntimeError):
     """A notebook ended without running every cell."""
 
 
-def _papermill(job: Job, output: Path) -> None:
+def _papermill(job: Job, output: Path, server: KernelServer | None) -> Any:
+    """The executed notebook, which also lies at `output`, as far as it came, where one of papermill's errors is raised."""
     import papermill
+    from jupyter_client.connect import KernelConnectionInfo
     from jupyter_client.kernelspec import KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
+    from jupyter_client.provisioning.local_provisioner import LocalProvisioner
+    from papermill.engines import NBClientEngine, papermill_engines
     from traitlets import Unicode
 
     base = socket_folder()
     # Sockets in a folder of their own: no open port on the machine, and none shared with the kernel beside it.
     with TemporaryDirectory(prefix="persona-collapse-", dir=base) as folder:
+
+        class Forked(LocalProvisioner):
+            """Takes a kernel from the server where it has one."""
+
+            async def launch_kernel(self, cmd: list[str], **options: Any) -> KernelConnectionInfo:
+                kernel = server.fork(cmd, options["cwd"], options["env"]) if server else None
+                if kernel is None:
+                    return await super().launch_kernel(cmd, **options)
+                self.process = kernel  # type: ignore[assignment]  # as good as a Popen
+                self.pid = self.pgid = kernel.pid
+                return self.connection_info
 
         class ThisPython(AsyncKernelManager):
             """Kernels of the running interpreter, whatever kernelspec, startup files and packages the user's account has."""
@@ -208,17 +231,31 @@ def _papermill(job: Job, output: Path) -> None:
 
             # Typed as the method of a KernelManager, which does not wait.
             async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
-                env = isolation.environment({"PERSONA_COLLAPSE_HEADLESS": "1", "IPYTHONDIR": f"{folder}/ipython"})
+                env = isolation.environment({**HEADLESS, "IPYTHONDIR": f"{folder}/ipython"})
+                self.provisioner = Forked(kernel_spec=self.kernel_spec, parent=self)
                 # What a kernel itself says on its way out is not the notebook's; a failure is read from the notebook.
-                await super().start_kernel(**options | {"stderr": DEVNULL, "env": env})
+                await super().start_kernel(**options | {"stderr": DEVNULL, "env": env, "cwd": str(NOTEBOOKS)})
 
             def _kernel_spec_manager_default(self) -> KernelSpecManager:
                 return KernelSpecManager(parent=self, kernel_dirs=[])
 
-        papermill.execute_notebook(
+        class WrittenOnce(NBClientEngine):  # type: ignore[misc]
+            """Leaves writing to the end: papermill writes the notebook whole before and after each of its cells."""
+
+            @classmethod
+            def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> None:
+                nb_man.output_path, path = None, nb_man.output_path
+                try:
+                    super().execute_managed_notebook(nb_man, kernel_name, **options)
+                except BaseException:
+                    nb_man.output_path = path
+                    raise
+
+        papermill_engines.register("written-once", WrittenOnce)
+        return papermill.execute_notebook(
             _literal(job.source), _literal(output), parameters=job.parameters, kernel_name="python3", progress_bar=False,
             log_output=False, cwd=str(NOTEBOOKS), start_timeout=START_TIMEOUT, execution_timeout=CELL_TIMEOUT,
-            kernel_manager_class=ThisPython, language="python",
+            kernel_manager_class=ThisPython, language="python", engine_name="written-once",
         )  # fmt: skip
 
 
@@ -287,17 +324,18 @@ def execute_all(only: str | None = None) -> Iterator[str]:
 
     check_addresses()
     os.environ["PERSONA_COLLAPSE_PICTURES"] = "1"
-    for path in notebooks():
-        if only and path.stem != only:
-            continue
-        done = path.with_name(f".{path.stem}.done.ipynb")
-        execute(Job(path, {}, done, ""))
-        notebook = nbformat.read(done, as_version=4)  # type: ignore[no-untyped-call]
-        notebook.metadata.pop("persona_collapse", None)
-        notebook.metadata["language_info"] = {"name": "python"}
-        nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
-        done.unlink()
-        yield path.name
+    with kernel_server() as server:
+        for path in notebooks():
+            if only and path.stem != only:
+                continue
+            done = path.with_name(f".{path.stem}.done.ipynb")
+            execute(Job(path, {}, done, ""), server)
+            notebook = nbformat.read(done, as_version=4)  # type: ignore[no-untyped-call]
+            notebook.metadata.pop("persona_collapse", None)
+            notebook.metadata["language_info"] = {"name": "python"}
+            nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
+            done.unlink()
+            yield path.name
 
 
 def working_copy() -> Path:

@@ -51,6 +51,8 @@ class Means:
         return (self.base or self.parts).anchor if name == "base_anchor" else getattr(self.parts, name)
 
     def __getattr__(self, name: str) -> np.ndarray:
+        if name.startswith("__"):  # what Python asks of any object, such as one that is being copied
+            raise AttributeError(name)
         found = self.over(self.part(name))
         if name == "anchor":
             found = np.maximum(found, 0)

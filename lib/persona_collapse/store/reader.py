@@ -4,10 +4,13 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from persona_collapse.files import atomic_text
 from persona_collapse.study import first_token
 
 if TYPE_CHECKING:
@@ -17,11 +20,14 @@ if TYPE_CHECKING:
 Said = tuple[int, int, int | None, str | None, str | None, int]
 #: Reasons after which a slot is asked again: the model never answered.
 RETRIED = ("transport", "wrong_server")
+#: Bytes of a store beyond which its digests are not kept.
+_LARGE = 500_000_000
 
 
 class Reader:
     """The reading side of a store."""
 
+    path: Path
     _db: sqlite3.Connection
     #: What was read since the last transaction.
     _offered: dict[tuple[str, str, str, int, range], first_token.Offered]
@@ -224,6 +230,35 @@ class Reader:
         )
         return {row[:3]: row[3] for row in rows}
 
+    def digests(self, runs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+        """`digest` of several runs.
+
+        They are kept beside the store, under a hash of its bytes and of the code that made them, as to hash a file as it lies
+        there takes a tenth of the time.
+        """
+        wanted, beside = list(runs), self.path.with_name(".digests.json")
+        self._db.execute("BEGIN")  # what is hashed is what is read
+        try:
+            whole = self._whole()
+            known = _known(beside, whole)
+            found = {run: known.get("/".join(run)) or self.digest(*run) for run in wanted}
+        finally:
+            self._db.execute("COMMIT")
+        new = {"/".join(run): made for run, made in found.items()}
+        if whole and not new.keys() <= known.keys():
+            with suppress(OSError):  # a folder that cannot be written to
+                atomic_text(beside, json.dumps({"store": whole, "runs": known | new}))
+        return found
+
+    def _whole(self) -> str:
+        """A hash of the bytes of the store and of this module; empty for a store too large to be held in memory."""
+        pages, size = (self._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+        if pages * size > _LARGE:
+            return ""
+        found = hashlib.sha256(Path(__file__).read_bytes())
+        found.update(self._db.serialize())
+        return found.hexdigest()
+
     def digest(self, family: str, variant: str) -> str:
         """A hash of everything a run's numbers and pages can depend on; equal content, equal hash."""
         found = hashlib.sha256(json.dumps(self.origin(family, variant)[1], sort_keys=True).encode())
@@ -255,3 +290,12 @@ class Reader:
             ):
                 found.update(repr(row).encode())
         return found.hexdigest()
+
+
+def _known(path: Path, whole: str) -> dict[str, str]:
+    """Digests that were kept of the same bytes, by run."""
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        return dict(kept["runs"]) if whole and kept["store"] == whole else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -10,6 +11,7 @@ from persona_collapse.files import atomic_text, guarded_table
 from persona_collapse.statistics import published_estimators
 from persona_collapse.statistics.published_errors import published_se
 from persona_collapse.statistics.recommended_estimators import at_n
+from persona_collapse.store import held
 from persona_collapse.store.ratings import Ratings
 from persona_collapse.study.study import Run, Study
 from persona_collapse.tables import printed_figures, recommended_rows
@@ -48,7 +50,7 @@ class Tables:
         The tables, as data frames; None where a study has nothing to put into one.
     """
 
-    def __init__(self, ratings: Ratings, **known: pd.DataFrame | None) -> None:
+    def __init__(self, ratings: Ratings, **known: Any) -> None:
         """`known`: tables that are not to be made from the ratings, by name. Raises ValueError for several instruments."""
         if len(ratings.instruments) > 1:
             raise ValueError(
@@ -57,6 +59,10 @@ class Tables:
             )
         self.ratings, self.study = ratings, ratings.study
         self.__dict__.update(known)  # where a cached property looks first
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process is told (`hold`): all but what serves only to make tables that are there already."""
+        return {name: made for name, made in vars(self).items() if name != "_multiverse"}
 
     @cached_property
     def analysis(self) -> Analysis:
@@ -182,7 +188,25 @@ class Tables:
 @lru_cache(maxsize=4)
 def tables_of(ratings: Ratings) -> Tables:
     """The tables of these ratings; those of one `Ratings` are made once, whoever asks."""
+    for given in _HELD:
+        if ratings is given.ratings:
+            return given
+        if all(given.ratings.answers.get(key) is answers for key, answers in ratings.answers.items()):
+            return Tables(ratings, analysis=given.analysis.of(ratings))
     return Tables(ratings)
+
+
+#: Tables that this process was given.
+_HELD: list[Tables] = []
+
+
+def hold(tables: Tables) -> None:
+    """Give these tables, and the ratings that they are made of, to whoever asks for them in this process.
+
+    For a kernel of a report, where they have been made already.
+    """
+    held.hold(tables.ratings)
+    _HELD.append(tables)
 
 
 def write(study: Study, tables: Mapping[str, pd.DataFrame | None]) -> list[Path]:

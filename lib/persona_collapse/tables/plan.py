@@ -17,6 +17,7 @@ from persona_collapse.statistics.sample_size import Asking, Design, Spread
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.study import Run, Study
+from persona_collapse.tables.build import tables_of
 from persona_collapse.tables.run_statistics import Analysis
 from persona_collapse.vocabulary import CLAIMED
 
@@ -118,7 +119,7 @@ def _pilot(study: Study) -> Iterator[tuple[list[Spread], Signal]]:
     if not study.store_path.is_file():
         return
     with open_store(study.store_path) as store:
-        analysis = Analysis(read_ratings(study, store))
+        analysis = tables_of(read_ratings(study, store)).analysis
         for run in study.runs:
             base = analysis.base(run)
             if run.variant.role in ("control", "harmful") and (found := spreads(analysis, run, base)):
