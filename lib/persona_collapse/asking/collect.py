@@ -17,6 +17,7 @@ from persona_collapse.store.store import Store, open_store
 from persona_collapse.study.study import Run, Study, check_keys, load_study
 
 if TYPE_CHECKING:
+    from persona_collapse.asking.import_study import Import
     from persona_collapse.asking.supported_parameters import Supported
 
 
@@ -31,14 +32,11 @@ def collect(
     runs = study.runs if runs is None else runs
     if study.file.kind == "live" and not study.store_path.is_file():
         check_keys(study)  # before anything is made; a finished study needs no key
+    if study.file.kind == "imported":
+        with importing(study, runs) as found:
+            return found.new
     with open_store(study.store_path, write=True) as store:
         store.claim(study.path)
-        if study.file.kind == "imported":
-            from persona_collapse.asking.import_files import check_ids, import_run
-
-            check_ids(study, store)
-            with _bar(len(runs), "run") as bar:
-                return sum(_counted(import_run(study, run, store), bar) for run in runs)
         missing = {run: slots.plan(study, run, store) for run in runs}
         _remember_origins(study, runs, store)
         if study.file.kind == "live" and any(missing.values()):
@@ -57,6 +55,19 @@ def collect(
                 bar.set_description(run.key, refresh=False)  # a refresh would not wait for the delay
                 slots.simulate(study, run, store, bar)
     return sum(missing.values())
+
+
+@contextmanager
+def importing(study: Study, runs: Sequence[Run] | None = None) -> Iterator["Import"]:
+    """As `collect` for an imported study; gives how many runs were read, and the ratings of a study that was read whole.
+
+    The store is whole when the block ends, which may take longer than the numbers: nothing is done before.
+    """
+    from persona_collapse.asking import import_study
+
+    runs = study.runs if runs is None else runs
+    with _bar(len(runs), "run") as bar, import_study.importing(study, runs, lambda: bar.update(1)) as found:
+        yield found
 
 
 def _remember_origins(study: Study, runs: Sequence[Run], store: Store) -> None:
@@ -230,11 +241,6 @@ def _taken(study: Study) -> str:
         f"{shown(study.path)} names no instrument: its items are taken for the {len(instrument.items)} of {instrument.key}, of "
         f"which the first is {instrument.items[0].text!r}; write `instrument: {instrument.key}` if they are, else a path"
     )
-
-
-def _counted(done: bool, bar: "tqdm[NoReturn]") -> int:
-    bar.update(1)
-    return int(done)
 
 
 @contextmanager
