@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from persona_collapse.asking.source_files import RunFiles, candidates, columns_g
 from persona_collapse.paths import shown
 from persona_collapse.store.imported import Imported
 from persona_collapse.store.labels import ordered, texts
-from persona_collapse.store.store import Store
+from persona_collapse.store.store import Question, Store
 from persona_collapse.study import rating_parser
 from persona_collapse.study.instrument import Instrument
 from persona_collapse.study.study import Run, Study
@@ -44,16 +45,15 @@ class ReadRun(NamedTuple):
 
     def put(self, run: Run, store: Store) -> None:
         """Replace the run in the store, whole."""
-        questions: list[tuple[Any, ...]] = []
-        slots: dict[str, list[Any]] = {}
-        names = dict.fromkeys(
-            name for one in self.conditions.values() for name in ("question", "repetition", "rating", *one.beside)
-        )
+        questions: list[Question] = []
+        parts = []
         for one in self.conditions.values():
-            own = one.slots(len(questions))
-            for name in names:
-                slots.setdefault(name, []).extend(own.get(name, [None] * len(one.cell)))
+            parts.append(one.slots(len(questions)))
             questions += one.questions()
+        slots: dict[str, list[Any]] = {name: [] for name in dict.fromkeys(chain.from_iterable(parts))}
+        for part in parts:
+            for name, column in slots.items():
+                column += part.get(name, [None] * len(part["question"]))
         report = {condition: one.report for condition, one in self.conditions.items()}
         store.replace_run(*run.keys, self.origin, report, questions, slots, self.labels)
 
@@ -267,23 +267,13 @@ def _lay_out(study: Study, condition: str, rows: pd.DataFrame, report: dict[str,
     report["absent"] = int(np.maximum(usual - number, 0)[cells].sum())
     rating = rows["rating"].to_numpy()
     beside = {name: rows[name].to_numpy(dtype=object) for name in _BESIDE if name in rows}
-    said, valid = beside.pop("reason", np.full(len(rows), None)), rating != NONE
+    why, valid = beside.pop("reason", np.full(len(rows), None)), rating != NONE
     if not valid.all():
         failed = beside["reply"] == "ERROR" if "reply" in beside else np.zeros(len(rows), bool)
-        why = np.where(said == None, np.where(failed, "transport", "invalid"), said)  # noqa: E711  # element by element
-        beside["reason"] = np.where(valid, None, why)
-    return Imported(
-        condition,
-        items,
-        cell,
-        rows["repetition"].to_numpy(),
-        rating,
-        valid,
-        beside,
-        cells,
-        np.maximum(last[cells], usual),
-        report,
-    )
+        beside["reason"] = np.array([w or ("transport" if f else "invalid") for w, f in zip(why, failed, strict=True)], object)
+        beside["reason"][valid] = None
+    repetition, asked = rows["repetition"].to_numpy(), np.maximum(last[cells], usual)
+    return Imported(condition, items, cell, repetition, rating, valid, beside, cells, asked, report)
 
 
 def describe(report: Mapping[str, Any]) -> list[str]:

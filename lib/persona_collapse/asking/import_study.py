@@ -121,8 +121,8 @@ def _new_store(study: Study, files: Mapping[Run, RunFiles], counted: Callable[[]
             if not written:
                 raise
             stopped = error  # of a file, or of who takes the ratings: the runs that were read stay
-        for one in written:
-            one.result()
+        for run_written in written:
+            run_written.result()
         if len(written) == len(study.runs):
             source_files.remember(study, store, files)
     if stopped is not None:

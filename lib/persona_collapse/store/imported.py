@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from persona_collapse.store.ratings import Answers, Asked
+from persona_collapse.store.store import Question
 from persona_collapse.study.study import Study
 
 
@@ -38,17 +39,18 @@ class Imported:
     asked: np.ndarray
     report: Mapping[str, Any]
 
-    def questions(self) -> list[tuple[Any, ...]]:
+    def questions(self) -> list[Question]:
         """Its cells as the store's questions; there is no persona in the condition self."""
         alone = self.condition == "self"
         persona = [None] * len(self.cells) if alone else (self.cells // self.items).tolist()
         item, asked = (self.cells % self.items + 1).tolist(), self.asked.tolist()
-        return [(self.condition, p, i, "imported", None, n) for p, i, n in zip(persona, item, asked, strict=True)]
+        return [Question(self.condition, p, i, "imported", None, n) for p, i, n in zip(persona, item, asked, strict=True)]
 
     def slots(self, first: int) -> dict[str, list[Any]]:
         """Its slots as the store's, where the question of its first cell has this place."""
         place = np.searchsorted(self.cells, self.cell) + first
-        rating = self.rating if self.valid.all() else np.where(self.valid, self.rating, None)
+        rating = self.rating.astype(object)
+        rating[~self.valid] = None
         columns = {"question": place, "repetition": self.repetition, "rating": rating, **self.beside}
         return {name: column.tolist() for name, column in columns.items()}
 
