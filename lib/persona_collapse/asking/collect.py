@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, NoReturn
 
 from tqdm import tqdm
 
-from persona_collapse.asking import slots
-from persona_collapse.asking.ledger import JOURNAL
 from persona_collapse.paths import STUDIES, shown
 from persona_collapse.store.ratings import Ratings, read_ratings
 from persona_collapse.store.store import Store, open_store
@@ -35,6 +33,9 @@ def collect(
     if study.file.kind == "imported":
         with importing(study, runs) as found:
             return found.new
+    from persona_collapse.asking import slots  # with all that asks endpoints, which files need not wait for
+    from persona_collapse.asking.ledger import JOURNAL
+
     with open_store(study.store_path, write=True) as store:
         store.claim(study.path)
         missing = {run: slots.plan(study, run, store) for run in runs}
@@ -82,6 +83,8 @@ def _remember_origins(study: Study, runs: Sequence[Run], store: Store) -> None:
 @contextmanager
 def _telling(study: Study, runs: Sequence[Run], store: Store) -> Iterator[None]:
     """Let an interrupt say how much is done."""
+    from persona_collapse.asking import slots
+
     try:
         yield
     except KeyboardInterrupt:
@@ -111,7 +114,7 @@ def collect_by_batch(
         raise ValueError(f"{shown(study.path)}: a study of kind {study.file.kind} asks no endpoint; batch is for kind live")
     if not (by_hand or study.store_path.is_file()):
         check_keys(study)
-    from persona_collapse.asking import batch_files, batch_visit
+    from persona_collapse.asking import batch_files, batch_visit, slots
     from persona_collapse.asking.progress import ask
 
     with open_store(study.store_path, write=True) as store:
