@@ -95,9 +95,10 @@ def _note(study: Study) -> Path:
 
 def _read_note(study: Study) -> _Note:
     try:
-        return _Note(**json.loads(_note(study).read_text(encoding="utf-8")))
+        found = _Note(**json.loads(_note(study).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return _Note()
+    return found if isinstance(found.tables, dict) else _Note()
 
 
 def _is_fresh(study: Study, made: str, only: Sequence[str]) -> bool:
