@@ -87,6 +87,7 @@ check-servers: .venv/ready ## real servers, before a release: llama.cpp, vLLM, t
 
 bench: .venv/ready ## what the README claims about speed, measured in one run [DATA=folder of the published ratings]
 	@OPENBLAS_NUM_THREADS=1 .venv/bin/python benchmarks/analysis.py $(if $(DATA),--data="$$DATA")
+	@.venv/bin/python benchmarks/process_speed.py $(if $(DATA),--data="$$DATA")
 	@OPENBLAS_NUM_THREADS=1 .venv/bin/python benchmarks/recommended.py $(if $(DATA),--data="$$DATA")
 	@OPENBLAS_NUM_THREADS=1 .venv/bin/python benchmarks/verdict_speed.py $(if $(DATA),--data="$$DATA")
 	@.venv/bin/python benchmarks/elicitation.py
