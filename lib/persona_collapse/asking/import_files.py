@@ -16,7 +16,7 @@ from persona_collapse.asking.source_files import RunFiles, candidates, columns_g
 from persona_collapse.paths import shown
 from persona_collapse.store.imported import Imported
 from persona_collapse.store.labels import ordered, texts
-from persona_collapse.store.store import Question, Store
+from persona_collapse.store.store import Store
 from persona_collapse.study import rating_parser
 from persona_collapse.study.instrument import Instrument
 from persona_collapse.study.study import Run, Study
@@ -45,7 +45,7 @@ class ReadRun(NamedTuple):
 
     def put(self, run: Run, store: Store) -> None:
         """Replace the run in the store, whole."""
-        questions: list[Question] = []
+        questions: list[tuple[Any, ...]] = []
         parts = []
         for one in self.conditions.values():
             parts.append(one.slots(len(questions)))

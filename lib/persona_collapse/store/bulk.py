@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 #: Rows of one statement: enough that what a statement costs by itself does not count.
-_ROWS = 2000
+_ROWS = 1000
 
 
 def insert(db: sqlite3.Connection, table: str, columns: Mapping[str, Sequence[Any]]) -> None:

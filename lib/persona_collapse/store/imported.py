@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
 import numpy as np
 
 from persona_collapse.store.ratings import Answers, Asked
-from persona_collapse.store.store import Question
 from persona_collapse.study.study import Study
 
 
@@ -39,12 +39,13 @@ class Imported:
     asked: np.ndarray
     report: Mapping[str, Any]
 
-    def questions(self) -> list[Question]:
-        """Its cells as the store's questions; there is no persona in the condition self."""
+    def questions(self) -> list[tuple[Any, ...]]:
+        """Its cells as `store.Question` has them; there is no persona in the condition self."""
         alone = self.condition == "self"
-        persona = [None] * len(self.cells) if alone else (self.cells // self.items).tolist()
+        persona = repeat(None) if alone else (self.cells // self.items).tolist()
         item, asked = (self.cells % self.items + 1).tolist(), self.asked.tolist()
-        return [Question(self.condition, p, i, "imported", None, n) for p, i, n in zip(persona, item, asked, strict=True)]
+        # Plain tuples, of which there are thousands.
+        return list(zip(repeat(self.condition), persona, item, repeat("imported"), repeat(None), asked, strict=False))
 
     def slots(self, first: int) -> dict[str, list[Any]]:
         """Its slots as the store's, where the question of its first cell has this place."""

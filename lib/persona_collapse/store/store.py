@@ -304,14 +304,14 @@ class Store(Reader):
         variant: str,
         origin: str,
         report: dict[str, Any],
-        questions: list[Question],
+        questions: Sequence[tuple[Any, ...]],
         slots: Mapping[str, Sequence[Any]],
         labels: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         """Replace an imported run whole, in one transaction, with the ids of its personas by condition and number.
 
-        `slots` holds columns of the table of that name, in the order of questions and repetitions; `question` is the place
-        in `questions`.
+        `questions` are as `Question`; `slots` holds columns of the table of that name, in the order of questions and repetitions,
+        with the place in `questions` as `question`.
         """
         with self.transaction():
             run = self.run_id(family, variant)
@@ -323,10 +323,8 @@ class Store(Reader):
             self._db.execute("DELETE FROM slots WHERE question IN (SELECT id FROM questions WHERE run = ?)", (run,))
             self._db.execute("DELETE FROM questions WHERE run = ?", (run,))
             first = self._db.execute("SELECT ifnull(max(id), 0) + 1 FROM questions").fetchone()[0]
-            self._db.executemany(
-                f"INSERT INTO questions VALUES (?, {run}, ?, ?, ?, ?, ?, ?)",
-                ((first + i, *question) for i, question in enumerate(questions)),
-            )
+            asked = dict(zip((*Question._fields[:-1], "asked"), zip(*questions, strict=True), strict=True)) if questions else {}
+            insert(self._db, "questions", {"id": range(first, first + len(questions)), "run": [run] * len(questions), **asked})
             insert(self._db, "slots", {**slots, "question": [first + place for place in slots["question"]]})
             self._db.execute(
                 "UPDATE runs SET origin = ?, report = ? WHERE id = ?", (origin, json.dumps(report, sort_keys=True), run)

@@ -41,6 +41,7 @@ _THINKING = re.compile(
 #: Thinking whose opening tag the chat template had already written, so that the reply holds the closing one alone.
 _THOUGHT = re.compile(r"</(?:think|thinking|thought|reasoning)>|\[/THINK\]|◁/think▷", re.IGNORECASE)
 #: Thinking that never came to an end.
+_TAGS = ("<", "[", "◁")  #: what any of them begins with
 _UNCLOSED = re.compile(r"\s*(<(think|thinking|thought|reasoning)>|\[THINK\])", re.IGNORECASE)
 _DIGIT = re.compile(r"\d")  # of any script
 _INVISIBLE = re.compile("[\ufeff\u200b-\u200f\u2060\u00ad]|&nbsp;", re.IGNORECASE)
@@ -156,7 +157,11 @@ def unrated(replies: Iterable[tuple[str, str | None]], scale: tuple[int, int], l
 
 def plain(reply: str) -> str:
     """A reply without closed thinking and invisible characters, its digits those of ASCII."""
-    text = _INVISIBLE.sub("", _THOUGHT.split(_THINKING.sub("", reply))[-1])
+    text = reply
+    if any(begins in text for begins in _TAGS):  # to look for them takes a hundred times as long as to see that none begins
+        text = _THOUGHT.split(_THINKING.sub("", text))[-1]
+    if "&" in text or not text.isascii():
+        text = _INVISIBLE.sub("", text)
     return text if text.isascii() else _DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0])), text)
 
 
@@ -173,6 +178,8 @@ def _is_point(number: str, low: int, high: int) -> bool:
 
 def _another_answer(rest: str, rating: int, low: int, high: int, labels: Labels) -> bool:
     """Whether what follows the rating holds another point of the scale that is no mention in passing."""
+    if not _DIGIT.search(rest):
+        return False
     others = [found for found in _POINT.finditer(rest) if _is_point(found[0], low, high) and int(found[0]) != rating]
     if not others:
         return False
