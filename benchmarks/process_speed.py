@@ -6,6 +6,7 @@ Without --data the files are simulated ratings in the layout of the published on
 """
 
 import argparse
+import resource
 import shutil
 import statistics
 import subprocess
@@ -13,6 +14,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -28,20 +30,28 @@ APART = {"presence": "are the personas still there", "style": "style or content"
 SCRIPT = Path(__file__).with_name("plain_tables.py")
 
 
-def took(*command: str) -> float:
-    """Seconds that a process takes; its failure is ours."""
-    began = time.perf_counter()
+class Took(NamedTuple):
+    """Seconds from start to end of a process, and seconds of processors that it used."""
+
+    whole: float
+    used: float
+
+
+def took(*command: str) -> Took:
+    """What a process takes; its failure is ours."""
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run([sys.executable, *command], check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - began
+    whole, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return Took(whole, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
 
-def rounds(study: Study, data: Path, folder: Path, number: int) -> dict[str, list[float]]:
-    """Seconds of each process in every round."""
+def rounds(study: Study, data: Path, folder: Path, number: int) -> dict[str, list[Took]]:
+    """What each process took in every round."""
     outputs, plain = folder / "processes", folder / "plain"
     plain.mkdir()
     runs = [f"{run.key}={run.variant.persona}" for run in study.runs if run.variant.role != "alternate"]
     tables = ("-c", COMMAND, str(outputs), "tables", f"--study={study.path}", f"--data={data}")
-    found: dict[str, list[float]] = {}
+    found: dict[str, list[Took]] = {}
     for _ in range(number):
         for name, command in {
             "Python alone": ("-c", "pass"),
@@ -90,8 +100,10 @@ def main() -> None:
             study, data = load_study(simulated_files(folder, "mini" if options.small else "demo")), folder
         number = 1 if options.small else 3
         print(f"{len(study.runs)} runs, files to tables; whole processes, median of {number} (least to most)")
-        for name, seconds in rounds(study, data, folder, number).items():
-            print(f"  {name:<68}{statistics.median(seconds):6.2f} s  ({min(seconds):.2f} to {max(seconds):.2f})")
+        for name, each in rounds(study, data, folder, number).items():
+            whole, used = zip(*each, strict=True)
+            said = f"({min(whole):.2f} to {max(whole):.2f}; {statistics.median(used):.2f} s of processors)"
+            print(f"  {name:<68}{statistics.median(whole):6.2f} s  {said}")
         worst = apart(study, folder)
     print(f"published values of both agree to {worst:.0e}" if worst < 1e-9 else f"PUBLISHED VALUES DISAGREE by {worst:.1e}")
     sys.exit(0 if worst < 1e-9 else 1)

@@ -1,5 +1,8 @@
 """`make tables`: every table of a study without a notebook, and none that is up to date made again."""
 
+import subprocess
+import sys
+
 import pytest
 
 from importable import grid, small_study, write_rows
@@ -126,3 +129,16 @@ def test_a_report_afterwards_asks_and_reads_nothing(tmp_path):
     study = load_study("mini")
     make(study)
     assert collect(study) == 0
+
+
+def test_metrics_and_contrasts_wait_for_no_library_that_they_do_not_need(tmp_path, outputs):
+    """scipy.stats takes a second to import, pandas a third of one; what is up to date needs neither."""
+    study = imported(tmp_path)
+    code = (
+        "import sys; from pathlib import Path; from persona_collapse import paths; paths.OUTPUTS = Path(sys.argv.pop(1));"
+        "from persona_collapse.__main__ import main; main(sys.argv[1:]);"
+        "print(sorted({'pandas', 'scipy.stats', 'altair', 'openai', 'asyncio'} & set(sys.modules)))"
+    )
+    arguments = [sys.executable, "-c", code, str(outputs), "tables", f"--study={study.path}", "--only=metrics,contrasts"]
+    said = [subprocess.run(arguments, capture_output=True, text=True, check=True).stdout.splitlines()[-1] for _ in range(2)]
+    assert said == ["['pandas']", "[]"]
