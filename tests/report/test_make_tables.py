@@ -137,7 +137,7 @@ def test_metrics_and_contrasts_wait_for_no_library_that_they_do_not_need(tmp_pat
     code = (
         "import sys; from pathlib import Path; from persona_collapse import paths; paths.OUTPUTS = Path(sys.argv.pop(1));"
         "from persona_collapse.__main__ import main; main(sys.argv[1:]);"
-        "print(sorted({'pandas', 'scipy.stats', 'altair', 'openai', 'asyncio'} & set(sys.modules)))"
+        "print(sorted({'pandas', 'scipy.stats', 'altair', 'openai'} & set(sys.modules)))"
     )
     arguments = [sys.executable, "-c", code, str(outputs), "tables", f"--study={study.path}", "--only=metrics,contrasts"]
     said = [subprocess.run(arguments, capture_output=True, text=True, check=True).stdout.splitlines()[-1] for _ in range(2)]
