@@ -3,8 +3,8 @@ TARGET ?= 5
 PORT ?= 8000
 # Some systems have a variable NAME of their own, which is not meant.
 NAME =
-COMMANDS = help report published test lab study-from elicit batch estimate plan export pdf compare serve reproduce check-servers bench coverage verdicts truths fit notebooks rooms picture clean lint
-NAMES = STUDY STUDIES DATA TARGET PORT BY_HAND CANCEL ANYWAY OPTIONS REPLIES RATINGS LICENCE NAME PYTHON
+COMMANDS = help report tables published test lab study-from elicit batch estimate plan export pdf compare serve reproduce check-servers bench coverage verdicts truths fit notebooks rooms picture clean lint
+NAMES = STUDY STUDIES DATA ONLY TARGET PORT BY_HAND CANCEL ANYWAY OPTIONS REPLIES RATINGS LICENCE NAME PYTHON
 # A misspelt name would be passed over in silence, and the demo made instead.
 UNKNOWN := $(strip $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(filter-out $(NAMES) SHELL,$(name)))))
 ifneq ($(UNKNOWN),)
@@ -37,6 +37,9 @@ help: ## list the commands
 
 report: .venv/ready ## ratings, tables, notebooks and outputs/<study>/report.html [STUDY=demo] [DATA=folder]
 	@$(RUN) report $(WITH)
+
+tables: .venv/ready ## ratings and tables alone, without notebooks [STUDY=demo] [DATA=folder] [ONLY=metrics,contrasts]
+	@$(RUN) tables $(WITH) $(if $(ONLY),--only="$$ONLY")
 
 published: .venv/ready ## fetch the paper's ratings with git, then their report
 	@$(RUN) published $(WITH)
@@ -84,6 +87,7 @@ check-servers: .venv/ready ## real servers, before a release: llama.cpp, vLLM, t
 
 bench: .venv/ready ## what the README claims about speed, measured in one run [DATA=folder of the published ratings]
 	@OPENBLAS_NUM_THREADS=1 .venv/bin/python benchmarks/analysis.py $(if $(DATA),--data="$$DATA")
+	@.venv/bin/python benchmarks/process_speed.py $(if $(DATA),--data="$$DATA")
 	@OPENBLAS_NUM_THREADS=1 .venv/bin/python benchmarks/recommended.py $(if $(DATA),--data="$$DATA")
 	@OPENBLAS_NUM_THREADS=1 .venv/bin/python benchmarks/verdict_speed.py $(if $(DATA),--data="$$DATA")
 	@.venv/bin/python benchmarks/elicitation.py

@@ -133,7 +133,8 @@ def simulated_files(folder: Path, name: str) -> Path:
                     writer.writerow(["persona_id", "question_id", "run_index", "rating", "failures", "response", "collected_at"])
                     rows = store.ratings(family.key, variant.key, "persona")
                     writer.writerows([*row, 0, row[3], "2026-01-01T00:00:00.000000"] for row in rows)
-                variants.append({"key": variant.key, "role": variant.role, "persona": name})
+                control = {"control": variant.control} if variant.control else {}
+                variants.append({"key": variant.key, "role": variant.role, "persona": name, **control})
             families.append({"key": family.key, "variants": variants})
     path = folder / "bench.yaml"
     path.write_text(yaml.safe_dump({"title": "Benchmark", "kind": "imported", "families": families}), encoding="utf-8")

@@ -3,6 +3,7 @@
 import argparse
 import errno
 import os
+import re
 import sys
 import time
 import traceback
@@ -30,6 +31,17 @@ def report(args: argparse.Namespace) -> None:
     _say_estimate(study)
     made = make_report(study, say=_say)
     _say(f"{shown(study.outputs / 'report.html')} ({made}, {time.monotonic() - began:.0f} s)")
+
+
+def tables(args: argparse.Namespace) -> None:
+    """Ratings and tables of a study without notebooks; what is up to date is not made again."""
+    from persona_collapse.report.make_tables import make_tables
+
+    study = _study(args)
+    began = time.monotonic()
+    _say_estimate(study)
+    made = make_tables(study, [name for name in re.split(r"[\s,]+", args.only or "") if name], say=_say)
+    _say(f"{shown(study.outputs / 'tables')}/ ({made}, {time.monotonic() - began:.1f} s)")
 
 
 def published(args: argparse.Namespace) -> None:
@@ -241,7 +253,7 @@ def parser() -> argparse.ArgumentParser:
     """Every command with its flags."""
     found = argparse.ArgumentParser(prog="persona_collapse", description=__doc__)
     commands = found.add_subparsers(dest="command", required=True)
-    for command in (report, published, elicit, batch, estimate, plan, export, pdf, reproduce, fit, lab, notebooks, clean):
+    for command in (report, tables, published, elicit, batch, estimate, plan, export, pdf, reproduce, fit, lab, notebooks, clean):
         sub = commands.add_parser(command.__name__, help=(command.__doc__ or "").splitlines()[0])
         sub.set_defaults(run=command)
         sub.add_argument("--study", default=None, help="a name in params/studies/ or a path to a YAML file")
@@ -250,6 +262,8 @@ def parser() -> argparse.ArgumentParser:
             sub.add_argument("--target", default="5", help="standard error of a change, in percent")
         if command is notebooks:
             sub.add_argument("--only", default=None, help="one notebook, by name")
+        if command is tables:
+            sub.add_argument("--only", default=None, help="some tables, as in metrics,contrasts")
         sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
         if command is elicit:
             _add_switch(sub, "--anyway", "go on with a run of which no answer is a rating")

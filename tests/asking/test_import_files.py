@@ -9,8 +9,10 @@ import pytest
 
 import persona_collapse as pc
 from importable import COLUMNS, cell, grid, one_line, small_study, write_instrument, write_rows, write_study
+from persona_collapse.asking import source_files
 from persona_collapse.asking.collect import collect
-from persona_collapse.asking.import_files import describe, import_run
+from persona_collapse.asking.import_files import all_ids, describe
+from persona_collapse.asking.import_study import import_run
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.rating_parser import REASONS
@@ -660,7 +662,8 @@ def test_an_import_that_fills_the_disk_keeps_the_old_run_and_can_be_repeated(tmp
         pages = store._db.execute("PRAGMA page_count").fetchone()[0]
         store._db.execute(f"PRAGMA max_page_count = {pages + 2}")
         with pytest.raises(OSError) as caught:
-            import_run(study, study.runs[0], store)
+            run = study.runs[0]
+            import_run(study, run, source_files.run_files(study, run), all_ids(study), store)
         assert one_line(caught.value) == (
             f"{study.store_path}: the disk is full; free some space and run the same command again, nothing is lost"
         )

@@ -2,11 +2,13 @@
 
 import csv
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import yaml
 
+from persona_collapse.store.ratings import Ratings
 from persona_collapse.study.study import Study, load_study
 
 COLUMNS = ["persona_id", "question_id", "run_index", "rating", "failures", "response", "collected_at"]
@@ -81,3 +83,22 @@ def rating_file(folder, name, counts):
         ratings = np.repeat(np.arange(6), counts[p, q])
         rows += [f"{p},{q + 1},{i},{rating}" for i, rating in enumerate(ratings, start=1)]
     (folder / name).write_text("\n".join(rows) + "\n")
+
+
+def assert_same_ratings(one: Ratings, other: Ratings) -> None:
+    """Everything of the two is the same, whatever way it came."""
+    assert (one.study, one.prompts, one.again) == (other.study, other.prompts, other.again)
+    assert one.answers.keys() == other.answers.keys()
+    for key, answers in one.answers.items():
+        assert_same_fields(answers, other.answers[key])
+        assert_same_fields(answers.asked, other.answers[key].asked)
+
+
+def assert_same_fields(one: object, other: object) -> None:
+    """Two records with arrays in them."""
+    for field in fields(one):
+        own, others = getattr(one, field.name), getattr(other, field.name)
+        if isinstance(others, np.ndarray):
+            assert own.dtype == others.dtype and np.array_equal(own, others), field.name
+        elif field.name != "asked":
+            assert own == others, field.name

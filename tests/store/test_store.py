@@ -366,7 +366,7 @@ def test_digests_need_not_be_kept(store, path, monkeypatch):
 
 def replace(store, rating, variant="v", **report):
     questions = [Question("persona", 0, 1, "imported", None, 1)]
-    slots = [(0, 1, rating, None, str(rating), *[None] * 9)]
+    slots = {"question": [0], "repetition": [1], "rating": [rating], "reply": [str(rating)]}
     store.replace_run("f", variant, f"origin {rating}", report, questions, slots)
 
 
@@ -383,7 +383,7 @@ def test_an_imported_run_is_replaced_whole_and_alone(store):
 def test_a_replacement_that_fails_leaves_the_old_run(store):
     replace(store, 1)
     with pytest.raises(OSError):
-        slots = [(0, 1, 4, "refusal", "4", *[None] * 9)]
+        slots = {"question": [0], "repetition": [1], "rating": [4], "reason": ["refusal"], "reply": ["4"]}
         store.replace_run("f", "v", "new", {}, [Question("persona", 0, 1, "imported", None, 1)], slots)
     assert store.ratings("f", "v", "persona") == [(0, 1, 1, 1)]
     assert store.origin("f", "v")[0] == "origin 1"

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, NoReturn
 
 from tqdm import tqdm
 
-from persona_collapse.asking import slots
-from persona_collapse.asking.ledger import JOURNAL
 from persona_collapse.paths import STUDIES, shown
 from persona_collapse.store.held import holds
 from persona_collapse.store.ratings import Ratings, read_ratings
@@ -18,6 +16,7 @@ from persona_collapse.store.store import Store, open_store
 from persona_collapse.study.study import Run, Study, check_keys, load_study
 
 if TYPE_CHECKING:
+    from persona_collapse.asking.import_study import Import
     from persona_collapse.asking.supported_parameters import Supported
 
 
@@ -32,14 +31,14 @@ def collect(
     runs = study.runs if runs is None else runs
     if study.file.kind == "live" and not study.store_path.is_file():
         check_keys(study)  # before anything is made; a finished study needs no key
+    if study.file.kind == "imported":
+        with importing(study, runs) as found:
+            return found.new
+    from persona_collapse.asking import slots  # with all that asks endpoints, which files need not wait for
+    from persona_collapse.asking.ledger import JOURNAL
+
     with open_store(study.store_path, write=True) as store:
         store.claim(study.path)
-        if study.file.kind == "imported":
-            from persona_collapse.asking.import_files import check_ids, import_run
-
-            check_ids(study, store)
-            with _bar(len(runs), "run") as bar:
-                return sum(_counted(import_run(study, run, store), bar) for run in runs)
         missing = {run: slots.plan(study, run, store) for run in runs}
         _remember_origins(study, runs, store)
         if study.file.kind == "live" and any(missing.values()):
@@ -60,6 +59,19 @@ def collect(
     return sum(missing.values())
 
 
+@contextmanager
+def importing(study: Study, runs: Sequence[Run] | None = None) -> Iterator["Import"]:
+    """As `collect` for an imported study; gives how many runs were read, and the ratings of a study that was read whole.
+
+    The store is whole when the block ends, which may take longer than the numbers: nothing is done before.
+    """
+    from persona_collapse.asking import import_study
+
+    runs = study.runs if runs is None else runs
+    with _bar(len(runs), "run") as bar, import_study.importing(study, runs, lambda: bar.update(1)) as found:
+        yield found
+
+
 def _remember_origins(study: Study, runs: Sequence[Run], store: Store) -> None:
     """Keep how every run of a live study is asked, so that the next visit can say what has changed."""
     if study.file.kind == "live":
@@ -72,6 +84,8 @@ def _remember_origins(study: Study, runs: Sequence[Run], store: Store) -> None:
 @contextmanager
 def _telling(study: Study, runs: Sequence[Run], store: Store) -> Iterator[None]:
     """Let an interrupt say how much is done."""
+    from persona_collapse.asking import slots
+
     try:
         yield
     except KeyboardInterrupt:
@@ -101,7 +115,7 @@ def collect_by_batch(
         raise ValueError(f"{shown(study.path)}: a study of kind {study.file.kind} asks no endpoint; batch is for kind live")
     if not (by_hand or study.store_path.is_file()):
         check_keys(study)
-    from persona_collapse.asking import batch_files, batch_visit
+    from persona_collapse.asking import batch_files, batch_visit, slots
     from persona_collapse.asking.progress import ask
 
     with open_store(study.store_path, write=True) as store:
@@ -231,11 +245,6 @@ def _taken(study: Study) -> str:
         f"{shown(study.path)} names no instrument: its items are taken for the {len(instrument.items)} of {instrument.key}, of "
         f"which the first is {instrument.items[0].text!r}; write `instrument: {instrument.key}` if they are, else a path"
     )
-
-
-def _counted(done: bool, bar: "tqdm[NoReturn]") -> int:
-    bar.update(1)
-    return int(done)
 
 
 @contextmanager

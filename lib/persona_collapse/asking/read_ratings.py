@@ -40,7 +40,8 @@ class Wanted(NamedTuple):
 class Read(NamedTuple):
     """Rows, how they were read, and whether they are of simulated respondents.
 
-    Columns: persona, item, repetition, rating, reply, reason, served_model, fingerprint, attempts, time.
+    Columns: persona, item, repetition (ids, categorical), rating, and of reply, reason, served_model, fingerprint, attempts and
+    time those that the file has, as plain objects, None where there is nothing.
     """
 
     rows: pd.DataFrame
@@ -54,7 +55,7 @@ class _Problem(NamedTuple):
 
 
 def read_ratings(path: Path, wanted: Wanted, instrument: Instrument) -> Read:
-    """Read a file's rows; a column that it lacks is None in all of them.
+    """Read a file's rows.
 
     Raises ValueError, one line with all that is wrong: file, row (from 1, without the header), column, what was expected.
     """
@@ -67,14 +68,14 @@ def read_ratings(path: Path, wanted: Wanted, instrument: Instrument) -> Read:
     notes = [*table.notes, found.note]
     problems: list[_Problem] = []
     simulated = any(name in fields and (fields[name] == mark).any() for name, mark in _MARKS.items())
-    persona: pd.Series | str = "" if alone else _ids(fields, found.names["persona"], problems)
-    repetition: pd.Series | str = "1"
+    persona = _one_id("", fields) if alone else _ids(fields, found.names["persona"], problems)
     if "repetition" in found.names:
         repetition = _ids(fields, found.names["repetition"], problems)
     else:
-        _refuse_twice(fields, persona, problems)
+        repetition = _one_id("1", fields)
+        _refuse_twice(persona, alone, problems)
         notes.append("one repetition, as no column numbers them")
-    own = pd.DataFrame({"persona": persona, "repetition": repetition}, index=fields.index)
+    own = pd.DataFrame({"persona": persona, "repetition": repetition})
     if found.items:
         rows = _one_row_a_rating(own, fields, found, instrument, problems)
         notes.append(f"{len(fields):,} row{'s' * (len(fields) != 1)} in the file")
@@ -82,13 +83,14 @@ def read_ratings(path: Path, wanted: Wanted, instrument: Instrument) -> Read:
         called = found.names["rating"]
         if may_be_text(found, wanted.columns):
             _refuse_text(where, fields, found, instrument)
-        rows = own.assign(
-            item=_items(fields, found.names["item"], instrument, problems, notes),
-            rating=_ratings(fields[called], called, instrument, problems),
-            reply=fields[found.names["reply"]] if "reply" in found.names else None,
-            reason=_reasons(fields), attempts=_attempts(fields, problems), time=_times(fields),
-            **{name: fields[name].where(fields[name] != "") if name in fields else None for name in _MARKS},
-        )  # fmt: skip
+        item = _items(fields, found.names["item"], instrument, problems, notes)
+        rating = _ratings(fields[called], called, instrument, problems)
+        beside = {
+            "reply": fields[found.names["reply"]] if "reply" in found.names else None,
+            "reason": _reasons(fields), "attempts": _attempts(fields, problems), "time": _times(fields),
+            **{name: _filled(fields[name]) for name in _MARKS if name in fields},
+        }  # fmt: skip
+        rows = own.assign(item=item, rating=rating, **{name: column for name, column in beside.items() if column is not None})
     if len(problems) == 1:
         raise ValueError(f"{where}, {problems[0].text}; {problems[0].remedy}")
     if problems:
@@ -102,8 +104,8 @@ def select(where: str, fields: pd.DataFrame, wanted: Wanted) -> pd.DataFrame:
     for column, value in wanted.rows.items():
         if column not in fields:
             raise ValueError(f"{where}: no column {column!r}, which rows names (it has {', '.join(fields.columns)})")
-        places, values = pd.factorize(fields[column])  # of a million rows few differ
-        labels = texts(pd.Series(values))
+        places, values = _different(fields[column])
+        labels = texts(values)
         own = np.isin(places, np.flatnonzero(labels == str(value)))
         if not own.any():
             known = beginning_of(labels.tolist())
@@ -114,7 +116,7 @@ def select(where: str, fields: pd.DataFrame, wanted: Wanted) -> pd.DataFrame:
         return fields
     if said not in fields:
         raise ValueError(f"{where}: no column {said!r}, which columns.condition names (it has {', '.join(fields.columns)})")
-    strange = ~fields[said].isin(CONDITIONS)
+    strange = ~fields[said].isin(CONDITIONS).to_numpy()
     if strange.any():
         raise ValueError(f"{where}, {_wrong(fields[said], strange, said, listing(CONDITIONS))}; correct the file")
     own = fields[said] == wanted.condition
@@ -128,35 +130,56 @@ def tells_conditions(fields: pd.DataFrame) -> bool:
     return "condition" in fields and bool(fields["condition"].isin(CONDITIONS).all())
 
 
-def _wrong(column: pd.Series, wrong: pd.Series, called: str, expected: str) -> str:
+def _different(column: pd.Series) -> tuple[np.ndarray, pd.Series]:
+    """The different texts of a column, and which of them stands in each row: of a million rows few differ."""
+    places, values = pd.factorize(column.to_numpy(dtype=object))
+    return places, pd.Series(values, dtype=str)
+
+
+def _filled(column: pd.Series) -> pd.Series:
+    """A column with None where its texts are empty."""
+    values = column.to_numpy(dtype=object)
+    empty = values == ""
+    return pd.Series(np.where(empty, None, values) if empty.any() else values, column.index, dtype=object)
+
+
+def _wrong(column: pd.Series, wrong: np.ndarray, called: str, expected: str) -> str:
     """The first wrong row of a column, what was expected there, and how many more there are."""
-    at, more = int(np.argmax(wrong.to_numpy())), int(wrong.sum()) - 1
+    at, more = int(np.argmax(wrong)), int(wrong.sum()) - 1
     rest = f" ({more:,} more row{'s' * (more > 1)} like it)" if more else ""
     return f"row {column.index[at] + 1}: {called} is {column.iloc[at]!r}; expected {expected}{rest}"
 
 
 def _ids(fields: pd.DataFrame, column: str, problems: list[_Problem]) -> pd.Series:
     """A column of ids, which are labels."""
-    found = texts(fields[column])
+    places, values = _different(fields[column])
+    own, labels = pd.factorize(texts(values).to_numpy(dtype=object))  # 6 and 6.0 are one
+    number = own[places]
+
+    def row(label: int) -> str:
+        return f"row {fields.index[int(np.argmax(number == label))] + 1}"
+
     read: dict[str, str] = {}
-    for label in found.unique():
+    for at, label in enumerate(labels):
         twin = read.setdefault(visible(label), label)
         if twin != label and visible(label):
-            row = f"row {found.index[int(np.argmax(found == label))] + 1}"
-            problems.append(_Problem(f"{row}: {column} {label!a} differs from {twin!a} only in what cannot be seen"))
-    empty = found.map({label: not visible(label) for label in found.unique()}).astype(bool)
-    if empty.any():
-        row = found.index[int(np.argmax(empty))] + 1
-        problems.append(_Problem(f"row {row}: no {column}; expected an id in every row", "fill it in"))
-    return found
+            problems.append(_Problem(f"{row(at)}: {column} {label!a} differs from {twin!a} only in what cannot be seen"))
+    if empty := [at for at, label in enumerate(labels) if not visible(label)]:
+        problems.append(_Problem(f"{row(empty[0])}: no {column}; expected an id in every row", "fill it in"))
+    return pd.Series(pd.Categorical.from_codes(number, labels), fields.index)
 
 
-def _refuse_twice(fields: pd.DataFrame, persona: "pd.Series | str", problems: list[_Problem]) -> None:
+def _one_id(label: str, fields: pd.DataFrame) -> pd.Series:
+    """The same id in every row."""
+    return pd.Series(pd.Categorical.from_codes(np.zeros(len(fields), int), [label]), fields.index)
+
+
+def _refuse_twice(persona: pd.Series, alone: bool, problems: list[_Problem]) -> None:
     """Without a column of repetitions there is one: a persona has one row."""
-    again = pd.Series(persona, index=fields.index).duplicated(keep=False)
+    again = persona.duplicated(keep=False)
     if again.any():
-        rows = [int(row) + 1 for row in fields.index[again][:2]]
-        who = f"{pd.Series(persona, index=fields.index)[again].iloc[0]!r} " if not isinstance(persona, str) else ""
+        rows = [int(row) + 1 for row in persona.index[again][:2]]
+        who = "" if alone else f"{persona[again].iloc[0]!r} "
         problems.append(
             _Problem(
                 f"rows {rows[0]} and {rows[1]}: persona {who}stands more than once, and no column numbers the repetitions; "
@@ -176,7 +199,7 @@ def _one_row_a_rating(
         )
     columns = {name: _ratings(fields[name], name, instrument, problems) for name in found.items}
     parts = [own.assign(item=number, rating=columns[name]) for name, number in found.items.items()]
-    return pd.concat(parts).assign(reply=None, reason=None, attempts=None, time=None, **dict.fromkeys(_MARKS))
+    return pd.concat(parts)
 
 
 def _items(
@@ -184,22 +207,25 @@ def _items(
 ) -> np.ndarray:  # fmt: skip
     """Numbers of items, which count from 1 as in the instrument."""
     items = len(instrument.items)
-    numbers, begins = item_numbers(fields[column], items)
+    places, values = _different(fields[column])
+    numbers, begins = item_numbers(values, items)
     wrong = ~((numbers % 1 == 0) & (numbers >= 1) & (numbers <= items))
     if wrong.any():
-        problems.append(_Problem(_wrong(fields[column], wrong, column, f"an integer from 1 to {items}")))
+        problems.append(_Problem(_wrong(fields[column], wrong.to_numpy()[places], column, f"an integer from 1 to {items}")))
     if begins:
         notes.append(tamed(f"{column} {begins}1, {begins}2, ... by their numbers"))
-    return numbers.where(~wrong, 1).to_numpy().astype(int)
+    return numbers.where(~wrong, 1).to_numpy().astype(int)[places]
 
 
 def _ratings(column: pd.Series, called: str, instrument: Instrument, problems: list[_Problem]) -> np.ndarray:
     """Ratings as integers, `NONE` where a field is empty, or -1 on a scale that begins at 0 or above."""
-    numbers, none, wrong = _numbers(column, instrument)
+    places, values = _different(column)
+    numbers, none, wrong = _numbers(values, instrument)
     if wrong.any():
         low, high = instrument.scale
-        problems.append(_Problem(_wrong(column, wrong, called, f"an integer from {low} to {high}, or nothing for none")))
-    return np.where(none | wrong, NONE, numbers.where(~(none | wrong), 0)).astype(int)
+        expected = f"an integer from {low} to {high}, or nothing for none"
+        problems.append(_Problem(_wrong(column, wrong.to_numpy()[places], called, expected)))
+    return np.where(none | wrong, NONE, numbers.where(~(none | wrong), 0)).astype(int)[places]
 
 
 def _numbers(column: pd.Series, instrument: Instrument) -> tuple[pd.Series, pd.Series, pd.Series]:
@@ -214,10 +240,11 @@ def _numbers(column: pd.Series, instrument: Instrument) -> tuple[pd.Series, pd.S
 def _refuse_text(where: str, fields: pd.DataFrame, found: Found, instrument: Instrument) -> None:
     """A column such as `response`, where no other can be the rating, is it if nothing else than ratings stands in it."""
     called = found.names["rating"]
-    _, _, wrong = _numbers(fields[called], instrument)
+    places, values = _different(fields[called])
+    _, _, wrong = _numbers(values, instrument)
     if wrong.any():
         line = found.line().removesuffix("}") + ", rating: ?}"
-        row = _wrong(fields[called], wrong, called, "ratings alone")
+        row = _wrong(fields[called], wrong.to_numpy()[places], called, "ratings alone")
         raise ValueError(
             f"{where}: no column is surely the rating; {called!r} may be it or the reply's text, and {row}; "
             f"say in the study file which is which: {line}"
@@ -236,7 +263,7 @@ def _reasons(fields: pd.DataFrame) -> pd.Series | None:
     """Why there is no rating, where a file says so in our words, as our exports do."""
     if "reason" not in fields or not fields["reason"].isin(("", *REASONS)).all():
         return None
-    return fields["reason"].where(fields["reason"] != "")
+    return _filled(fields["reason"])
 
 
 def _attempts(fields: pd.DataFrame, problems: list[_Problem]) -> pd.Series | None:
@@ -244,15 +271,18 @@ def _attempts(fields: pd.DataFrame, problems: list[_Problem]) -> pd.Series | Non
     for column, first in (("failures", 1), ("attempts", 0)):
         if column not in fields:
             continue
-        given = fields[column].str.strip()
+        places, values = _different(fields[column])
+        given = values.str.strip()
         numbers = pd.to_numeric(given, errors="coerce")
         wrong = (given != "") & ~((numbers % 1 == 0) & (numbers >= 0) & (numbers < 10**9))
         if wrong.any() and first:
-            said = _wrong(fields[column], wrong, column, "an integer from 0 up, or nothing")
+            said = _wrong(fields[column], wrong.to_numpy()[places], column, "an integer from 0 up, or nothing")
             problems.append(_Problem(said, "correct the file"))
         if wrong.any():
             return None
-        return numbers.fillna(0).astype(int) + 1 if first else numbers.astype("Int64")
+        # Without a number nothing failed, and how often was asked is not known.
+        counted = [None if not first and pd.isna(n) else int(0 if pd.isna(n) else n) + first for n in numbers]
+        return pd.Series(np.array(counted, dtype=object)[places], fields.index, dtype=object)
     return None
 
 
@@ -260,9 +290,9 @@ def _times(fields: pd.DataFrame) -> pd.Series | None:
     """When a reply came, as others or our exports say it; a column `time` of anything else than dates is none."""
     for column in ("collected_at", "time"):
         if column in fields:
-            filled = fields[column][fields[column] != ""]
-            if column == "collected_at" or (len(filled) and re.match(r"\d{4}-\d\d-\d\d", filled.iloc[0])):
-                return fields[column].where(fields[column] != "")
+            filled = _filled(fields[column])
+            if column == "collected_at" or re.match(r"\d{4}-\d\d-\d\d", next(filter(None, filled), "")):
+                return filled
     return None
 
 

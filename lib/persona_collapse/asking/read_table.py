@@ -5,21 +5,22 @@ import gzip
 import io
 import zlib
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from persona_collapse.input_errors import listing
 from persona_collapse.paths import shown
 
-#: Ends of names of files that can be read, longest first.
-SUFFIXES = (".csv.gz", ".tsv.gz", ".parquet", ".csv", ".tsv", ".txt", ".eval")
 #: Those that are read whole or not at all.
 _WHOLE = (".parquet", ".eval")
 #: What may stand between fields, as an error or a report calls it.
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+#: How pandas reads every field as what stands there: plain objects, which its own texts take ten times as long as.
+_AS_TEXTS: dict[str, Any] = {"dtype": object, "keep_default_na": False, "na_filter": False, "encoding": "utf-8"}
+#: Bytes of files that are kept in memory once they are read, where they take some three times as many.
+KEPT_BYTES = 100_000_000
 
 
 class Table(NamedTuple):
@@ -29,19 +30,27 @@ class Table(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def stem(path: Path) -> tuple[str, str]:
-    """A file's name without its ending, and the ending: `.csv.gz` is one."""
-    ending = next((suffix for suffix in SUFFIXES if path.name.lower().endswith(suffix)), path.suffix)
-    return path.name[: len(path.name) - len(ending)], path.name[len(path.name) - len(ending) :]
+_kept: dict[tuple[Path, int, int], Table] = {}
 
 
 def read_table(path: Path) -> Table:
     """Read a file whole. Raises ValueError, one line that names the file and what is wrong with it."""
-    return _kept(path, path.stat().st_mtime_ns, path.stat().st_size)
+    key = path, path.stat().st_mtime_ns, path.stat().st_size
+    if key not in _kept:
+        found = _read(path)
+        # Runs that share a file, and conditions, follow one another; of files that are not large all are kept.
+        while len(_kept) > 1 and sum(size for *_, size in (*_kept, key)) > KEPT_BYTES:
+            del _kept[next(iter(_kept))]
+        _kept[key] = found
+    return _kept[key]
 
 
-@lru_cache(maxsize=2)  # runs that share a file, and conditions, follow one another
-def _kept(path: Path, changed: int, size: int) -> Table:
+def forget() -> None:
+    """Keep no file any longer that was read."""
+    _kept.clear()
+
+
+def _read(path: Path) -> Table:
     if path.suffix.lower() == ".parquet":
         return Table(_parquet(path))
     if path.suffix.lower() == ".eval":
@@ -53,7 +62,7 @@ def _kept(path: Path, changed: int, size: int) -> Table:
     names, separator, notes = _header(path, content)
     where = shown(path)
     try:
-        table = pd.read_csv(io.BytesIO(content), sep=separator, dtype=str, keep_default_na=False, encoding="utf-8")
+        table = pd.read_csv(io.BytesIO(content), sep=separator, **_AS_TEXTS)
     except UnicodeDecodeError:
         raise ValueError(f"{where}: not UTF-8 text; save it as UTF-8") from None
     except pd.errors.ParserError as error:
@@ -83,9 +92,7 @@ def read_columns(path: Path, names: Sequence[str]) -> pd.DataFrame:
     content = _content(path)
     every, separator, _ = _header(path, content)
     places = [every.index(name) for name in dict.fromkeys(names)]
-    table = pd.read_csv(
-        io.BytesIO(content), sep=separator, dtype=str, keep_default_na=False, encoding="utf-8", usecols=places
-    )  # fmt: skip
+    table = pd.read_csv(io.BytesIO(content), sep=separator, usecols=places, **_AS_TEXTS)
     return table.set_axis([every[place] for place in sorted(places)], axis=1)
 
 
@@ -126,7 +133,8 @@ def _header(path: Path, content: bytes) -> tuple[list[str], str, tuple[str, ...]
 
 def _check_end(path: Path, content: bytes, separator: str, table: pd.DataFrame) -> None:
     """Refuse a file whose last row is cut off, as an interrupted copy leaves it: its empty fields would read as missing."""
-    last = content.rstrip(b"\r\n").replace(b"\r", b"\n").rpartition(b"\n")[2].decode("utf-8")
+    end = len(content.rstrip(b"\r\n"))
+    last = content[max(content.rfind(b"\n", 0, end), content.rfind(b"\r", 0, end)) + 1 : end].decode("utf-8")
     fields = next(csv.reader([last], delimiter=separator), [])
     if last.count('"') % 2 == 0 and len(fields) < len(table.columns):  # else it is the end of a reply of several lines
         raise ValueError(

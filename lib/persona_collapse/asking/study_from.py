@@ -9,7 +9,8 @@ import pandas as pd
 from persona_collapse.asking import import_files
 from persona_collapse.asking.find_columns import find_columns
 from persona_collapse.asking.read_ratings import beginning_of
-from persona_collapse.asking.read_table import SUFFIXES, column_names, read_columns
+from persona_collapse.asking.read_table import column_names, read_columns
+from persona_collapse.asking.source_files import SUFFIXES
 from persona_collapse.asking.study_drafts import ASK, Draft, comment
 from persona_collapse.asking.study_layouts import LAYOUTS
 from persona_collapse.files import atomic_text

@@ -10,7 +10,8 @@ import yaml
 
 from persona_collapse.asking.find_columns import Found, find_columns
 from persona_collapse.asking.read_ratings import ALSO_READ, CONDITIONS, beginning_of, tells_conditions
-from persona_collapse.asking.read_table import column_names, read_columns, stem
+from persona_collapse.asking.read_table import column_names, read_columns
+from persona_collapse.asking.source_files import stem
 from persona_collapse.asking.study_drafts import Draft, DraftFamily, DraftRun, families_of, key_of
 from persona_collapse.paths import INSTRUMENTS
 from persona_collapse.store.column_names import OF_RUNS, plain

@@ -7,6 +7,7 @@ __all__ = [
     "citing",
     "dictionary",
     "make",
+    "make_tables",
     "markdown",
     "notebook_section",
     "page",

@@ -147,13 +147,12 @@ def missing(counts: np.ndarray, categories: range, slots: int | None = None) -> 
 
 def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
     """Spearman's correlation; NaN if either side is constant or empty."""
-    if any(side.size == 0 or (side == side[0]).all() for side in (one, other)):
+    if any(side.size == 0 or (side == side[0]).all() or np.isnan(side).any() for side in (one, other)):
         return float("nan")
-    # As scipy.stats.spearmanr has it, which takes more than a second to import.
-    return float(np.corrcoef([_ranks(one), _ranks(other)])[1, 0])
+    return float(np.corrcoef(_ranks(one), _ranks(other))[0, 1])  # scipy.stats takes a second to import, for this alone
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 1; equal values have the mean of theirs."""
-    _, place, times = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(times) - (times - 1) / 2)[place]
+    """Place of each value in their order, from 1; equal ones have the mean of their places."""
+    _, place, number = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(number) - (number - 1) / 2)[place]

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from persona_collapse.machine import check_locks
 from persona_collapse.paths import shown
+from persona_collapse.store.bulk import insert
 from persona_collapse.store.reader import RETRIED, Reader
 from persona_collapse.store.schema import is_current, make
 from persona_collapse.study import first_token
@@ -105,8 +106,11 @@ def probe_key(family: str, variant: str, kind: str = "probe") -> str:
 class Store(Reader):
     """Ratings of one study on disk. Open with `open_store`; every write is one transaction."""
 
-    def __init__(self, path: Path, *, write: bool) -> None:
-        """Open the file; with `write` it is made if need be and held by this process alone while a transaction runs."""
+    def __init__(self, path: Path, *, write: bool, part: Path | None = None) -> None:
+        """Open the file; with `write` it is made if need be and held by this process alone while a transaction runs.
+
+        `part` is a new file that is to become it (`bulk.in_one_piece`): what fails there is thrown away, so nothing is undone.
+        """
         self.path, self._write = path, write
         self._offered: dict[tuple[str, str, str, int, range], first_token.Offered] = {}
         if write:
@@ -118,14 +122,14 @@ class Store(Reader):
         mode = "rwc" if write else "rw"
         # One thread at a time uses it, but while an endpoint is asked that is not the thread that opened it.
         self._db = sqlite3.connect(
-            f"{path.as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=30, check_same_thread=False
+            f"{(part or path).as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=30, check_same_thread=False
         )
         try:
-            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute(f"PRAGMA synchronous = {'OFF' if part else 'FULL'}")
             if write:
                 # The journal is emptied after each transaction and removed at the end: removing it each time takes as long
                 # as writing it.
-                self._db.execute("PRAGMA journal_mode = PERSIST")
+                self._db.execute(f"PRAGMA journal_mode = {'OFF' if part else 'PERSIST'}")
                 if not is_current(self._db):
                     with self.transaction():
                         make(self._db)
@@ -300,14 +304,14 @@ class Store(Reader):
         variant: str,
         origin: str,
         report: dict[str, Any],
-        questions: list[Question],
-        slots: list[tuple[Any, ...]],
+        questions: Sequence[tuple[Any, ...]],
+        slots: Mapping[str, Sequence[Any]],
         labels: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         """Replace an imported run whole, in one transaction, with the ids of its personas by condition and number.
 
-        `slots` holds, for each question in order, tuples that start with (place in `questions`, repetition, ...) and go on
-        as `Answer` up to its time.
+        `questions` are as `Question`; `slots` holds columns of the table of that name, in the order of questions and repetitions,
+        with the place in `questions` as `question`.
         """
         with self.transaction():
             run = self.run_id(family, variant)
@@ -319,15 +323,9 @@ class Store(Reader):
             self._db.execute("DELETE FROM slots WHERE question IN (SELECT id FROM questions WHERE run = ?)", (run,))
             self._db.execute("DELETE FROM questions WHERE run = ?", (run,))
             first = self._db.execute("SELECT ifnull(max(id), 0) + 1 FROM questions").fetchone()[0]
-            self._db.executemany(
-                f"INSERT INTO questions VALUES (?, {run}, ?, ?, ?, ?, ?, ?)",
-                ((first + i, *question) for i, question in enumerate(questions)),
-            )
-            columns = Answer._fields[:-3]  # nothing imported has a latency, a provider or a completion
-            self._db.executemany(
-                f"INSERT INTO slots ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
-                ((first + slot[0], *slot[1:]) for slot in sorted(slots, key=lambda slot: slot[:2])),
-            )
+            asked = dict(zip((*Question._fields[:-1], "asked"), zip(*questions, strict=True), strict=True)) if questions else {}
+            insert(self._db, "questions", {"id": range(first, first + len(questions)), "run": [run] * len(questions), **asked})
+            insert(self._db, "slots", {**slots, "question": [first + place for place in slots["question"]]})
             self._db.execute(
                 "UPDATE runs SET origin = ?, report = ? WHERE id = ?", (origin, json.dumps(report, sort_keys=True), run)
             )

@@ -41,7 +41,9 @@ _THINKING = re.compile(
 #: Thinking whose opening tag the chat template had already written, so that the reply holds the closing one alone.
 _THOUGHT = re.compile(r"</(?:think|thinking|thought|reasoning)>|\[/THINK\]|◁/think▷", re.IGNORECASE)
 #: Thinking that never came to an end.
+_TAGS = ("<", "[", "◁")  #: what any of them begins with
 _UNCLOSED = re.compile(r"\s*(<(think|thinking|thought|reasoning)>|\[THINK\])", re.IGNORECASE)
+_DIGIT = re.compile(r"\d")  # of any script
 _INVISIBLE = re.compile("[\ufeff\u200b-\u200f\u2060\u00ad]|&nbsp;", re.IGNORECASE)
 # Where a sentence or a clause ends.
 _BOUNDARY = re.compile(r"[.!?;:,]\s|\n|\s(?:-|–|—|--)\s")
@@ -155,8 +157,12 @@ def unrated(replies: Iterable[tuple[str, str | None]], scale: tuple[int, int], l
 
 def plain(reply: str) -> str:
     """A reply without closed thinking and invisible characters, its digits those of ASCII."""
-    text = _INVISIBLE.sub("", _THOUGHT.split(_THINKING.sub("", reply))[-1])
-    return text if text.isascii() else "".join(str(unicodedata.decimal(c, c)) for c in text)
+    text = reply
+    if any(begins in text for begins in _TAGS):  # to look for them takes a hundred times as long as to see that none begins
+        text = _THOUGHT.split(_THINKING.sub("", text))[-1]
+    if "&" in text or not text.isascii():
+        text = _INVISIBLE.sub("", text)
+    return text if text.isascii() else _DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0])), text)
 
 
 def _begins_list(text: str, match: re.Match[str]) -> bool:
@@ -166,17 +172,26 @@ def _begins_list(text: str, match: re.Match[str]) -> bool:
     return bool("(" not in before and _LIST_NUMBER.match(behind) and re.search(following, behind, re.MULTILINE))
 
 
+def _is_point(number: str, low: int, high: int) -> bool:
+    return len(number) <= len(str(high)) and low <= int(number) <= high
+
+
 def _another_answer(rest: str, rating: int, low: int, high: int, labels: Labels) -> bool:
     """Whether what follows the rating holds another point of the scale that is no mention in passing."""
+    if not _DIGIT.search(rest):
+        return False
+    others = [found for found in _POINT.finditer(rest) if _is_point(found[0], low, high) and int(found[0]) != rating]
+    if not others:
+        return False
     between = rf"{low}\b[^\d\n]{{1,40}}{high}\b"
     words = r"(?:scale|range)\b"
     named = rf"\b{words}[^\d\n]{{0,12}}{between}|\b{low}\b\W{{0,3}}(?:to\W{{1,3}})?{high}\b[-\s]*(?:points?\s)?{words}"
     scale = [m.span() for m in re.finditer(named, rest, re.IGNORECASE)]
     listed = {m.end() for m in _LISTED.finditer(rest)}
     ends = _BOUNDARY.search(rest)
-    for found in _POINT.finditer(rest):
-        point, (start, end) = int(found[0]) if len(found[0]) <= len(str(high)) else high + 1, found.span()
-        if point == rating or not low <= point <= high or end + 1 in listed or any(a <= start < b for a, b in scale):
+    for found in others:
+        start, end = found.span()
+        if end + 1 in listed or any(a <= start < b for a, b in scale):
             continue
         before = rest[max(0, start - _REACH) : start]
         if (_STEP.search(before[-12:]) and rest[end : end + 1] in (":", ".")) or _NUMBERED.search(before[-12:]):
