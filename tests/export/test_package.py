@@ -19,7 +19,7 @@ import importable
 from persona_collapse import __main__ as commands
 from persona_collapse.asking.collect import collect
 from persona_collapse.exhibits import theme
-from persona_collapse.export import latex, package, print_figures
+from persona_collapse.export import latex, package, print_layout
 from persona_collapse.export.latex import Column, LatexTable
 from persona_collapse.export.package import Wishes, make_export
 from persona_collapse.export.stable_pdf import stable
@@ -408,26 +408,26 @@ def bars(**more):
 
 
 def test_a_legend_too_wide_for_the_page_is_folded():
-    printed = print_figures.lay_out(bars(title="t" * 200))
+    printed = print_layout.lay_out(bars(title="t" * 200))
     assert printed.size_cm[0] == pytest.approx(17.5, abs=0.05)
     assert printed.smallest_pt >= 8
 
 
 def test_what_is_all_letters_stays_wider_than_the_page_and_legible():
     wide = {"hconcat": [bars() | {"encoding": {"y": {"field": "who", "axis": {"labelLimit": 400}}}} for _ in range(3)]}
-    printed = print_figures.lay_out(wide | {"$schema": theme.SCHEMA})
+    printed = print_layout.lay_out(wide | {"$schema": theme.SCHEMA})
     assert printed.smallest_pt >= 8 and printed.size_cm[0] > 17.5
 
 
 def test_a_figure_that_would_fetch_something_is_refused():
     with pytest.raises(ValueError, match=r"names the address 'http://x/y\.csv'; expected its data in the figure"):
-        print_figures.lay_out(bars(data={"url": "http://x/y.csv"}))
+        print_layout.lay_out(bars(data={"url": "http://x/y.csv"}))
 
 
 def test_the_mark_of_simulated_ratings_is_put_where_it_is_missing_and_not_twice():
-    once = print_figures.marked(bars(title="A"))
+    once = print_layout.marked(bars(title="A"))
     assert once["title"] == {"text": ["A"], "subtitle": [theme.SIMULATED]}
-    assert print_figures.marked(once) == once
+    assert print_layout.marked(once) == once
 
 
 def test_a_pdf_is_the_same_whatever_the_order_of_its_objects():

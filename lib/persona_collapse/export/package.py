@@ -34,12 +34,14 @@ _ZIP_EPOCH = 315_532_800
 class Wishes(NamedTuple):
     """What an export holds beyond the default, and the licence it is given.
 
-    ``replies``: the text of every reply; ``ratings``: those of an imported study, which are somebody else's.
+    ``replies``: the text of every reply; ``ratings``: those of an imported study, which are somebody else's; ``titles``: in
+    figures, which a paper has in captions instead.
     """
 
     replies: bool = False
     ratings: bool = False
     licence: str = ""
+    titles: bool = True
 
 
 #: No more than the default.
@@ -89,8 +91,9 @@ def _fill(study: Study, store: Store, folder: Path, wishes: Wishes) -> None:
     ratings = read_ratings(study, store, digests=True)
     found = _tables(ratings, folder / "tables")
     figures = print_figures.write(
-        print_figures.of_notebooks(jobs(study, store)), folder / "figures", simulated=not study.is_evidence
-    )
+        print_figures.of_notebooks(jobs(study, store), study.instrument.group),
+        folder / "figures", simulated=not study.is_evidence, titles=wishes.titles,
+    )  # fmt: skip
     write_text(folder / "figures" / "figures.csv", as_csv(figures))
     found |= {"figures": ("figures/figures.csv", list(figures.columns))}
     found |= _data(study, store, folder / "data", wishes)
@@ -124,7 +127,8 @@ def _tables(ratings: Ratings, folder: Path) -> dict[str, tuple[str, list[str]]]:
     for table in printed:
         write_text(folder / f"{table.name}.tex", latex.render(table, _name(study)))
     note = "Every table of the study; numbers are rounded here, and at full precision in the CSV files."
-    write_text(folder / "all-tables.tex", latex.document(study.file.title, note, [f"{t.name}.tex" for t in printed]))
+    whole = latex.document(study.file.title, note, [f"{table.name}.tex" for table in printed])
+    write_text(folder / "all-tables.tex", whole)
     return found
 
 
