@@ -223,9 +223,7 @@ def answers(by_run: Mapping[Run, np.ndarray], study: Study) -> Any:
     y = alt.Y("share:Q", title="Share of ratings", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1]))
     tooltip = ["Rating:O", alt.Tooltip("share:Q", format=".1%"), alt.Tooltip("given:Q", title="ratings", format=",.4~f")]
     some = every.transform_filter("persona === 0 || datum.Persona === persona")
-    bars = _shares(some, "foundation === 0 || datum.of === foundation", categories).mark_bar(
-        color=LOOKS["base"][0][0], cornerRadiusEnd=2
-    )
+    bars = _shares(some, "foundation === 0 || datum.of === foundation", categories).mark_bar(color=LOOKS["base"][0][0])
     whole = _shares(every, "true", categories).mark_tick(color=INK, thickness=2.5, size=34)
     chart = alt.layer(bars.encode(x=x, y=y, tooltip=tooltip), whole.encode(x=x, y=y)).properties(width=alt.Step(62), height=210)
     return figure(

@@ -46,7 +46,7 @@ def levels(metrics: pd.DataFrame, study: Study, metric: str, band: Band | None =
     offset = alt.XOffset("Variant:N", sort=look.names)
     tooltip = ["Model", "Variant", *(alt.Tooltip(f"{c}:Q", format=".3~f") for c in ("value", "from", "to", "se"))]
     frame = look.of_family(chosen(alt.Chart(data))).encode(x=x, xOffset=offset, opacity=fade(pick))
-    bars = frame.mark_bar(cornerRadiusTopLeft=2, cornerRadiusTopRight=2).encode(
+    bars = frame.mark_bar().encode(
         y=alt.Y("value:Q", title=f"{METRICS[metric].heading} ({METRICS[metric].unit})"), color=look.color(), tooltip=tooltip
     )
     # The shape above the interval says in grey what the colour says.

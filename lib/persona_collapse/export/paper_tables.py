@@ -154,10 +154,10 @@ def _differs(row: Any) -> bool:
 
 def levels(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
     """Every metric of every run over all items with intervals, then S, R and noise by group of items; one set a method."""
-    group = study.instrument.group
+    group, cells = study.instrument.group, (_value, _interval)
     for method, chosen in table.groupby("method", sort=False):
         rows = [
-            [heading(metric), *names_of(study, r.family, r.variant), _value(r, digits_of(metric)), _interval(r, digits_of(metric))]
+            [heading(metric), *names_of(study, r.family, r.variant), *(cell(r, digits_of(metric)) for cell in cells)]
             for metric, of_metric in chosen[chosen["scope"] == OVERALL].groupby("metric", sort=False)
             for r in of_metric.itertuples()
         ]  # fmt: skip

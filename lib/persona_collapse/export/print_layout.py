@@ -22,6 +22,8 @@ _NARROW, _WIDE = 0.97, _LEAST_PX * _PT_PER_PX / _LEAST_PT
 _SQUEEZE = 1.25
 #: Pixels that letters beside the views take, until a second drawing tells.
 _BESIDE = 100
+#: Drawings after which what fits best is taken; two are enough for most figures, one where another of their kind was drawn.
+_DRAWINGS = 8
 #: Columns of a legend that are tried, until it fits; None is one line.
 _LEGEND_COLUMNS = (None, 5, 3)
 #: Letters in a line of a title over a column and over a page.
@@ -161,20 +163,17 @@ def _fitted(spec: dict[str, Any], layout: Layout, drawn: Printed | None = None) 
     target = _pixels(layout.width_cm)
     drawn = drawn or _drawn(spec, layout)
     slope = max(drawn.size_px[0] - _BESIDE, _BESIDE)
-    for _ in range(5):
+    for _ in range(_DRAWINGS):
         stretch, width = drawn.layout.stretch, drawn.size_px[0]
-        if _fits(drawn):
-            break
-        again = _drawn(spec, layout._replace(stretch=min(4.0, max(0.3, stretch + (target - width) / slope))))
-        if again.layout.stretch == stretch:
-            break
-        slope = (again.size_px[0] - width) / (again.layout.stretch - stretch)
-        drawn = again
         # A title or legend that is wider than the views hides what stretching them does.
-        if slope < 1:
-            if drawn.size_px[0] > target:
-                break
-            slope = max(drawn.size_px[0] - _BESIDE, _BESIDE)
+        hidden = slope < 1
+        if _fits(drawn) or (hidden and width > target):
+            break
+        wanted = stretch * 1.3 if hidden else stretch + (target - width) / slope
+        drawn = _drawn(spec, layout._replace(stretch=min(4.0, max(0.3, wanted))))
+        if drawn.layout.stretch == stretch:
+            break
+        slope = (drawn.size_px[0] - width) / (drawn.layout.stretch - stretch)
     return drawn
 
 
