@@ -18,7 +18,7 @@ _OTHERWISE = {
 }  # fmt: skip
 #: How far colours of data go towards white: all alike, so that those of a scale keep their order, and so far that the darkest
 #: stands out from the ground by 3 to 1.
-_TOWARDS_WHITE = 0.3
+_TOWARDS_WHITE = 0.32
 _COLOR = re.compile(r'"(#[0-9a-fA-F]{3}|#[0-9a-fA-F]{6}|white|black)"')
 _START = re.compile(r"<svg [^>]*>")
 #: The engine counts these through all that it has drawn.
