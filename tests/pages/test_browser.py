@@ -196,8 +196,11 @@ def corner(page, picture):
     picture.scroll_into_view_if_needed()
     box = picture.bounding_box()
     png = page.screenshot(clip={"x": box["x"] + 1, "y": box["y"] + 1, "width": 1, "height": 1})
-    start = png.index(b"IDAT")
-    return tuple(zlib.decompress(png[start + 4 : start + 4 + int.from_bytes(png[start - 4 : start])])[1:4])
+    data, at = b"", 8
+    while at < len(png):
+        length, kind = int.from_bytes(png[at : at + 4]), png[at + 4 : at + 8]
+        data, at = data + png[at + 8 : at + 8 + length] * (kind == b"IDAT"), at + 12 + length
+    return tuple(zlib.decompress(data)[1:4])
 
 
 def test_a_picture_is_dark_without_script_and_light_on_paper(chromium, mini_page):

@@ -88,15 +88,15 @@ def _left_out(study: Study, wishes: Wishes) -> Iterator[str]:
 
 
 def _fill(study: Study, store: Store, folder: Path, wishes: Wishes) -> None:
-    ratings = read_ratings(study, store, digests=True)
-    found = _tables(ratings, folder / "tables")
-    figures = print_figures.write(
-        print_figures.of_notebooks(jobs(study, store), study.instrument.group),
-        folder / "figures", simulated=not study.is_evidence, titles=wishes.titles,
-    )  # fmt: skip
+    every = print_figures.of_notebooks(jobs(study, store), study.instrument.group)
+    simulated = not study.is_evidence
+    with print_figures.drawing(every, folder / "figures", simulated=simulated, titles=wishes.titles) as listed:
+        ratings = read_ratings(study, store, digests=True)
+        found = _tables(ratings, folder / "tables")
+        data = _data(study, store, folder / "data", wishes)
+        figures = listed()
     write_text(folder / "figures" / "figures.csv", as_csv(figures))
-    found |= {"figures": ("figures/figures.csv", list(figures.columns))}
-    found |= _data(study, store, folder / "data", wishes)
+    found |= {"figures": ("figures/figures.csv", list(figures.columns))} | data
     described = dictionary.describe({name: columns for name, (_, columns) in found.items()})
     paths = {name: path for name, (path, _) in found.items()}
     write_text(folder / "data" / "data-dictionary.csv", as_csv(described))

@@ -4,8 +4,10 @@ import json
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any, NamedTuple
@@ -71,35 +73,41 @@ def write(figures: Sequence[Figure], folder: Path, *, simulated: bool, titles: b
 
     With `simulated` each says in the picture that its ratings are; without `titles` none has its title in the picture.
     """
+    with drawing(figures, folder, simulated=simulated, titles=titles) as listed:
+        return listed()
+
+
+@contextmanager
+def drawing(
+    figures: Sequence[Figure], folder: Path, *, simulated: bool, titles: bool = True
+) -> Iterator[Callable[[], pd.DataFrame]]:  # fmt: skip
+    """As `write`, while the caller does something else: gives a function that waits for the figures and returns their list."""
     kinds: dict[str, list[Figure]] = {}
     for figure in figures:
         kinds.setdefault(figure.kind, []).append(figure)
-    rows: dict[str, dict[str, Any]] = {}
-    with tqdm(total=len(figures), unit="figure", leave=False, disable=None) as bar:
-        for done in _each(list(kinds.values()), folder, simulated, titles):
-            rows |= {row["figure"]: row for row in done}
-            bar.update(len(done))
-    return pd.DataFrame([rows[figure.name] for figure in figures], columns=_COLUMNS)
-
-
-def _each(kinds: list[list[Figure]], folder: Path, simulated: bool, titles: bool) -> Iterator[list[dict[str, Any]]]:
-    """The rows of every kind, drawn by several processes where there is much to draw; all of them end with this one."""
+    # What takes long is begun first.
+    ordered = sorted(kinds.values(), key=lambda kind: -sum(len(json.dumps(figure.spec)) for figure in kind))
+    draw = partial(_write_kind, folder=folder, simulated=simulated, titles=titles)
     workers = min(4, os.cpu_count() or 1, len(kinds))
-    if workers < 2 or sum(map(len, kinds)) <= _FEW:
-        yield from (_write_kind(kind, folder, simulated, titles) for kind in kinds)
+    if workers < 2 or len(figures) <= _FEW:
+        yield lambda: _listed(figures, map(draw, ordered))
         return
     # The engine that draws has threads, which a forked process would lack.
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_end_with_parent)
     try:
-        # What takes long is begun first.
-        kinds = sorted(kinds, key=lambda kind: -sum(len(json.dumps(figure.spec)) for figure in kind))
-        started: list[Future[list[dict[str, Any]]]] = [
-            pool.submit(_write_kind, kind, folder, simulated, titles) for kind in kinds
-        ]
-        for done in as_completed(started):
-            yield done.result()
+        started = [pool.submit(draw, kind) for kind in ordered]
+        yield lambda: _listed(figures, (done.result() for done in as_completed(started)))
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _listed(figures: Sequence[Figure], drawn: Iterable[list[dict[str, Any]]]) -> pd.DataFrame:
+    rows: dict[str, dict[str, Any]] = {}
+    with tqdm(total=len(figures), unit="figure", leave=False, disable=None) as bar:
+        for done in drawn:
+            rows |= {row["figure"]: row for row in done}
+            bar.update(len(done))
+    return pd.DataFrame([rows[figure.name] for figure in figures], columns=_COLUMNS)
 
 
 def _end_with_parent() -> None:
