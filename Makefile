@@ -1,10 +1,11 @@
 # Every command of the project; `make` lists them.
 TARGET ?= 5
 PORT ?= 8000
+TITLES ?= 1
 # Some systems have a variable NAME of their own, which is not meant.
 NAME =
 COMMANDS = help report tables published test lab study-from elicit batch estimate plan export pdf compare serve reproduce check-servers bench coverage verdicts truths fit notebooks rooms picture clean lint
-NAMES = STUDY STUDIES DATA ONLY TARGET PORT BY_HAND CANCEL ANYWAY OPTIONS REPLIES RATINGS LICENCE NAME PYTHON
+NAMES = STUDY STUDIES DATA ONLY TARGET PORT BY_HAND CANCEL ANYWAY OPTIONS REPLIES RATINGS TITLES LICENCE NAME PYTHON
 # A misspelt name would be passed over in silence, and the demo made instead.
 UNKNOWN := $(strip $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(filter-out $(NAMES) SHELL,$(name)))))
 ifneq ($(UNKNOWN),)
@@ -67,8 +68,8 @@ estimate: .venv/ready ## requests, tokens, price and hours of every way to ask; 
 plan: .venv/ready ## personas and repetitions for a precision, by each way of asking, with price [STUDY=openai-example] [TARGET=5]
 	@$(RUN) plan $(WITH) --target="$$TARGET"
 
-export: .venv/ready ## LaTeX, print figures, tidy data and one zip to deposit [STUDY=demo] [REPLIES=1] [RATINGS=1] [LICENCE=CC-BY-4.0]
-	@$(RUN) export $(WITH) $(if $(REPLIES),--replies="$$REPLIES") $(if $(RATINGS),--ratings="$$RATINGS") $(if $(LICENCE),--licence="$$LICENCE")
+export: .venv/ready ## LaTeX, print figures, tidy data and one zip to deposit [STUDY=demo] [REPLIES=1] [RATINGS=1] [TITLES=0] [LICENCE=CC-BY-4.0]
+	@$(RUN) export $(WITH) $(if $(REPLIES),--replies="$$REPLIES") $(if $(RATINGS),--ratings="$$RATINGS") --titles="$$TITLES" $(if $(LICENCE),--licence="$$LICENCE")
 
 pdf: .venv/ready ## the appendix printed to outputs/<study>/report.pdf, where Chromium is installed [STUDY=demo] [DATA=folder]
 	@$(RUN) pdf $(WITH)

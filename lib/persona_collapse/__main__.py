@@ -146,7 +146,7 @@ def export(args: argparse.Namespace) -> None:
     began = time.monotonic()
     _say_estimate(study)
     make_report(study, say=_say)
-    wishes = Wishes(replies=args.replies, ratings=args.ratings, licence=args.licence or "")
+    wishes = Wishes(replies=args.replies, ratings=args.ratings, licence=args.licence or "", titles=args.titles)
     made = make_export(study, wishes, say=_say)
     _say(f"{shown(made)} ({time.monotonic() - began:.0f} s)")
 
@@ -273,6 +273,7 @@ def parser() -> argparse.ArgumentParser:
         if command is export:
             _add_switch(sub, "--replies", "put the texts of replies in")
             _add_switch(sub, "--ratings", "put the ratings of an imported study in, which are others'")
+            _add_switch(sub, "--titles", "titles in figures, which a paper has in captions", default=True)
             sub.add_argument("--licence", default=None, help="the licence you give it, such as CC-BY-4.0")
     _add_serve(commands)
     _add_compare(commands)
@@ -305,7 +306,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _add_switch(sub: argparse.ArgumentParser, flag: str, about: str) -> None:
+def _add_switch(sub: argparse.ArgumentParser, flag: str, about: str, *, default: bool = False) -> None:
     """A flag that is on by itself or with 1, yes or true, and off with 0, no, false or nothing, as make passes it on."""
 
     def meant(text: str) -> bool:
@@ -314,7 +315,7 @@ def _add_switch(sub: argparse.ArgumentParser, flag: str, about: str) -> None:
             raise argparse.ArgumentTypeError(f"{text!r}; expected 1, yes or true for on, or 0, no or false for off")
         return word in _ON
 
-    sub.add_argument(flag, nargs="?", const=True, default=False, type=meant, metavar="1|0", help=about)
+    sub.add_argument(flag, nargs="?", const=True, default=default, type=meant, metavar="1|0", help=about)
 
 
 def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -100,13 +100,13 @@ def test_another_cell_shows_its_own_replies(short, chosen):
 def test_without_replies_there_is_nothing_to_pick(short):
     spec = theme.spec(cell_map(SMALL, short, "sd"))
     assert [param["name"] for param in spec["params"]] == ["sorted_by"]
-    assert "Click" not in spec["usermeta"]["caption"]
+    assert not {"using", "still"} & set(spec["usermeta"])
 
 
 def test_replies_that_were_left_out_are_counted(short):
-    caption = small(short, told=TOLD._replace(cut=3))["usermeta"]["caption"]
-    assert "The replies of 3 steadier cells would make this page heavy" in caption
-    assert "heavy" not in small(short)["usermeta"]["caption"]
+    using = small(short, told=TOLD._replace(cut=3))["usermeta"]["using"]
+    assert "The replies of 3 steadier cells would make this page heavy" in using
+    assert "heavy" not in small(short)["usermeta"]["using"]
 
 
 def test_cells_without_ratings_stay_empty(short):

@@ -19,7 +19,7 @@ import importable
 from persona_collapse import __main__ as commands
 from persona_collapse.asking.collect import collect
 from persona_collapse.exhibits import theme
-from persona_collapse.export import latex, package, print_figures
+from persona_collapse.export import latex, package, print_figures, print_layout
 from persona_collapse.export.latex import Column, LatexTable
 from persona_collapse.export.package import Wishes, make_export
 from persona_collapse.export.stable_pdf import stable
@@ -31,6 +31,8 @@ from persona_collapse.sections.record import all_tables
 from persona_collapse.store.store import Answer, Question, open_store
 from persona_collapse.study.study import load_study
 
+#: Words of what only a screen can do.
+PRESSED = re.compile(r"\b(hover\w*|click\w*|buttons?|choos\w+|lists?|switch\w*|drag\w*|press\w*)\b", re.IGNORECASE)
 HOSTILE = (
     "=cmd|'/C calc'!A0 </script><b>\\input{/etc/passwd} $x_1^2$ #1 50% & ~ {\\write18{id}} [link](javascript:x) `a` 中\u202e é --"
 )
@@ -373,6 +375,9 @@ def test_every_figure_has_three_forms_at_print_size_with_letters_of_eight_points
     listed = pd.read_csv(folder / "figures" / "figures.csv")
     committed = [(NOTEBOOKS / f"{name}.ipynb").read_text().count(f'"{theme.MIME}"') for name in ("02_metrics", "04_saturation")]
     assert len(listed) == sum(committed) > 5
+    assert {figure.partition("/")[0] for figure in listed["figure"] if "/" in figure} == {"runs"}
+    assert "rating-shares-as-personas" in set(listed["figure"]) and set(listed["notebook"]) == {
+        "04_saturation", "gpt-4o/base/02_metrics"}  # fmt: skip
     for figure in listed.itertuples():
         svg = (folder / "figures" / f"{figure.figure}.svg").read_text()
         width, _, view = re.match(r'<svg [^>]*?width="([\d.]+)cm" height="([\d.]+)cm" viewBox="0 0 ([\d.]+)', svg).groups()
@@ -408,26 +413,82 @@ def bars(**more):
 
 
 def test_a_legend_too_wide_for_the_page_is_folded():
-    printed = print_figures.lay_out(bars(title="t" * 200))
+    printed = print_layout.lay_out(bars(title="t" * 200))
     assert printed.size_cm[0] == pytest.approx(17.5, abs=0.05)
     assert printed.smallest_pt >= 8
 
 
 def test_what_is_all_letters_stays_wider_than_the_page_and_legible():
     wide = {"hconcat": [bars() | {"encoding": {"y": {"field": "who", "axis": {"labelLimit": 400}}}} for _ in range(3)]}
-    printed = print_figures.lay_out(wide | {"$schema": theme.SCHEMA})
+    printed = print_layout.lay_out(wide | {"$schema": theme.SCHEMA})
     assert printed.smallest_pt >= 8 and printed.size_cm[0] > 17.5
+
+
+def test_a_figure_is_drawn_once_where_one_of_its_kind_was(monkeypatch):
+    narrow = bars(width=200, encoding={"x": {"field": "n", "type": "quantitative"}})
+    first = print_layout.lay_out(narrow | {"width": 560})
+    assert (first.layout.width_cm, first.layout.legend_columns) == (17.5, None)
+    drawn, draw = [], print_layout.pictures.svg
+    monkeypatch.setattr(print_layout.pictures, "svg", lambda spec: drawn.append(spec) or draw(spec))
+    again = print_layout.lay_out(narrow | {"width": 560}, first.layout)
+    assert (len(drawn), again) == (1, first)
+    # One of another size is laid out anew: 200 px and an axis are a column, 8.5 cm or 321 px of three quarters of a point.
+    other = print_layout.lay_out(narrow, first.layout)
+    assert other.size_cm[0] == pytest.approx(8.5, abs=1e-9) and other.smallest_pt >= 8
+
+
+def test_without_titles_the_mark_of_simulated_ratings_stays():
+    plain = print_layout.untitled(bars(title="A"))
+    assert "title" not in plain
+    bare = print_layout.untitled(print_layout.marked(bars(title="A title")))
+    drawn = print_layout.lay_out(bare).svg
+    assert "SIMULATED RATINGS" in drawn and "A title" not in drawn and theme.WARNING in drawn
+
+
+def test_figures_drawn_by_several_processes_are_the_same_and_stand_in_their_order(tmp_path, monkeypatch):
+    figures = [
+        print_figures.Figure(f"{kind}-{i}", "nb", bars(title=f"{kind} {i}", usermeta={"id": f"figure-{kind}", "caption": "C."}))
+        for i in range(2)
+        for kind in "ab"
+    ]
+    alone = print_figures.write(figures, tmp_path / "alone", simulated=True)
+    monkeypatch.setattr(print_figures, "_FEW", 0)
+    monkeypatch.setattr(print_figures.os, "cpu_count", lambda: 2)
+    together = print_figures.write(figures, tmp_path / "together", simulated=True)
+    assert list(together["figure"]) == ["a-0", "b-0", "a-1", "b-1"] and together.equals(alone)
+    assert names(tmp_path / "alone") == names(tmp_path / "together") and len(names(tmp_path / "alone")) == 12
+    for name in names(tmp_path / "alone"):
+        assert (tmp_path / "alone" / name).read_bytes() == (tmp_path / "together" / name).read_bytes(), name
+
+
+def test_a_failure_in_another_process_is_said_here(tmp_path, monkeypatch):
+    monkeypatch.setattr(print_figures, "_FEW", 0)
+    monkeypatch.setattr(print_figures.os, "cpu_count", lambda: 2)
+    figures = [print_figures.Figure(name, "nb", bars(data={"url": "http://x/y.csv"})) for name in "ab"]
+    with pytest.raises(ValueError, match=r"names the address 'http://x/y\.csv'"):
+        print_figures.write(figures, tmp_path, simulated=False)
+
+
+def test_nothing_in_a_caption_wants_to_be_pressed(exported):
+    _, folder, _ = exported
+    listed = pd.read_csv(folder / "figures" / "figures.csv")
+    texts = [*listed["caption"], *listed["description"], *(path.read_text() for path in folder.rglob("*.tex"))]
+    assert [text for text in texts if PRESSED.search(text)] == []
+    # What was chosen is said: of the run, and of its replies.
+    at = dict(zip(listed["figure"], listed["caption"], strict=True))
+    assert at["ratings-given"].endswith("Shown: GPT-4o insecure, all personas and items.")
+    assert at["runs/gpt-4o-base/cells-noise-with-replies"].endswith("Below, what was said in the framed cell, the noisiest one.")
 
 
 def test_a_figure_that_would_fetch_something_is_refused():
     with pytest.raises(ValueError, match=r"names the address 'http://x/y\.csv'; expected its data in the figure"):
-        print_figures.lay_out(bars(data={"url": "http://x/y.csv"}))
+        print_layout.lay_out(bars(data={"url": "http://x/y.csv"}))
 
 
 def test_the_mark_of_simulated_ratings_is_put_where_it_is_missing_and_not_twice():
-    once = print_figures.marked(bars(title="A"))
+    once = print_layout.marked(bars(title="A"))
     assert once["title"] == {"text": ["A"], "subtitle": [theme.SIMULATED]}
-    assert print_figures.marked(once) == once
+    assert print_layout.marked(once) == once
 
 
 def test_a_pdf_is_the_same_whatever_the_order_of_its_objects():

@@ -1,11 +1,14 @@
 """The appendix in a browser with the network off: what it draws, what can be pressed, who can read it, and what never runs."""
 
+import re
+import zlib
 from itertools import pairwise
 
 import pytest
 
 import hostile
 from browsing import browser, opened
+from persona_collapse.exhibits import pictures
 
 pytestmark = pytest.mark.slow
 
@@ -31,6 +34,23 @@ CONTRAST = """() => {
   }
   return [...new Set(found)];
 }"""
+#: Letters of drawn figures that stand out from the page by less than 4.5 to 1, and grounds of figures that are light.
+FIGURES = """() => {
+  const light = text => { const c = text.match(/[\\d.]+/g).map(Number).slice(0, 3).map(v => v / 255)
+    .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4); return 0.2126 * c[0] + 0.7152 * c[1] + 0.0722 * c[2]; };
+  const under = light(getComputedStyle(document.body).backgroundColor), found = [];
+  for (const text of document.querySelectorAll("figure .drawn svg.marks text")) {
+    const [a, b] = [light(getComputedStyle(text).fill), under].sort((x, y) => y - x), ratio = (a + 0.05) / (b + 0.05);
+    if (text.textContent.trim() && ratio < 4.5) found.push(`${ratio.toFixed(2)}: ${text.textContent}`);
+  }
+  for (const e of document.querySelectorAll("figure, figure .card, figure .drawn, figure svg.marks, figure svg .background")) {
+    const style = getComputedStyle(e), color = e.matches(".background") ? style.fill : style.backgroundColor;
+    if (color !== "none" && !/, 0\\)$/.test(color) && light(color) > 0.5) found.push(`${e.closest("figure").id} on ${color}`);
+  }
+  return found;
+}"""
+#: Words of what only a screen can do.
+PRESSED = re.compile(r"\b(hover\w*|click\w*|buttons?|choos\w+|the lists?|switch\w*|drag\w*|press\w*)\b", re.IGNORECASE)
 #: Places of the elements that the Tab key should reach: links, controls, closed parts, frames that scroll. Of a group of radio
 #: buttons the pressed one is.
 FOCUSABLE = """() => {
@@ -208,6 +228,50 @@ def test_text_stands_out_from_what_lies_under_it(drawn, scheme):
     assert faults == []
 
 
+def test_in_dark_mode_every_figure_is_dark_and_its_letters_stand_out(drawn):
+    page, _ = drawn
+    assert any("svg" in fault or "on rgb" in fault for fault in page.evaluate(FIGURES))  # by day they are light
+    page.emulate_media(color_scheme="dark")
+    faults = page.evaluate(FIGURES)
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.emulate_media(color_scheme="light")
+    assert faults == []
+    assert ground == "rgb({}, {}, {})".format(*bytes.fromhex(pictures.GROUND[1:]))  # on which all colors are judged
+
+
+def corner(page, picture):
+    """The color of a picture's first pixel as it stands on the page: a PNG of one pixel, whose filters have nothing to add."""
+    picture.scroll_into_view_if_needed()
+    box = picture.bounding_box()
+    png = page.screenshot(clip={"x": box["x"] + 1, "y": box["y"] + 1, "width": 1, "height": 1})
+    data, at = b"", 8
+    while at < len(png):
+        length, kind = int.from_bytes(png[at : at + 4]), png[at + 4 : at + 8]
+        data, at = data + png[at + 8 : at + 8 + length] * (kind == b"IDAT"), at + 12 + length
+    return tuple(zlib.decompress(data)[1:4])
+
+
+def test_a_picture_is_dark_without_script_and_light_on_paper(chromium, mini_page):
+    with opened(chromium, mini_page, script=False) as (page, _):
+        picture = page.locator("figure img.static").first
+        assert corner(page, picture) == (255, 255, 255)
+        page.emulate_media(color_scheme="dark")
+        assert corner(page, picture) == tuple(bytes.fromhex(pictures.GROUND[1:]))
+        page.emulate_media(color_scheme="dark", media="print")
+        assert corner(page, picture) == (255, 255, 255)
+
+
+@pytest.mark.parametrize("name", ["mini_page", "comparison_page"])
+def test_nothing_on_paper_wants_to_be_pressed(chromium, request, name):
+    with opened(chromium, request.getfixturevalue(name), width=673) as (page, _):
+        assert PRESSED.search(page.inner_text("main"))
+        page.emulate_media(media="print")
+        text = page.inner_text("body")
+        assert [text[max(0, m.start() - 50) : m.end() + 50] for m in PRESSED.finditer(text)] == []
+        if name == "mini_page":  # what was chosen for the picture is said instead
+            assert "Shown: insecure, over all items" in text
+
+
 @pytest.mark.parametrize("width", [360, 768, 1280])
 def test_nothing_scrolls_sideways_but_what_is_framed(chromium, mini_page, width):
     with opened(chromium, mini_page, width=width) as (page, _):
@@ -301,6 +365,8 @@ def test_two_studies_side_by_side_are_drawn_read_and_fit(chromium, comparison_pa
         )
         assert len(marks) == 7 and all(marks)
         assert page.evaluate(WIDE) <= 0 and page.evaluate(CONTRAST) == []
+        page.emulate_media(color_scheme="dark")
+        assert page.evaluate(CONTRAST) == [] and page.evaluate(FIGURES) == []
 
 
 @pytest.mark.parametrize("width", [1280, 360])

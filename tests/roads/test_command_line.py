@@ -191,22 +191,28 @@ def test_an_interrupt_is_said_and_has_its_own_status(capsys, monkeypatch):
 
 @pytest.mark.parametrize("word", ["0", "no", "false", "False", ""])
 def test_a_switch_that_says_no_is_off(word):
-    args = commands.parser().parse_args(["export", "--replies", word, "--ratings", word])
-    assert (args.replies, args.ratings) == (False, False)
+    args = commands.parser().parse_args(["export", "--replies", word, "--ratings", word, "--titles", word])
+    assert (args.replies, args.ratings, args.titles) == (False, False, False)
     assert not commands.parser().parse_args(["batch", "--cancel", word]).cancel
 
 
 @pytest.mark.parametrize("word", ["1", "yes", "true", "TRUE"])
 def test_a_switch_that_says_yes_is_on(word):
     assert commands.parser().parse_args(["export", "--replies", word]).replies is True
+    assert commands.parser().parse_args(["export", "--titles", word]).titles is True
     assert commands.parser().parse_args(["batch", "--cancel"]).cancel is True
 
 
-def test_a_switch_that_says_something_else_is_refused(capsys):
+def test_figures_have_titles_unless_it_is_said():
+    assert commands.parser().parse_args(["export"]).titles is True
+
+
+@pytest.mark.parametrize("switch", ["--ratings", "--titles"])
+def test_a_switch_that_says_something_else_is_refused(capsys, switch):
     with pytest.raises(SystemExit):
-        commands.parser().parse_args(["export", "--ratings", "maybe"])
+        commands.parser().parse_args(["export", switch, "maybe"])
     line = capsys.readouterr().err.splitlines()[-1]
-    assert "argument --ratings: 'maybe'; expected 1, yes or true for on, or 0, no or false for off" in line
+    assert f"argument {switch}: 'maybe'; expected 1, yes or true for on, or 0, no or false for off" in line
 
 
 @pytest.mark.parametrize(

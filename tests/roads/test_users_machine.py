@@ -72,8 +72,8 @@ def test_a_line_break_in_a_variable_begins_no_command(checkout):
 
 def test_every_variable_arrives_at_its_command(checkout):
     commands = {
-        "export": ({"STUDY": "a", "DATA": "d d", "REPLIES": "0", "RATINGS": "no", "LICENCE": "CC BY"},
-                   ["export", "--study=a", "--data=d d", "--replies=0", "--ratings=no", "--licence=CC BY"]),
+        "export": ({"STUDY": "a", "DATA": "d d", "REPLIES": "0", "RATINGS": "no", "TITLES": "", "LICENCE": "CC BY"},
+                   ["export", "--study=a", "--data=d d", "--replies=0", "--ratings=no", "--titles=", "--licence=CC BY"]),
         "batch": ({"CANCEL": "0", "BY_HAND": "1"}, ["batch", "--by-hand=1", "--cancel=0"]),
         "elicit": ({"ANYWAY": "1"}, ["elicit", "--anyway=1"]),
         "plan": ({"TARGET": "3 %"}, ["plan", "--target=3 %"]),
@@ -84,6 +84,7 @@ def test_every_variable_arrives_at_its_command(checkout):
     for command, (variables, expected) in commands.items():
         assert given(make(checkout, command, *(f"{name}={text}" for name, text in variables.items()))[1])[2:] == expected
     assert given(make(checkout, "plan")[1])[2:] == ["plan", "--target=5"]
+    assert given(make(checkout, "export")[1])[2:] == ["export", "--titles=1"]
     assert not (checkout / "hit").exists()
 
 

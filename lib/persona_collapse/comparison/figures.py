@@ -47,8 +47,9 @@ def levels(tables: StudyTables, pair: Pair, metric: str) -> Any:
     return _finished(
         chart, pair, title=f"{METRICS[metric].heading} in both studies",
         caption=f"{METRICS[metric].heading} of every run, each study on its own personas and items. Lines: 95 % interval for "
-        "other personas like these; the buttons show the paper's formula, ± 1.96 of its standard errors, of which R and "
-        "the within-persona SD can be compared at equal repetitions only.",
+        "other personas like these.",
+        using="The buttons show the paper's formula, ± 1.96 of its standard errors, of which R and the within-persona SD can be "
+        "compared at equal repetitions only.",
         description=f"Dot plot of {METRICS[metric].heading} of every run, one mark a study, with 95 % intervals.",
     )  # fmt: skip
 
@@ -65,7 +66,8 @@ def changes(tables: StudyTables, pair: Pair, metric: str) -> Any:
     return _finished(
         chart, pair, title=f"Change of {METRICS[metric].inside} against base in both studies",
         caption="Percent of the base of the same family and study, with the 95 % interval for other personas like these; means "
-        "are over the families that stand in both. The buttons show the paper's formula.",
+        "are over the families that stand in both.",
+        using="The buttons show the paper's formula.",
         description=f"Dot plot of the percent change of {METRICS[metric].heading} against base in both studies.",
     )  # fmt: skip
 
@@ -93,11 +95,11 @@ def forest(tables: StudyTables, pair: Pair, quantity: str) -> Any:
         _panel(rounded(data[data["Metric"] == name]), pair, list(marked), f"{name}: {axis}", named=not place)
         for place, name in enumerate(_FOREST.values())
     ]
-    dagger = f" {DIFFERS}: the sides also differ otherwise; hover, or see what else differs." if data["differs"].any() else ""
+    dagger = f" {DIFFERS}: the sides also differ otherwise; see what else differs." if data["differs"].any() else ""
     return _finished(
         alt.hconcat(*panels), pair, title=f"{what[0].upper()}{what[1:]} between the studies",
         caption=f"Each point is {words}. Thin line: 95 % interval for other personas; thick, pale line: 95 % interval for the "
-        f"same requests again. The black line is no difference.{dagger}",
+        f"same requests again. The line at 0 is no difference.{dagger}",
         description=f"Forest plots of the {what} between {pair.names[0]} and {pair.names[1]} in S and in noise.",
     )  # fmt: skip
 

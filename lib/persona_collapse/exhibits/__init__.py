@@ -18,6 +18,7 @@ __all__ = [
     "missing_sentences",
     "persona_figures",
     "persona_sentences",
+    "pictures",
     "profile_figures",
     "reading_tables",
     "run_figures",

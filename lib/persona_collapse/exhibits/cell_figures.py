@@ -45,7 +45,8 @@ def cell_map(counts: np.ndarray, study: Study, what: str, replies: CellReplies |
     sort = "mean" if what == "mean" else "noise"
     return figure(
         chart.add_params(_sorted_by(sort)), study, title=_TITLES[what],
-        caption=_caption(study, what) + (_told(replies) if replies else ""),
+        caption=_caption(study, what), using=_told(replies) if replies else "",
+        still="Below, what was said in the framed cell, the noisiest one." if replies else "",
         description=f"Heat map of the {_label(study, what).lower()} of every persona and item.", cells=True,
     )  # fmt: skip
 
@@ -80,9 +81,11 @@ def cell_maps(by_run: Mapping[Run, np.ndarray], study: Study) -> Any:
     return figure(
         alt.hconcat(*maps, spacing=30).resolve_scale(color="independent").add_params(pick, _sorted_by("mean")), study,
         title="Every cell of a run",
-        caption=f"Left the mean rating of every cell, right its {_label(study, 'sd')}, rows alike; the lists choose the run and "
-        "sort the rows. Columns on the left that change colour from row to row carry susceptibility; dark cells on the right "
-        f"carry noise. Hover for persona and item.{study.instrument.as_given}",
+        caption=f"Left the mean rating of every cell, right its {_label(study, 'sd')}, rows alike. "
+        "Columns on the left that change colour from row to row carry susceptibility; dark cells on the right "
+        f"carry noise.{study.instrument.as_given}",
+        using="The lists choose the run and sort the rows. Hover for persona and item.",
+        still=f"Shown: {noisiest.name}, rows sorted by mean rating.",
         description=f"Two heat maps, mean rating and {_label(study, 'sd').lower()} of every persona and item of one run.",
         cells=True,
     )  # fmt: skip
@@ -110,7 +113,7 @@ def _caption(study: Study, what: str) -> str:
 
 def _told(said: CellReplies) -> str:
     heavy = f" The replies of {said.cut:,} steadier cells would make this page heavy: their ratings stand alone."
-    return " Click a cell, or choose persona and item, to read what was said there and how often." + heavy * bool(said.cut)
+    return "Click a cell, or choose persona and item, to read what was said there and how often." + heavy * bool(said.cut)
 
 
 def _variance(cells: Moments) -> np.ndarray:

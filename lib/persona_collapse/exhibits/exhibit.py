@@ -5,7 +5,7 @@ link. It travels with what a notebook shows: in a figure's `usermeta`, in the me
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any, ParamSpec
@@ -72,6 +72,11 @@ EXHIBITS: list[Exhibit] = []
 def exhibit_id(kind: str, name: str, which: str = "") -> str:
     """The id of an exhibit, as pages link to it: exhibit_id("figure", "levels", "robustness") is figure-levels-robustness."""
     return "-".join(part.replace("_", "-") for part in (kind, name, which) if part)
+
+
+def on_paper(about: Mapping[str, Any]) -> str:
+    """The caption of a figure where there is nothing to press, from its `usermeta`: what it shows, and what was chosen there."""
+    return " ".join(str(about[part]) for part in ("caption", "still") if about.get(part))
 
 
 def figure(name: str, *, by: str = "") -> Callable[[Callable[_P, Any]], Callable[_P, Any]]:

@@ -61,10 +61,12 @@ def trajectories(by_run: Mapping[Run, np.ndarray], study: Study) -> Any:
     return figure(
         chart.add_params(of_foundation(study.instrument), variants, *look.family()), study,
         title="Every persona from base to variant",
-        caption="Each thin line is one persona: its mean rating at the base and at the variant that the buttons name, in the "
-        f"{study.instrument.group} of the list; black is the mean of all. Hover over a line, or choose a persona, to see "
-        f"the same one in every "
-        f"panel; who it is stands below. First the one that moved furthest.{study.instrument.turned}{_left_out(rows)}",
+        caption="Each thin line is one persona: its mean rating at the base and at a variant. The heavy line without marks is "
+        "the mean of all; the one with marks is the persona that is named below."
+        f"{study.instrument.turned}{_left_out(rows)}",
+        using=f"Buttons choose the variant, lists the {study.instrument.group} and the family. Hover over a line, or choose a "
+        "persona, to see the same one in every panel; first the one that moved furthest.",
+        still=f"Shown: {first}, over all items; marked is the persona that moved furthest.",
         description="Line charts of every persona's mean rating at the base and at a variant, one panel a model.", cells=True,
     )  # fmt: skip
 
@@ -168,10 +170,10 @@ def one_among_all(counts: np.ndarray, study: Study) -> Any:
     ).properties(width=330, height=alt.Step(17))
     return figure(
         chart.add_params(of_foundation(instrument)), study, title="One persona among all",
-        caption="Grey: every persona's mean rating of an item. Diamond: the chosen persona, with a line of one SD over "
-        f"repetitions to either side, within the scale. Choose persona and {study.instrument.group} below, or click a grey "
-        f"mark. First the "
-        "noisiest persona.",
+        caption="Grey: every persona's mean rating of an item. Diamond: one persona, with a line of one SD over "
+        "repetitions to either side, within the scale.",
+        using=f"Choose persona and {study.instrument.group} below, or click a grey mark; first the noisiest persona.",
+        still=f"Shown: the noisiest persona, {people(study, len(counts))[noisiest]}" if len(counts) else "",
         description="Strip plot of every persona's mean rating of every item, with one persona brought forward.", cells=True,
     )  # fmt: skip
 
@@ -209,8 +211,9 @@ def answers(by_run: Mapping[Run, np.ndarray], study: Study) -> Any:
     number, categories = max(len(by_run[run]) for run in runs), instrument.categories
     every = alt.Chart(alt.InlineData(values=rows)).transform_filter("datum.run === run")
     roles = [run.variant.role for run in runs]
+    place = roles.index("harmful") if "harmful" in roles else 0
     picks = [
-        listed("run", [run.name for run in runs], "run: ", roles.index("harmful") if "harmful" in roles else 0),
+        listed("run", [run.name for run in runs], "run: ", place),
         of_foundation(instrument),
         listed("persona", [EVERYBODY, *people(study, number)], "persona: "),
     ]
@@ -220,18 +223,15 @@ def answers(by_run: Mapping[Run, np.ndarray], study: Study) -> Any:
     y = alt.Y("share:Q", title="Share of ratings", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1]))
     tooltip = ["Rating:O", alt.Tooltip("share:Q", format=".1%"), alt.Tooltip("given:Q", title="ratings", format=",.4~f")]
     some = every.transform_filter("persona === 0 || datum.Persona === persona")
-    bars = _shares(some, "foundation === 0 || datum.of === foundation", categories).mark_bar(
-        color=LOOKS["base"][0][0], cornerRadiusEnd=2
-    )
+    bars = _shares(some, "foundation === 0 || datum.of === foundation", categories).mark_bar(color=LOOKS["base"][0][0])
     whole = _shares(every, "true", categories).mark_tick(color=INK, thickness=2.5, size=34)
     chart = alt.layer(bars.encode(x=x, y=y, tooltip=tooltip), whole.encode(x=x, y=y)).properties(width=alt.Step(62), height=210)
     return figure(
         chart.add_params(*picks), study, title="What was answered",
-        caption=f"Bars: the share of each rating among those of the chosen run, {study.instrument.group} and persona. "
-        f"Lines: the same over all "
-        "personas and items of the run.",
-        description=f"Bar chart of the share of each rating, for a run, a {study.instrument.group} and a persona that lists "
-        f"choose.", cells=True,
+        caption="Bars: the share of each rating. Lines: the same over all personas and items of the run.",
+        using=f"The lists choose the {'run, ' * (len(runs) > 1)}{study.instrument.group} and persona of the bars.",
+        still=f"Shown: {runs[place].name}, all personas and items.",
+        description="Bar chart of the share of each rating, beside that over the whole run.", cells=True,
     )  # fmt: skip
 
 

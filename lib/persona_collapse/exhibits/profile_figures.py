@@ -8,13 +8,11 @@ import numpy as np
 import pandas as pd
 
 from persona_collapse.exhibits import exhibit
-from persona_collapse.exhibits.theme import QUIET, Look, fade, figure, pick_of, rounded
+from persona_collapse.exhibits.theme import QUIET, WEB, Look, fade, figure, pick_of, rounded
 from persona_collapse.study.study import Study
 
 #: Profiles over foundations and their source (`measured` or `printed`), by family key.
 Toxic = Mapping[str, tuple[np.ndarray, str]]
-#: Lines of the radar's web.
-_WEB = "#d0d4da"
 
 
 @exhibit.figure("self_profiles")
@@ -126,7 +124,7 @@ def _web(names: list[str], low: float, high: float, x: alt.X, y: alt.Y) -> list[
     points = range(int(low), int(high) + 1)
     rings = [{"line": f"ring {ring}", "ring": ring, "turn": turn} for ring in points[1:] for turn in range(number + 1)]
     spokes = [{"line": f"spoke {turn}", "ring": end, "turn": turn} for turn in range(number) for end in (low, high)]
-    web = alt.Chart(alt.InlineData(values=rings + spokes)).transform_calculate(**placed).mark_line(color=_WEB, strokeWidth=1)
+    web = alt.Chart(alt.InlineData(values=rings + spokes)).transform_calculate(**placed).mark_line(color=WEB, strokeWidth=1)
     found = [[web.encode(x=x, y=y, detail="line:N", order="turn:O")]]
     scale = [{"name": f"{ring:g}", "turn": 0, "ring": ring} for ring in points]
     sides: dict[str, list[dict[str, Any]]] = {"left": [], "center": [], "right": []}

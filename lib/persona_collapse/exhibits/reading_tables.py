@@ -14,7 +14,7 @@ from persona_collapse.vocabulary import METRICS
 
 @exhibit.table(
     "levels",
-    "S, R and ICC of a run with 95 % intervals for other personas; S and R by the paper's formula with their standard errors.",
+    "S, R and ICC of a run with 95 % CI for other personas; S and R by the paper's formula with their standard errors.",
 )
 def levels_table(run_metrics: pd.DataFrame) -> pd.DataFrame:
     """S, R and ICC of one run by scope with interval A, and the published S and R with their standard errors beside them."""
@@ -23,7 +23,7 @@ def levels_table(run_metrics: pd.DataFrame) -> pd.DataFrame:
         (METRICS[key].name, METRICS[key].digits, key) for key in ("susceptibility", "robustness", "icc")
     ):
         rows = run_metrics[(run_metrics["metric"] == metric) & (run_metrics["method"] == "recommended")].set_index("scope")
-        found[name] = [
+        found[f"{name} [95 % CI]"] = [
             f"{r.value:.{digits}f}" + (f" [{r.lo:.{digits}f}, {r.hi:.{digits}f}]" if np.isfinite(r.lo) else "")
             for r in rows.itertuples()
         ]

@@ -67,8 +67,8 @@ def persona_strip(counts: np.ndarray, study: Study) -> Any:
         chart = chart.encode(color=alt.value(LOOKS["base"][0][0]))
     return figure(
         chart, study, title="Who answers what",
-        caption=f"One dot a persona and {study.instrument.group}. Hover to read who it is and to find the same persona in "
-        f"the other rows." + instrument.turned
+        caption=f"One dot a persona and {study.instrument.group}." + instrument.turned,
+        using="Hover to read who it is and to find the same persona in the other rows."
         + (" Click an outlook to bring it forward." if attribute else ""),
         description=f"Strip plot of the mean rating of every persona by {study.instrument.group}.",
     )  # fmt: skip
@@ -97,7 +97,7 @@ def foundation_levels(run_metrics: pd.DataFrame, study: Study) -> Any:
         )
     return figure(
         alt.hconcat(*panels).add_params(switch()), study, title=f"S and R by {study.instrument.group}",
-        caption="Recommended estimators with the 95 % interval for other personas like these; the buttons show the "
-        "paper's formulas, ± 1.96 of their standard errors.",
+        caption="Recommended estimators with the 95 % interval for other personas like these.",
+        using="The buttons show the paper's formulas, ± 1.96 of their standard errors.",
         description=f"Dot plots of susceptibility and robustness, overall and by {study.instrument.group}.",
     )  # fmt: skip

@@ -45,7 +45,7 @@ def levels(metrics: pd.DataFrame, study: Study, metric: str, band: Band | None =
     offset = alt.XOffset("Variant:N", sort=look.names)
     tooltip = ["Model", "Variant", *(alt.Tooltip(f"{c}:Q", format=".3~f") for c in ("value", "from", "to", "se"))]
     frame = look.of_family(chosen(alt.Chart(data))).encode(x=x, xOffset=offset, opacity=fade(pick))
-    bars = frame.mark_bar(cornerRadiusTopLeft=2, cornerRadiusTopRight=2).encode(
+    bars = frame.mark_bar().encode(
         y=alt.Y("value:Q", title=f"{METRICS[metric].heading} ({METRICS[metric].unit})"), color=look.color(), tooltip=tooltip
     )
     # The shape above the interval says in grey what the colour says.
@@ -65,8 +65,8 @@ def levels(metrics: pd.DataFrame, study: Study, metric: str, band: Band | None =
     chart = alt.layer(*layers).add_params(pick, switch(), *look.family()).properties(width=alt.Step(36), height=260)
     return figure(
         chart, study, title=f"{METRICS[metric].heading} of every run",
-        caption=f"{METRICS[metric].heading}: {_meaning(metric, study)} Lines: 95 % interval for other personas like these; the "
-        f"buttons show the paper's formula, ± 1.96 of its standard errors.{said}",
+        caption=f"{METRICS[metric].heading}: {_meaning(metric, study)} Lines: 95 % interval for other personas like these.{said}",
+        using="The buttons show the paper's formula, ± 1.96 of its standard errors.",
         description=f"Bar chart of {METRICS[metric].heading} by model and variant, with 95 % intervals.",
     )  # fmt: skip
 
@@ -113,14 +113,17 @@ def changes(contrasts: pd.DataFrame, study: Study, metric: str) -> Any:
         frame.mark_point(filled=True, size=90).encode(x=alt.X("change:Q", title=title), shape=look.shape(), tooltip=tooltip),
         frame.mark_text(dy=-7, dx=7, fontSize=10).encode(x="change:Q", text="mark:N"),
     ).add_params(pick, switch(), *look.family())
-    mean, none = "The mean is that of these families. ", ", whose average has none"
+    mean, none = " The mean is that of these families.", ", whose average has none"
     if len(study.file.families) == 1:
         mean = none = ""
-    said = f" {DIFFERS}: the two sides also differ otherwise; hover, or see what else differs." if data["mark"].any() else ""
+    marked = data["mark"].any()
+    said = f" {DIFFERS}: the two sides also differ otherwise; see what else differs." if marked else ""
     return figure(
         chart.properties(width=560, height=alt.Step(16)), study, title=f"Change of {METRICS[metric].inside} against base",
         caption="Percent of the base of the same family, with the 95 % interval for other personas like these, the same ones on "
-        f"both sides. {mean}The buttons show the paper's formula, ± 1.96 of its standard errors{none}.{said}",
+        f"both sides.{mean}{said}",
+        using=f"The buttons show the paper's formula, ± 1.96 of its standard errors{none}."
+        + f" Hover over a mark with {DIFFERS} to read in what." * bool(marked),
         description=f"Dot plot of the percent change of {METRICS[metric].heading} against base, by model and variant.",
     )  # fmt: skip
 
@@ -167,8 +170,8 @@ def foundation_changes(contrasts: pd.DataFrame, study: Study, metric: str) -> An
     return figure(
         chart, study, title=f"Change of {METRICS[metric].inside} by {study.instrument.group}",
         caption=f"Percent of the base's value for the same {study.instrument.group}, with the 95 % interval for other "
-        f"personas like these. "
-        "The panels have scales of their own; the buttons show the paper's formula.",
+        "personas like these. The panels have scales of their own.",
+        using="The buttons show the paper's formula.",
         description=f"Dot plots of the percent change of {METRICS[metric].heading} by {study.instrument.group}, one panel a "
         f"model.",
     )  # fmt: skip
@@ -216,8 +219,9 @@ def collapse_map(metrics: pd.DataFrame, study: Study, band: Band | None = None) 
         chart.properties(width=600, height=340), study, title="Collapse map",
         caption="Each trail widens from a base to one of its variants; crosses are 95 % intervals for other personas like these. "
         "Up: personas answer more differently from one another. Left: one persona answers less steadily. Collapse by the paper's "
-        "meaning is up and to the left. The buttons show the paper's formulas."
+        "meaning is up and to the left."
         + (f" The grey band is where {band.inside} of {band.models} frontier models lie in S (published)." if band else ""),
+        using="The buttons show the paper's formulas.",
         description="Scatter plot of susceptibility against robustness; trails lead from each base to its variants.",
     )  # fmt: skip
 

@@ -30,8 +30,9 @@ LOOKS = {
 _SHAPES = ["diamond", "cross", "triangle-left", "stroke", "triangle-up", "square", "circle"]
 #: Colours of a scale of six points, low to high; `category_colors` has those of others.
 _CATEGORIES = ["#08306B", "#2A6BA8", "#88BEDC", "#FDCC8A", "#F07F3C", "#A63603"]
-INK, QUIET, _GRID = "#1b1f24", "#57606a", "#e3e6ea"
-BAND = "#8a8f98"
+INK, QUIET, GRID, WEB = "#1b1f24", "#57606a", "#e3e6ea", "#d0d4da"
+#: Of areas and lines behind the data, and of the mark of simulated ratings.
+BAND, WARNING = "#8a8f98", "#b03a00"
 #: What the mark of simulated ratings says of them.
 MADE = "made to look like published figures, evidence of nothing"
 SIMULATED = f"SIMULATED RATINGS – {MADE}"
@@ -85,14 +86,14 @@ def _theme() -> alt.theme.ThemeConfig:
             "background": "white",
             "view": {"stroke": None},
             "axis": {
-                "labelColor": QUIET, "titleColor": INK, "titleFontWeight": "normal", "gridColor": _GRID,
-                "domainColor": _GRID, "tickColor": _GRID, "labelFontSize": 11, "titleFontSize": 12,
+                "labelColor": QUIET, "titleColor": INK, "titleFontWeight": "normal", "gridColor": GRID,
+                "domainColor": GRID, "tickColor": GRID, "labelFontSize": 11, "titleFontSize": 12,
             },
             "axisQuantitative": {"tickCount": 7, "labelOverlap": "greedy", "labelSeparation": 6, "labelFlush": False},
             "legend": {"labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal", "orient": "top", "symbolSize": 90},
             "header": {"labelFontSize": 12, "labelColor": INK, "labelFontWeight": "bold", "title": None},
             "title": {
-                "anchor": "start", "fontSize": 14, "color": INK, "subtitleColor": "#b03a00", "subtitleFontSize": 11,
+                "anchor": "start", "fontSize": 14, "color": INK, "subtitleColor": WARNING, "subtitleFontSize": 11,
                 "subtitleFontWeight": "bold", "offset": 10,
             },
         }
@@ -194,18 +195,21 @@ def rounded(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def figure(
-    chart: Any, study: Any, *, title: str, caption: str, description: str, mark: str = SIMULATED, cells: bool = False
+    chart: Any, study: Any, *, title: str, caption: str, description: str, using: str = "", still: str = "",
+    mark: str = SIMULATED, cells: bool = False,
 ) -> Any:  # fmt: skip
     """A finished figure of a study, or of a pair of them: title, the mark of simulated ratings, caption, alternative text.
 
-    With `cells` its data are every cell of a run, packed: too much to be printed beside it as a table.
+    The caption holds anywhere; `using` follows it where there is something to press, and `still`, which says what was chosen,
+    where the figure is a picture. With `cells` its data are every cell of a run, packed: too much to be printed beside it.
     """
     actions = {"export": True, "source": False, "editor": False}
+    about = {"caption": caption, "using": using, "still": still, "embedOptions": {"actions": actions}}
     subtitle: dict[str, Any] = {"subtitle": [mark]} if not study.is_evidence else {}
     return chart.properties(
         title=alt.TitleParams(title, **subtitle),
         description=description + (" Simulated ratings." if not study.is_evidence else ""),
-        usermeta={"caption": caption, "embedOptions": {"actions": actions}} | ({"cells": True} if cells else {}),
+        usermeta={name: value for name, value in about.items() if value} | ({"cells": True} if cells else {}),
     )
 
 

@@ -14,7 +14,7 @@ from persona_collapse.study.scopes import OVERALL
 from persona_collapse.study.study import Study
 from persona_collapse.tables.frontier import ALL, references
 from persona_collapse.tables.headlines import DOWN, NO_INTERVAL, NONE, UNCLEAR, UP
-from persona_collapse.vocabulary import CLAIMED, METRICS
+from persona_collapse.vocabulary import CLAIMED, METRICS, inside
 
 # Okabe and Ito's, with a shape each, so that the verdicts can be told apart in grey.
 _VERDICTS = {
@@ -166,10 +166,11 @@ def single_foundations(foundation_claims: pd.DataFrame, study: Study) -> Any:
     return figure(
         chart.add_params(pick, chosen, switch_between("metric", metrics, "metric: "), *look.family()), study,
         title=f"What changed in one {study.instrument.group}",
-        caption=f"Percent of the base's value in the {study.instrument.group} that the list names, with the 95 % interval "
-        f"for other personas "
-        f"like these; recommended estimator. Filled: clear when every claim about a single {study.instrument.group} is "
-        f"counted (Holm, 5 %).",
+        caption=f"Percent of the base's value in one {study.instrument.group}, with the 95 % interval for other personas like "
+        f"these; recommended estimator. Filled: clear when every claim about a single {study.instrument.group} is counted "
+        "(Holm, 5 %).",
+        using=f"The lists choose the {study.instrument.group} and the family, the buttons the metric.",
+        still=f"Shown: {inside(metrics[0])} in {study.instrument.short(foundations[0])}.",
         description=f"Dot plot of the change of every variant in one {study.instrument.group}, by model.",
     )  # fmt: skip
 
@@ -210,7 +211,7 @@ def frontier(frontier: pd.DataFrame | None, study: Study) -> Any:
     ).properties(width=460, height=alt.Step(15))
     return figure(
         chart, study, title="Among frontier models",
-        caption=f"Dark band: the published one, {int((~models['outside']).sum())} of {len(models)} models. Light band: where "
+        caption=f"Inner band: the published one, {int((~models['outside']).sum())} of {len(models)} models. Outer band: where "
         f"one more model like all {len(models)} would lie with 95 % probability. Lines: ± 1.96 standard errors, as in the paper.",
         description="Dot plot of susceptibility of every run and of each published frontier model, with two bands.",
     )  # fmt: skip
@@ -255,6 +256,8 @@ def split(companions: pd.DataFrame, study: Study) -> Any:
         caption="Differences of logarithms, which add up: 0.7 is twice as much, -0.7 half. Larger steps: answers vary in larger "
         "steps for the room there is. Weaker anchor: less of the variation is the persona's. Ceiling: answers moved away from "
         "the ends of the scale (+), where there is more room, or towards them (-).",
+        using="The buttons choose what a variant is set beside.",
+        still=f"Shown: each variant beside its {against[0]}.",
         description="Dot plots of the parts of the change of noise for every variant, one panel a model.",
     )  # fmt: skip
 

@@ -5,6 +5,7 @@ import gzip
 import importlib.util
 import io
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -91,12 +92,13 @@ def _slots(study: Study, store: Store, columns: Sequence[str]) -> Iterable[tuple
 def _write_rows(file: io.TextIOBase, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(columns)
-    # A lone surrogate, as a broken reply may hold, has no UTF-8.
-    writer.writerows([_encodable(guarded(value)) for value in row] for row in rows)
+    writer.writerows([_written(value) if isinstance(value, str) else value for value in row] for row in rows)
 
 
-def _encodable(value: Any) -> Any:
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+@lru_cache(maxsize=65536)
+def _written(text: str) -> str:
+    """A text that no spreadsheet runs; a lone surrogate, as a broken reply may hold, has no UTF-8 and is a question mark."""
+    return str(guarded(text)).encode("utf-8", "replace").decode()
 
 
 def _write_parquet(source: Path, target: Path) -> bool:

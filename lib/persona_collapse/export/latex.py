@@ -11,6 +11,9 @@ PACKAGES = ("booktabs", "longtable", "array", "siunitx")
 #: More rows than this break over pages.
 MOST_ROWS = 34
 
+#: A cell that stays white, where an empty one is a number that is missing.
+NOTHING = " "
+
 #: A text column with a longer cell breaks its lines.
 _LONG = 30
 
@@ -53,6 +56,7 @@ class LatexTable:
     columns: Sequence[Column]
     rows: Sequence[Sequence[str]]
     parts: Sequence[int] = field(default=())  # rows before which a little space stands
+    joined: Sequence[int] = field(default=())  # rows that no page may end with
 
 
 def escape(text: str) -> str:
@@ -106,10 +110,12 @@ def render(table: LatexTable, prefix: str) -> str:
     head = _head(table.columns)
     caption = rf"\caption{{{escape(table.caption)}}}\label{{tab:{label(prefix)}-{label(table.name)}}}"
     body = []
+    joined = set(table.joined)
     for place, row in enumerate(table.rows):
         if place in table.parts and place:
             body.append(r"\addlinespace")
-        body.append(" & ".join(_cell(c, text) for c, text in zip(table.columns, row, strict=True)) + r" \\")
+        cells = " & ".join(_cell(c, text) for c, text in zip(table.columns, row, strict=True))
+        body.append(cells + r" \\" + "*" * (place in joined))
     rows = "\n".join(body)
     columns = "".join(formats)
     setup = r"\footnotesize\setlength{\tabcolsep}{4pt}\sisetup{separate-uncertainty=true,table-align-uncertainty=false}"
@@ -173,6 +179,8 @@ def _head(columns: Sequence[Column]) -> str:
 
 
 def _cell(column: Column, text: str) -> str:
+    if text == NOTHING:
+        return ""
     if not column.number:
         return f"{{{escape(text)}}}" if text else ""
     if not text:

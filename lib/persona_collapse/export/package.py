@@ -34,12 +34,14 @@ _ZIP_EPOCH = 315_532_800
 class Wishes(NamedTuple):
     """What an export holds beyond the default, and the licence it is given.
 
-    ``replies``: the text of every reply; ``ratings``: those of an imported study, which are somebody else's.
+    ``replies``: the text of every reply; ``ratings``: those of an imported study, which are somebody else's; ``titles``: in
+    figures, which a paper has in captions instead.
     """
 
     replies: bool = False
     ratings: bool = False
     licence: str = ""
+    titles: bool = True
 
 
 #: No more than the default.
@@ -86,14 +88,15 @@ def _left_out(study: Study, wishes: Wishes) -> Iterator[str]:
 
 
 def _fill(study: Study, store: Store, folder: Path, wishes: Wishes) -> None:
-    ratings = read_ratings(study, store, digests=True)
-    found = _tables(ratings, folder / "tables")
-    figures = print_figures.write(
-        print_figures.of_notebooks(jobs(study, store)), folder / "figures", simulated=not study.is_evidence
-    )
+    every = print_figures.of_notebooks(jobs(study, store), study.instrument.group)
+    simulated = not study.is_evidence
+    with print_figures.drawing(every, folder / "figures", simulated=simulated, titles=wishes.titles) as listed:
+        ratings = read_ratings(study, store, digests=True)
+        found = _tables(ratings, folder / "tables")
+        data = _data(study, store, folder / "data", wishes)
+        figures = listed()
     write_text(folder / "figures" / "figures.csv", as_csv(figures))
-    found |= {"figures": ("figures/figures.csv", list(figures.columns))}
-    found |= _data(study, store, folder / "data", wishes)
+    found |= {"figures": ("figures/figures.csv", list(figures.columns))} | data
     described = dictionary.describe({name: columns for name, (_, columns) in found.items()})
     paths = {name: path for name, (path, _) in found.items()}
     write_text(folder / "data" / "data-dictionary.csv", as_csv(described))
@@ -124,7 +127,8 @@ def _tables(ratings: Ratings, folder: Path) -> dict[str, tuple[str, list[str]]]:
     for table in printed:
         write_text(folder / f"{table.name}.tex", latex.render(table, _name(study)))
     note = "Every table of the study; numbers are rounded here, and at full precision in the CSV files."
-    write_text(folder / "all-tables.tex", latex.document(study.file.title, note, [f"{t.name}.tex" for t in printed]))
+    whole = latex.document(study.file.title, note, [f"{table.name}.tex" for table in printed])
+    write_text(folder / "all-tables.tex", whole)
     return found
 
 

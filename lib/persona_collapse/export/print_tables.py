@@ -1,150 +1,72 @@
 """A study's tables as a paper prints them: wide, rounded, one caption each that stands alone."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 import pandas as pd
 
 from persona_collapse.exhibits import validity_tables
+from persona_collapse.export import paper_tables
 from persona_collapse.export.latex import Column, LatexTable, label, number
-from persona_collapse.study.scopes import OVERALL, scopes
+from persona_collapse.export.names import unlike, words_of
+from persona_collapse.export.paper_tables import CI, RUN, breaks, by_scope, digits_of, heading, interval, names_of, titled
+from persona_collapse.study.scopes import OVERALL
 from persona_collapse.study.study import Study
-from persona_collapse.vocabulary import METRICS, OF_PUBLISHED, inside, words
 
-#: Metrics that are printed by foundation, too; the CSV files have them all.
-_HEADLINE = (*OF_PUBLISHED, "within_rms")
-_QUANTITIES = {
-    "change_pct": ("Change against base", "percent of the base of the same family"),
-    "excess_pp": ("Excess over the matched control", "percentage points of the base"),
-}
-#: Metrics that fit side by side with their intervals.
-_ABREAST = 3
-_SIMULATED = " Simulated ratings, made to look like published figures: evidence of nothing."
+#: The lower end of an interval in a table file: whose, of how many percent, and of what if not of other personas.
+_LOWER = re.compile(r"(?P<of>\w+_)?lo(?P<level>90)?(?P<repeat>_repeat)?(?P<items>_items)?")
+#: Spans that are no confidence intervals.
+_SPANS = {"band", "range", "expected"}
 
 
 def every(study: Study, tables: Mapping[str, pd.DataFrame | None]) -> list[LatexTable]:
-    """Every table of a study for print, in the order of the files; those without a layout of their own as they are."""
+    """Every table of a study for print, S and R first; those without a layout of their own as they are.
+
+    Names are paths without a suffix, below the folder of tables; no two are alike.
+    """
     own: dict[str, Callable[[Study, pd.DataFrame], Iterator[LatexTable]]] = {
-        "metrics": _levels, "contrasts": _contrasts, "companions": _companions, "validity": _validity, "headlines": _headlines,
-        "profiles": _profiles, "saturation": _saturation,
+        "metrics": paper_tables.levels, "contrasts": paper_tables.contrasts, "verdict": _verdict, "companions": _companions,
+        "validity": _validity, "headlines": _headlines, "profiles": _profiles, "saturation": _saturation,
         "quality": _quality, "published_check": _published_check, "temperature": _temperature,
     }  # fmt: skip
     found: list[LatexTable] = []
+    metrics, contrasts = tables.get("metrics"), tables.get("contrasts")
+    if metrics is not None and contrasts is not None:
+        found += paper_tables.susceptibility_and_robustness(study, metrics, contrasts)
     for name, table in tables.items():
         if table is None or table.empty:
             continue
         found += own[name](study, table) if name in own else _as_it_is(study, name, table)
-    return found
+    taken: set[str] = set()
+    return [replace(table, name=unlike("/".join(map(label, table.name.split("/"))), taken)) for table in found]
 
 
-def _titled(study: Study, caption: str) -> str:
-    return f"{caption} Study: {study.file.title}." + ("" if study.is_evidence else _SIMULATED)
+# --- verdicts, parts of changes, robustness of headlines -------------------------------------------------------------
 
 
-def _names(study: Study, family: str, variant: str) -> tuple[str, str]:
-    """Labels of family and variant; those of family `mean` are none of a run's."""
-    if family == "mean":
-        return "Mean of families", next((r.variant.name for r in study.runs if r.variant.key == variant), variant)
-    run = study.run(family, variant)
-    return run.family.name, run.variant.name
-
-
-def _words(key: str) -> str:
-    return METRICS[key].heading if key in METRICS else words(key)
-
-
-def _inside(key: str) -> str:
-    """The name of a metric inside a sentence."""
-    return inside(_words(key))
-
-
-def _method(method: str) -> str:
-    return {"published": "the paper's formulas", "recommended": "recommended estimators"}.get(method, f"method {method}")
-
-
-def _digits(metric: str) -> int:
-    return METRICS[metric].digits if metric in METRICS else 3
-
-
-def _parts(names: Sequence[Sequence[str]]) -> list[int]:
-    """Rows at which a new family begins."""
-    return [i for i in range(1, len(names)) if names[i][0] != names[i - 1][0]]
-
-
-#: Marks a contrast whose sides differ in more than fine-tuning.
-_DIFFERS = " †"
-_RUN = (Column("Model", number=False), Column("Variant", number=False))
-
-
-# --- S and R ---------------------------------------------------------------------------------------------------------
-
-
-def _levels(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
-    """Every run's metrics, overall with intervals, then by foundation with standard errors."""
-    for method, of_method in table.groupby("method", sort=False):
-        caption = f"{{metrics}} of every run over all items, by the {_method(method)}, with 95 % intervals."
-        overall = of_method[of_method["scope"] == OVERALL]
-        yield from _with_intervals(study, overall, f"levels-{method}", caption, _digits)
-        for metric, of_metric in of_method[of_method["metric"].isin(_HEADLINE)].groupby("metric", sort=False):
-            caption = (
-                f"{_words(metric)} of every run by {study.instrument.group}, by the {_method(method)}, ± standard error where "
-                "there is one."
-            )
-            yield _by_scope(study, of_metric, f"{metric}-by-foundation-{method}", caption, _digits(metric))
-
-
-def _contrasts(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
-    """Every change against base and excess over control, overall with intervals, then by foundation."""
-    for (method, quantity), chosen in table.groupby(["method", "quantity"], sort=False):
-        title, unit = _QUANTITIES.get(quantity, (_words(quantity).capitalize(), "in the unit of the table"))
-        caption = f"{title} over all items of {{metrics}}, by the {_method(method)}, in {unit}, with 95 % intervals."
-        overall = chosen[chosen["scope"] == OVERALL]
-        yield from _with_intervals(study, overall, f"{quantity}-{method}", caption, lambda metric: 1)
-        for metric, of_metric in chosen[chosen["metric"].isin(_HEADLINE)].groupby("metric", sort=False):
-            caption = (
-                f"{title} of {_inside(metric)} by {study.instrument.group}, by the {_method(method)}, in {unit}, "
-                "± standard error where there is one."
-            )
-            yield _by_scope(study, of_metric, f"{quantity}-{metric}-by-foundation-{method}", caption, 1)
-
-
-def _with_intervals(
-    study: Study, table: pd.DataFrame, name: str, caption: str, digits: Callable[[str], int]
-) -> Iterator[LatexTable]:  # fmt: skip
-    """One row a run; value and both ends of the interval of every metric, a few metrics a table.
-
-    ``{metrics}`` in the caption stands for those that a table holds.
-    """
-    metrics = list(dict.fromkeys(table["metric"]))
-    runs = list(dict.fromkeys(zip(table["family"], table["variant"], strict=True)))
-    at = {(r.family, r.variant, r.metric): r for r in table.itertuples()}
-    differing = {(r.family, r.variant) for r in table.itertuples() if isinstance(mark := getattr(r, "differs", ""), str) and mark}
-    if differing:
-        caption += " † The sides differ in more than fine-tuning; contrasts.csv says in what."
-    for start in range(0, len(metrics), _ABREAST):
-        shown = metrics[start : start + _ABREAST]
-        columns = [*_RUN, *(Column(h, _words(m)) for m in shown for h in ("value", "low", "high"))]
-        named = ", ".join([_words(shown[0]), *map(_inside, shown[1:])])
-        rows = []
-        for family, variant in runs:
-            names = _names(study, family, variant)
-            cells = [names[0], names[1] + _DIFFERS if (family, variant) in differing else names[1]]
-            for metric in shown:
-                row = at.get((family, variant, metric))
-                cells += [number(getattr(row, part), digits(metric)) if row else "" for part in ("value", "lo", "hi")]
-            rows.append(cells)
-        place = f"-{start // _ABREAST + 1}" if len(metrics) > _ABREAST else ""
-        yield LatexTable(label(name + place), _titled(study, caption.replace("{metrics}", named)), columns, rows, _parts(rows))
-
-
-def _by_scope(study: Study, table: pd.DataFrame, name: str, caption: str, digits: int) -> LatexTable:
-    """One row a run, one column a scope, value ± standard error."""
-    wanted = [scope for scope in scopes(study.instrument) if scope in set(table["scope"])]
-    runs = list(dict.fromkeys(zip(table["family"], table["variant"], strict=True)))
-    at = {(r.family, r.variant, r.scope): number(r.value, digits, r.se) for r in table.itertuples()}
-    rows = [[*_names(study, *run), *(at.get((*run, scope), "") for scope in wanted)] for run in runs]
-    columns = [*_RUN, *(Column(study.instrument.short(scope)) for scope in wanted)]
-    return LatexTable(label(name), _titled(study, caption), columns, rows, _parts(rows))
+def _verdict(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
+    """What may be concluded of every variant, with the numbers that decide it."""
+    shown = {"s": "S", "noise": "noise", "share": "style share", "excess_s": "S", "excess_noise": "noise"}
+    groups = {"s": "Change (%)", "noise": "Change (%)", "excess_s": "Excess (pp)", "excess_noise": "Excess (pp)"}
+    shown = {key: name for key, name in shown.items() if table[key].notna().any()}
+    rows = []
+    for r in table.to_dict("records"):
+        cells = []
+        for key in shown:
+            digits = 2 if key == "share" else 1
+            cells += [number(r[key], digits), interval(r[f"{key}_lo"], r[f"{key}_hi"], digits)]
+        rows.append([*names_of(study, r["family"], r["variant"]), str(r["verdict"]), str(r["presence"]), *cells])
+    columns = [*RUN, Column("Verdict", number=False, wide=3.5), Column("Personas", number=False)]
+    for key, name in shown.items():
+        columns += [Column(name, groups.get(key, "")), Column(CI, groups.get(key, ""), number=False)]
+    caption = (
+        "What may be concluded of every variant, by one set of rules, with the changes of S and of noise against the base, the "
+        f"share of its answers that a monotone recoding of the base's explains, and excesses over the control; {CI} for other "
+        "personas like these. verdict.csv has every input."
+    )
+    yield LatexTable("verdict", titled(study, caption), columns, rows, breaks(rows))
 
 
 def _companions(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
@@ -153,13 +75,13 @@ def _companions(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
     parts = list(dict.fromkeys(overall["part"]))
     keys = list(dict.fromkeys(zip(overall["family"], overall["variant"], overall["against"], strict=True)))
     at = {(r.family, r.variant, r.against, r.part): number(r.value, 2, r.se) for r in overall.itertuples()}
-    rows = [[*_names(study, *key[:2]), key[2], *(at.get((*key, part), "") for part in parts)] for key in keys]
-    columns = [*_RUN, Column("Against", number=False), *(Column(_words(part)) for part in parts)]
+    rows = [[*names_of(study, *key[:2]), key[2], *(at.get((*key, part), "") for part in parts)] for key in keys]
+    columns = [*RUN, Column("Against", number=False), *(Column(heading(part)) for part in parts)]
     caption = (
         "What changes of noise and of pooled S are made of, over all items, ± standard error: differences of logarithms, for ICC "
         "of logits, for fidelity plain ones."
     )
-    yield LatexTable("companions", _titled(study, caption), columns, rows, _parts(rows))
+    yield LatexTable("companions", titled(study, caption), columns, rows, breaks(rows))
 
 
 def _validity(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
@@ -176,7 +98,7 @@ def _validity(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
     ]  # fmt: skip
     mean = ", in the mean over families" if (means["family"] == "mean").any() else ""
     caption = f"How robust the headlines are{mean}: choices of each kind, how many agree, and their values."
-    yield LatexTable("validity", _titled(study, caption), columns, rows, _parts(rows))
+    yield LatexTable("validity", titled(study, caption), columns, rows, breaks(rows))
 
 
 def _headlines(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
@@ -195,7 +117,7 @@ def _headlines(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
         Column("joint p", "All analyses"), Column("p (Holm)"),
     ]  # fmt: skip
     caption = "Every headline: the recommended value, the other analyses with the same verdict, and p values over all of them."
-    yield LatexTable("headlines", _titled(study, caption), columns, rows, _parts(rows))
+    yield LatexTable("headlines", titled(study, caption), columns, rows, breaks(rows))
 
 
 # --- profiles and saturation -----------------------------------------------------------------------------------------
@@ -214,7 +136,7 @@ def _profiles(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
         as_scope = chosen.assign(scope=chosen["foundation"], value=chosen["mean"], se=chosen[spread])
         low, high = study.instrument.scale
         caption = f"{title} by {study.instrument.group}, ± {meaning}; the scale goes from {low} to {high}."
-        yield _by_scope(study, as_scope, f"profiles-{condition}", caption, 2)
+        yield by_scope(study, as_scope, f"profiles-{words_of(condition)}", caption, 2)
 
 
 def _saturation(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
@@ -235,9 +157,9 @@ def _wide(study: Study, table: pd.DataFrame, name: str, caption: str, digits: in
     measures = list(dict.fromkeys(table["measure"]))
     runs = list(dict.fromkeys(zip(table["family"], table["variant"], table["condition"], strict=True)))
     at = {(r.family, r.variant, r.condition, r.measure): number(r.value, digits) for r in table.itertuples()}
-    rows = [[*_names(study, *run[:2]), run[2], *(at.get((*run, measure), "") for measure in measures)] for run in runs]
-    columns = [*_RUN, Column("Condition", number=False), *(Column(_words(m).removeprefix("share ")) for m in measures)]
-    return LatexTable(label(name), _titled(study, caption), columns, rows, _parts(rows))
+    rows = [[*names_of(study, *run[:2]), run[2], *(at.get((*run, measure), "") for measure in measures)] for run in runs]
+    columns = [*RUN, Column("Condition", number=False), *(Column(heading(m).removeprefix("share ")) for m in measures)]
+    return LatexTable(name, titled(study, caption), columns, rows, breaks(rows))
 
 
 # --- quality, check, curves ------------------------------------------------------------------------------------------
@@ -251,14 +173,14 @@ def _quality(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
     rows = []
     for r in table.to_dict("records"):
         numbers = (number(float(r[c]), whole[c]) for c in shown)
-        rows.append([*_names(study, r["family"], r["variant"]), r["condition"], *numbers, str(r["stack"])])
+        rows.append([*names_of(study, r["family"], r["variant"]), r["condition"], *numbers, str(r["stack"])])
     columns = [
-        *_RUN, Column("Condition", number=False), *(Column(c.replace("_", " ")) for c in shown), Column("Stack", number=False),
+        *RUN, Column("Condition", number=False), *(Column(c.replace("_", " ")) for c in shown), Column("Stack", number=False),
     ]  # fmt: skip
     caption = (
         "What was asked and what came back: slots of the design, valid ratings, missing ones by reason where any is missing."
     )
-    yield LatexTable("quality", _titled(study, caption), columns, rows, _parts(rows))
+    yield LatexTable("quality", titled(study, caption), columns, rows, breaks(rows))
 
 
 def _published_check(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
@@ -269,18 +191,18 @@ def _published_check(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
         printed = str(r["printed"])
         digits = len(printed.partition(".")[2]) + 1
         run = str(r["family"]), str(r["variant"])
-        names = _names(study, *run) if run in known else run
+        names = names_of(study, *run) if run in known else run
         rows.append(
             [str(r["table"]), *names, study.instrument.short(str(r["scope"])), str(r["metric"]).replace("_", " "), printed,
              number(r["computed"], digits), "yes" if r["agrees"] else "no", str(r["note"] or "")]
         )  # fmt: skip
     columns = [
-        Column("Table", number=False, wide=3), *_RUN, Column("Scope", number=False), Column("Metric", number=False, wide=3.4),
+        Column("Table", number=False, wide=3), *RUN, Column("Scope", number=False), Column("Metric", number=False, wide=3.4),
         Column("printed"), Column("computed"), Column("agrees", number=False), Column("note", number=False, wide=6),
     ]  # fmt: skip
     agreeing = int(table["agrees"].sum())
     caption = f"Printed numbers beside those computed from the ratings: {agreeing} of {len(table)} agree after rounding."
-    yield LatexTable("published-check", _titled(study, caption), columns, rows)
+    yield LatexTable("published-check", titled(study, caption), columns, rows)
 
 
 def _temperature(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
@@ -288,23 +210,57 @@ def _temperature(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
     for metric, chosen in table.groupby("metric", sort=False):
         rows = []
         for r in chosen.itertuples():
-            numbers = (number(v, _digits(metric)) for v in (r.value, r.lo, r.hi))
-            rows.append([*_names(study, r.family, r.variant), number(r.temperature, 2), *numbers])
-        columns = [*_RUN, Column("T"), *(Column(h, _words(metric)) for h in ("value", "low", "high"))]
-        caption = f"{_words(metric)} at every sampling temperature T, from logprobs, with 95 % intervals of the persona part."
-        yield LatexTable(label(f"temperature-{metric}"), _titled(study, caption), columns, rows, _parts(rows))
+            numbers = number(r.value, digits_of(metric)), interval(r.lo, r.hi, digits_of(metric))
+            rows.append([*names_of(study, r.family, r.variant), number(r.temperature, 2), *numbers])
+        columns = [*RUN, Column("T"), Column("value", heading(metric)), Column(CI, heading(metric), number=False)]
+        caption = f"{heading(metric)} at every sampling temperature T, from logprobs, with {CI} of the persona part."
+        yield LatexTable(f"{words_of(metric)}-by-temperature", titled(study, caption), columns, rows, breaks(rows))
 
 
 def _as_it_is(study: Study, name: str, table: pd.DataFrame) -> Iterator[LatexTable]:
-    """A table without a layout of its own: its columns, numbers to four significant digits."""
+    """A table without a layout of its own: its columns, numbers to four significant digits, both ends of intervals in one."""
     columns, cells = [], []
+    ends = {str(column): match for column in table.columns if (match := _LOWER.fullmatch(str(column)))}
+    ends = {column: match for column, match in ends.items() if _upper(column) in table}
+    named = {"family", "variant"} <= set(table.columns)
+    keys = zip(table["family"], table["variant"], strict=True) if named else ()
+    names = [names_of(study, *key) if _is_of(study, *key) else key for key in keys]
     for column in table.columns:
+        if column in map(_upper, ends):
+            continue
+        if named and column in ("family", "variant"):
+            columns.append(RUN[column == "variant"])
+            cells.append([name[column == "variant"] for name in names])
+            continue
+        if match := ends.get(column):
+            digits = max(_four_digits(table[end]) for end in (column, _upper(column)))
+            columns.append(Column(_headed(match), number=False))
+            cells.append([interval(lo, hi, digits) for lo, hi in zip(table[column], table[_upper(column)], strict=True)])
+            continue
         numeric = pd.api.types.is_numeric_dtype(table[column]) and not pd.api.types.is_bool_dtype(table[column])
         long = not numeric and table[column].astype(str).str.len().max() > 24
         columns.append(Column(str(column).replace("_", " "), number=numeric, wide=5 if long else None))
         digits = _four_digits(table[column]) if numeric else 0
         cells.append([number(float(v), digits) if numeric and pd.notna(v) else _text(v) for v in table[column]])
-    yield LatexTable(label(name), _titled(study, f"{_words(name).capitalize()}."), columns, list(zip(*cells, strict=True)))
+    yield LatexTable(name, titled(study, f"{heading(name).capitalize()}."), columns, list(zip(*cells, strict=True)))
+
+
+def _upper(lower: str) -> str:
+    """The column with the upper end: that of s_lo is s_hi, that of lo90 hi90."""
+    return re.sub(r"(?<![a-z])lo(?![a-z])", "hi", lower)
+
+
+def _headed(match: re.Match[str]) -> str:
+    """How the column of an interval is headed: 95 % CI, and of what where that is not plain."""
+    of = (match["of"] or "").strip("_").replace("_", " ")
+    if of in _SPANS:
+        return of
+    kind = ", same requests again" if match["repeat"] else ", items" if match["items"] else ""
+    return f"{of} {match['level'] or 95} % CI{kind}".strip()
+
+
+def _is_of(study: Study, family: str, variant: str) -> bool:
+    return family == "mean" or (family, variant) in {(run.family.key, run.variant.key) for run in study.runs}
 
 
 def _text(value: object) -> str:

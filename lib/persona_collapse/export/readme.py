@@ -48,8 +48,17 @@ def _what(study: Study) -> str:
 def _contents(study: Study, made: dict[str, Any], ratings: bool) -> str:
     rows = [
         ("`tables/*.csv`", "every number of the study at full precision"),
-        ("`tables/*.tex`", "the same for print, rounded; `all-tables.tex` compiles by itself (booktabs, longtable, siunitx)"),
-        ("`figures/`", "every figure as SVG, PDF with embedded fonts, and PNG of 300 dpi; `figures.csv` lists them"),
+        ("`tables/susceptibility-and-robustness.tex`", "for a paper: S and R of every run, changes, excesses, all with 95 % CI"),
+        (
+            "`tables/*.tex`",
+            "all tables for print, rounded, `changes-<variant>.tex` among them; those by the paper's formulas below "
+            "`paper-formulas/`; `all-tables.tex` compiles by itself (booktabs, longtable, siunitx)",
+        ),
+        (
+            "`figures/`",
+            "every figure as SVG, PDF with embedded fonts, and PNG of 300 dpi: those of the study, the curves of all analyses "
+            "below `specification-curves/`, those of each run below `runs/`; `figures.csv` has what each shows and its caption",
+        ),
         ("`data/runs.csv`, `data/items.csv`", "what the keys stand for, and the questionnaire with its prompts"),
     ]  # fmt: skip
     if study.personas:

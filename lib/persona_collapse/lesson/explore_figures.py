@@ -44,7 +44,9 @@ def item_parts(explored: Explored) -> Any:
         chart.add_params(listed("run", [run.name for run in runs], "run: ", _first(explored))), explored.study,
         title="What each item adds to the change of S",
         caption="S is a mean over items, so its change against the base is the sum of these bars; to the right S rises. "
-        "Recommended estimator. The list chooses the variant.",
+        "Recommended estimator.",
+        using="The list chooses the variant.",
+        still=f"Shown: {runs[_first(explored)].name}.",
         description="Bar chart of every item's part of the change of susceptibility against the base.",
     )  # fmt: skip
 

@@ -190,7 +190,7 @@ def collapse_control(steps: pd.DataFrame, profiles: pd.DataFrame, study: Study) 
     right = (
         alt.Chart(data)
         .transform_filter(near)
-        .mark_bar(color=theme.LOOKS["harmful"][0][0], cornerRadiusEnd=2)
+        .mark_bar(color=theme.LOOKS["harmful"][0][0])
         .encode(
             x=alt.X("mean:Q", scale=alt.Scale(domain=list(study.instrument.scale)), title="Mean rating without a persona"),
             y=alt.Y("Group:N", sort=[study.instrument.short(f) for f in study.instrument.foundations], title=None),

@@ -14,7 +14,7 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from persona_collapse.exhibits import theme
+from persona_collapse.exhibits import pictures, theme
 from persona_collapse.exhibits.exhibit import MARK, exhibit_id
 from persona_collapse.report.markdown import markdown, plain
 from persona_collapse.report.page import Page, as_html, framed, only_table
@@ -133,7 +133,7 @@ def _figure(page: Page, spec: dict[str, Any], finding: str) -> str:
     number = page.figure(spec, spec.get("usermeta", {}).get("id", ""))
     shown = spec.get("description", "")
     alternative = html.escape(f"{shown} {finding}".strip(), quote=True)
-    caption = html.escape(_titled(spec))
+    caption = _captioned(spec)
     label = html.escape(shown, quote=True)
     picture = base64.b64encode(static_picture(json.dumps(_whole(spec))).encode()).decode()
     drawn = (
@@ -163,16 +163,20 @@ def _title(spec: dict[str, Any]) -> str:
     return str(title.get("text", "") if isinstance(title, dict) else title)
 
 
-def _titled(spec: dict[str, Any]) -> str:
-    """A caption that stands alone: the title first."""
-    title = _title(spec)
-    return " ".join(part for part in (f"{title}." if title else "", spec.get("usermeta", {}).get("caption", "")) if part)
+def _captioned(spec: dict[str, Any]) -> str:
+    """A caption that stands alone, the title first; then what can be done where script draws, and what a picture shows."""
+    title, about = _title(spec), spec.get("usermeta", {})
+    parts = [html.escape(part) for part in (f"{title}." if title else "", about.get("caption", "")) if part]
+    parts += [f'<span class="{kind}">{html.escape(about[kind])}</span>' for kind in ("using", "still") if about.get(kind)]
+    return " ".join(parts)
 
 
 def _numbers(spec: dict[str, Any]) -> str:
     """The numbers of a figure as tables: its largest data set, unless it is too long to be read."""
     if spec.get("usermeta", {}).get("cells"):
-        return "<p class='numbers'>Made of every rating; they are in ratings.sqlite, and <code>make export</code> lists them.</p>"
+        return (
+            "<p class='numbers'>Made of every rating: they are in ratings.sqlite; <code>make export</code> writes them out.</p>"
+        )
     tables = sorted(spec.get("datasets", {}).values(), key=len)
     if not tables or not tables[-1]:
         return ""
@@ -184,7 +188,5 @@ def _numbers(spec: dict[str, Any]) -> str:
 
 @lru_cache(maxsize=256)
 def static_picture(spec: str) -> str:
-    """A figure as SVG."""
-    import vl_convert
-
-    return vl_convert.vegalite_to_svg(spec)
+    """A figure as SVG, light or dark as its reader's screen."""
+    return pictures.both_ways(pictures.svg(spec))

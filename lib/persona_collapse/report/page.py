@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 from pygments.formatters import HtmlFormatter
 
+from persona_collapse.exhibits import pictures
 from persona_collapse.exhibits.theme import ESTIMATORS, family_choices
 from persona_collapse.files import epoch
 from persona_collapse.report.markdown import markdown, script_json
@@ -140,6 +141,7 @@ def assemble(
     """
     folder = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=folder, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    figures = script_json([figure["spec"] for figure in page.figures])
     text = environment.get_template("page.html").render(
         title=title,
         kind=kind,
@@ -151,7 +153,8 @@ def assemble(
         sections=[Markup(part) for part in sections],
         made=made,
         today=datetime.fromtimestamp(epoch(int(time.time())), UTC).date().isoformat(),
-        figures=Markup(script_json([figure["spec"] for figure in page.figures])),
+        figures=Markup(figures),
+        dark_figures=Markup(pictures.rules(figures, "figure .drawn svg ")),
         estimators=ESTIMATORS,
         families=family_choices(families) if len(families) > 1 else [],
         vega=Markup(_vega_bundle() if page.figures else ""),

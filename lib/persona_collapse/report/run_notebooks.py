@@ -86,7 +86,7 @@ def jobs(study: Study, store: Store) -> list[Job]:
     """Every notebook that a study's report needs."""
     folder, name = study.outputs / "notebooks", study_argument(study)
     described, digests = _digests_of(study, store)
-    every = ratings_key(study, store)
+    every = _whole(described, digests)
     found = [
         Job(
             entry.source,
@@ -102,7 +102,10 @@ def jobs(study: Study, store: Store) -> list[Job]:
 
 def ratings_key(study: Study, store: Store) -> str:
     """A hash of a study's file and of all its ratings."""
-    described, digests = _digests_of(study, store)
+    return _whole(*_digests_of(study, store))
+
+
+def _whole(described: str, digests: dict[Run, str]) -> str:
     return hashlib.sha256("".join([described, *digests.values()]).encode()).hexdigest()
 
 
