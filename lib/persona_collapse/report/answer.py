@@ -35,7 +35,7 @@ def answer(page: Page, tables: Tables) -> str:
     if verdict.empty:
         return ""
     said = "\n".join(f"- {line}{_link(page, *see)}" for line, see in _sentences(tables))
-    return f'<div class="answer">{markdown(said)}{_table(tables, verdict)}</div>'
+    return f'<div class="answer">{markdown(said)}{_table(tables, verdict, page.replies)}</div>'
 
 
 def _ordered(study: Study, verdict: pd.DataFrame) -> pd.DataFrame:
@@ -93,7 +93,7 @@ def _link(page: Page, *keys: str) -> str:
     return "".join(f" [{name}](#{anchor})" for anchor, name in found[:1])
 
 
-def _table(tables: Tables, verdict: pd.DataFrame) -> str:
+def _table(tables: Tables, verdict: pd.DataFrame, replies: Sequence[str]) -> str:
     rows, study = list(verdict.itertuples()), tables.study
     columns = list(_columns(tables, rows))
     heads = ["", "personas told apart", *(column.heading for column in columns), "verdict"]
@@ -101,16 +101,19 @@ def _table(tables: Tables, verdict: pd.DataFrame) -> str:
     for place, row in enumerate(rows):
         run = study.run(row.family, row.variant)
         cells = "".join(f"<td>{_cell(column, place)}</td>" for column in columns)
-        name = html.escape(str(row.verdict).replace(": ", ", "))
+        who, name = html.escape(run.name), html.escape(str(row.verdict).replace(": ", ", "))
+        if run.key in replies:
+            who = f'<a href="replies.html#run={run.key}">{who}</a>'
         means = html.escape(MEANS[str(row.verdict)], quote=True)
         body.append(
-            f'<tr{" class=other" * bool(row.other)}><th scope="row">{html.escape(run.name)}</th>'
+            f'<tr{" class=other" * bool(row.other)}><th scope="row">{who}</th>'
             f"<td>{html.escape(_PRESENT.get(str(row.presence), str(row.presence)))}</td>{cells}"
             f'<td class="verdict"><abbr title="{means}">{name}</abbr></td></tr>'
         )
     head = "".join(f'<th scope="col">{html.escape(text)}</th>' for text in heads)
     table = f'<table id="verdict"><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table>'
-    return f'{framed(table)}<p class="kind">{html.escape(_CAPTION)}</p>'
+    said = html.escape(_CAPTION + " The name of a run leads to all of its replies." * bool(replies))
+    return f'{framed(table)}<p class="kind">{said}</p>'
 
 
 #: A verdict of presence.csv under the heading "personas told apart"; the others say themselves.

@@ -1,6 +1,7 @@
 """From a study file to its appendix: ratings, tables, notebooks, page, each only if something it depends on changed."""
 
 import hashlib
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,13 +12,13 @@ from persona_collapse.machine import check_addresses
 from persona_collapse.paths import PACKAGE, ROOT
 from persona_collapse.report import run_notebooks
 from persona_collapse.report.run_notebooks import Job, jobs, run
-from persona_collapse.store.ratings import read_ratings, with_mark
-from persona_collapse.store.store import open_store
+from persona_collapse.store.ratings import Ratings, read_ratings, with_mark
+from persona_collapse.store.store import Store, open_store
 from persona_collapse.study.study import Study
 
 
 def make_report(study: Study, *, say: Callable[[str], None] = lambda line: None) -> str:
-    """Make a study's report.html and everything it stands on; returns what was done, in words.
+    """Make a study's report.html, everything it stands on and replies.html beside it; returns what was done, in words.
 
     Raises NotebookError if a notebook fails; an older report stays as it was.
     """
@@ -35,7 +36,7 @@ def make_report(study: Study, *, say: Callable[[str], None] = lambda line: None)
         page = study.outputs / "report.html"
         key = page_key(every)
         if not stale and is_fresh(page, key) and _tables_there(study, page):
-            return "nothing to do"
+            return "replies.html made" if _write_replies(study, store, key) else "nothing to do"
         # Imported late: what is up to date needs none of it.
         from persona_collapse.report.provenance import as_json, provenance
         from persona_collapse.report.study_page import render_report
@@ -50,22 +51,42 @@ def make_report(study: Study, *, say: Callable[[str], None] = lambda line: None)
         write(study, dict.fromkeys(_named(page)) | built)
         found = provenance(ratings)
     run(stale, say=say)
+    with open_store(study.store_path) as store:
+        _write_replies(study, store, key, ratings)  # before the page, whose links lead to it
     atomic_text(study.outputs / "provenance.json", as_json(found))
     names = ",".join(name for name, table in built.items() if table is not None)
     atomic_text(page, render_report(tables, built, found) + f"<!-- tables: {names} -->\n<!-- {key} -->\n")
     return f"{len(stale)} notebooks run"
 
 
+def _write_replies(study: Study, store: Store, key: str, ratings: Ratings | None = None) -> bool:
+    """Make replies.html, or remove it where the study file wants none; whether there was anything to make."""
+    target = study.outputs / "replies.html"
+    if not study.file.replies:
+        target.unlink(missing_ok=True)
+        return False
+    if is_fresh(target, key):
+        return False
+    from persona_collapse.report.replies import render_replies
+
+    atomic_text(target, render_replies(ratings or read_ratings(study, store), store) + f"<!-- {key} -->\n")
+    return True
+
+
 def page_key(every: list[Job]) -> str:
     """A hash of everything that a page around these notebooks depends on."""
-    beside = [*sorted(path for kind in ("html", "css", "csv") for path in PACKAGE.rglob(f"*.{kind}")), ROOT / "CITATION.cff"]
+    kinds = ("html", "css", "js", "csv")
+    beside = [*sorted(path for kind in kinds for path in PACKAGE.rglob(f"*.{kind}")), ROOT / "CITATION.cff"]
     return hashlib.sha256("".join(job.key for job in every).encode() + b"".join(p.read_bytes() for p in beside)).hexdigest()
 
 
 def is_fresh(page: Path, key: str) -> bool:
     """Whether a page is there and ends with this key."""
+    end = f"<!-- {key} -->\n".encode()
     try:
-        return page.read_text(encoding="utf-8").rstrip().endswith(f"<!-- {key} -->")
+        with page.open("rb") as file:
+            file.seek(-min(len(end), page.stat().st_size), os.SEEK_END)
+            return file.read() == end
     except OSError:
         return False
 
