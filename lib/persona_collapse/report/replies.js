@@ -1,6 +1,6 @@
 "use strict";
 // Everything shown is set as text. The address says what is shown: #run=gpt-4o/insecure&persona=12&item=5, or &search=words.
-const PAGE = 50, EXCERPT = 300, LINKS = 60;
+const PAGE = 25, EXCERPT = 300, LINKS = 60;
 const at = id => document.getElementById(id);
 
 function made(tag, text, name) {
