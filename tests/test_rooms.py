@@ -107,9 +107,7 @@ def test_a_study_walks_through_the_rooms_once_and_opens_its_store_at_the_door_on
     finally:
         sys.setprofile(None)
     # study gives its folder, asking fills the store, store gives Ratings, sections make tables of them, tables write them.
-    # The store again for the texts of replies, once the notebooks have run.
-    made = ["study", "asking", "study", "store", "study", "store", "tables", "sections", "tables", "study"]
-    assert walk == [*made, "store", "study"]
+    assert walk == ["study", "asking", "study", "store", "study", "store", "tables", "sections", "tables", "study"]
     assert opened == {"asking", "report"}  # to fill it, and to read Ratings and replies
 
 

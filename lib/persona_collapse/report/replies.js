@@ -250,7 +250,7 @@ function start(data) {
   addEventListener("hashchange", show);
   at("tools").hidden = false;
   show();
-  setTimeout(prepare);
+  requestAnimationFrame(() => setTimeout(prepare));  // once the cell is painted
   document.documentElement.dataset.ready = "yes";
 }
 
