@@ -11,6 +11,7 @@ from persona_collapse.comparison.page import provenance_of, render_comparison
 from persona_collapse.comparison.pair import NOTEBOOK, open_pair
 from persona_collapse.paths import NOTEBOOKS
 from persona_collapse.report.provenance import provenance
+from persona_collapse.report.replies import render_replies
 from persona_collapse.report.study_page import render_report
 from persona_collapse.sections.record import STUDY, all_tables, of_study
 from persona_collapse.store.ratings import read_ratings
@@ -74,6 +75,15 @@ def mini_page(mini) -> Path:
     path.write_text(
         render_report(found, all_tables(found), provenance(read_ratings(study, store, digests=True))), encoding="utf-8"
     )
+    return path
+
+
+@pytest.fixture(scope="session")
+def mini_replies(mini, mini_page) -> Path:
+    """replies.html of the mini study, beside its appendix."""
+    study, store, _ = mini
+    path = study.outputs / "replies.html"
+    path.write_text(render_replies(read_ratings(study, store), store), encoding="utf-8")
     return path
 
 

@@ -108,7 +108,7 @@ def test_a_study_walks_through_the_rooms_once_and_opens_its_store_at_the_door_on
         sys.setprofile(None)
     # study gives its folder, asking fills the store, store gives Ratings, sections make tables of them, tables write them.
     assert walk == ["study", "asking", "study", "store", "study", "store", "tables", "sections", "tables", "study"]
-    assert opened == {"asking", "report"}  # to fill it, and to read Ratings once
+    assert opened == {"asking", "report"}  # to fill it, and to read Ratings and replies
 
 
 def test_no_text_stands_alone_that_was_meant_to_go_on():

@@ -234,6 +234,28 @@ def test_replies_and_imported_ratings_come_only_when_asked_for(small):
     assert json.loads((folder / "provenance.json").read_text())["export"] == {"replies": True, "ratings": True, "licence": None}
 
 
+def test_the_page_of_replies_comes_only_with_replies_and_leads_to_no_report(small):
+    assert "replies.html" not in names(small(ratings=True))
+    assert "replies.html" not in names(small(replies=True))  # imported ratings are others'
+    folder = small(ratings=True, replies=True)
+    page = (folder / "replies.html").read_text(encoding="utf-8")
+    assert "report.html" not in page and "data/ratings.csv.gz" in page and "ratings.sqlite" not in page
+    assert "| `replies.html` | every reply for reading" in (folder / "README.md").read_text()
+    assert "  replies.html\n" in (folder / "SHA256SUMS").read_text()
+
+
+def test_a_study_that_wants_no_page_of_replies_exports_none(tmp_path, outputs):
+    importable.write_rows(tmp_path / "base.csv", importable.grid(range(3), 2, 1, 4))
+    study = importable.small_study(tmp_path, replies=False)
+    collect(study)
+    with open_store(study.store_path) as store:
+        lay_notebooks(study, store)
+    make_export(study, Wishes(replies=True, ratings=True))
+    folder = study.outputs / "export"
+    assert "replies.html" not in names(folder) and "replies.html" not in (folder / "README.md").read_text()
+    assert tables_of(folder)["data/ratings.csv.gz"][0][-1] == "reply"
+
+
 def test_croissant_names_the_files_by_their_sums_and_every_column(exported):
     _, folder, _ = exported
     found = json.loads((folder / "croissant.json").read_text())

@@ -160,6 +160,8 @@ def _ours(tag: str, attributes: dict[str, str]) -> bool:
         return attributes.get("class") == "switches" and "action" not in attributes
     if tag == "img":
         return attributes.get("src", "").startswith(("data:image/svg+xml;base64,", "data:image/png;base64,"))
+    if re.fullmatch(r"report\.html|replies\.html(#run=[\w.-]+/[\w.-]+)?", attributes.get("href", "")):
+        return True  # the page beside
     return attributes.get("href", "#").startswith("#")
 
 

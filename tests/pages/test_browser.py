@@ -7,33 +7,11 @@ from itertools import pairwise
 import pytest
 
 import hostile
-from browsing import browser, opened
+from browsing import CONTRAST, FOCUSABLE, WHERE, WIDE, browser, opened
 from persona_collapse.exhibits import pictures
 
 pytestmark = pytest.mark.slow
 
-#: Ratio of the luminances of every text and what lies under it, after WCAG 2.1; texts of no size and in closed parts are left out.
-CONTRAST = """() => {
-  const parse = text => { const n = text.match(/[\\d.]+/g).map(Number); return [n[0], n[1], n[2], n.length > 3 ? n[3] : 1]; };
-  const over = (top, under) => [0, 1, 2].map(i => top[i] * top[3] + under[i] * (1 - top[3]));
-  const light = c => { const [r, g, b] = c.map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
-  const ground = e => { if (!e) return [255, 255, 255];
-    const own = parse(getComputedStyle(e).backgroundColor); return own[3] === 1 ? own.slice(0, 3) : over(own, ground(e.parentElement)); };
-  const opacity = e => e ? Number(getComputedStyle(e).opacity) * opacity(e.parentElement) : 1;
-  const found = [];
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  for (let node; node = walker.nextNode();) {
-    const e = node.parentElement, style = getComputedStyle(e);
-    if (!node.textContent.trim() || !e.getClientRects().length || style.visibility === "hidden" || e.closest("script, style, svg")) continue;
-    const under = ground(e), color = parse(style.color); color[3] *= opacity(e);
-    const [a, b] = [light(over(color, under)), light(under)].sort((x, y) => y - x);
-    const size = parseFloat(style.fontSize), large = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700);
-    const ratio = (a + 0.05) / (b + 0.05);
-    if (ratio < (large ? 3 : 4.5)) found.push(`${ratio.toFixed(2)} ${e.tagName}.${e.className}: ${node.textContent.trim().slice(0, 40)}`);
-  }
-  return [...new Set(found)];
-}"""
 #: Letters of drawn figures that stand out from the page by less than 4.5 to 1, and grounds of figures that are light.
 FIGURES = """() => {
   const light = text => { const c = text.match(/[\\d.]+/g).map(Number).slice(0, 3).map(v => v / 255)
@@ -51,22 +29,6 @@ FIGURES = """() => {
 }"""
 #: Words of what only a screen can do.
 PRESSED = re.compile(r"\b(hover\w*|click\w*|buttons?|choos\w+|the lists?|switch\w*|drag\w*|press\w*)\b", re.IGNORECASE)
-#: Places of the elements that the Tab key should reach: links, controls, closed parts, frames that scroll. Of a group of radio
-#: buttons the pressed one is.
-FOCUSABLE = """() => {
-  const every = [...document.querySelectorAll("*")];
-  return [...document.querySelectorAll("a[href], select, input, summary, [tabindex='0']")]
-    .filter(e => e.checkVisibility() && (e.type !== "radio" || e.checked)).map(e => every.indexOf(e));
-}"""
-#: The element that has the focus: its place among all, what it is, and whether its outline shows it; null for none.
-WHERE = """() => {
-  const e = document.activeElement;
-  if (!e || e === document.body) return null;
-  const style = getComputedStyle(e), what = `${e.tagName}.${e.className}#${e.id} ${e.textContent.trim().slice(0, 30)}`;
-  return {place: [...document.querySelectorAll("*")].indexOf(e), what, outlined: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0};
-}"""
-#: Elements that reach over the right edge though nothing around them scrolls.
-WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import pytest
 
 import hostile
-from browsing import browser, chart_page, opened
+from browsing import CELL, browser, chart_page, opened
 from persona_collapse.exhibits import cell_figures, persona_figures, theme
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.tables import cell_replies
@@ -14,14 +14,6 @@ from persona_collapse.text import tamed
 
 pytestmark = pytest.mark.slow
 
-#: The middle of the mark of one cell, in pixels of the window.
-CELL = """([persona, item]) => {
-  const path = [...document.querySelectorAll(".mark-rect path")].find(p => {
-    const datum = p.__data__ && p.__data__.datum; return datum && datum.Persona === persona && datum.Item === item; });
-  path.scrollIntoView({block: "center"});
-  const box = path.getBoundingClientRect();
-  return [box.x + box.width / 2, box.y + box.height / 2];
-}"""
 #: The lines under a map, from top to bottom.
 PANEL = """() => [...document.querySelectorAll(".mark-text text")].filter(t => t.__data__ && t.__data__.datum && t.__data__.datum.line)
   .sort((a, b) => a.__data__.datum.line - b.__data__.datum.line).map(t => t.textContent)"""

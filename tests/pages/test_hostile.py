@@ -3,6 +3,7 @@
 import base64
 import csv
 import gzip
+import hashlib
 import html
 import json
 import re
@@ -91,6 +92,18 @@ def test_no_element_or_attribute_of_the_page_comes_from_a_payload(page):
     assert "default-src 'none'" in page and not CONTROLS.search(page)
 
 
+def test_no_element_or_attribute_of_the_page_of_replies_comes_from_a_payload(outputs_of):
+    text = (outputs_of / "replies.html").read_text(encoding="utf-8")
+    assert faults(text) == [] and not CONTROLS.search(text)
+    scripts = [attributes for tag, attributes in Found(text).elements if tag == "script"]
+    assert scripts == [{"id": "replies", "type": "text/plain"}, {}]
+    # One script runs, the page's own, whatever else came into it.
+    own = re.search(r"<script>(.*?)</script>", text, re.DOTALL)[1]
+    hashed = base64.b64encode(hashlib.sha256(own.encode()).digest()).decode()
+    assert f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{hashed}'; base-uri" in text
+    assert "pwn" not in own and "innerHTML" not in own and "eval" not in own
+
+
 def test_every_payload_can_be_read_on_the_page(page):
     text = html.unescape(re.sub(r"<[^>]*>", "", re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)))
     assert [payload for payload in PAYLOADS if "".join(tamed(payload).split()) not in "".join(text.split())] == []
@@ -169,6 +182,7 @@ def test_an_export_is_as_safe(exported):
         assert "\\href" not in path.read_text(), path.name
     with zipfile.ZipFile(packed) as archive:
         assert [n for n in archive.namelist() if not re.fullmatch(r"[A-Za-z0-9-]+(/[A-Za-z0-9][A-Za-z0-9._-]*)+", n)] == []
+    assert faults((exported / "replies.html").read_text(encoding="utf-8")) == []
     pictures = list(exported.rglob("*.svg"))
     assert len(pictures) == 5  # of 02_metrics: one among all, by foundation, by persona, means of cells, SDs of cells
     for path in pictures:

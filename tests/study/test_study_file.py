@@ -325,6 +325,12 @@ def test_the_smallest_change_is_ten_percent_unless_the_study_says_otherwise(writ
 
 
 @pytest.mark.parametrize("kind", [simulated, imported, live])
+def test_replies_html_is_made_unless_the_study_says_otherwise(write, kind):
+    assert load_study(write(kind())).file.replies is True
+    assert load_study(write(yaml.safe_dump(kind()) + "replies: no\n")).file.replies is False
+
+
+@pytest.mark.parametrize("kind", [simulated, imported, live])
 def test_half_of_the_bases_s_is_where_personas_count_as_gone_unless_the_study_says_otherwise(write, kind):
     assert load_study(write(kind())).file.half == 0.5
     assert load_study(write(changed(kind(), ("half", 0.3)))).file.half == 0.3
@@ -435,6 +441,10 @@ WRONG_SIMULATED = {
     "half 0": ([("half", 0)], [", half: found 0; expected: input should be greater than 0"]),
     "half 1": ([("half", 1)], [", half: found 1; expected: input should be less than 1"]),
     "half a word": ([("half", "small")], [", half: found 'small'; expected: input should be a valid number"]),
+    "replies maybe": ([("replies", "maybe")], [", replies: found 'maybe'; expected: input should be a valid boolean"]),
+    "replies in quotes": ([("replies", "false")], [", replies: found 'false'; expected: input should be a valid boolean"]),
+    "replies a number": ([("replies", 0)], [", replies: found 0; expected: input should be a valid boolean"]),
+    "replies misspelt": ([("reply", False)], [": unknown key 'reply'; "]),
     "half in percent": ([("half", 50)], [", half: found 50; expected: input should be less than 1"]),
     "smallest of noise": ([("smallest", {"noise": 10})], [", smallest.noise: "]),
     "temperature -1": ([("protocol.temperature", -1)], [", protocol.temperature: found -1", "greater than or equal to 0"]),

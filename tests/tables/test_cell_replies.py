@@ -72,5 +72,5 @@ def test_of_logprobs_the_distribution_comes_first(mini):
     shares = np.array([0.001, 0, 0.04, 0, 0.25, 0.709])
     logprobs = study.file.model_copy(update={"protocol": study.file.protocol.model_copy(update={"temperature": 1.0})})
     study = type(study)(study.path, logprobs, study.data, study.instrument, study.personas, study.toxic)
-    assert cell_replies._shares(shares, study) == ["at T = 1   5: 71 %, 4: 25 %, 2: 4 %"]
-    assert cell_replies._shares(np.zeros(6), study) == []
+    assert cell_replies.shares(shares, study) == ["at T = 1   5: 71 %, 4: 25 %, 2: 4 %"]
+    assert cell_replies.shares(np.zeros(6), study) == []

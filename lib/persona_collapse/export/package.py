@@ -18,15 +18,14 @@ from persona_collapse.export.readme import cite, readme
 from persona_collapse.files import as_csv, epoch, guarded, write_text
 from persona_collapse.report import dictionary
 from persona_collapse.report.provenance import as_json, provenance
+from persona_collapse.report.replies import Home, render_replies
 from persona_collapse.report.run_notebooks import jobs
 from persona_collapse.sections.record import all_tables
 from persona_collapse.store.ratings import Ratings, read_ratings, with_mark
 from persona_collapse.store.store import Store, open_store
-from persona_collapse.study.study import Study
+from persona_collapse.study.study import Study, keys
 from persona_collapse.tables.build import Tables
 
-#: A key of fewer letters, such as x for an endpoint that wants none, may be a word of any text.
-_SHORTEST_KEY = 8
 #: The first date that a zip file can hold.
 _ZIP_EPOCH = 315_532_800
 
@@ -101,6 +100,8 @@ def _fill(study: Study, store: Store, folder: Path, wishes: Wishes) -> None:
     paths = {name: path for name, (path, _) in found.items()}
     write_text(folder / "data" / "data-dictionary.csv", as_csv(described))
     write_text(folder / "data" / "data-dictionary.md", dictionary.as_markdown(described, paths))
+    if study.file.replies and wishes.replies and with_ratings(study, wishes):
+        write_text(folder / "replies.html", render_replies(ratings, store, Home("", "data/ratings.csv.gz")))
     made = _provenance(ratings, wishes)
     write_text(folder / "provenance.json", as_json(made))
     write_text(folder / "study.yaml", _study_file(study))
@@ -165,11 +166,10 @@ def _study_file(study: Study) -> str:
 
 def _refuse_keys(study: Study, folder: Path) -> None:
     """Raise ValueError if a file holds a key of the study's endpoints, as one that an endpoint sent back in a reply."""
-    keys = {e.api_key_env: e.key().encode() for e in study.file.endpoints.values() if e.api_key_env}
-    for name, key in keys.items():
-        for path in _files(folder) if len(key) >= _SHORTEST_KEY else ():
+    for name, key in keys(study).items():
+        for path in _files(folder):
             content = path.read_bytes()
-            if key in (gzip.decompress(content) if path.suffix == ".gz" else content):
+            if key.encode() in (gzip.decompress(content) if path.suffix == ".gz" else content):
                 raise ValueError(
                     f"{path.relative_to(folder).as_posix()}: holds the value of {name}, which the endpoint must have sent back; "
                     "nothing was exported; leave replies out, and change the key"

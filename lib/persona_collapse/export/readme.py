@@ -66,6 +66,10 @@ def _contents(study: Study, made: dict[str, Any], ratings: bool) -> str:
     if ratings:
         replies = "with" if made["export"]["replies"] else "without"
         rows.append(("`data/ratings.csv.gz`", f"one row a slot, {replies} the texts of replies; perhaps also as Parquet"))
+        if made["export"]["replies"] and study.file.replies:
+            rows.append(
+                ("`replies.html`", "every reply for reading, by run, persona and item, with a search; opens in a browser")
+            )
     rows += [
         ("`data/data-dictionary.csv`, `.md`", "what every column means, its unit and type, and what empty means"),
         ("`croissant.json`", "all of this for machines (Croissant 1.0)"),

@@ -1,6 +1,7 @@
 """A study's notebooks and its page.
 
-In: a study with its store, and the committed notebooks. Out: executed notebooks, report.html, report.pdf, provenance.json.
+In: a study with its store, and the committed notebooks. Out: executed notebooks, report.html, replies.html, report.pdf,
+provenance.json.
 """
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "page_sections",
     "pdf",
     "provenance",
+    "replies",
     "reproduce",
     "run_notebooks",
     "study_page",

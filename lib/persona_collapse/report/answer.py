@@ -19,7 +19,7 @@ from persona_collapse.report.notebook_section import static_picture
 from persona_collapse.report.page import Page, framed
 from persona_collapse.sections.record import sections
 from persona_collapse.study.scopes import OVERALL
-from persona_collapse.study.study import Study
+from persona_collapse.study.study import Run, Study
 from persona_collapse.tables.build import Tables
 from persona_collapse.vocabulary import HEADLINES, METRICS, RECOMMENDED
 
@@ -43,10 +43,10 @@ def answer(page: Page, tables: Tables) -> str:
     verdict = _ordered(tables.study, tables.verdict)
     said = markdown("\n".join(f"- {line}" for line in [*_sentences(page, tables), *_cautions(page, tables)]))
     if verdict.empty:
-        return f'<div class="answer">{_levels(tables)}{said}</div>'
+        return f'<div class="answer">{_levels(tables, page.replies)}{said}</div>'
     if len(verdict) > _MANY:
-        return f'<div class="answer">{said}{_table(tables, verdict)}</div>'
-    return f'<div class="answer beside"><div>{_table(tables, verdict)}{said}</div>{_map(page, tables)}</div>'
+        return f'<div class="answer">{said}{_table(tables, verdict, page.replies)}</div>'
+    return f'<div class="answer beside"><div>{_table(tables, verdict, page.replies)}{said}</div>{_map(page, tables)}</div>'
 
 
 def _ordered(study: Study, verdict: pd.DataFrame) -> pd.DataFrame:
@@ -93,12 +93,13 @@ def _map(page: Page, tables: Tables) -> str:
     return f'<a class="map" href="#{place[0]}"><img alt="{alternative}" src="data:image/svg+xml;base64,{picture}"></a>'
 
 
-def _table(tables: Tables, verdict: pd.DataFrame) -> str:
+def _table(tables: Tables, verdict: pd.DataFrame, replies: Sequence[str]) -> str:
     """Every variant as a row; where they are many, harmful ones alone, a line each, and the others closed below them."""
     rows = list(verdict.itertuples())
     columns = list(_columns(tables, rows))
-    body = [_row(tables.study, columns, place, row) for place, row in enumerate(rows)]
-    caption = f'<p class="kind">{html.escape(_CAPTION)}</p>'
+    body = [_row(tables.study, columns, place, row, replies) for place, row in enumerate(rows)]
+    said = _CAPTION + " The name of a run leads to all of its replies." * bool(replies)
+    caption = f'<p class="kind">{html.escape(said)}</p>'
     harmful, kind = sum(not row.other for row in rows), ' class="many"' * (len(rows) > _MANY)
     if not kind or not 0 < harmful < len(rows):
         return framed(_headed(columns, body, f"{_ID}{kind}")) + caption
@@ -107,10 +108,16 @@ def _table(tables: Tables, verdict: pd.DataFrame) -> str:
     return framed(_headed(columns, body[:harmful], f"{_ID}{kind}")) + more + caption
 
 
+def _name(run: Run, replies: Sequence[str]) -> str:
+    """The name of a run, which leads to its replies where there is a page of them."""
+    name = html.escape(run.name)
+    return f'<a href="replies.html#run={run.key}">{name}</a>' if run.key in replies else name
+
+
 _ID = ' id="verdict"'
 
 
-def _levels(tables: Tables) -> str:
+def _levels(tables: Tables, replies: Sequence[str]) -> str:
     """S and R of every run of a study without variants, and how its S stands among the frontier models."""
     runs = tables.study.runs
     levels = tables.metrics.query(f"scope == '{OVERALL}' and method == '{RECOMMENDED}'")
@@ -128,8 +135,8 @@ def _levels(tables: Tables) -> str:
         cells = "".join(f"<td>{_cell(column, place)}</td>" for column in columns)
         told = presence.get(run.keys, "")
         there = f"<td>{lower[run.keys][0]} of {lower[run.keys][1]}</td>" if run.keys in lower else "<td>-</td>" * bool(lower)
-        name, apart = html.escape(run.name), html.escape(_PRESENT.get(told, told))
-        body.append(f'<tr><th scope="row">{name}</th><td>{apart}</td>{cells}{there}</tr>')
+        apart = html.escape(_PRESENT.get(told, told))
+        body.append(f'<tr><th scope="row">{_name(run, replies)}</th><td>{apart}</td>{cells}{there}</tr>')
     last = ["frontier models with a lower S (published; by the paper's formula)"] * bool(lower)
     caption = "Bars begin at 0; brackets and bars are 95 % intervals for other personas like these."
     return f"{framed(_headed(columns, body, _ID, last))}<p class='kind'>{caption}</p>"
@@ -141,12 +148,12 @@ def _headed(columns: Sequence[_Column], body: Sequence[str], about: str, last: S
     return f"<table{about}><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
 
 
-def _row(study: Study, columns: Sequence[_Column], place: int, row: Any) -> str:
+def _row(study: Study, columns: Sequence[_Column], place: int, row: Any, replies: Sequence[str]) -> str:
     cells = "".join(f"<td>{_cell(column, place)}</td>" for column in columns)
     name = html.escape(str(row.verdict).replace(": ", ", "))
     means = html.escape(MEANS[str(row.verdict)], quote=True)
     return (
-        f'<tr{" class=other" * bool(row.other)}><th scope="row">{html.escape(study.run(row.family, row.variant).name)}</th>'
+        f'<tr{" class=other" * bool(row.other)}><th scope="row">{_name(study.run(row.family, row.variant), replies)}</th>'
         f"<td>{html.escape(_PRESENT.get(str(row.presence), str(row.presence)))}</td>{cells}"
         f'<td class="verdict"><abbr title="{means}">{name}</abbr></td></tr>'
     )

@@ -1,6 +1,7 @@
 """From a study file to its appendix: ratings, tables, notebooks, page, each only if something it depends on changed."""
 
 import hashlib
+import os
 import re
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -13,13 +14,13 @@ from persona_collapse.paths import PACKAGE, ROOT
 from persona_collapse.report import run_notebooks
 from persona_collapse.report.kernels import kernel_server
 from persona_collapse.report.run_notebooks import Job, jobs, run
-from persona_collapse.store.ratings import read_ratings, with_mark
-from persona_collapse.store.store import open_store
+from persona_collapse.store.ratings import Ratings, read_ratings, with_mark
+from persona_collapse.store.store import Store, open_store
 from persona_collapse.study.study import Study
 
 
 def make_report(study: Study, *, say: Callable[[str], None] = lambda line: None) -> str:
-    """Make a study's report.html and everything it stands on; returns what was done, in words.
+    """Make a study's report.html, everything it stands on and replies.html beside it; returns what was done, in words.
 
     Raises NotebookError if a notebook fails; an older report stays as it was.
     """
@@ -37,7 +38,8 @@ def make_report(study: Study, *, say: Callable[[str], None] = lambda line: None)
     page = study.outputs / "report.html"
     key = page_key(every)
     if not stale and is_fresh(page, key) and _tables_there(study, page):
-        return "nothing to do"
+        with open_store(study.store_path) as store:
+            return "replies.html made" if _write_replies(study, store, key) else "nothing to do"
     say(f"{study.name}: {len(study.runs)} runs; {len(stale)} of {len(every)} notebooks to run")
     with kernel_server() if stale else nullcontext() as server:
         # Imported late: what is up to date needs none of it.
@@ -56,10 +58,26 @@ def make_report(study: Study, *, say: Callable[[str], None] = lambda line: None)
         if server:
             server.hold(tables)
         run(stale[::-1], server=server, say=say)  # those of the study, which take longest, before those of its runs
+    with open_store(study.store_path) as store:
+        _write_replies(study, store, key, ratings)  # before the page, whose links lead to it
     atomic_text(study.outputs / "provenance.json", as_json(found))
     names = ",".join(name for name, table in built.items() if table is not None)
     atomic_text(page, render_report(tables, built, found) + f"<!-- tables: {names} -->\n<!-- {key} -->\n")
     return f"{len(stale)} notebooks run"
+
+
+def _write_replies(study: Study, store: Store, key: str, ratings: Ratings | None = None) -> bool:
+    """Make replies.html, or remove it where the study file wants none; whether there was anything to make."""
+    target = study.outputs / "replies.html"
+    if not study.file.replies:
+        target.unlink(missing_ok=True)
+        return False
+    if is_fresh(target, key):
+        return False
+    from persona_collapse.report.replies import render_replies
+
+    atomic_text(target, render_replies(ratings or read_ratings(study, store), store) + f"<!-- {key} -->\n")
+    return True
 
 
 def page_key(every: list[Job]) -> str:
@@ -73,8 +91,11 @@ def page_key(every: list[Job]) -> str:
 
 def is_fresh(page: Path, key: str) -> bool:
     """Whether a page is there and ends with this key."""
+    end = f"<!-- {key} -->\n".encode()
     try:
-        return page.read_text(encoding="utf-8").rstrip().endswith(f"<!-- {key} -->")
+        with page.open("rb") as file:
+            file.seek(-min(len(end), page.stat().st_size), os.SEEK_END)
+            return file.read() == end
     except OSError:
         return False
 

@@ -12,14 +12,14 @@ from persona_collapse.study.study import Study
 from persona_collapse.study.study_file import Variant
 from persona_collapse.text import safe
 
-_REASONS = {
+WHY_NONE = {
     "transport": "no answer came, after further attempts",
     "wrong_server": "another server answered than the study names",
     "filtered": "the endpoint's content filter ended the answer",
     "refusal": "the model declined, by the endpoint's own mark",
     "truncated": "the answer ended at the token limit before any text, or inside its thinking",
     "low_mass": f"the first token puts less than {LEAST_MASS:g} of its probability on the scale",
-    "unparseable": "the text does not begin with a rating, by the rule above",
+    "unparseable": "the text does not begin with a rating",
     "invalid": "an imported row holds no valid rating and no reason",
     "absent": "an imported file lacks the row",
 }
@@ -272,7 +272,7 @@ def _reading(study: Study) -> str:
 
 
 def _reasons() -> pd.DataFrame:
-    return pd.DataFrame(list(_REASONS.items()), columns=["reason", "meaning"])
+    return pd.DataFrame(list(WHY_NONE.items()), columns=["reason", "meaning"])
 
 
 def _recommended(study: Study) -> str:

@@ -139,7 +139,7 @@ def _figure(page: Page, spec: dict[str, Any], finding: str) -> str:
     drawn = (
         f'<figure id="figure-{number}"><div class="card"><div class="drawn" role="group" aria-label="{label}"></div>'
         f'<img class="static" alt="{alternative}" src="data:image/svg+xml;base64,{picture}"></div>'
-        f"<figcaption><b>Figure {number}.</b> {caption}</figcaption>{_numbers(spec)}</figure>"
+        f"<figcaption><b>Figure {number}.</b> {caption}</figcaption>{_numbers(spec)}{_replies(page, spec)}</figure>"
     )
     if not _again(page, spec):
         return drawn
@@ -150,6 +150,17 @@ def _whole(spec: dict[str, Any]) -> dict[str, Any]:
     """A figure as it is printed: of all families, where a list would show one at a time."""
     params = [one | {"value": theme.EVERY} if one.get("name") == "family" else one for one in spec.get("params", [])]
     return spec | {"params": params} if params else spec
+
+
+def _replies(page: Page, spec: dict[str, Any]) -> str:
+    """The way from the map of every cell to the replies of one: the link follows the list of runs and a click on a cell."""
+    if not page.replies or spec.get("usermeta", {}).get("id") != exhibit_id("figure", "cell_maps"):
+        return ""
+    runs = html.escape(" ".join(page.replies), quote=True)
+    return (
+        f'<p class="numbers"><a class="replies" data-runs="{runs}" href="replies.html">All replies</a>'
+        "<span hidden>; a click on a cell makes this link lead to the replies of that cell</span>.</p>"
+    )
 
 
 def _again(page: Page, spec: dict[str, Any]) -> bool:

@@ -9,8 +9,20 @@ function draw(section) {
     figure.classList.add("begun");
     const i = Number(figure.id.slice(7)) - 1, drawn = figure.querySelector(".drawn");
     vegaEmbed(drawn, specs[i], {mode: "vega-lite", renderer: "svg", actions: {export: true, source: false, compiled: false, editor: false}})
-      .then(found => { views[i] = found.view; figure.classList.add("live"); widen(figure, found.view); chosen.forEach(one => set(i, one)); stay(); },
+      .then(found => { views[i] = found.view; lead(figure, found.view); figure.classList.add("live"); widen(figure, found.view); chosen.forEach(one => set(i, one)); stay(); },
         error => console.error(figure.id, error));
+  });
+}
+// The link under the map of every cell leads to the replies of the run in the list, or of the cell that was clicked.
+function lead(figure, view) {
+  const link = figure.querySelector("a.replies");
+  if (!link) return;
+  const runs = link.dataset.runs.split(" "), to = (run, cell, said) => { link.href = `replies.html#run=${runs[run]}${cell}`; link.textContent = `All replies of ${said}`; };
+  link.nextElementSibling.hidden = false;
+  view.addSignalListener("run", (_, run) => to(run, "", runs[run]));
+  view.addEventListener("click", (_, item) => {
+    const {run, Persona, Item, who} = item && item.datum || {};
+    if (Persona && Item) to(run, `&row=${Persona}&item=${Item}`, `${runs[run]} to item ${Item} as ${who.replace(/\n[^]*/, " …")}`);
   });
 }
 // The page's width is the figure's, as far as its marks can be spread.

@@ -30,12 +30,16 @@ _CLOSED = 16
 
 @dataclass
 class Page:
-    """Figures, number of tables, contents list (level, text, anchor), and the anchor and name of what can be referred to."""
+    """Figures, number of tables, contents list (level, text, anchor), and the anchor and name of what can be referred to.
+
+    ``replies`` are the keys of the runs that replies.html beside the page has; none where it has no such page.
+    """
 
     figures: list[dict[str, Any]] = field(default_factory=list)
     tables: int = 0
     contents: list[tuple[int, str, str]] = field(default_factory=list)
     places: dict[str, tuple[str, str]] = field(default_factory=dict)
+    replies: Sequence[str] = ()
 
     def heading(self, level: int, title: str, anchor: str, *, listed: bool = True) -> str:
         """A heading under an anchor; levels 2 and 3 enter the contents list if `listed`."""

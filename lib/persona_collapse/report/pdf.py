@@ -12,6 +12,8 @@ from persona_collapse.paths import shown
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 _SCRIPT = re.compile(r"<script\b.*?</script>", re.DOTALL)
+#: Links to the page beside it, which would name the copy's folder in the PDF.
+_BESIDE = re.compile(r' href="replies\.html[^"]*"')
 #: Seconds after which a browser that does not answer is given up.
 _PATIENCE = 180
 
@@ -34,7 +36,8 @@ def print_pdf(page: Path) -> Path:
     with tempfile.TemporaryDirectory() as profile:
         # Static pictures are what is printed, so a copy without script will do, and is done sooner.
         copy = Path(profile, "report.html")
-        copy.write_text(_SCRIPT.sub("", page.read_text(encoding="utf-8")), encoding="utf-8")
+        text = _BESIDE.sub("", _SCRIPT.sub("", page.read_text(encoding="utf-8")))
+        copy.write_text(text, encoding="utf-8")
         command = [
             chromium(), "--headless", "--disable-gpu", "--no-pdf-header-footer",
             f"--user-data-dir={profile}", f"--print-to-pdf={part}",

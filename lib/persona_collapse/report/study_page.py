@@ -27,7 +27,9 @@ def render_report(tables: Tables, built: Mapping[str, pd.DataFrame | None], prov
     picture for print and for readers without script. The same ratings give the same bytes, but for the line with id ``made``:
     the day of rendering (that of SOURCE_DATE_EPOCH where it is set) and the commit.
     """
-    page, study = Page(), tables.study
+    study = tables.study
+    answered = [run.key for run in study.runs if len(tables.ratings.counts(run))]
+    page = Page(replies=answered if study.file.replies else ())
     body = _body(page, tables, built, provenance)
     return assemble(
         page,

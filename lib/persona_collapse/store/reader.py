@@ -118,6 +118,14 @@ class Reader:
             (family, variant, condition),
         ).fetchall()
 
+    def asked(self, family: str, variant: str, condition: str) -> list[tuple[int, int, int]]:
+        """How many ratings the present design requests of every cell: (persona, item number, number), persona 0 without one."""
+        return self._db.execute(
+            "SELECT ifnull(persona, 0), item, sum(asked) FROM questions JOIN runs ON run = runs.id "
+            "WHERE family = ? AND variant = ? AND condition = ? AND asked > 0 GROUP BY 1, 2 ORDER BY 1, 2",
+            (family, variant, condition),
+        ).fetchall()
+
     def unread(self, family: str, variant: str, condition: str) -> list[tuple[str, int]]:
         """Every different reply of a run in one condition that gave no rating, and how often it came."""
         return self._db.execute(

@@ -16,6 +16,9 @@ from persona_collapse.study.instrument import Instrument, load_instrument
 from persona_collapse.study.personas import Persona, load_personas
 from persona_collapse.study.study_file import Family, StudyFile, Variant
 
+#: Letters of a key from which on a text that holds it is taken for one that holds a key.
+_SHORTEST_KEY = 8
+
 
 @dataclass(frozen=True)
 class Run:
@@ -271,6 +274,15 @@ def check_keys(study: Study) -> None:
 def _beside(path: Path, name: str) -> str | Path:
     """A file named by a path is relative to the study file; a bare name is one of ours."""
     return (path.parent / name).resolve() if "/" in name or name.endswith((".yaml", ".yml", ".csv", ".json")) else name
+
+
+def keys(study: Study) -> dict[str, str]:
+    """Keys of a study's endpoints as the environment holds them now, by the names of their variables.
+
+    Without those that are so short, such as x for an endpoint that wants none, that they may be a word of any text.
+    """
+    found = {e.api_key_env: e.key().strip() for e in study.file.endpoints.values() if e.api_key_env}
+    return {name: key for name, key in found.items() if len(key) >= _SHORTEST_KEY}
 
 
 def _check_digits(path: Path, instrument: Instrument) -> None:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationInfo, field_validator, model_validator
 
 from persona_collapse.input_errors import closest, gather
 
@@ -283,6 +283,7 @@ class StudyFile(_Checked):
     smallest: Smallest = Smallest()
     half: Annotated[float, Field(gt=0, lt=1)] = 0.5  # share of the base's pooled S below which personas count as gone
     cluster: Cluster | None = None
+    replies: StrictBool = True  # whether replies.html is made beside the report
     seed: int = 0
     families: Annotated[tuple[Family, ...], Field(min_length=1)]
 

@@ -10,6 +10,7 @@ __all__ = [
     "comparability",
     "components",
     "contrast",
+    "every_reply",
     "frontier",
     "headline_rows",
     "headlines",

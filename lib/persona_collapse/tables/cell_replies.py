@@ -46,7 +46,7 @@ def replies_of_cells(ratings: Ratings, run: Run, *, budget: int = BUDGET) -> Cel
     kept = _affordable(full, brief, _noise(given, study), budget)
     chosen = {place: full[place] if place in kept else brief[place] for place in found}
     if study.by_logprobs:
-        chosen = {place: _shares(given[place], study) + lines for place, lines in chosen.items()}
+        chosen = {place: shares(given[place], study) + lines for place, lines in chosen.items()}
     personas, items = given.shape[:2]
     cells = [["\n".join(chosen.get((p, i), ["nothing was asked"])) for i in range(items)] for p in range(personas)]
     return CellReplies(cells, len(found) - len(kept))
@@ -96,8 +96,8 @@ def _noise(given: np.ndarray, study: Study) -> np.ndarray:
     return np.nan_to_num(moments(given, study.instrument.categories).variance)
 
 
-def _shares(probabilities: np.ndarray, study: Study) -> list[str]:
-    """The distribution of a cell's answer on one line, likeliest first."""
+def shares(probabilities: np.ndarray, study: Study) -> list[str]:
+    """The distribution of a cell's answer (category,) on one line, likeliest first; no line where there is none."""
     pairs = sorted(zip(probabilities, study.instrument.categories, strict=True), key=lambda pair: (-pair[0], pair[1]))
     told = [f"{category}: {100 * share:.0f} %" for share, category in pairs if share >= _SHARE]
     return [f"at T = {study.file.protocol.temperature:g}   " + ", ".join(told)] if told else []
