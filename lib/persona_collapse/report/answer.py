@@ -26,7 +26,7 @@ from persona_collapse.vocabulary import HEADLINES, METRICS, RECOMMENDED
 #: With more variants than this each is a line of its own, and the map stands in its section alone.
 _MANY = 12
 #: Length and height of the bar of an interval, in pixels.
-_LONG, _HIGH = 76, 10
+_LONG, _HIGH = 70, 10
 
 
 class _Column(NamedTuple):
@@ -44,9 +44,10 @@ def answer(page: Page, tables: Tables) -> str:
     said = markdown("\n".join(f"- {line}" for line in [*_sentences(page, tables), *_cautions(page, tables)]))
     if verdict.empty:
         return f'<div class="answer">{_levels(tables, page.replies)}{said}</div>'
+    table, legend = _table(tables, verdict, page.replies), _legend(page.replies)
     if len(verdict) > _MANY:
-        return f'<div class="answer">{said}{_table(tables, verdict, page.replies)}</div>'
-    return f'<div class="answer beside"><div>{_table(tables, verdict, page.replies)}{said}</div>{_map(page, tables)}</div>'
+        return f'<div class="answer">{said}{table}{legend}</div>'
+    return f'<div class="answer beside"><div>{table}{said}</div><div class="by">{_map(page, tables)}{legend}</div></div>'
 
 
 def _ordered(study: Study, verdict: pd.DataFrame) -> pd.DataFrame:
@@ -80,6 +81,10 @@ def _cautions(page: Page, tables: Tables) -> Iterator[str]:
         yield f"**Cautions**: {', '.join(links)}."
 
 
+def _legend(replies: Sequence[str]) -> str:
+    return f'<p class="kind">{html.escape(_CAPTION + " The name of a run leads to all of its replies." * bool(replies))}</p>'
+
+
 def _map(page: Page, tables: Tables) -> str:
     """The collapse map as a small picture that leads to the figure."""
     use_theme()
@@ -98,14 +103,12 @@ def _table(tables: Tables, verdict: pd.DataFrame, replies: Sequence[str]) -> str
     rows = list(verdict.itertuples())
     columns = list(_columns(tables, rows))
     body = [_row(tables.study, columns, place, row, replies) for place, row in enumerate(rows)]
-    said = _CAPTION + " The name of a run leads to all of its replies." * bool(replies)
-    caption = f'<p class="kind">{html.escape(said)}</p>'
     harmful, kind = sum(not row.other for row in rows), ' class="many"' * (len(rows) > _MANY)
     if not kind or not 0 < harmful < len(rows):
-        return framed(_headed(columns, body, f"{_ID}{kind}")) + caption
+        return framed(_headed(columns, body, f"{_ID}{kind}"))
     others = framed(_headed(columns, body[harmful:], kind))
     more = f'<details class="rows"><summary>{len(rows) - harmful} other variants</summary>{others}</details>'
-    return framed(_headed(columns, body[:harmful], f"{_ID}{kind}")) + more + caption
+    return framed(_headed(columns, body[:harmful], f"{_ID}{kind}")) + more
 
 
 def _name(run: Run, replies: Sequence[str]) -> str:
