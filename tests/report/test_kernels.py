@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing import Pipe
 from pathlib import Path
+from threading import Thread
 
 import nbformat
 import pytest
@@ -114,6 +116,20 @@ def test_where_the_server_dies_the_notebook_is_executed_once_more_in_a_kernel_th
         execute(done, server)
     assert shown(done) == "done\n"
     assert gone(int(flag.read_text()))
+
+
+def test_where_the_system_gives_no_process_the_others_go_on(monkeypatch):
+    """As under a limit on processes: nothing is forked, the next question is answered, and the kernel is started instead."""
+    monkeypatch.setattr(os, "fork", lambda: (_ for _ in ()).throw(BlockingIOError("no more processes")))
+    ours, theirs = Pipe()
+    served = Thread(target=kernels._serve, args=(theirs,))
+    served.start()
+    server = kernels.KernelServer(ours)
+    command = [sys.executable, "-m", "ipykernel_launcher"]
+    assert [server.fork(command, "/", {}), server.fork(command, "/", {}), server.ask("poll", 1)] == [None, None, 0]
+    server.end()
+    served.join(5)
+    assert not served.is_alive()
 
 
 def test_without_fork_kernels_start_by_themselves(notebooks, monkeypatch):

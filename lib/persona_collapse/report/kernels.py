@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from threading import Lock
@@ -146,13 +147,12 @@ def _serve(link: Connection) -> list[str] | None:
                     running -= set() if status is None else {pid}
                     link.send(status)
                 case "fork", arguments, cwd, env:
-                    pid = os.fork()
-                    if not pid:
+                    if (pid := _forked()) == 0:
                         running.clear()
                         link.close()
                         _be_new(cwd, env)
                         return list(arguments)
-                    running.add(pid)
+                    running |= {pid} if pid else set()
                     link.send(pid)
     except (EOFError, OSError):
         return None
@@ -161,6 +161,14 @@ def _serve(link: Connection) -> list[str] | None:
             for end in (os.killpg, os.kill):  # before it has a session of its own, there is no such group
                 with suppress(ProcessLookupError):
                     end(pid, signal.SIGKILL)
+
+
+def _forked() -> int | None:
+    """The new process, 0 in it; None where the system gives none, which is said where a kernel is started in its place."""
+    try:
+        return os.fork()
+    except OSError:
+        return None
 
 
 def _status(pid: int) -> int | None:
@@ -204,10 +212,9 @@ def _main(descriptor: int) -> None:
     _settle()
     arguments = _serve(link)
     if arguments is not None:
-        import ipykernel_launcher
         from ipykernel.kernelapp import IPKernelApp
 
-        sys.argv = [ipykernel_launcher.__file__, *arguments]
+        sys.argv = [str(import_module("ipykernel_launcher").__file__), *arguments]
         IPKernelApp.launch_instance(parent_handle=os.getppid())
 
 
