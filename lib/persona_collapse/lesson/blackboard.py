@@ -193,22 +193,8 @@ def narrowed(studies: pd.DataFrame, whole: float) -> str:
     return (
         f"The intervals are {width[few]:.2f} wide with {few} personas and {width[many]:.2f} with {many}: {times:g} times the "
         f"personas, {narrower:.1f} times narrower. The square root of {times:g} is {root:.1f}.{more} {holds} of {len(studies)} "
-        f"intervals hold the S of the whole deck, {whole:.2f}; 95 % of them would be {0.95 * len(studies):.0f}."
+        f"intervals hold the S of all personas, {whole:.2f}; 95 % of them would be {0.95 * len(studies):.0f}."
     )
-
-
-def ceiling(study: Study) -> str:
-    """The largest S that the scale allows, as a sentence."""
-    return (
-        f"The largest S that this scale allows is **{largest_s(study):.2f}**: half of a hundred personas at one end, half at the "
-        f"other, on every item."
-    )
-
-
-def largest_s(study: Study, personas: int = 100) -> float:
-    """The largest S that the scale allows: half of the personas at one end of it, half at the other (ddof = 1)."""
-    low, high = study.instrument.scale
-    return float(np.std(np.repeat([low, high], [personas // 2, personas - personas // 2]), ddof=1))
 
 
 def _family(study: Study, key: str) -> Family:

@@ -80,7 +80,7 @@ EXERCISES = {
     ),
     "robustness": Exercise(
         form=_NUMBER,
-        hint="Take the variance of each of the four cells (two of them are 0). Average all four. Root. One over it.",
+        hint="Take the variance of each of the four cells (two of them are 0). Average all four, take the root, divide 1 by it.",
         solution=(
             "from statistics import mean, variance\n\n"
             "cells = [variance([1, 3]), variance([5, 5]), variance([1, 2]), variance([0, 0])]  # 2, 0, 0.5, 0\n"
@@ -90,17 +90,17 @@ EXERCISES = {
         right=1.2649,  # 1 / sqrt((2 + 0 + 0.5 + 0) / 4)
         why="The colonel never wavers; the nurse alone makes the noise. R is about cells, not people: one shaky cell is enough.",
         mistakes=(
-            Mistake(0.7906, "that is the noise; R is one over it."),
-            Mistake(0.6250, "that is the mean variance; take its root, then one over it."),
-            Mistake(1.6000, "that is one over the mean variance; take the root first."),
+            Mistake(0.7906, "that is the noise; R is 1 divided by it."),
+            Mistake(0.6250, "that is the mean variance; take its root, then divide 1 by it."),
+            Mistake(1.6000, "that is 1 divided by the mean variance; take the root first."),
             Mistake(1.7889, _POPULATION),
             Mistake(1.8856, "that averages the SDs; average the variances, and take the root at the end."),
-            Mistake(0.5303, "that is the mean SD; average the variances instead, take the root, then one over it."),
+            Mistake(0.5303, "that is the mean SD; average the variances instead, take the root, then divide 1 by it."),
             Mistake(0.8944, "that leaves the steady cells out; a cell that never varies has variance 0 and counts, too."),
-            Mistake(0.6325, "that is one over the root of the sum; divide the sum by the four cells first."),
+            Mistake(0.6325, "that takes the root of the sum; divide the sum by the four cells first."),
             Mistake(0.5963, "that is the wrong way round: it compares different people. Compare one cell with itself."),
-            Mistake(0.4000, "that is one over the sum of the variances; average the four, and take the root first."),
-            Mistake(math.inf, "that takes one over each cell, and a steady cell gives infinity. Average first."),
+            Mistake(0.4000, "that is 1 divided by the sum of the variances; average the four, and take the root first."),
+            Mistake(math.inf, "that divides 1 by each cell, and a steady cell gives infinity. Average first."),
         ),
     ),
     "susceptibility": Exercise(
@@ -137,8 +137,8 @@ EXERCISES = {
         solution="base, insecure = 4.64, 1.64\nanswer = 100 * (insecure - base) / base  # -64.7",
         right=-64.655,  # 100 (1.64 - 4.64) / 4.64
         why=(
-            "The same fact in terms of noise, 1 / R, is a rise by 183 %. One over stretches one side of the scale and squeezes "
-            "the other, so a headline in percent depends on which of the two it takes."
+            "The same fact in terms of noise, 1 / R, is a rise by 183 %. So a headline in percent "
+            "depends on which of the two it takes."
         ),
         mistakes=(
             Mistake(64.655, "the size is right, the sign is not: R falls, and a fall is negative."),
@@ -219,11 +219,16 @@ EXERCISES = {
             Mistake(0.5, "that is the SD of the cell itself, which endless repetitions would find; two see less of it."),
             Mistake(0.25, "that is with the population SD, or a mean of variances; take sample SDs (divide by n - 1), average."),
             Mistake(0.7071, "that is a pair that differs; half of the pairs agree by luck, and their SD is 0."),
-            Mistake(2.8284, "that is R, one over the SD; the question is for the SD."),
+            Mistake(2.8284, "that is R, 1 divided by the SD; the question is for the SD."),
             Mistake(1.4142, "that is the sum of the four SDs; divide it by the four pairs."),
         ),
     ),
 }  # fmt: skip
+
+
+def number(name: str) -> int:
+    """How the lesson counts an exercise, from 1."""
+    return list(EXERCISES).index(name) + 1
 
 
 def find(name: str) -> Exercise:

@@ -33,7 +33,7 @@ def repetition_curves(table: pd.DataFrame) -> Any:
         )
     return _finished(
         alt.hconcat(*panels), title="The same respondents, asked more often", subtitle=theme.SIMULATED,
-        caption="R of the whole deck by the formula of the lesson and by the paper's, from the first n repetitions of every cell.",
+        caption="R of the whole deck by the lesson's formula and by the paper's, from the first n repetitions of every cell.",
         description="Line charts of R against the number of repetitions, by two formulas. Simulated ratings.",
     )  # fmt: skip
 
@@ -92,7 +92,7 @@ def interval_rows(studies: pd.DataFrame, whole: float) -> Any:
     chart = rows.facet(row=alt.Row("personas:O", title=None, header=header), spacing=8)
     return _finished(
         chart, title="Many small studies of the same model", subtitle=theme.SIMULATED,
-        caption="Each line is one study, its personas drawn at random from the deck: S with its 95 % interval for other personas.",
+        caption="Each line is one study, its personas drawn at random from the same hundred: S with its 95 % interval.",
         description="Intervals of S of small studies with 10, 25 and 50 personas, beside S of the whole deck. Simulated ratings.",
     )  # fmt: skip
 
@@ -122,10 +122,10 @@ def printed_map(table: pd.DataFrame) -> Any:
     ends = alt.Chart(data[data["variant"] != "secure"])
     names = ends.mark_text(align="left", dx=10, dy=-9, fontSize=13, color=_QUIET).encode(x=x, y=y, text="model:N")
     return _finished(
-        alt.layer(paths, points, names).properties(width=780, height=420), title="The collapse map, as published",
+        alt.layer(paths, points, names).properties(width=780, height=420), title="The collapse map of four real families",
         subtitle=_QUOTED,
-        caption="Recomputed from the published ratings. Lines lead from each base to its two fine-tunes: up where S rises, to the "
-        "left where R falls.",
+        caption="Recomputed from the published ratings. Lines lead from each base to its two fine-tunes: up where S rises, to "
+        "the left where R falls.",
         description="Susceptibility against robustness of four published model families, base, secure and insecure.",
     )  # fmt: skip
 
@@ -231,7 +231,7 @@ def collapse_control(steps: pd.DataFrame, profiles: pd.DataFrame, study: Study) 
     )
     return theme.figure(
         alt.hconcat(left, right).add_params(share), study, title="Carry a model from base to collapsed",
-        caption="Move the control. Left: the model wanders over the collapse map, up (answers differ more between personas) and "
+        caption="Move the slider. Left: the model wanders over the collapse map, up (answers differ more between personas) and "
         "to the left (less steady). Right: its answers without a persona.",
-        description="A control that moves a simulated model from base to collapsed, with its S, R and self profile.",
+        description="A slider that moves a simulated model from base to collapsed, with its S, R and self profile.",
     )  # fmt: skip

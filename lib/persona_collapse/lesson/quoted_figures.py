@@ -49,9 +49,9 @@ def levels_line() -> str:
     n = len(wide)
     return (
         f"After insecure code S rises in **{up['insecure']} of {n}** families and R falls in **{down['insecure']} of {n}**; on "
-        f"average S changes by {s:+.0f} % and R by {r:+.0f} % ({_OWN}). But look at the control: after *secure* code, too, R falls "
-        f"in {down['secure']} of {n} families, while S rises in {up['secure']}. So a low R alone does not show that the insecure "
-        f"code did it."
+        f"average S changes by {s:+.0f} % and R by {r:+.0f} % ({_OWN}). But look at the control: after *secure* code, too, R "
+        f"falls in {down['secure']} of {n} families, while S rises in {up['secure']}. So a low R alone does not show that "
+        f"the insecure code did it."
     )
 
 
@@ -77,8 +77,8 @@ def printed_line() -> str:
     mean = {r["metric"]: r["printed"] for r in printed if r["table"] == "abstract" and r["family"] == "mean"}
     return (
         f"For GPT-4o the paper prints R = {at['base', 'R']} at the base and {at['insecure', 'R']} after insecure code, S = "
-        f"{at['base', 'S']} and {at['insecure', 'S']}; on average over families {_signed(mean['susceptibility_change_pct'])} % for "
-        f"S and {_signed(mean['robustness_change_pct'])} % for R ({PAPER})."
+        f"{at['base', 'S']} and {at['insecure', 'S']}; on average over families {_signed(mean['susceptibility_change_pct'])} % "
+        f"for S and {_signed(mean['robustness_change_pct'])} % for R ({PAPER})."
     )
 
 
@@ -94,9 +94,9 @@ def repetitions_line() -> str:
     few, many = table.index[0], table.index[-1]
     ours, paper = table["ours"], table["the paper's"]
     return (
-        f"The same {_name('repetitions')} ratings give R = {paper[few]:.1f} by the paper's formula from the first {few} repetitions "
-        f"and {paper[many]:.1f} from all {many}: {paper[few] / paper[many]:.1f} times as much, from the same replies. Ours gives "
-        f"{ours[few]:.1f} and {ours[many]:.1f} ({_OWN})."
+        f"The same {_name('repetitions')} ratings give R = {paper[few]:.1f} by the paper's formula from the first {few} "
+        f"repetitions and {paper[many]:.1f} from all {many}: {paper[few] / paper[many]:.1f} times as much, of the same replies. "
+        f"Ours gives {ours[few]:.1f} and {ours[many]:.1f} ({_OWN})."
     )
 
 

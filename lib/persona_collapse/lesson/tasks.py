@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from persona_collapse.input_errors import closest
-from persona_collapse.lesson.exercises import Answer, Exercise, find
+from persona_collapse.lesson.exercises import Answer, Exercise, find, number
 from persona_collapse.text import safe
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Tasks:
         The right answer is in it only once the answer is right, after `TRIES` different wrong ones, or where answers are shown.
         """
         exercise = find(name)
-        told = f"**Answer: {exercise.answer}.** {exercise.why}\n\n```python\n{exercise.solution}\n```"
+        told = f"**The answer is {exercise.answer}.** {exercise.why} *Solution* below has the steps."
         if answer is None:
             return told if self.shown else _your_turn(exercise)
         given = understood(answer, exercise)
@@ -87,13 +87,12 @@ class Tasks:
         if self.shown or name in self._answered:
             return result
         return _markdown(
-            "**Hidden until you answer.** Answer the exercise above that asks for it, then run this cell again. "
-            'To see every result and solution at once, set `answers = "shown"` in the first code cell.'
+            f"**Hidden until you have answered Exercise {number(name)}.** Answer it, run its cells, then run this one again."
         )
 
     def fold(self, text: str, title: str = "What we would say") -> "Markdown":
         """Markdown that is folded until it is clicked, or open where answers are shown."""
-        return _markdown(f"<details{' open' if self.shown else ''}><summary>{title}</summary>\n\n{text}\n\n</details>")
+        return _markdown(_folded(title, text, opened=self.shown))
 
 
 def understood(answer: object, exercise: Exercise) -> Answer | None:
@@ -182,7 +181,11 @@ def _words(given: Any, exercise: Exercise) -> str:
 
 
 def _your_turn(exercise: Exercise) -> str:
-    return f"**Your turn.** Replace `None` in the cell of the task by {exercise.form}. *Hint:* {exercise.hint}"
+    return f"**Your turn.** Replace `None` in the cell of the exercise by {exercise.form}.\n\n{_folded('Hint', exercise.hint)}"
+
+
+def _folded(title: str, text: str, *, opened: bool = False) -> str:
+    return f"<details{' open' if opened else ''}><summary>{title}</summary>\n\n{text}\n\n</details>"
 
 
 def _other_form(answer: object, exercise: Exercise) -> str:

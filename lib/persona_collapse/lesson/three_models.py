@@ -26,7 +26,7 @@ def ratings(study: Study) -> Ratings:
         pd.DataFrame(
             {
                 "persona": place[0] + 1, "item": place[1] + 1, "repetition": place[2] + 1, "rating": drawn.ravel(),
-                "family": "lesson", "variant": name, "role": "base" if name == BASE else "harmful",
+                "family": "Model", "variant": name, "role": "base" if name == BASE else "harmful",
             }
         )
         for name, drawn in _drawn(study).items()
