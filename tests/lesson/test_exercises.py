@@ -216,7 +216,7 @@ def test_every_result_that_gives_an_answer_away_is_hidden_as_committed():
     for place in revealed:
         name = re.search(r'reveal\("(\w+)"', SOURCES[place])[1]
         number = NAMES.index(name) + 1
-        expected = f"**Hidden until you have answered Exercise {number}.** Answer it, run its cells, then run this one again."
+        expected = f"**Hidden until Exercise {number} is done.** Answer it, run its cells, then run this one again."
         (output,) = CELLS[place]["outputs"]
         assert set(output["data"]) == {"text/markdown", "text/plain"} and shown(CELLS[place]).startswith(expected)
         # The exercise stands above what it opens.

@@ -43,7 +43,7 @@ class Tasks:
             raise ValueError(f"answers: found {answers!r}; {closest(str(answers), _MODES)}; set it in the first code cell")
         self.shown = answers == "shown"
         self._wrong: dict[str, list[Answer]] = {}
-        self._answered: set[str] = set()
+        self._done: set[str] = set()
 
     def commit(self, name: str, answer: object) -> "Markdown":
         """Take an answer that is checked later; says only whether it was understood."""
@@ -51,7 +51,7 @@ class Tasks:
         given = understood(answer, exercise)
         if given is None:
             return _markdown(_your_turn(exercise) if answer is None else _other_form(answer, exercise))
-        self._answered.add(name)
+        self._done.add(name)
         return _markdown(f"**Noted: {_words(given, exercise)}.** It is checked later.")
 
     def check(self, name: str, answer: object) -> "Markdown":
@@ -70,25 +70,28 @@ class Tasks:
         given = understood(answer, exercise)
         if given is None:
             return _other_form(answer, exercise)
-        self._answered.add(name)
         right, says = judged(given, exercise)
         if right:
+            self._done.add(name)
             return f"**Right{says}** {exercise.why}{_read_as(answer, given)}"
         wrong = self._wrong.setdefault(name, [])
         if given not in wrong:
             wrong.append(given)
         shown = _shown(answer) if isinstance(given, float) else _words(given, exercise)
         said = f"**Not yet, {shown}:** {says}{_read_as(answer, given)}"
+        if len(wrong) >= TRIES:
+            self._done.add(name)
         return f"{said}\n\n{told}" if self.shown or len(wrong) >= TRIES else said
 
     def reveal(self, name: str, result: Any) -> Any:
-        """A result that gives an exercise away: itself once that exercise is answered, before that a line that says so."""
+        """A result that gives an exercise away: itself once that one is done, before that a line that says so.
+
+        An exercise is done when an answer was taken by `commit`, is right, or after `TRIES` different wrong ones.
+        """
         find(name)
-        if self.shown or name in self._answered:
+        if self.shown or name in self._done:
             return result
-        return _markdown(
-            f"**Hidden until you have answered Exercise {number(name)}.** Answer it, run its cells, then run this one again."
-        )
+        return _markdown(f"**Hidden until Exercise {number(name)} is done.** Answer it, run its cells, then run this one again.")
 
     def fold(self, text: str, title: str = "What we would say") -> "Markdown":
         """Markdown that is folded until it is clicked, or open where answers are shown."""
