@@ -12,7 +12,7 @@ Examples
 from importlib import import_module
 from types import ModuleType
 
-__all__ = ["blackboard", "exercises", "explore_answers", "explore_figures", "figures", "quoted_figures"]
+__all__ = ["blackboard", "exercises", "explore_answers", "explore_figures", "figures", "quoted_figures", "tasks", "three_models"]
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from persona_collapse.simulated import response_model
 from persona_collapse.statistics import published_estimators
-from persona_collapse.statistics.published_errors import published_se
+from persona_collapse.statistics.estimates import robustness, susceptibility
 from persona_collapse.store.ratings import Ratings
 from persona_collapse.study.personas import Persona
 from persona_collapse.study.respondent_parameters import Respondent, load_respondent
@@ -16,14 +16,13 @@ from persona_collapse.study.scopes import scope_matrix
 from persona_collapse.study.study import Run, Study
 from persona_collapse.study.study_file import Family
 from persona_collapse.tables import saturation
-from persona_collapse.tables.published_contrasts import NORMAL_95
 
 #: Ratings made up for the blackboard: (item, persona) -> one rating a repetition.
 BLACKBOARD = {
-    ("Item 1", "nurse"): (4, 5),
-    ("Item 1", "colonel"): (2, 2),
-    ("Item 2", "nurse"): (1, 3),
-    ("Item 2", "colonel"): (4, 4),
+    ("Item 1", "nurse"): (1, 3),
+    ("Item 1", "colonel"): (5, 5),
+    ("Item 2", "nurse"): (1, 2),
+    ("Item 2", "colonel"): (0, 0),
 }
 #: Where the small studies of `small_studies` draw their personas.
 _SEED = 45
@@ -52,15 +51,42 @@ def blackboard() -> pd.DataFrame:
 
 
 def by_hand(ratings: pd.DataFrame) -> pd.DataFrame:
-    """Mean and SD (ddof = 1) over the repetitions of each cell of `few_ratings`."""
-    return pd.DataFrame({"mean": ratings.mean(axis=1), "SD": ratings.std(axis=1)}).round(3)
+    """Mean and variance (ddof = 1) over the repetitions of each cell of `few_ratings`."""
+    return pd.DataFrame({"mean": ratings.mean(axis=1), "variance": ratings.var(axis=1)}).round(3)
 
 
-def sd_steps(values: Sequence[float], what: str) -> str:
-    """The sample SD of a few numbers, written out as a formula for the blackboard."""
-    mean, n = float(np.mean(values)), len(values)
-    squares = " + ".join(rf"({value:g} - {mean:g})^2" for value in values)
-    return rf"$$\mathrm{{SD}}\,(\text{{{what}}}) = \sqrt{{\frac{{{squares}}}{{{n} - 1}}}} = {np.std(values, ddof=1):.3f}$$"
+def variance_steps(values: Sequence[float], what: str) -> str:
+    """The sample variance of a few numbers, written out as a formula for the blackboard."""
+    return rf"$$v\,(\text{{{what}}}) = {_variance(values)} = {np.var(values, ddof=1):g}$$"
+
+
+def spread_steps(cells: pd.DataFrame, repetitions: int, what: str) -> str:
+    """The SD over the personas of one item, the luck in their means taken off, written out; `cells` is `by_hand` of that item."""
+    means, variances = cells["mean"].tolist(), cells["variance"].tolist()
+    between = float(np.var(means, ddof=1))
+    luck = float(np.mean(variances)) / repetitions
+    parts = " + ".join(rf"\frac{{{v:g}}}{{{repetitions}}}" for v in variances)
+    return (
+        rf"$$V = {_variance(means)} = {between:g}, \qquad L = \frac{{1}}{{{len(means)}}}\left({parts}\right) = {luck:g}, \qquad "
+        rf"\mathrm{{SD}}\,(\text{{{what}}}) = \sqrt{{{between:g} - {luck:g}}} = {np.sqrt(between - luck):g}$$"
+    )
+
+
+def _variance(values: Sequence[float]) -> str:
+    mean = float(np.mean(values))
+    squares = " + ".join(f"({value:g} - {mean:g})^2" for value in values)
+    return rf"\frac{{{squares}}}{{{len(values)} - 1}}"
+
+
+def measured(ratings: Ratings, run: Run) -> str:
+    """S and R of a run with their intervals, as a sentence."""
+    counts = ratings.counts(run)
+    s, r = susceptibility(counts), robustness(counts)
+    personas, items, _ = counts.shape
+    return (
+        f"{personas} personas and {items} items: **S = {s.value:.2f}** [{s.lo:.2f}, {s.hi:.2f}], in points of the scale; "
+        f"**R = {r.value:.2f}** [{r.lo:.2f}, {r.hi:.2f}]."
+    )
 
 
 def carry(study: Study, family: str, steps: int = 11) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -69,7 +95,7 @@ def carry(study: Study, family: str, steps: int = 11) -> tuple[pd.DataFrame, pd.
     Returns
     -------
     steps : DataFrame
-        share (0 to 1), S, R of each step, by the published estimators on freshly drawn ratings.
+        share (0 to 1), S, R of each step, on freshly drawn ratings.
     profiles : DataFrame
         share, foundation, mean: answers without a persona at each step.
     """
@@ -80,8 +106,7 @@ def carry(study: Study, family: str, steps: int = 11) -> tuple[pd.DataFrame, pd.
     for share in np.linspace(0, 1, steps).round(3).tolist():
         respondent = response_model.between(start, end, share)
         persona, alone = (_counts(study, respondent, of.key, study.deck(c), condition=c) for c in ("persona", "self"))
-        level = _level(study, persona)
-        levels.append((share, level.susceptibility[0], level.robustness[0]))
+        levels.append((share, susceptibility(persona).value, robustness(persona).value))
         found = saturation.profile(alone, study.instrument)
         profiles += [(share, row.foundation, row.mean) for row in found.itertuples(index=False)]
     return (
@@ -103,7 +128,8 @@ def carried(steps: pd.DataFrame, profiles: pd.DataFrame, study: Study) -> str:
 
 
 def more_repetitions(study: Study, family: str, numbers: Sequence[int] = (2, 3, 5, 10, 20)) -> pd.DataFrame:
-    """S and R of a family's base and harmful variant from so many repetitions, with the whole deck: variant, n, S, R.
+    """R of a family's base and harmful variant from so many repetitions, with the whole deck, by the formula of the lesson
+    ("ours") and by the paper's: variant, n, formula, R.
 
     The same slots are drawn alike for every number, so that only the number differs.
     """
@@ -113,22 +139,25 @@ def more_repetitions(study: Study, family: str, numbers: Sequence[int] = (2, 3, 
             continue
         respondent = load_respondent(variant.figures or "", study.instrument)
         for n in numbers:
-            level = _level(study, _counts(study, respondent, family, study.whole_deck(), repetitions=n))
-            rows.append((variant.name, n, level.susceptibility[0], level.robustness[0]))
-    return pd.DataFrame(rows, columns=["variant", "n", "S", "R"])
+            counts = _counts(study, respondent, family, study.whole_deck(), repetitions=n)
+            paper = published_estimators.published(counts, study.instrument.categories, scope_matrix(study.instrument))
+            rows.append((variant.name, n, "ours", robustness(counts).value))
+            rows.append((variant.name, n, "the paper's", float(paper.robustness[0])))
+    return pd.DataFrame(rows, columns=["variant", "n", "formula", "R"])
 
 
 def repeated(table: pd.DataFrame) -> str:
-    """What the number of repetitions did to S and R in `more_repetitions`, as a sentence."""
+    """What the number of repetitions did to R in `more_repetitions`, as a sentence."""
     few, many = table["n"].min(), table["n"].max()
     said = []
-    for variant, rows in table.groupby("variant", sort=False):
-        at = rows.set_index("n")
+    for variant, own in table.groupby("variant", sort=False):
+        at = own.set_index(["formula", "n"])["R"]
+        paper, ours = at["the paper's"], at["ours"]
         said.append(
-            f"R of the {variant} respondent is {at['R'][few]:.1f} from {few} repetitions and {at['R'][many]:.1f} from {many}, "
-            f"S {at['S'][few]:.2f} and {at['S'][many]:.2f}"
+            f"Of the {variant} respondent R by the paper's formula is {paper[few]:.1f} from {few} repetitions and "
+            f"{paper[many]:.1f} from {many}; by ours it is {ours[few]:.1f} and {ours[many]:.1f}."
         )
-    return "; ".join(said) + ". Nothing about the respondents differs, only how often they were asked."
+    return " ".join(said) + " Nothing about the respondents differs, only how often they were asked."
 
 
 def small_studies(
@@ -139,7 +168,7 @@ def small_studies(
     Returns
     -------
     studies : DataFrame
-        personas, study (from 1), S, lo, hi: S with its published 95 % interval.
+        personas, study (from 1), S, lo, hi: S with its 95 % interval for other personas.
     whole : float
         S of all personas of the deck.
     """
@@ -150,11 +179,8 @@ def small_studies(
     for size in sizes:
         for number in range(1, times + 1):
             own = counts[rng.choice(len(counts), size, replace=False)]
-            s = _level(study, own).susceptibility[0]
-            se = published_se(own, study.instrument.categories, scope_matrix(study.instrument)).susceptibility[0]
-            rows.append((size, number, s, s - NORMAL_95 * se, s + NORMAL_95 * se))
-    table = pd.DataFrame(rows, columns=["personas", "study", "S", "lo", "hi"])
-    return table, float(_level(study, counts).susceptibility[0])
+            rows.append((size, number, *susceptibility(own)))
+    return pd.DataFrame(rows, columns=["personas", "study", "S", "lo", "hi"]), susceptibility(counts).value
 
 
 def narrowed(studies: pd.DataFrame, whole: float) -> str:
@@ -162,34 +188,17 @@ def narrowed(studies: pd.DataFrame, whole: float) -> str:
     width = (studies["hi"] - studies["lo"]).groupby(studies["personas"]).mean()
     few, many = width.index.min(), width.index.max()
     holds = int(((studies["lo"] <= whole) & (whole <= studies["hi"])).sum())
+    times, narrower, root = many / few, width[few] / width[many], np.sqrt(many / few)
+    more = " An interval from few personas is wider still, as they hardly tell how much people differ." if narrower > root else ""
     return (
-        f"The intervals are {width[few]:.2f} wide with {few} personas and {width[many]:.2f} with {many}: {many / few:g} times "
-        f"the personas, {width[few] / width[many]:.1f} times narrower, where the square root promises {np.sqrt(many / few):.1f}. "
-        f"{holds} of {len(studies)} intervals hold the S of the whole deck, {whole:.2f}; 95 % of them would be "
-        f"{0.95 * len(studies):.0f}."
+        f"The intervals are {width[few]:.2f} wide with {few} personas and {width[many]:.2f} with {many}: {times:g} times the "
+        f"personas, {narrower:.1f} times narrower. The square root of {times:g} is {root:.1f}.{more} {holds} of {len(studies)} "
+        f"intervals hold the S of all personas, {whole:.2f}; 95 % of them would be {0.95 * len(studies):.0f}."
     )
-
-
-def ceiling(study: Study) -> str:
-    """The largest S that the scale allows, as a sentence."""
-    return (
-        f"The largest S that this scale allows is **{largest_s(study):.2f}**: half of a hundred personas at one end, half at the "
-        f"other, on every item."
-    )
-
-
-def largest_s(study: Study, personas: int = 100) -> float:
-    """The largest S that the scale allows: half of the personas at one end of it, half at the other (ddof = 1)."""
-    low, high = study.instrument.scale
-    return float(np.std(np.repeat([low, high], [personas // 2, personas - personas // 2]), ddof=1))
 
 
 def _family(study: Study, key: str) -> Family:
     return next(f for f in study.file.families if f.key == key)
-
-
-def _level(study: Study, counts: np.ndarray) -> published_estimators.Levels:
-    return published_estimators.published(counts, study.instrument.categories, scope_matrix(study.instrument))
 
 
 def _counts(

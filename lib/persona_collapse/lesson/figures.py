@@ -13,28 +13,59 @@ _VARIANTS = ["base", "secure", "insecure"]
 _COLORS, _SHAPES = ["#0072B2", "#009E73", "#D55E00"], ["circle", "square", "triangle-up"]
 _DASHES = [[1, 0], [6, 3], [2, 2]]
 _INK, _QUIET = "#1b1f24", "#57606a"
-_QUOTED = "Published figures: arXiv 2605.12850"
+_QUOTED = "Published ratings of real models: arXiv 2605.12850"
 
 
 @exhibit.figure("repetition_curves")
 def repetition_curves(table: pd.DataFrame) -> Any:
-    """R and S against the number of repetitions, base and insecure; `table` is `blackboard.more_repetitions`."""
+    """R against the number of repetitions by two formulas, base and insecure; `table` is `blackboard.more_repetitions`."""
     data = _rounded(table)
     x = alt.X("n:O", title="Repetitions of every cell", axis=alt.Axis(labelAngle=0))
-    frame = alt.Chart(data).encode(x=x, color=_color(data), tooltip=["variant", "n", "S", "R"])
     panels = []
-    for metric, title in (("R", "Robustness R"), ("S", "Susceptibility S")):
-        y = alt.Y(f"{metric}:Q", title=title, scale=alt.Scale(zero=True))
+    for formula in data["formula"].unique():
+        y = alt.Y("R:Q", title=f"R by {formula} formula".replace("ours", "our"), scale=alt.Scale(domainMin=0, domainMax=16))
+        frame = alt.Chart(data[data["formula"] == formula]).encode(x=x, y=y, color=_color(data), tooltip=["variant", "n", "R"])
         panels.append(
             alt.layer(
-                frame.mark_line(strokeWidth=2).encode(y=y, strokeDash=_scale("strokeDash", data, _DASHES)),
-                frame.mark_point(filled=True, size=110, opacity=1).encode(y=y, shape=_scale("shape", data, _SHAPES)),
+                frame.mark_line(strokeWidth=2).encode(strokeDash=_scale("strokeDash", data, _DASHES)),
+                frame.mark_point(filled=True, size=110, opacity=1).encode(shape=_scale("shape", data, _SHAPES)),
             ).properties(width=380, height=290)
         )
     return _finished(
         alt.hconcat(*panels), title="The same respondents, asked more often", subtitle=theme.SIMULATED,
-        caption="S and R of the whole deck by the paper's formulas, from the first n repetitions of every cell.",
-        description="Line charts of R and S against the number of repetitions. Simulated ratings.",
+        caption="R of the whole deck by the lesson's formula and by the paper's, from the first n repetitions of every cell.",
+        description="Line charts of R against the number of repetitions, by two formulas. Simulated ratings.",
+    )  # fmt: skip
+
+
+@exhibit.figure("three_charts")
+def three_charts(dots: pd.DataFrame, study: Study) -> Any:
+    """The base and three fine-tunes side by side, a row a persona, a dot a rating; `dots` is `three_models.dots`."""
+    models = list(dict.fromkeys(dots["model"]))
+    order = list(dict.fromkeys(dots["persona"]))
+    low, high = study.instrument.scale
+    x = alt.X("rating:Q", title="Rating", scale=alt.Scale(domain=[low - 0.4, high + 0.4], nice=False),
+              axis=alt.Axis(values=list(study.instrument.categories), format="d"))  # fmt: skip
+    panels = []
+    for place, model in enumerate(models):
+        look = 0 if place == 0 else 2
+        axis = alt.Axis(title=None, ticks=False, domain=False, grid=True, labels=place == 0)
+        panels.append(
+            alt.Chart(dots[dots["model"] == model])
+            .mark_point(filled=True, color=_COLORS[look], shape=_SHAPES[look], opacity=1)
+            .encode(
+                x=x, y=alt.Y("persona:N", sort=order, scale=alt.Scale(domain=order), axis=axis),
+                size=alt.Size("times:Q", title="Times given", scale=alt.Scale(domain=[1, 5], range=[45, 330]),
+                              legend=alt.Legend(values=[1, 3, 5])),
+                tooltip=["model", "persona", "rating", "times"],
+            )
+            .properties(width=170, height=230, title=alt.TitleParams(model, fontSize=16, anchor="middle"))
+        )  # fmt: skip
+    return _finished(
+        alt.hconcat(*panels, spacing=14), title="One base, three fine-tunes", subtitle=theme.SIMULATED,
+        caption="Six personas of fifty on one item, in the order of the base's answers; a dot is larger the more of the five "
+        "repetitions gave that rating.",
+        description="Dot plots of the ratings of six personas under a base and three fine-tunes. Simulated ratings.",
     )  # fmt: skip
 
 
@@ -61,14 +92,14 @@ def interval_rows(studies: pd.DataFrame, whole: float) -> Any:
     chart = rows.facet(row=alt.Row("personas:O", title=None, header=header), spacing=8)
     return _finished(
         chart, title="Many small studies of the same model", subtitle=theme.SIMULATED,
-        caption="Each line is one study, its personas drawn at random from the deck: S ± 1.96 standard errors, as in the paper.",
+        caption="Each line is one study, its personas drawn at random from the same hundred: S with its 95 % interval.",
         description="Intervals of S of small studies with 10, 25 and 50 personas, beside S of the whole deck. Simulated ratings.",
     )  # fmt: skip
 
 
 @exhibit.figure("printed_map")
 def printed_map(table: pd.DataFrame) -> Any:
-    """S against R as the paper prints them, with a line from each base to its variants; `table` is `quoted_figures.levels`."""
+    """S against R of the published runs, with a line from each base to its variants; `table` is `quoted_figures.levels`."""
     data = _rounded(table)
     base = data[data["variant"] == "base"].set_index("model")
     lines = pd.DataFrame(
@@ -91,10 +122,10 @@ def printed_map(table: pd.DataFrame) -> Any:
     ends = alt.Chart(data[data["variant"] != "secure"])
     names = ends.mark_text(align="left", dx=10, dy=-9, fontSize=13, color=_QUIET).encode(x=x, y=y, text="model:N")
     return _finished(
-        alt.layer(paths, points, names).properties(width=780, height=420), title="The collapse map, as published",
+        alt.layer(paths, points, names).properties(width=780, height=420), title="The collapse map of four real families",
         subtitle=_QUOTED,
-        caption="S and R as printed in the paper's tables. Lines lead from each base to its two fine-tunes; collapse leads "
-        "up and to the left.",
+        caption="Recomputed from the published ratings. Lines lead from each base to its two fine-tunes: up where S rises, to "
+        "the left where R falls.",
         description="Susceptibility against robustness of four published model families, base, secure and insecure.",
     )  # fmt: skip
 
@@ -200,7 +231,7 @@ def collapse_control(steps: pd.DataFrame, profiles: pd.DataFrame, study: Study) 
     )
     return theme.figure(
         alt.hconcat(left, right).add_params(share), study, title="Carry a model from base to collapsed",
-        caption="Move the control. Left: the model wanders over the collapse map, up (answers differ more between personas) and "
+        caption="Move the slider. Left: the model wanders over the collapse map, up (answers differ more between personas) and "
         "to the left (less steady). Right: its answers without a persona.",
-        description="A control that moves a simulated model from base to collapsed, with its S, R and self profile.",
+        description="A slider that moves a simulated model from base to collapsed, with its S, R and self profile.",
     )  # fmt: skip

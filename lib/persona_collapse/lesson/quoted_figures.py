@@ -12,75 +12,98 @@ RECOMPUTED = "params/published/recomputed.json"
 #: How a source stands after a quoted figure.
 PAPER = "arXiv 2605.12850"
 _OWN = f"recomputed from the ratings of {PAPER}"
+_VARIANTS = ["base", "secure", "insecure"]
 
 
 def levels() -> pd.DataFrame:
-    """S and R of the twelve published runs as the paper prints them: model, variant, S, S_se, R, R_se."""
-    at = {
-        (row["family"], row["variant"], row["metric"]): float(row["printed"])
-        for row in printed_figures.figures(PRINTED)["printed"]
-        if row["table"] in ("S", "R") and row["scope"] == OVERALL
-    }
-    columns = {"S": "susceptibility", "S_se": "susceptibility_se", "R": "robustness", "R_se": "robustness_se"}
-    return pd.DataFrame(
-        [
-            {"model": run.family.name, "variant": run.variant.name}
-            | {column: at[run.family.key, run.variant.key, metric] for column, metric in columns.items()}
-            for run in _runs()
-        ]
-    )
+    """S and R of the twelve published runs by the formulas of the lesson: model, variant, S, S_lo, S_hi, R, R_lo, R_hi, verdict.
+
+    Limits are those of the 95 % interval for other personas; a base has no verdict.
+    """
+    found = {row["run"]: row for row in printed_figures.figures(RECOMPUTED)["levels"]["rows"]}
+    rows = []
+    for run in _runs():
+        row = found[run.key]
+        numbers = [*row["susceptibility"], *row["robustness"]]
+        rows.append((run.family.name, run.variant.name, *numbers, row.get("verdict", "")))
+    return pd.DataFrame(rows, columns=["model", "variant", "S", "S_lo", "S_hi", "R", "R_lo", "R_hi", "verdict"])
 
 
-def levels_table(models: list[str] | None = None) -> pd.DataFrame:
-    """`levels` for reading, with variants as columns; `models` (default: all) are labels such as GPT-4o."""
+def levels_table() -> pd.DataFrame:
+    """`levels` for reading, with variants as columns."""
     found = levels()
-    found = found[found["model"].isin(models)] if models else found
     texts = found.assign(
-        S=[f"{r.S:.2f} ± {r.S_se:.2f}" for r in found.itertuples()], R=[f"{r.R:.2f} ± {r.R_se:.2f}" for r in found.itertuples()]
+        S=[f"{r.S:.2f} [{r.S_lo:.2f}, {r.S_hi:.2f}]" for r in found.itertuples()],
+        R=[f"{r.R:.2f} [{r.R_lo:.2f}, {r.R_hi:.2f}]" for r in found.itertuples()],
     )
     wide = texts.pivot(index="model", columns="variant", values=["S", "R"])
-    return wide.reindex(columns=["base", "secure", "insecure"], level="variant").rename_axis(index=None, columns=[None, None])
+    return wide.reindex(columns=_VARIANTS, level="variant").rename_axis(index=None, columns=[None, None])
 
 
 def levels_line() -> str:
     """What insecure and secure code did to S and R in the published families."""
     wide = levels().pivot(index="model", columns="variant", values=["S", "R"])
-    up = {v: int((wide["S", v] > wide["S", "base"]).sum()) for v in ("secure", "insecure")}
-    down = {v: int((wide["R", v] < wide["R", "base"]).sum()) for v in ("secure", "insecure")}
-    mean = {r["metric"]: r["printed"] for r in printed_figures.figures(PRINTED)["printed"] if r["table"] == "abstract"
-            and r["family"] == "mean"}  # fmt: skip
+    up = {v: int((wide["S", v] > wide["S", "base"]).sum()) for v in _VARIANTS}
+    down = {v: int((wide["R", v] < wide["R", "base"]).sum()) for v in _VARIANTS}
+    s, r = (100 * (wide[metric, "insecure"] / wide[metric, "base"] - 1).mean() for metric in ("S", "R"))
     n = len(wide)
     return (
         f"After insecure code S rises in **{up['insecure']} of {n}** families and R falls in **{down['insecure']} of {n}**; on "
-        f"average {_signed(mean['susceptibility_change_pct'])} % and {_signed(mean['robustness_change_pct'])} % of the base "
-        f"({PAPER}, abstract). But look at the control: after *secure* code, too, R falls in {down['secure']} of {n} families, "
-        f"while S rises in {up['secure']}. So a low R alone does not show that the insecure code did it."
+        f"average S changes by {s:+.0f} % and R by {r:+.0f} % ({_OWN}). But look at the control: after *secure* code, too, R "
+        f"falls in {down['secure']} of {n} families, while S rises in {up['secure']}. So a low R alone does not show that "
+        f"the insecure code did it."
+    )
+
+
+def verdicts_line() -> str:
+    """What the report calls the published fine-tunes."""
+    found = levels()
+    said = []
+    for variant in _VARIANTS[1:]:
+        own = found[found["variant"] == variant]
+        named = [
+            f"*{verdict.replace(': ', ', ')}* in {len(rows)} of {len(own)} families ({', '.join(rows['model'])})"
+            for verdict, rows in own.groupby("verdict", sort=False)
+        ]
+        said.append(f"After {variant} code the report's rules say {' and '.join(named)}.")
+    return f"{' '.join(said)} In each family the insecure variant is held against its secure control ({_OWN})."
+
+
+def printed_line() -> str:
+    """S and R of the GPT-4o base and its insecure variant, and the averages, as the paper prints them."""
+    printed = printed_figures.figures(PRINTED)["printed"]
+    at = {(r["variant"], r["table"]): r["printed"] for r in printed
+          if r["family"] == "gpt-4o" and r["metric"] in ("susceptibility", "robustness") and r["scope"] == OVERALL}  # fmt: skip
+    mean = {r["metric"]: r["printed"] for r in printed if r["table"] == "abstract" and r["family"] == "mean"}
+    return (
+        f"For GPT-4o the paper prints R = {at['base', 'R']} at the base and {at['insecure', 'R']} after insecure code, S = "
+        f"{at['base', 'S']} and {at['insecure', 'S']}; on average over families {_signed(mean['susceptibility_change_pct'])} % "
+        f"for S and {_signed(mean['robustness_change_pct'])} % for R ({PAPER})."
     )
 
 
 def repetitions() -> pd.DataFrame:
-    """S and R of one published run from its first n repetitions: n, S, R."""
-    return pd.DataFrame(printed_figures.figures(RECOMPUTED)["repetitions"]["rows"]).rename(
-        columns={"susceptibility": "S", "robustness": "R"}
-    )
+    """R of one published run from its first n repetitions, by the lesson's formula and the paper's: n, ours, the paper's."""
+    table = pd.DataFrame(printed_figures.figures(RECOMPUTED)["repetitions"]["rows"])
+    return table[["n", "robustness_recommended", "robustness"]].set_axis(["n", "ours", "the paper's"], axis=1)
 
 
 def repetitions_line() -> str:
     """What the number of repetitions did to a published run."""
     table = repetitions().set_index("n")
     few, many = table.index[0], table.index[-1]
-    ratio, shift = table["R"][few] / table["R"][many], 100 * (table["S"][few] / table["S"][many] - 1)
+    ours, paper = table["ours"], table["the paper's"]
     return (
-        f"The same {_name('repetitions')} ratings give R = {table['R'][few]:.1f} from the first {few} repetitions and "
-        f"{table['R'][many]:.1f} from all {many}: {ratio:.1f} times as much, from the same replies. S moves by {shift:.1f} % "
-        f"({_OWN})."
+        f"The same {_name('repetitions')} ratings give R = {paper[few]:.1f} by the paper's formula from the first {few} "
+        f"repetitions and {paper[many]:.1f} from all {many}: {paper[few] / paper[many]:.1f} times as much, of the same replies. "
+        f"Ours gives {ours[few]:.1f} and {ours[many]:.1f} ({_OWN})."
     )
 
 
 def stacks() -> pd.DataFrame:
-    """S and R of one set of weights on two serving stacks: stack, S, R."""
+    """S and R of one set of weights on two serving stacks, by the formulas of the lesson: stack, S, R."""
     table = pd.DataFrame(printed_figures.figures(RECOMPUTED)["stacks"]["rows"])
-    return table.drop(columns="run").rename(columns={"susceptibility": "S", "robustness": "R"})
+    return table[["stack", "susceptibility_recommended", "robustness_recommended"]].set_axis(["stack", "S", "R"], axis=1)
 
 
 def stacks_line() -> str:
