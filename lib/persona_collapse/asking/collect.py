@@ -33,6 +33,7 @@ def collect(
         check_keys(study)  # before anything is made; a finished study needs no key
     with open_store(study.store_path, write=True) as store:
         store.claim(study.path)
+        _take_in_reference(study, say)
         if study.file.kind == "imported":
             from persona_collapse.asking.import_files import check_ids, import_run
 
@@ -57,6 +58,14 @@ def collect(
                 bar.set_description(run.key, refresh=False)  # a refresh would not wait for the delay
                 slots.simulate(study, run, store, bar)
     return sum(missing.values())
+
+
+def _take_in_reference(study: Study, say: Callable[[str], None]) -> None:
+    """Read human respondents first: a wrong file is said before anything is asked."""
+    if study.file.reference:
+        from persona_collapse.asking.reference import take_in
+
+        take_in(study, say)
 
 
 def _remember_origins(study: Study, runs: Sequence[Run], store: Store) -> None:
@@ -105,6 +114,7 @@ def collect_by_batch(
 
     with open_store(study.store_path, write=True) as store:
         store.claim(study.path)
+        _take_in_reference(study, say)
         total = sum(slots.plan(study, run, store) for run in study.runs)
         _remember_origins(study, study.runs, store)
         under_way = batch_files.under_way(store, study.runs)

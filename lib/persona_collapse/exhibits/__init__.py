@@ -20,6 +20,7 @@ __all__ = [
     "persona_sentences",
     "profile_figures",
     "reading_tables",
+    "reference_sentences",
     "run_figures",
     "study_figures",
     "theme",
