@@ -34,8 +34,9 @@ def take_in(study: Study, say: Callable[[str], None] = lambda line: None) -> boo
             read = import_files.import_run(people, people.runs[0], store)
             if store.recall(REFERENCE_FILE) != people.runs[0].variant.persona:
                 store.remember(REFERENCE_FILE, str(people.runs[0].variant.persona))
-            for line in import_files.describe(store.origin(*people.runs[0].keys)[1]) if read else ():
-                say(f"{study.name}: reference {line}")
+            if read:
+                report, number = store.origin(*people.runs[0].keys)[1]["persona"], len(store.labels("persona"))
+                say(f"{study.name}: reference {report['file']}: {number:,} respondent{'s' * (number != 1)}")
     except ValueError as error:
         raise ValueError(f"{shown(study.path)}, reference: {error}") from None
     return read

@@ -134,15 +134,11 @@ def _people(study: Study, reference: pd.DataFrame | None) -> list[tuple[str, Loo
 def _of_people(study: Study, reference: pd.DataFrame | None) -> str:
     """Whose the grey lines are."""
     yardstick = study.instrument.yardstick
-    said = f" {_capital(yardstick.name)} ({yardstick.source}): people who answered once each, as themselves." if yardstick else ""
+    said = f" Grey dashes: {yardstick.name} ({yardstick.source}), who answered once, as themselves." if yardstick else ""
     if reference is not None:
         number = int(reference.query("metric == 'mean'")["personas"].max())
-        said += f" {_capital(people(study))}: the mean of {number:,} respondents, as themselves."
-    return f"{said} Grey lines are no test." if said else ""
-
-
-def _capital(name: str) -> str:
-    return name[:1].upper() + name[1:]
+        said += f" Grey dots: the mean of {number:,} {people(study)}, as themselves."
+    return f"{said} No test uses them." if said else ""
 
 
 def _note(toxic: Toxic) -> str:

@@ -33,8 +33,12 @@ def _who(reference: pd.DataFrame, people: Ratings, study: Study) -> str:
     counts = people.counts(people.runs[0])
     row = _overall(reference).iloc[0]
     left, rated = len(counts) - row["personas"], counts.sum(axis=-1)
-    times = "once each" if once(people) else f"{rated[rated > 0].min()} to {rated.max()} times each"
-    said = f"{_capital(safe(name_of(study)))}: {len(counts):,} respondents rated {row['items']} items {times}."
+    if not rated.any():
+        return f"{_capital(safe(name_of(study)))}: no item is rated."
+    least, most = rated[rated > 0].min(), rated.max()
+    times = "once" if most == 1 else f"{most} times" if least == most else f"{least} to {most} times"
+    who = f"{len(counts):,} respondent{'s' * (len(counts) != 1)}"
+    said = f"{_capital(safe(name_of(study)))}: {who} rated {row['items']} items, each {times}."
     if not people.study.is_evidence:
         said = f"**The reference file says that its ratings are of simulated respondents: no people at all.** {said}"
     if left:
@@ -52,7 +56,7 @@ def _susceptibility(reference: pd.DataFrame, once: bool) -> str:
             f"S among them is **at most {_interval(bound)}** scale points (the paper's formula): one rating a cell cannot tell "
             "rating noise from differences between people, and the spread of single answers holds both. So this is an upper "
             "bound, and R does not exist. A run whose S lies above it sets its personas further apart than these people are; "
-            "from S below it nothing follows."
+            "of a run below it, that cannot be said or denied."
         )
     r = rows.loc["robustness", RECOMMENDED]
     return f"S among them is **{_interval(own)}** scale points, without rating noise, and R is {_interval(r)}."

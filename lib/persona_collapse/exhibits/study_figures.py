@@ -93,7 +93,10 @@ def _people(study: Study, metric: str, reference: pd.DataFrame | None) -> tuple[
     line = rounded(found[["value", "from", "to"]]).rename_axis("Estimators").reset_index().assign(Variant=people(study))
     if line.empty:
         return line, ""
-    return line, f" Grey dots: {METRICS[metric].name} among {found['personas'].iloc[0]:,} {people(study)}{bound}; no test."
+    return (
+        line,
+        f" Grey dots: {METRICS[metric].name} among {found['personas'].iloc[0]:,} {people(study)}{bound}. No test uses them.",
+    )
 
 
 _MEANING = {

@@ -1,18 +1,23 @@
 """Human respondents beside the runs of a study: S among them, their means by group of items, and Cronbach's alpha."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from persona_collapse.statistics import persona_jackknife
 from persona_collapse.store.ratings import Ratings
 from persona_collapse.tables.saturation import profile
+from persona_collapse.vocabulary import METRICS, RECOMMENDED
 
 if TYPE_CHECKING:
     from persona_collapse.tables.build import Tables
 
-#: Columns of reference.csv, and the metrics of runs that it has of the respondents.
+#: Columns of reference.csv.
 COLUMNS = ("scope", "metric", "method", "value", "se", "lo", "hi", "personas", "items", "ratings", "note")
-_METRICS = ("susceptibility", "robustness")
+#: Metrics of runs that it has of respondents: of one rating a cell the first by each method, of several also the others.
+_LEVELS = ("susceptibility", "susceptibility_published", "robustness", "robustness_published")
+#: Beside S by the paper's formula where every cell has one rating.
+_BOUND = "an upper bound: one rating a cell, and rating noise is part of it"
 
 
 def once(people: Ratings) -> bool:
@@ -23,23 +28,31 @@ def once(people: Ratings) -> bool:
 def reference_table(people: "Tables") -> pd.DataFrame:
     """Rows of reference.csv, from the tables of the respondents' own ratings (`Ratings.reference`).
 
-    S, and R where there are several ratings a cell, as in metrics.csv; then the mean and the SD over respondents (mean,
-    between_sd) of each group of items, over everybody who rated one of them; then Cronbach's alpha of each group (alpha).
+    S, and R where there are several ratings a cell, of respondents who rated every item that most did, by both methods with
+    interval A; Cronbach's alpha of each group (alpha) of the same; then the mean rating of each group of items and its SD over
+    respondents (mean, between_sd), over everybody who rated one of its items.
     """
     ratings, instrument = people.ratings, people.study.instrument
-    wanted = _METRICS[:1] if once(ratings) else _METRICS
-    levels = people.metrics[people.metrics["metric"].isin(wanted)]
-    profiles = people.profiles.set_index("foundation")
-    answered = profile(ratings.counts(ratings.runs[0]), instrument).dropna(subset=["mean"]).groupby("foundation").size()
-    rows = []
-    for group in instrument.foundations:
-        items = sum(item.foundation == group for item in instrument.items)
-        number, total = answered.get(group, 0), profiles.at[group, "ratings"]
-        for metric in ("mean", "between_sd"):
-            rows.append((group, metric, "", profiles.at[group, metric], None, None, None, number, items, total, ""))
-    of_scope = levels.drop_duplicates("scope").set_index("scope")
+    run, single = ratings.runs[0], once(ratings)
+    recommended = people.metrics[people.metrics["method"] == RECOMMENDED]
+    sizes = recommended.drop_duplicates("scope").set_index("scope")[["personas", "items", "ratings"]]
+    # By the paper's formula on the same respondents and items: its own code needs every item of the instrument.
+    intervals = persona_jackknife.level(people.analysis.alone(run).loo[0])
+    rows: list[tuple[Any, ...]] = []
+    for key in _LEVELS[: 2 if single else 4]:
+        metric = METRICS[key]
+        if metric.method == RECOMMENDED:
+            found = recommended[recommended["metric"] == key]
+            rows += found[list(COLUMNS)].itertuples(index=False, name=None)
+            continue
+        for column, scope in enumerate(people.analysis.scopes):
+            numbers, note = intervals.of(key).at(column)[:4], _BOUND if single and metric.written == "susceptibility" else ""
+            rows.append((scope, metric.written, metric.method, *numbers, *sizes.loc[scope], note))
     for row in people.reliability.itertuples():
-        sizes = of_scope.loc[row.group, ["personas", "items", "ratings"]]
-        rows.append((row.group, "alpha", "", row.value, None, row.lo, row.hi, *sizes, row.note))
-    described = pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(("value", "se", "lo", "hi"), float))
-    return pd.concat([levels[list(COLUMNS)], described], ignore_index=True)
+        rows.append((row.group, "alpha", "", row.value, None, row.lo, row.hi, *sizes.loc[row.group], row.note))
+    profiles = people.profiles.set_index("foundation")
+    answered = profile(ratings.counts(run), instrument).dropna(subset=["mean"]).groupby("foundation").size()
+    for group in instrument.foundations:
+        beside = answered.get(group, 0), sizes.at[group, "items"], profiles.at[group, "ratings"], ""
+        rows += [(group, name, "", profiles.at[group, name], None, None, None, *beside) for name in ("mean", "between_sd")]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(("value", "se", "lo", "hi"), float))
