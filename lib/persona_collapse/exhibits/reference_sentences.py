@@ -22,6 +22,8 @@ def reference(reference: pd.DataFrame | None, people: Ratings | None, study: Stu
         return "This study names no reference file of human respondents."
     if reference is None or people is None:
         return f"The reference file {safe(study.file.reference.file)} has not been read yet; `make report` reads it."
+    if not people.counts(people.runs[0]).any():
+        return f"{_capital(safe(name_of(study)))}: no item is rated."
     return " ".join(filter(None, [
         _who(reference, people, study), _susceptibility(reference, once(people)), _alpha(reference, study),
         "S of a model is over personas that the study chose, S among people over whoever answered: these are not the same "
@@ -33,8 +35,6 @@ def _who(reference: pd.DataFrame, people: Ratings, study: Study) -> str:
     counts = people.counts(people.runs[0])
     row = _overall(reference).iloc[0]
     left, rated = len(counts) - row["personas"], counts.sum(axis=-1)
-    if not rated.any():
-        return f"{_capital(safe(name_of(study)))}: no item is rated."
     least, most = rated[rated > 0].min(), rated.max()
     times = "once" if most == 1 else f"{most} times" if least == most else f"{least} to {most} times"
     who = f"{len(counts):,} respondent{'s' * (len(counts) != 1)}"

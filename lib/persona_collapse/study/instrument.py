@@ -201,7 +201,8 @@ def _yardstick(where: str, file: _InstrumentFile) -> Yardstick | None:
     if printed is None:
         return None
     if (printed.sums is None) == (printed.means is None):
-        raise ValueError(f"{where}: has {'neither' if printed.sums is None else 'both'} sums and means; give one of them")
+        found = "neither sums nor means" if printed.sums is None else "both sums and means"
+        raise ValueError(f"{where}: has {found}; give one of them")
     key = "means" if printed.sums is None else "sums"
     given = printed.sums or printed.means or {}
     items = Counter(item.group for item in file.items)
@@ -213,7 +214,7 @@ def _yardstick(where: str, file: _InstrumentFile) -> Yardstick | None:
     for group, value in given.items():
         over = items[group] if key == "sums" else 1
         if not least * over <= value <= most * over:
-            of = f" as the sum of {over} items" if key == "sums" else ""
+            of = f" as the sum of {over} item{'s' * (over > 1)}" if key == "sums" else ""
             raise ValueError(f"{where}.{key}.{group}: {value:g} is off the scale; expected {least * over} to {most * over}{of}")
     means = (given[group] / (items[group] if key == "sums" else 1) for group in items)
     return Yardstick(printed.name, printed.source, tuple(means))
