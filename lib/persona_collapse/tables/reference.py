@@ -7,7 +7,7 @@ import pandas as pd
 from persona_collapse.statistics import persona_jackknife
 from persona_collapse.store.ratings import Ratings
 from persona_collapse.tables.saturation import profile
-from persona_collapse.vocabulary import METRICS, RECOMMENDED
+from persona_collapse.vocabulary import METRICS, PUBLISHED, RECOMMENDED
 
 if TYPE_CHECKING:
     from persona_collapse.tables.build import Tables
@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 COLUMNS = ("scope", "metric", "method", "value", "se", "lo", "hi", "personas", "items", "ratings", "note")
 #: Metrics of runs that it has of respondents: of one rating a cell the first by each method, of several also the others.
 _LEVELS = ("susceptibility", "susceptibility_published", "robustness", "robustness_published")
-#: Beside S by the paper's formula where every cell has one rating.
-_BOUND = "an upper bound: one rating a cell, and rating noise is part of it"
+#: Beside S where every cell has one rating, by method.
+_SINGLE = {
+    RECOMMENDED: "one rating a cell, from which noise cannot be told",
+    PUBLISHED: "an upper bound: one rating a cell, and rating noise is part of it",
+}
 
 
 def once(people: Ratings) -> bool:
@@ -34,20 +37,17 @@ def reference_table(people: "Tables") -> pd.DataFrame:
     """
     ratings, instrument = people.ratings, people.study.instrument
     run, single = ratings.runs[0], once(ratings)
-    recommended = people.metrics[people.metrics["method"] == RECOMMENDED]
-    sizes = recommended.drop_duplicates("scope").set_index("scope")[["personas", "items", "ratings"]]
-    # By the paper's formula on the same respondents and items: its own code needs every item of the instrument.
+    found = people.metrics[people.metrics["method"] == RECOMMENDED]
+    sizes = found.drop_duplicates("scope").set_index("scope")[["personas", "items", "ratings"]]
+    # Also by the paper's formula on these respondents and items: its own code needs every item of the instrument. What notes of
+    # metrics.csv say is left out, as they name personas by their ids.
     intervals = persona_jackknife.level(people.analysis.alone(run).loo[0])
     rows: list[tuple[Any, ...]] = []
     for key in _LEVELS[: 2 if single else 4]:
         metric = METRICS[key]
-        if metric.method == RECOMMENDED:
-            found = recommended[recommended["metric"] == key]
-            rows += found[list(COLUMNS)].itertuples(index=False, name=None)
-            continue
         for column, scope in enumerate(people.analysis.scopes):
-            numbers, note = intervals.of(key).at(column)[:4], _BOUND if single and metric.written == "susceptibility" else ""
-            rows.append((scope, metric.written, metric.method, *numbers, *sizes.loc[scope], note))
+            numbers, note = intervals.of(key).at(column)[:4], _SINGLE[metric.method] if single else ""
+            rows.append((scope, metric.written or key, metric.method, *numbers, *sizes.loc[scope], note))
     for row in people.reliability.itertuples():
         rows.append((row.group, "alpha", "", row.value, None, row.lo, row.hi, *sizes.loc[row.group], row.note))
     profiles = people.profiles.set_index("foundation")
