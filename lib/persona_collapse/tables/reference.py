@@ -37,22 +37,26 @@ def reference_table(people: "Tables") -> pd.DataFrame:
     """
     ratings, instrument = people.ratings, people.study.instrument
     run, single = ratings.runs[0], once(ratings)
-    found = people.metrics[people.metrics["method"] == RECOMMENDED]
-    sizes = found.drop_duplicates("scope").set_index("scope")[["personas", "items", "ratings"]]
+    alone, rows = people.analysis.alone(run), list[tuple[Any, ...]]()
+    of_item = alone.sides[0].counts.sum(axis=(0, 2))
+    sizes = {
+        scope: (len(alone.common.personas), int(own.sum()), round(float(of_item[own].sum())))
+        for scope, own in zip(people.analysis.scopes, alone.common.scope.T > 0, strict=True)
+    }
     # Also by the paper's formula on these respondents and items: its own code needs every item of the instrument. What notes of
     # metrics.csv say is left out, as they name personas by their ids.
-    intervals = persona_jackknife.level(people.analysis.alone(run).loo[0])
-    rows: list[tuple[Any, ...]] = []
+    intervals = persona_jackknife.level(alone.loo[0])
     for key in _LEVELS[: 2 if single else 4]:
-        metric = METRICS[key]
+        metric, interval = METRICS[key], intervals.of(key)
         for column, scope in enumerate(people.analysis.scopes):
-            numbers, note = intervals.of(key).at(column)[:4], _SINGLE[metric.method] if single else ""
-            rows.append((scope, metric.written or key, metric.method, *numbers, *sizes.loc[scope], note))
+            note = _SINGLE[metric.method] if single else ""
+            rows.append((scope, metric.written or key, metric.method, *interval.at(column)[:4], *sizes[scope], note))
     for row in people.reliability.itertuples():
-        rows.append((row.group, "alpha", "", row.value, None, row.lo, row.hi, *sizes.loc[row.group], row.note))
-    profiles = people.profiles.set_index("foundation")
-    answered = profile(ratings.counts(run), instrument).dropna(subset=["mean"]).groupby("foundation").size()
+        rows.append((row.group, "alpha", "", row.value, None, row.lo, row.hi, *sizes[row.group], row.note))
+    each = profile(ratings.counts(run), instrument).groupby("foundation")
     for group in instrument.foundations:
-        beside = answered.get(group, 0), sizes.at[group, "items"], profiles.at[group, "ratings"], ""
-        rows += [(group, name, "", profiles.at[group, name], None, None, None, *beside) for name in ("mean", "between_sd")]
+        own = each.get_group(group)
+        beside = int(own["mean"].count()), sizes[group][1], int(own["ratings"].sum()), ""
+        rows.append((group, "mean", "", own["mean"].mean(), None, None, None, *beside))
+        rows.append((group, "between_sd", "", own["mean"].std(), None, None, None, *beside))
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(("value", "se", "lo", "hi"), float))
