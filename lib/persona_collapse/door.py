@@ -44,7 +44,8 @@ _MODULES = {
         "exhibits.answer_sentences", "exhibits.data_sentences",
         "exhibits.change_sentences", "exhibits.level_sentences", "exhibits.component_sentences",
         "exhibits.glossary",
-        "exhibits.missing_sentences", "exhibits.validity_sentences", "comparison.sentences", "lesson.explore_answers",
+        "exhibits.missing_sentences", "exhibits.reference_sentences", "exhibits.validity_sentences", "comparison.sentences",
+        "lesson.explore_answers",
     ),
 }  # fmt: skip
 _ABOUT = {
@@ -97,7 +98,7 @@ _KNOWN = {
 #: Tables of a study that exhibits take whole, under their own names.
 _TABLES = (
     "companions", "components", "contrasts", "drift", "equivalence", "foundation_claims", "frontier", "headlines", "missing",
-    "profiles", "reliability", "saturation", "style", "temperature", "validity", "verdict",
+    "profiles", "reference", "reliability", "saturation", "style", "temperature", "validity", "verdict",
 )  # fmt: skip
 
 
@@ -182,6 +183,11 @@ class OfStudy:
         """The base's profile as hostile characters, and whether it was measured or printed, by family."""
         families = (family.key for family in self.study.file.families)
         return {key: saturation.toxic_profile(self.study, self.found.profiles, key) for key in families}
+
+    @property
+    def people(self) -> Ratings | None:
+        """The ratings of human respondents that the study names."""
+        return self.ratings.reference
 
     @property
     def known(self) -> Supported | None:

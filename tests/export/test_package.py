@@ -78,6 +78,31 @@ def small(tmp_path, outputs):
     return export
 
 
+def test_human_respondents_are_somebody_elses_and_go_by_number(tmp_path, outputs):
+    """Their table is exported; their ratings only where that is asked for, and never their ids."""
+    importable.write_rows(tmp_path / "base.csv", importable.grid(range(3), 2, 1, 4))
+    (tmp_path / "people.csv").write_text("respondent,q1,q2\nbob@mail,0,5\nann@mail,4,\n", encoding="utf-8")
+    study, said = importable.small_study(tmp_path, reference="people.csv"), []
+    collect(study)
+    with open_store(study.store_path) as store:
+        lay_notebooks(study, store)
+    folder = study.outputs / "export"
+    make_export(study, say=said.append)
+    assert said[1] == "small: ratings of people of people.csv are left out; RATINGS=1 puts them in, where they may be passed on"
+    assert (folder / "tables" / "reference.csv").is_file() and not (folder / "data" / "respondents.csv").exists()
+    assert (
+        "Ratings of human respondents are of whoever collected them, and are not included." in (folder / "README.md").read_text()
+    )
+    make_export(study, Wishes(ratings=True))
+    # ann@mail comes first by her id, and left out item 2.
+    assert (folder / "data" / "respondents.csv").read_text() == "persona,item,repetition,rating\n0,1,1,4\n1,1,1,0\n1,2,1,5\n"
+    assert "`data/respondents.csv`" in (folder / "README.md").read_text()
+    described = pd.read_csv(folder / "data" / "data-dictionary.csv").query("table in ('reference', 'respondents')")
+    assert len(described) == 15 and "not described" not in set(described["meaning"])
+    every = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    assert b"@mail" not in every
+
+
 @pytest.fixture
 def hostile(tmp_path, outputs):
     """A simulated study whose every free text is hostile, exported with replies."""

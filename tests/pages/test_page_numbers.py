@@ -257,9 +257,10 @@ def test_every_number_of_every_figure_is_in_the_files(mini, files, page):
             entries = {f"{float(v):.6g}" for k, v in row.items() if k in NUMERIC and v not in ("", "inf")}
             known.setdefault((row.get("family"), row.get("variant")), set()).update(entries)
             known.setdefault(name, set()).update(entries)
-    # What the paper prints of frontier models: the band, and each model's S with its interval.
+    # What the paper prints of frontier models: the band, and each model's S with its interval; and the questionnaire's people.
     models = frontier.references(study)[["value", "se"]].itertuples(index=False)
-    printed = {"0.66", "0.83"} | {f"{value + sign * 1.96 * se:.6g}" for value, se in models for sign in (-1, 0, 1)}
+    people = {f"{value:.6g}" for value in study.instrument.yardstick.means}
+    printed = {"0.66", "0.83"} | people | {f"{value + sign * 1.96 * se:.6g}" for value, se in models for sign in (-1, 0, 1)}
     figures = json.loads(re.search(r'<script id="figures" type="application/json">(.*?)</script>', page, re.DOTALL)[1])
     walked = 0
     for figure in figures:

@@ -88,6 +88,15 @@ def test_source_citation_and_terms_come_with_it(mfq30):
     assert "Mapping the moral domain" in mfq30.about["citation"]
 
 
+def test_the_yardstick_is_what_the_scoring_key_prints_over_six_items(mfq30):
+    """Sums of the average politically moderate American: Harm 20.2, Fairness 20.5, In-group 16.0, Authority 16.5, Purity 12.6."""
+    printed = dict(zip(mfq30.foundations, (round(6 * mean, 6) for mean in mfq30.yardstick.means), strict=True))
+    assert printed == {
+        "Harm/Care": 20.2, "Fairness/Reciprocity": 20.5, "In-group/Loyalty": 16.0, "Authority/Respect": 16.5, "Purity/Sanctity": 12.6,
+    }  # fmt: skip
+    assert mfq30.yardstick.name == "average politically moderate American"
+
+
 def own(**changed):
     """A valid file of two items, with some top-level keys changed; None removes one."""
     content = {
@@ -104,6 +113,11 @@ def own(**changed):
         ],
     }
     return {key: value for key, value in (content | changed).items() if value is not None}
+
+
+def people(**printed):
+    """A file whose yardstick prints these."""
+    return own(yardstick={"name": "people", "source": "their key"} | printed)
 
 
 def items(*rows):
@@ -136,6 +150,11 @@ def test_own_instrument_of_44_items_on_1_to_5(write):
     assert instrument.prompt(instrument.items[43], "a clown") == "Be a clown\n\nI am 'is trait 44'. 1 to 5?"
 
 
+def test_a_yardstick_is_optional_and_may_be_means_in_any_order(write):
+    assert load_instrument(write(own())).yardstick is None
+    assert load_instrument(write(people(means={"Openness": 2, "Extraversion": 4.5}))).yardstick.means == (4.5, 2)
+
+
 def test_path_may_be_text_and_yml(write, tmp_path):
     path = write(own()).rename(tmp_path / "own.yml")
     assert load_instrument(str(path)).title == "Own"
@@ -161,6 +180,25 @@ WRONG = {
     "low above high": (own(scale={"low": 5, "high": 0}), [", scale: low 5 is not below high 0"]),
     "too many points": (own(scale={"low": 0, "high": 11}), [", scale: from 0 to 11 there are 12 points; expected 11 or fewer"]),
     "short name of no group": (own(short={"C": "c"}), [", short: 'C' is no group of an item; expected one of"]),
+    "yardstick of a group that is none": (
+        people(means={"Extraversion": 3, "Opennes": 3}),
+        [", yardstick.means: 'Opennes' is no group of an item; expected exactly 'Extraversion', 'Openness'"],
+    ),
+    "yardstick without a group": (
+        people(sums={"Openness": 3}),
+        [", yardstick.sums: 'Extraversion' is missing; expected exactly"],
+    ),
+    "yardstick off the scale": (
+        people(means={"Extraversion": 3, "Openness": 5.5}),
+        [", yardstick.means.Openness: 5.5 is off the scale; expected 1 to 5"],
+    ),
+    "yardstick of sums off the scale": (
+        people(sums={"Extraversion": 0.5, "Openness": 3}),
+        [", yardstick.sums.Extraversion: 0.5 is off the scale; expected 1 to 5 as the sum of 1 item"],
+    ),
+    "yardstick without numbers": (people(), [", yardstick: has neither sums nor means; give one of them"]),
+    "yardstick with both": (people(sums={"F": 1}, means={"F": 1}), [", yardstick: has both sums and means; give one of them"]),
+    "yardstick that is no number": (people(means={"F": float("nan")}), [", yardstick.means.F: found nan", "finite number"]),
     "groups called oddly": (own(group_name="Foundation"), [", group_name: "]),
     "scale of words": (own(scale={"low": "none", "high": 5}), [", scale.low: found 'none'", "valid integer"]),
     "scale without high": (own(scale={"low": 0}), [", scale.high: is missing; add it"]),

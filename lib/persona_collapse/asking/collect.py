@@ -5,13 +5,14 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 from tqdm import tqdm
 
 from persona_collapse.paths import STUDIES, shown
 from persona_collapse.store.held import holds
-from persona_collapse.store.ratings import Ratings, read_ratings
+from persona_collapse.store.ratings import Ratings, read_ratings, reference_of
 from persona_collapse.store.store import Store, open_store
 from persona_collapse.study.study import Run, Study, check_keys, load_study
 
@@ -32,13 +33,14 @@ def collect(
     if study.file.kind == "live" and not study.store_path.is_file():
         check_keys(study)  # before anything is made; a finished study needs no key
     if study.file.kind == "imported":
-        with importing(study, runs) as found:
+        with importing(study, runs, say) as found:
             return found.new
     from persona_collapse.asking import slots  # with all that asks endpoints, which files need not wait for
     from persona_collapse.asking.ledger import JOURNAL
 
     with open_store(study.store_path, write=True) as store:
         store.claim(study.path)
+        _take_in_reference(study, say)
         missing = {run: slots.plan(study, run, store) for run in runs}
         _remember_origins(study, runs, store)
         if study.file.kind == "live" and any(missing.values()):
@@ -60,7 +62,9 @@ def collect(
 
 
 @contextmanager
-def importing(study: Study, runs: Sequence[Run] | None = None) -> Iterator["Import"]:
+def importing(
+    study: Study, runs: Sequence[Run] | None = None, say: Callable[[str], None] = lambda line: None
+) -> Iterator["Import"]:  # fmt: skip
     """As `collect` for an imported study; gives how many runs were read, and the ratings of a study that was read whole.
 
     The store is whole when the block ends, which may take longer than the numbers: nothing is done before.
@@ -69,7 +73,18 @@ def importing(study: Study, runs: Sequence[Run] | None = None) -> Iterator["Impo
 
     runs = study.runs if runs is None else runs
     with _bar(len(runs), "run") as bar, import_study.importing(study, runs, lambda: bar.update(1)) as found:
+        _take_in_reference(study, say)
+        if found.ratings is not None and study.file.reference:
+            found = found._replace(ratings=replace(found.ratings, reference=reference_of(study)))
         yield found
+
+
+def _take_in_reference(study: Study, say: Callable[[str], None]) -> None:
+    """Read human respondents first: a wrong file is said before anything is asked."""
+    if study.file.reference:
+        from persona_collapse.asking.reference import take_in
+
+        take_in(study, say)
 
 
 def _remember_origins(study: Study, runs: Sequence[Run], store: Store) -> None:
@@ -120,6 +135,7 @@ def collect_by_batch(
 
     with open_store(study.store_path, write=True) as store:
         store.claim(study.path)
+        _take_in_reference(study, say)
         total = sum(slots.plan(study, run, store) for run in study.runs)
         _remember_origins(study, study.runs, store)
         under_way = batch_files.under_way(store, study.runs)

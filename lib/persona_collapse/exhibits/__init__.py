@@ -21,6 +21,7 @@ __all__ = [
     "pictures",
     "profile_figures",
     "reading_tables",
+    "reference_sentences",
     "run_figures",
     "study_figures",
     "theme",

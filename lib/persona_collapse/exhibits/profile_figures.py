@@ -1,6 +1,6 @@
 """Profiles over the foundations without a persona, twice: as lines, and as the radar that the paper prints."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from persona_collapse.exhibits import exhibit
-from persona_collapse.exhibits.theme import QUIET, WEB, Look, fade, figure, pick_of, rounded
+from persona_collapse.exhibits.theme import PEOPLE, QUIET, WEB, YARDSTICK, Look, Looks, fade, figure, pick_of, rounded
+from persona_collapse.study.reference import people
 from persona_collapse.study.study import Study
 
 #: Profiles over foundations and their source (`measured` or `printed`), by family key.
@@ -16,12 +17,13 @@ Toxic = Mapping[str, tuple[np.ndarray, str]]
 
 
 @exhibit.figure("self_profiles")
-def self_profiles(profiles: pd.DataFrame, study: Study, toxic: Toxic) -> Any:
+def self_profiles(profiles: pd.DataFrame, study: Study, toxic: Toxic, reference: pd.DataFrame | None = None) -> Any:
     """Answers without a persona by foundation, one panel a family, with the base's profile as hostile characters.
 
-    `toxic` maps a family key to its hostile profile over foundations and its source (`measured` or `printed`).
+    `toxic` maps a family key to its hostile profile over foundations and its source (`measured` or `printed`). Grey lines are
+    of people: those of the instrument's yardstick, and those of `reference`, reference.csv.
     """
-    look, data = _profiles(profiles, study, toxic)
+    look, data = _profiles(profiles, study, toxic, reference)
     if data.empty:
         return None  # nobody was asked without a persona
     pick = pick_of("pick_profile", "Variant")
@@ -49,15 +51,16 @@ def self_profiles(profiles: pd.DataFrame, study: Study, toxic: Toxic) -> Any:
     return figure(
         chart, study, title="Answers without a persona",
         caption=f"Mean rating by {study.instrument.group} when no persona is given; {high} is the ceiling of the scale. "
-        f"Hostile characters: the base's mean over its hostile personas.{study.instrument.turned}{_note(toxic)}",
+        f"Hostile characters: the base's mean over its hostile personas.{study.instrument.turned}{_note(toxic)}"
+        + _of_people(study, reference),
         description=f"Line charts of the mean self rating by {study.instrument.group} for every variant, one panel a model.",
     )  # fmt: skip
 
 
 @exhibit.figure("self_radar")
-def self_radar(profiles: pd.DataFrame, study: Study, toxic: Toxic) -> Any:
+def self_radar(profiles: pd.DataFrame, study: Study, toxic: Toxic, reference: pd.DataFrame | None = None) -> Any:
     """The profiles of `self_profiles` as the paper draws them: foundations round a circle, the scale from its middle outwards."""
-    look, data = _profiles(profiles, study, toxic)
+    look, data = _profiles(profiles, study, toxic, reference)
     if data.empty:
         return None
     names, pick = [study.instrument.short(f) for f in study.instrument.foundations], pick_of("pick_radar", "Variant")
@@ -86,13 +89,16 @@ def self_radar(profiles: pd.DataFrame, study: Study, toxic: Toxic) -> Any:
         caption=f"The same profiles as the paper draws them: the middle is {low}, the rim {high}, the ceiling of the scale, with "
         f"a ring a point. Mean rating by {study.instrument.group}; the areas mean nothing, as they depend on the order of the "
         f"{study.instrument.groups}."
-        f"{study.instrument.turned}{_note(toxic)}",
+        f"{study.instrument.turned}{_note(toxic)}{_of_people(study, reference)}",
         description=f"Radar charts of the mean self rating by {study.instrument.group} for every variant, one panel a model.",
     )  # fmt: skip
 
 
-def _profiles(profiles: pd.DataFrame, study: Study, toxic: Toxic) -> tuple[Look, pd.DataFrame]:
-    look = Look(study, toxic=any(len(found) for found, _ in toxic.values()))
+def _profiles(
+    profiles: pd.DataFrame, study: Study, toxic: Toxic, reference: pd.DataFrame | None
+) -> tuple[Look, pd.DataFrame]:  # fmt: skip
+    beside = _people(study, reference)
+    look = Look(study, toxic=any(len(found) for found, _ in toxic.values()), people={name: own for name, own, _ in beside})
     own = look.labelled(profiles.query("condition == 'self'"))[["Model", "Variant", "foundation", "mean"]]
     names = {f.key: f.name for f in study.file.families}
     hostile = [
@@ -100,10 +106,37 @@ def _profiles(profiles: pd.DataFrame, study: Study, toxic: Toxic) -> tuple[Look,
         for family, (found, _) in toxic.items()
         for foundation, value in zip(study.instrument.foundations, found, strict=False)
     ]
+    if len(own) or hostile:  # else there is nothing to set people beside
+        hostile += [
+            (family, name, foundation, value)
+            for family in look.families
+            for name, _, means in beside
+            for foundation, value in zip(study.instrument.foundations, means, strict=True)
+        ]
     data = pd.concat([own, rounded(pd.DataFrame(hostile, columns=own.columns))], ignore_index=True)
     data = data.rename(columns={"foundation": "Group"})
     data["Group"] = data["Group"].map(study.instrument.short)
     return look, data
+
+
+def _people(study: Study, reference: pd.DataFrame | None) -> list[tuple[str, Looks, Sequence[float]]]:
+    """People that profiles are set beside: how they are called, how they look, and their means over foundations."""
+    found: list[tuple[str, Looks, Sequence[float]]] = []
+    if study.instrument.yardstick:
+        found.append((study.instrument.yardstick.name, YARDSTICK, study.instrument.yardstick.means))
+    if reference is not None:
+        found.append((people(study), PEOPLE, reference.query("metric == 'mean'")["value"].to_list()))
+    return found
+
+
+def _of_people(study: Study, reference: pd.DataFrame | None) -> str:
+    """Whose the grey lines are."""
+    yardstick = study.instrument.yardstick
+    said = f" Grey dashes: {yardstick.name} ({yardstick.source}), who answered once, as themselves." if yardstick else ""
+    if reference is not None:
+        number = int(reference.query("metric == 'mean'")["personas"].max())
+        said += f" Grey dots: the mean of {number:,} {people(study)}, as themselves."
+    return f"{said} No test uses them." if said else ""
 
 
 def _note(toxic: Toxic) -> str:

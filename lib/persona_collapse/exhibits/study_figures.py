@@ -10,7 +10,9 @@ from persona_collapse.exhibits import exhibit
 from persona_collapse.exhibits.theme import (
     BAND,
     DIFFERS,
+    ESTIMATORS,
     INK,
+    PEOPLE,
     QUIET,
     Look,
     both,
@@ -20,8 +22,10 @@ from persona_collapse.exhibits.theme import (
     figure,
     over,
     pick_of,
+    rounded,
     switch,
 )
+from persona_collapse.study.reference import people
 from persona_collapse.study.scopes import OVERALL
 from persona_collapse.study.study import Study
 from persona_collapse.tables.printed_figures import Band
@@ -31,12 +35,15 @@ from persona_collapse.vocabulary import METHODS, METRICS, RECOMMENDED
 
 
 @exhibit.figure("levels", by="metric")
-def levels(metrics: pd.DataFrame, study: Study, metric: str, band: Band | None = None) -> Any:
-    """A metric of every run, with 95 % intervals, and for S the band of frontier models if `band` is given.
+def levels(
+    metrics: pd.DataFrame, study: Study, metric: str, band: Band | None = None, reference: pd.DataFrame | None = None
+) -> Any:  # fmt: skip
+    """A metric of every run, with 95 % intervals, for S the band of frontier models if `band` is given, and a line for people.
 
-    Recommended estimators with interval A; the buttons show the published ones.
+    Recommended estimators with interval A; the buttons show the published ones. `reference` is reference.csv.
     """
-    look = Look(study)
+    line, of_people = _people(study, metric, reference)
+    look = Look(study, people={people(study): PEOPLE} if len(line) else None)
     data = look.labelled(both(metrics.query(f"scope == '{OVERALL}'"), metric))
     data = data[["Model", "Variant", "Estimators", "value", "from", "to", "se"]]
     infinite = data[data["value"].isna() & (data["Estimators"] == "recommended")]
@@ -60,6 +67,10 @@ def levels(metrics: pd.DataFrame, study: Study, metric: str, band: Band | None =
         area = alt.Chart(pd.DataFrame([{"low": low, "high": high}])).mark_rect(color=BAND, opacity=0.22)
         layers.insert(0, area.encode(y=alt.Y("low:Q"), y2="high:Q"))
         said = f" The grey band is where {band.inside} of {band.models} frontier models lie ({low:g} to {high:g}; published)."
+    if len(line):
+        rule = chosen(alt.Chart(line)).mark_rule(strokeWidth=2, strokeDash=PEOPLE[2])
+        layers.append(rule.encode(y="value:Q", color=look.color(), opacity=fade(pick), tooltip=tooltip[1:5]))
+        said += of_people
     if len(infinite):
         said += f" Without a bar: {', '.join(infinite['Model'] + ' ' + infinite['Variant'])} (no finite value)."
     chart = alt.layer(*layers).add_params(pick, switch(), *look.family()).properties(width=alt.Step(36), height=260)
@@ -69,6 +80,23 @@ def levels(metrics: pd.DataFrame, study: Study, metric: str, band: Band | None =
         using="The buttons show the paper's formula, ± 1.96 of its standard errors.",
         description=f"Bar chart of {METRICS[metric].heading} by model and variant, with 95 % intervals.",
     )  # fmt: skip
+
+
+def _people(study: Study, metric: str, reference: pd.DataFrame | None) -> tuple[pd.DataFrame, str]:
+    """A metric of human respondents by estimators, and what is said of it; of one rating a cell S is a bound by either."""
+    if reference is None:
+        return pd.DataFrame(), ""
+    found = both(reference.query(f"scope == '{OVERALL}'"), metric).set_index("Estimators")
+    found, bound = found[np.isfinite(found["value"])], ""
+    if metric == "susceptibility" and len(found) == 1:
+        found, bound = found.iloc[[0, 0]].set_axis(ESTIMATORS), "; with one rating a cell it is an upper bound"
+    line = rounded(found[["value", "from", "to"]]).rename_axis("Estimators").reset_index().assign(Variant=people(study))
+    if line.empty:
+        return line, ""
+    return (
+        line,
+        f" Grey dots: {METRICS[metric].name} among {found['personas'].iloc[0]:,} {people(study)}{bound}. No test uses them.",
+    )
 
 
 _MEANING = {

@@ -3,7 +3,7 @@
 import base64
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -18,6 +18,11 @@ from persona_collapse.vocabulary import METHODS, PUBLISHED, RECOMMENDED, twin
 MIME = "application/vnd.vegalite.v5+json"
 SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 
+INK, QUIET, GRID, WEB = "#1b1f24", "#57606a", "#e3e6ea", "#d0d4da"
+#: Of areas and lines behind the data, and of the mark of simulated ratings.
+BAND, WARNING = "#8a8f98", "#b03a00"
+#: Colour, shape and dash.
+Looks = tuple[str, str, list[int]]
 # Okabe and Ito's colours, by what a variant is in its family, so that a base looks like a base in every study.
 LOOKS = {
     "base": [("#0072B2", "circle", [1, 0])],
@@ -26,13 +31,13 @@ LOOKS = {
     "alternate": [("#56B4E9", "diamond", [1, 3])],
     "toxic": [("#CC79A7", "cross", [8, 3, 2, 3])],
 }
+# People beside the runs are grey: those that the questionnaire's key prints, and those of a study's reference file.
+YARDSTICK: Looks = (BAND, "stroke", [5, 3])
+PEOPLE: Looks = (QUIET, "diamond", [1, 2])
 #: Shapes of variants beyond those.
 _SHAPES = ["diamond", "cross", "triangle-left", "stroke", "triangle-up", "square", "circle"]
 #: Colours of a scale of six points, low to high; `category_colors` has those of others.
 _CATEGORIES = ["#08306B", "#2A6BA8", "#88BEDC", "#FDCC8A", "#F07F3C", "#A63603"]
-INK, QUIET, GRID, WEB = "#1b1f24", "#57606a", "#e3e6ea", "#d0d4da"
-#: Of areas and lines behind the data, and of the mark of simulated ratings.
-BAND, WARNING = "#8a8f98", "#b03a00"
 #: What the mark of simulated ratings says of them.
 MADE = "made to look like published figures, evidence of nothing"
 SIMULATED = f"SIMULATED RATINGS – {MADE}"
@@ -47,7 +52,7 @@ ESTIMATORS = list(METHODS.values())
 DIFFERS = "†"
 
 
-def look_of(role: str, place: int) -> tuple[str, str, list[int]]:
+def look_of(role: str, place: int) -> Looks:
     """Colour, shape and dash of the variant at a place among those of its role: no two alike, whatever their number."""
     looks = LOOKS[role]
     if place < len(looks):
@@ -123,10 +128,12 @@ def _render(found: dict[str, Any], **_: Any) -> dict[str, Any]:
 
 
 class Look:
-    """How the variants of a study look: order, labels, and the colour, shape and dash of each."""
+    """How the variants of a study look: order, labels, and the colour, shape and dash of each; `people` bring their own."""
 
-    def __init__(self, study: Study, *, toxic: bool = False, base: bool = True) -> None:
-        seen: dict[str, tuple[str, str, list[int]]] = {}
+    def __init__(
+        self, study: Study, *, toxic: bool = False, base: bool = True, people: Mapping[str, Looks] | None = None
+    ) -> None:  # fmt: skip
+        seen: dict[str, Looks] = {}
         used: dict[str, int] = {}
         for run in study.runs:
             name, role = run.variant.name, run.variant.role
@@ -138,6 +145,8 @@ class Look:
         bases = {run.variant.name for run in study.runs if run.variant.role == "base"}
         if not base:
             seen = {name: look for name, look in seen.items() if name not in bases}
+        seen |= people or {}
+        self._people = bool(people)
         self.names = list(seen)
         self.families = [family.name for family in study.file.families]
         self._seen = seen
@@ -159,7 +168,9 @@ class Look:
     @property
     def _lines(self) -> dict[str, Any]:
         """Names of a legend on several lines where they are many."""
-        return {"legend": alt.Legend(columns=_LINE)} if len(self.names) > _LINE else {}
+        many: dict[str, Any] = {"columns": _LINE} if len(self.names) > _LINE else {}
+        wide: dict[str, Any] = {"labelLimit": 260} if self._people else {}  # they are described, where variants are named
+        return {"legend": alt.Legend(**many, **wide)} if many or wide else {}
 
     def of_family(self, chart: Any) -> Any:
         """Only rows of the family that the list under the figure names; a study of one family has no such list."""

@@ -13,6 +13,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from persona_collapse.files import guarded
+from persona_collapse.store.ratings import Ratings
 from persona_collapse.store.store import Store
 from persona_collapse.study.study import Study
 
@@ -55,6 +56,14 @@ def personas(study: Study) -> pd.DataFrame | None:
         for p in deck or ()
     ]
     return pd.DataFrame(rows) if rows else None
+
+
+def reference(people: Ratings) -> pd.DataFrame:
+    """What human respondents answered, one row a rating; they go by number, as their ids may say who they are."""
+    persona, item, repetition, category = people.of(people.runs[0]).slots.T
+    order = pd.Series(repetition).groupby([persona, item]).rank(method="first").astype(int)
+    rating = category + people.study.instrument.scale[0]
+    return pd.DataFrame({"persona": persona, "item": item + 1, "repetition": order, "rating": rating})
 
 
 def rating_columns(study: Study, *, replies: bool) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from persona_collapse.report.run_notebooks import jobs
 from persona_collapse.sections.record import all_tables
 from persona_collapse.store.ratings import Ratings, read_ratings, with_mark
 from persona_collapse.store.store import Store, open_store
+from persona_collapse.study.reference import people
 from persona_collapse.study.study import Study, keys
 from persona_collapse.tables.build import Tables
 
@@ -33,8 +34,8 @@ _ZIP_EPOCH = 315_532_800
 class Wishes(NamedTuple):
     """What an export holds beyond the default, and the licence it is given.
 
-    ``replies``: the text of every reply; ``ratings``: those of an imported study, which are somebody else's; ``titles``: in
-    figures, which a paper has in captions instead.
+    ``replies``: the text of every reply; ``ratings``: those of an imported study, or of human respondents, which are somebody
+    else's; ``titles``: in figures, which a paper has in captions instead.
     """
 
     replies: bool = False
@@ -81,6 +82,8 @@ def _left_out(study: Study, wishes: Wishes) -> Iterator[str]:
         )
     elif not wishes.replies:
         yield f"{study.name}: reply texts are left out; REPLIES=1 puts them in"
+    if study.file.reference and not wishes.ratings:
+        yield f"{study.name}: ratings of {people(study)} are left out; RATINGS=1 puts them in, where they may be passed on"
 
 
 # --- filling the folder ----------------------------------------------------------------------------------------------
@@ -92,7 +95,7 @@ def _fill(study: Study, store: Store, folder: Path, wishes: Wishes) -> None:
     with print_figures.drawing(every, folder / "figures", simulated=simulated, titles=wishes.titles) as listed:
         ratings = read_ratings(study, store, digests=True)
         found = _tables(ratings, folder / "tables")
-        data = _data(study, store, folder / "data", wishes)
+        data = _data(ratings, store, folder / "data", wishes)
         figures = listed()
     write_text(folder / "figures" / "figures.csv", as_csv(figures))
     found |= {"figures": ("figures/figures.csv", list(figures.columns))} | data
@@ -133,12 +136,15 @@ def _tables(ratings: Ratings, folder: Path) -> dict[str, tuple[str, list[str]]]:
     return found
 
 
-def _data(study: Study, store: Store, folder: Path, wishes: Wishes) -> dict[str, tuple[str, list[str]]]:
+def _data(ratings: Ratings, store: Store, folder: Path, wishes: Wishes) -> dict[str, tuple[str, list[str]]]:
     """The tidy files; returns file and columns of each by name."""
+    study = ratings.study
     folder.mkdir()
     found: dict[str, tuple[str, list[str]]] = {}
-    decks = data_files.personas(study)
-    for name, table in {"runs": data_files.runs(study), "items": data_files.items(study), "personas": decks}.items():
+    tidy = {"runs": data_files.runs(study), "items": data_files.items(study), "personas": data_files.personas(study)}
+    if ratings.reference and wishes.ratings:
+        tidy["respondents"] = data_files.reference(ratings.reference)
+    for name, table in tidy.items():
         if table is not None:
             write_text(folder / f"{name}.csv", as_csv(table))
             found[name] = f"data/{name}.csv", [guarded(column) for column in table.columns]
@@ -154,6 +160,7 @@ def _provenance(ratings: Ratings, wishes: Wishes) -> dict[str, Any]:
     if Path(found["study"]).is_absolute():
         found["study"] = study.path.name
     asked = {"replies": wishes.replies and with_ratings(study, wishes), "ratings": with_ratings(study, wishes)}
+    asked |= {"respondents": wishes.ratings} if ratings.reference else {}
     return found | {"export": asked | {"licence": wishes.licence or None}}
 
 

@@ -30,7 +30,7 @@ def readme(study: Study, made: dict[str, Any], *, licence: str, ratings: bool) -
     runs = "| model | variant | role | served by |\n|---|---|---|---|\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows)
     return (
         f"# {md(study.file.title)}\n\n{warning}{_what(study)}\n\n{runs}\n\n"
-        f"{_contents(study, made, ratings)}\n\n{_licence(study, licence, ratings)}\n\n"
+        f"{_contents(study, made, ratings)}\n\n{_licence(study, made, licence, ratings)}\n\n"
         f"## How to cite\n\n{md(cite(study))} Put your own names before it. "
         f"The questionnaire: {md(study.instrument.about['citation'])}\n\n"
         f"{_provenance(made)}\n"
@@ -70,6 +70,8 @@ def _contents(study: Study, made: dict[str, Any], ratings: bool) -> str:
             rows.append(
                 ("`replies.html`", "every reply for reading, by run, persona and item, with a search; opens in a browser")
             )
+    if made["export"].get("respondents"):
+        rows.append(("`data/respondents.csv`", "one row a rating of human respondents, who go by number"))
     rows += [
         ("`data/data-dictionary.csv`, `.md`", "what every column means, its unit and type, and what empty means"),
         ("`croissant.json`", "all of this for machines (Croissant 1.0)"),
@@ -79,7 +81,7 @@ def _contents(study: Study, made: dict[str, Any], ratings: bool) -> str:
     return "## What is here\n\n| file | what it is |\n|---|---|\n" + "\n".join(f"| {name} | {what} |" for name, what in rows)
 
 
-def _licence(study: Study, licence: str, ratings: bool) -> str:
+def _licence(study: Study, made: dict[str, Any], licence: str, ratings: bool) -> str:
     parts = [f"Tables, figures and descriptions: {md(licence)}." if licence else "No licence was given when this was exported."]
     if study.file.kind == "imported":
         parts.append(
@@ -87,6 +89,9 @@ def _licence(study: Study, licence: str, ratings: bool) -> str:
             + (f" ({md(study.file.source.git)})" if study.file.source else "")
             + (" and are theirs; they are included because this was asked for." if ratings else " and are not included.")
         )
+    if study.file.reference:
+        included = "included because this was asked for" if made["export"].get("respondents") else "not included"
+        parts.append(f"Ratings of human respondents are of whoever collected them, and are {included}.")
     parts.append(f"The questionnaire: {md(study.instrument.about['terms'])}")
     if study.personas:
         parts.append("Personas that come with persona-collapse: MIT.")

@@ -12,6 +12,7 @@ from typing import Any
 from persona_collapse import __version__
 from persona_collapse.paths import INSTRUMENTS, ROOT, shown
 from persona_collapse.store.ratings import Ratings
+from persona_collapse.study.study import Run
 
 _PACKAGES = ("altair", "numpy", "openai", "pandas", "papermill", "pydantic", "scipy", "vl-convert-python")
 
@@ -29,7 +30,7 @@ def provenance(ratings: Ratings) -> dict[str, Any]:
             "first": min((f.first for f in found if f.first), default=None),
             "last": max((f.last for f in found if f.last), default=None),
             "ratings_sha256": ratings.digests[run.key],
-            "files": {c: {"file": f["file"], "sha256": f["sha256"]} for c, f in ratings.imported(run).items()},
+            "files": _files(ratings, run),
         }
     prompts = [study.instrument.prompt(item, digit=study.by_logprobs) for item in study.instrument.items]
     prompts.append(study.instrument.persona_template)
@@ -52,7 +53,13 @@ def provenance(ratings: Ratings) -> dict[str, Any]:
         "seed": study.file.seed if study.simulated else None,
         "instrument": study.instrument.about,
         "runs": runs,
+        **({"reference": _files(people, people.runs[0])["persona"]} if (people := ratings.reference) else {}),
     }
+
+
+def _files(ratings: Ratings, run: Run) -> dict[str, dict[str, str]]:
+    """The files that a run was read from, with their hashes, by condition."""
+    return {c: {"file": f["file"], "sha256": f["sha256"]} for c, f in ratings.imported(run).items()}
 
 
 def commit() -> str | None:

@@ -22,7 +22,8 @@ from persona_collapse.machine import check_addresses, socket_folder
 from persona_collapse.paths import NOTEBOOKS, PACKAGE, PARAMS, ROOT, shown
 from persona_collapse.report.kernels import HEADLESS, KernelServer, kernel_server
 from persona_collapse.sections.record import RUN, SECTIONS, STUDY, of_study
-from persona_collapse.store.store import Store
+from persona_collapse.store.store import Store, open_store
+from persona_collapse.study.reference import people_of, people_path
 from persona_collapse.study.study import Run, Study
 
 #: Seconds a cell may take, and a kernel to start.
@@ -112,9 +113,19 @@ def _whole(described: str, digests: dict[Run, str]) -> str:
 def _digests_of(study: Study, store: Store) -> tuple[str, dict[Run, str]]:
     named = study.file.cluster
     beside = (study.path.parent / named.file).read_bytes() if named and named.file else repr(study.clusters or "").encode()
-    described = hashlib.sha256(study.path.read_bytes() + (beside if named else b"")).hexdigest()
+    people = _digest_of_people(study)
+    described = hashlib.sha256(study.path.read_bytes() + (beside if named else b"") + people.encode()).hexdigest()
     digests = store.digests(run.keys for run in study.runs)
     return described, {run: digests[run.keys] for run in study.runs}
+
+
+def _digest_of_people(study: Study) -> str:
+    """A hash of the human respondents that the study names, as they were read."""
+    people = people_of(study)
+    if people is None:
+        return ""
+    with open_store(people_path(study)) as store:
+        return store.digest(*people.runs[0].keys)
 
 
 def study_argument(study: Study) -> str:

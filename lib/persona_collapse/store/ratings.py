@@ -11,9 +11,10 @@ import numpy as np
 
 from persona_collapse.input_errors import listing
 from persona_collapse.store.held import held
-from persona_collapse.store.store import Store, capability, probe_key
+from persona_collapse.store.store import Store, capability, open_store, probe_key
 from persona_collapse.study import first_token
 from persona_collapse.study.rating_parser import published_rule
+from persona_collapse.study.reference import people_of, people_path
 from persona_collapse.study.study import Run, Study
 from persona_collapse.wire import SIMULATED_FINGERPRINT
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 #: How an item was asked: condition, persona and item number, and the hash of the words.
 Prompts = Mapping[tuple[str, int | None, int], str]
+#: Under which a store of human respondents remembers the file that the study named.
+REFERENCE_FILE = "file"
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +137,7 @@ class Ratings:
     prompts: Mapping[str, Prompts] = field(default_factory=dict)  #: by key of the run
     again: Mapping[str, "pd.DataFrame"] = field(default_factory=dict)  #: slots that were asked again, by key of the run
     digests: Mapping[str, str] = field(default_factory=dict)  #: hash of all that a run's pages depend on, by key of the run
+    reference: "Ratings | None" = None  #: those of human respondents, which are no run: the one run of `study.reference`
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{run.key} {self.of(run).shape[0]} personas" for run in self.runs)
@@ -201,7 +205,8 @@ class Ratings:
         """The ratings of one instrument alone."""
         for instrument in self.study.instruments:
             if instrument.key == key:
-                return replace(self, study=replace(self.study, instrument=instrument, further=()))
+                people = self.reference if instrument == self.study.instrument else None  # who answered the first alone
+                return replace(self, study=replace(self.study, instrument=instrument, further=()), reference=people)
         raise ValueError(f"instrument: found {key!r}; expected one of {listing(self.instruments)}")
 
     def steps(self, run: Run) -> tuple[Run, ...]:
@@ -312,7 +317,18 @@ def read_ratings(study: Study, store: Store, runs: Iterable[Run] | None = None, 
         prompts={key: store.prompts(*run) for key, run in keys},
         again={key: store.reasked(*run) for key, run in keys} if study.file.kind == "live" else {},
         digests={"/".join(run): found for run, found in store.digests(run for _, run in keys).items()} if digests else {},
+        reference=reference_of(study),
     )
+
+
+def reference_of(study: Study) -> Ratings | None:
+    """The ratings of the respondents of the file that the study names; None where it names none, or nobody has read that yet."""
+    people, path = people_of(study), people_path(study)
+    if people is None or not path.is_file():
+        return None
+    with open_store(path) as store:
+        read = store.recall(REFERENCE_FILE) == people.runs[0].variant.persona
+        return read_ratings(people, store) if read else None
 
 
 def with_mark(study: Study, store: Store) -> Study:

@@ -9,6 +9,7 @@ __all__ = [
     "instrument",
     "personas",
     "rating_parser",
+    "reference",
     "respondent_parameters",
     "scopes",
     "study",

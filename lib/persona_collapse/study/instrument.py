@@ -1,6 +1,7 @@
 """The questionnaire: items, foundations, an integer scale and the prompts that ask for a rating."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -32,6 +33,18 @@ class Item:
 
 
 @dataclass(frozen=True)
+class Yardstick:
+    """What people answered, as the questionnaire's authors print it: who they are, where it stands, and their mean ratings.
+
+    ``means`` are on the scale, one a group in the order of `Instrument.foundations`; reversed items are turned.
+    """
+
+    name: str
+    source: str
+    means: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Instrument:
     """A questionnaire as it is asked.
 
@@ -50,6 +63,7 @@ class Instrument:
     digit_suffix: str | None = None
     short_names: Mapping[str, str] = field(default_factory=dict)  #: of groups, where axes have little room
     group: str = "group"  #: what the instrument calls its groups of items: foundation, domain, facet
+    yardstick: Yardstick | None = None  #: a profile of people that figures show beside those of runs; in no test
 
     @property
     def categories(self) -> range:
@@ -109,6 +123,15 @@ class _ScaleFile(BaseModel):
     high: int
 
 
+class _YardstickFile(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    name: Annotated[str, Field(min_length=1)]
+    source: Annotated[str, Field(min_length=1)]
+    # As they are printed: sums over the items of a group, or mean ratings.
+    sums: dict[str, float] | None = None
+    means: dict[str, float] | None = None
+
+
 class _InstrumentFile(BaseModel):
     model_config = ConfigDict(extra="forbid")
     title: str
@@ -121,6 +144,7 @@ class _InstrumentFile(BaseModel):
     prompts: dict[str, str]
     short: dict[str, str] = {}
     group_name: Annotated[str, Field(pattern=r"^[a-z][a-z -]*$")] = "group"
+    yardstick: _YardstickFile | None = None
     items: Annotated[list[_ItemFile], Field(min_length=1)]
 
 
@@ -167,7 +191,33 @@ def load_instrument(name: str | Path) -> Instrument:
         digit_suffix=found.digit_suffix,
         short_names=dict(found.short),
         group=found.group_name,
+        yardstick=_yardstick(f"{where}, yardstick", found),
     )
+
+
+def _yardstick(where: str, file: _InstrumentFile) -> Yardstick | None:
+    """The profile of people that an instrument file prints, as mean ratings; every group has one, and it lies on the scale."""
+    printed = file.yardstick
+    if printed is None:
+        return None
+    if (printed.sums is None) == (printed.means is None):
+        found = "neither sums nor means" if printed.sums is None else "both sums and means"
+        raise ValueError(f"{where}: has {found}; give one of them")
+    key = "means" if printed.sums is None else "sums"
+    given = printed.sums or printed.means or {}
+    items = Counter(item.group for item in file.items)
+    for group in [*given, *items]:
+        if group not in items or group not in given:
+            what = "is no group of an item" if group not in items else "is missing"
+            raise ValueError(f"{where}.{key}: {group!r} {what}; expected exactly {listing(items)}")
+    least, most = file.scale.low, file.scale.high
+    for group, value in given.items():
+        over = items[group] if key == "sums" else 1
+        if not least * over <= value <= most * over:
+            of = f" as the sum of {over} item{'s' * (over > 1)}" if key == "sums" else ""
+            raise ValueError(f"{where}.{key}.{group}: {value:g} is off the scale; expected {least * over} to {most * over}{of}")
+    means = (given[group] / (items[group] if key == "sums" else 1) for group in items)
+    return Yardstick(printed.name, printed.source, tuple(means))
 
 
 def _check_template(where: str, template: str, fields: set[str]) -> None:

@@ -226,6 +226,11 @@ def load_study(name: str | Path, data: str | Path | None = None, *, files: bool 
         raise FileNotFoundError(
             f"{shown(path)}, published: {file.published} does not exist; expected a file in {shown(PUBLISHED)}"
         )
+    if files and file.reference and not (path.parent / file.reference.file).is_file():
+        raise FileNotFoundError(
+            f"{shown(path)}, reference: {file.reference.file} does not exist in {shown(path.parent)}; expected a file of "
+            "ratings, relative to the study file; correct the name"
+        )
     personas = toxic = None
     folder = None
     if file.kind == "imported":

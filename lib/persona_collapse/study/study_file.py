@@ -6,7 +6,16 @@ from functools import partial
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)  # fmt: skip
 
 from persona_collapse.input_errors import closest, gather
 
@@ -22,8 +31,6 @@ _ONLY = {
     "figures": "simulated", "persona": "imported", "self": "imported", "toxic": "imported", "rows": "imported",
     "endpoint": "live", "model": "live", "served_model": "live", "price_per_million": "live",
 }  # fmt: skip
-
-
 #: What a request says by the protocol, which an endpoint's extra_body may not say otherwise.
 _OURS = {
     "model", "messages", "temperature", "top_p", "max_tokens", "max_completion_tokens", "n", "logprobs", "top_logprobs",
@@ -33,6 +40,11 @@ _OURS = {
 
 class _Checked(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _short(key: str) -> BeforeValidator:
+    """A text stands for a record of this one key."""
+    return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
 
 
 class Price(_Checked):
@@ -168,11 +180,6 @@ class Cluster(_Checked):
     column: Name
     file: Name | None = None  # relative to the study file; its column `persona` holds the ids
 
-    @model_validator(mode="before")
-    @classmethod
-    def _of_a_column(cls, value: Any) -> Any:
-        return {"column": value} if isinstance(value, str) else value
-
 
 class Source(_Checked):
     """Where the files of an imported study are published, and what they must be."""
@@ -219,6 +226,14 @@ class Columns(_Checked):
             if list(given.values()).count(name) > 1:
                 raise ValueError(f"{name!r} is named more than once; a column is one thing; correct one")
         return self
+
+
+class Reference(_Checked):
+    """Human respondents: a file of their ratings, relative to the study file, and how it is read (as files of variants are)."""
+
+    file: Name
+    columns: Columns | None = None
+    rows: dict[str, str | int] = {}
 
 
 class Variant(_Checked):
@@ -282,7 +297,8 @@ class StudyFile(_Checked):
     published: str | None = None
     smallest: Smallest = Smallest()
     half: Annotated[float, Field(gt=0, lt=1)] = 0.5  # share of the base's pooled S below which personas count as gone
-    cluster: Cluster | None = None
+    cluster: Annotated[Cluster | None, _short("column")] = None
+    reference: Annotated[Reference | None, _short("file")] = None
     replies: StrictBool = True  # whether replies.html is made beside the report
     seed: int = 0
     families: Annotated[tuple[Family, ...], Field(min_length=1)]
@@ -356,9 +372,8 @@ class StudyFile(_Checked):
         for name, kind in belongs.items():
             if name in given and self.kind != kind:
                 raise ValueError(f"{name}: belongs to a study of kind {kind}, not {self.kind}; remove it")
-        if self.kind == "imported" and given & {"personas", "protocol", "conditions", "toxic"}:
-            found = sorted(given & {"personas", "protocol", "conditions", "toxic"})[0]
-            raise ValueError(f"{found}: what was asked stands in the imported files; remove it")
+        if self.kind == "imported" and (found := sorted(given & {"personas", "protocol", "conditions", "toxic"})):
+            raise ValueError(f"{found[0]}: what was asked stands in the imported files; remove it")
 
     def _check_conditions(self) -> None:
         if "persona" not in self.conditions:

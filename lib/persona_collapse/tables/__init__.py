@@ -21,6 +21,7 @@ __all__ = [
     "published_contrasts",
     "quality",
     "recommended_rows",
+    "reference",
     "run_statistics",
     "saturation",
     "validity",

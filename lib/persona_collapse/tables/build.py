@@ -27,6 +27,7 @@ from persona_collapse.tables.published_contrasts import NORMAL_95
 from persona_collapse.tables.published_contrasts import contrasts as published_contrasts
 from persona_collapse.tables.quality import run_quality
 from persona_collapse.tables.recommended_rows import LevelRow
+from persona_collapse.tables.reference import reference_table
 from persona_collapse.tables.run_statistics import Analysis
 from persona_collapse.tables.saturation import drift_rows, run_profiles, saturation_rows
 from persona_collapse.tables.style import style_table
@@ -149,6 +150,12 @@ class Tables:
     def profiles(self) -> pd.DataFrame:
         """Mean ratings by foundation in every condition."""
         return pd.concat([run_profiles(self.ratings, run) for run in self.study.runs], ignore_index=True)
+
+    @cached_property
+    def reference(self) -> pd.DataFrame | None:
+        """S among human respondents, and their means; None where a study names none."""
+        people = self.ratings.reference
+        return None if people is None else reference_table(tables_of(people))
 
     @cached_property
     def saturation(self) -> pd.DataFrame:

@@ -19,6 +19,7 @@ SECTION = Section(
         Table("style", lambda tables: tables.style),
         Table("components", lambda tables: tables.components),
         Table("reliability", lambda tables: tables.reliability),
+        Table("reference", lambda tables: tables.reference),
         Table("missing", lambda tables: tables.missing),
         Table("temperature", lambda tables: tables.temperature),
         Table("published_check", lambda tables: tables.published_check),
@@ -29,6 +30,7 @@ SECTION = Section(
         "only-variants": lambda tables: not tables.verdict.empty,
         "only-logprobs": lambda tables: tables.study.by_logprobs,
         "only-printed": _beside_print,
+        "only-reference": lambda tables: tables.reference is not None,
     },
     alone=("S and R", "How differently does this model answer as different people, and how steadily as one?"),
 )
