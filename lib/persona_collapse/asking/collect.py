@@ -72,8 +72,11 @@ def importing(
     from persona_collapse.asking import import_study
 
     runs = study.runs if runs is None else runs
+    if study.file.reference and study.store_path.is_file():
+        with open_store(study.store_path, write=True) as store:
+            store.claim(study.path)
+    _take_in_reference(study, say)
     with _bar(len(runs), "run") as bar, import_study.importing(study, runs, lambda: bar.update(1)) as found:
-        _take_in_reference(study, say)
         if found.ratings is not None and study.file.reference:
             found = found._replace(ratings=replace(found.ratings, reference=reference_of(study)))
         yield found

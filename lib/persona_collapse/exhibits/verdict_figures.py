@@ -46,7 +46,7 @@ def verdict(verdict: pd.DataFrame, study: Study) -> Any:
     said = pd.DataFrame({"run": order, "verdict": [str(row.verdict).replace(": ", ", ") for row in rows.itertuples()]})
     y = alt.Y("run:N", sort=order, scale=alt.Scale(domain=order), title=None, axis=None)
     text = alt.Chart(said).mark_text(align="left", x=0, color=INK, fontSize=11).encode(y=y, text="verdict:N")
-    panels.append(text.properties(width=170, height=alt.Step(22)))
+    panels.append(text.properties(width=145, height=alt.Step(22)))
     return figure(
         alt.hconcat(*panels, spacing=14), study, title="The verdict",
         caption="Changes against the base, excesses over the matched control, and what a monotone recoding of the base's answers "
@@ -56,7 +56,7 @@ def verdict(verdict: pd.DataFrame, study: Study) -> Any:
 
 
 def _panel(data: pd.DataFrame, order: list[str], look: Look, title: str, *, labels: bool) -> Any:
-    axis = alt.Axis(ticks=False, labelLimit=240, labelPadding=6) if labels else None
+    axis = alt.Axis(ticks=False, labelLimit=170, labelPadding=6) if labels else None
     y = alt.Y("run:N", sort=order, scale=alt.Scale(domain=order), title=None, axis=axis)
     x = alt.X("from:Q", title=title, axis=alt.Axis(tickCount=3))
     frame = alt.Chart(data).encode(y=y, color=look.color().legend(None))
@@ -65,7 +65,7 @@ def _panel(data: pd.DataFrame, order: list[str], look: Look, title: str, *, labe
         alt.Chart(data).mark_rule(color=QUIET).encode(x=alt.datum(0)),
         frame.mark_rule(strokeWidth=2).encode(x=x, x2="to:Q"),
         frame.mark_point(filled=True, size=60, opacity=1).encode(x="value:Q", shape=look.shape().legend(None), tooltip=tooltip),
-    ).properties(width=105, height=alt.Step(22))
+    ).properties(width=86, height=alt.Step(22))
 
 
 @exhibit.figure("standing")
