@@ -33,25 +33,14 @@ def readable(prompt: str, width: int = 96) -> str:
     return "\n".join(textwrap.fill(line, width, drop_whitespace=False, replace_whitespace=False) for line in prompt.split("\n"))
 
 
-def few_ratings(ratings: Ratings, run: Run, personas: list[int], items: list[int]) -> pd.DataFrame:
-    """The ratings of a few cells, one column a repetition; personas and items are counted from 1."""
-    rows = [
-        (persona, item + 1, repetition + 1, ratings.study.instrument.categories[category])
-        for persona, item, repetition, category in ratings.of(run).slots.tolist()
-        if persona + 1 in personas and item + 1 in items
-    ]
-    table = pd.DataFrame(rows, columns=["persona", "item", "repetition", "rating"]).assign(persona=lambda t: t["persona"] + 1)
-    return table.pivot(index=["item", "persona"], columns="repetition", values="rating")
-
-
 def blackboard() -> pd.DataFrame:
-    """`BLACKBOARD` in the shape of `few_ratings`: two items by two personas, one column a repetition."""
+    """`BLACKBOARD` as a table: a row a cell (item, persona), a column a repetition."""
     index = pd.MultiIndex.from_tuples(BLACKBOARD, names=["item", "persona"])
     return pd.DataFrame(list(BLACKBOARD.values()), index=index, columns=pd.Index([1, 2], name="repetition"))
 
 
 def by_hand(ratings: pd.DataFrame) -> pd.DataFrame:
-    """Mean and variance (ddof = 1) over the repetitions of each cell of `few_ratings`."""
+    """Mean and variance (ddof = 1) over the repetitions of each cell of `blackboard`."""
     return pd.DataFrame({"mean": ratings.mean(axis=1), "variance": ratings.var(axis=1)}).round(3)
 
 

@@ -185,7 +185,8 @@ EXERCISES = {
         right=("another use of the scale", "homogenised", "dysregulated"),
         why=(
             "A keeps every persona in its place and only stretches the scale. B plays nearly the same person for all. C plays "
-            "other people, farther apart, and holds none of them. S and R of A and C look alike: only the charts tell them apart."
+            "other people, farther apart, and holds none of them. S and R "
+            "of A and C move the same way: only the charts tell them apart."
         ),
         places=("A", "B", "C"),
         words=_VERDICTS,
