@@ -327,7 +327,7 @@ class TestTrainingSteps:
         table = pc.contrasts(ratings)
         assert set(table[table["family"] == "mean"]["variant"]) == {"bad"}
         assert set(table[table["family"] == "x"]["variant"]) == {"bad", "bad-400", "bad-20"}
-        assert "bad-20" not in pc.say.headlines(ratings) and "under bad" in pc.say.headlines(ratings)
+        assert list(pc.tabulate.headlines(ratings).index) == ["S under bad", "noise under bad"]
 
     @pytest.mark.parametrize(
         ("changes", "said"),

@@ -28,8 +28,8 @@ function lead(figure, view) {
 // The page's width is the figure's, as far as its marks can be spread.
 function widen(figure, view) {
   const spare = figure.clientWidth - figure.querySelector(".drawn svg").getBoundingClientRect().width;
-  const signals = view.getState().signals, columns = figure.querySelectorAll(".role-column-header").length || 1;
-  const name = "child_width" in signals ? "child_width" : "width", width = signals[name];
+  const signals = view.getState().signals, name = "child_width" in signals ? "child_width" : "width", width = signals[name];
+  const columns = name === "width" ? 1 : specs[Number(figure.id.slice(7)) - 1].columns || 1;
   if (spare > 20 && typeof width === "number" && !("x_step" in signals)) view.signal(name, Math.min(width + Math.floor(spare / columns), 1.5 * width)).runAsync().then(stay);
 }
 function set(i, choice) {
