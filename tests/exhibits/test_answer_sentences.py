@@ -12,7 +12,7 @@ from persona_collapse.tables.build import Tables
 
 def found(verdicts, headlines=(), runs=()):
     study = SimpleNamespace(runs=[SimpleNamespace(variant=SimpleNamespace(role=role, key=key, of=None)) for role, key in runs])
-    columns = ["family", "variant", "verdict", "why", "s_lo", "s_hi", "noise_lo", "noise_hi"]
+    columns = ["family", "variant", "verdict", "why", "s_lo", "s_hi", "noise_lo", "noise_hi", "s", "noise"]
     rows = [(*row, *(np.nan,) * (len(columns) - len(row))) for row in verdicts]
     names = ["kind", "variant", "value", "lo", "hi", "agree", "choices"]
     return SimpleNamespace(
@@ -27,22 +27,34 @@ def test_one_family_says_what_changed_and_how_many_analyses_agree():
         [("base", "base"), ("harmful", "bad")],
     )
     assert answer_sentences.fine_tuned(one) == [
-        "**bad: collapse, dysregulated.** Answers differ 53 % more between personas [48, 60] and vary 185 % more for the same "
-        "persona [170, 200]. 50 of 51 other analyses agree."
+        "**bad (harmful fine-tuning): collapse, dysregulated.** Answers differ more between personas (+53 % [48, 60]) and vary more "
+        "for the same persona (+185 % [170, 200]). 50 of 51 alternative analyses agree."
     ]
 
 
-def test_what_is_not_clear_falls_or_does_not_move_is_said_as_it_is():
-    row = SimpleNamespace
-    words, unclear = answer_sentences._SAID[0][1:]
-    say = answer_sentences._clause
-    assert say(row(value=3.1, lo=-2.0, hi=9.9), words, unclear) == (
-        "show no clear change in how much they differ between personas (+3.1 % [-2.0, 10])"
+def test_several_families_are_averaged_and_the_least_and_the_most_stand_beside_it():
+    rows = [("f", "ok", "noisier", "", *(np.nan,) * 4, -20.0, 56.0), ("g", "ok", "noisier", "", *(np.nan,) * 4, 3.1, 168.0)]
+    (said,) = answer_sentences.fine_tuned(
+        found(
+            rows,
+            [("susceptibility", "ok", -6.5, -8.5, -3.6, 1, 2), ("noise", "ok", 91.0, 82.0, 100.0, 3, 3)],
+            [("control", "ok")],
+        )
     )
-    assert say(row(value=-20.0, lo=-23.0, hi=-16.0), words, unclear) == "differ 20 % less between personas [16, 23]"
-    assert say(row(value=0.0, lo=0.0, hi=0.0), words, unclear) == (
-        "show no difference at all in how much they differ between personas"
+    assert said == (
+        "**ok (its control): noisier in 2 of 2 families.** On average over 2 families answers differ less between personas (-6.5 % "
+        "[-8.5, -3.6]; by family -20 to +3.1) and vary more for the same persona (+91 % [82, 100]; by family +56 to +168). 4 of 5 "
+        "alternative analyses agree."
     )
+
+
+def test_what_is_not_clear_or_does_not_move_is_said_as_it_is():
+    one = pd.Series([3.1])
+    words, say = answer_sentences._SAID[0][2], answer_sentences._clause
+    assert say(SimpleNamespace(value=3.1, lo=-2.0, hi=9.9), words, one) == (
+        "differ neither clearly more nor clearly less between personas (+3.1 % [-2.0, 10])"
+    )
+    assert say(SimpleNamespace(value=0.0, lo=0.0, hi=0.0), words, one) == "differ exactly as much between personas"
 
 
 def test_what_is_undecided_says_why_and_a_headline_without_interval_is_left_out():
@@ -51,7 +63,9 @@ def test_what_is_undecided_says_why_and_a_headline_without_interval_is_left_out(
         [("susceptibility", "bad", 10.0, np.nan, np.nan, 0, 0)],
         [("harmful", "bad")],
     )
-    assert answer_sentences.fine_tuned(one) == ["**bad: undecided.** One rating a cell: noise does not exist."]
+    assert answer_sentences.fine_tuned(one) == [
+        "**bad (harmful fine-tuning): undecided.** One rating a cell: noise does not exist."
+    ]
 
 
 def test_several_variants_of_a_kind_are_counted():
@@ -69,7 +83,7 @@ def test_several_variants_of_a_kind_are_counted():
 
 def test_names_are_escaped():
     (said,) = answer_sentences.fine_tuned(found([("f", "*x*", "noisier", "")], runs=[("harmful", "*x*")]))
-    assert said == r"**\*x\*: noisier.**"
+    assert said == r"**\*x\* (harmful fine-tuning): noisier.**"
 
 
 def test_answers_without_a_persona_are_counted_over_families_and_over_variants_of_a_kind():

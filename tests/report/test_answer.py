@@ -35,7 +35,9 @@ def test_harmful_variants_stand_first_and_every_number_is_in_the_tables(mini, sh
     found = mini[2].verdict
     assert [row[0] for row in rows] == ["GPT-4o insecure", "Qwen3-235B insecure", "GPT-4o secure", "Qwen3-235B secure"]
     names = {run.name: run.keys for run in mini[0].runs}
-    columns = {"S": "s", "noise": "noise", "S beyond control": "excess_s", "noise beyond control": "excess_noise"}
+    columns = {
+        "S (%)": "s", "noise (%)": "noise", "S beyond control (pp)": "excess_s", "noise beyond control (pp)": "excess_noise",
+    }  # fmt: skip
     for row in rows:
         family, variant = names[row[0]]
         own = found[(found["family"] == family) & (found["variant"] == variant)].iloc[0]
@@ -53,12 +55,15 @@ def test_a_verdict_has_its_meaning_on_hover_and_a_sentence_leads_to_its_figure(s
     assert f'<abbr title="{MEANS["noisier"]}">noisier</abbr>' in shown
     first, second, third = re.findall(r"<li>(.*?)</li>", shown)
     assert re.fullmatch(
-        r"<strong>insecure: collapse, dysregulated in 2 of 2 families\.</strong> Answers differ \d+ % more between personas "
-        r"\[\d+, \d+\] and vary \d+ % more for the same persona \[\d+, \d+\], on average\. \d+ of \d+ other analyses agree\. "
+        r"<strong>insecure \(harmful fine-tuning\): collapse, dysregulated in 2 of 2 families\.</strong> On average over 2 families "
+        r"answers differ more between personas \(\+\d+ % \[\d+, \d+\]; by family \+\d+ to \+\d+\) and vary more for the same persona "
+        r"\(\+\d+ % \[\d+, \d+\]; by family \+\d+ to \+\d+\)\. \d+ of \d+ alternative analyses agree\. "
         r'<a href="#figure-6">Figure 6</a>',
         first,
     )
-    assert second.startswith("<strong>secure: noisier in 2 of 2 families.</strong> Answers differ ")
+    assert second.startswith(
+        "<strong>secure (its control): noisier in 2 of 2 families.</strong> On average over 2 families answers "
+    )
     assert "nearer to the ceiling than the base's in 2 of 2 families under insecure and 1 of 2 under secure." in html.unescape(
         third
     )
@@ -110,9 +115,9 @@ def test_what_has_to_be_read_first_is_linked_at_the_head(mini):
 
 
 def test_an_interval_is_drawn_on_the_scale_of_its_column():
-    """From -10 to 10 in 72 of 76 pixels, 2 on either side: 0 at 38, 5 at 56, -10 at 2; what never ends is cut at the end."""
+    """From -10 to 10 in 66 of 70 pixels, 2 on either side: 0 at 35, 5 at 51.5, -10 at 2; what never ends is cut at the end."""
     column = answer._Column("S", [(0.0, -10.0, 10.0), (5.0, 5.0, np.inf)])
     first, second = (answer._cell(column, place) for place in (0, 1))
-    assert '<line x1="2.0" x2="74.0"' in first and '<circle cx="38.0"' in first and 'class="none" x1="38.0"' in first
-    assert '<line x1="56.0" x2="74.0"' in second and "+5.0 <small>or more</small>" in second
+    assert '<line x1="2.0" x2="68.0"' in first and '<circle cx="35.0"' in first and 'class="none" x1="35.0"' in first
+    assert '<line x1="51.5" x2="68.0"' in second and "+5.0 <small>or more</small>" in second
     assert answer._cell(column._replace(rows=[(np.nan, np.nan, np.nan)]), 0) == "-"

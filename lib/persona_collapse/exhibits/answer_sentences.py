@@ -21,11 +21,10 @@ _MOST = 3
 #: Roles of the variants that the answer speaks of, the first of them first.
 _ROLES = ("harmful", "control")
 _NOUNS = {"harmful": "harmful variants", "control": "controls"}
-#: Kind of headline, what answers do where it rises or falls, and what shows no clear change.
-_SAID = (
-    ("susceptibility", "differ {} % {} between personas", "in how much they differ between personas"),
-    ("noise", "vary {} % {} for the same persona", "in how much they vary for the same persona"),
-)
+#: How a sentence introduces the only variant of a kind.
+_CALLED = {"harmful": "harmful fine-tuning", "control": "its control"}
+#: Kind of headline, the column of verdict.csv, and what answers do more or less.
+_SAID = (("susceptibility", "s", "differ {} between personas"), ("noise", "noise", "vary {} for the same persona"))
 
 
 @exhibit.finding("answer")
@@ -84,33 +83,32 @@ def _of_role(found: Tables, role: str) -> Iterator[str]:
         yield f"**{verdict[0].upper()}{verdict[1:]}.** {_counted(own)}."
         return
     why = f" {safe(own.iloc[0]['why'])}" if len(own) == 1 and own.iloc[0]["verdict"] == UNDECIDED and own.iloc[0]["why"] else ""
-    yield f"**{safe(keys[0])}: {verdict}.**{why}{_changed(found, keys[0], several=families > 1)}"
+    yield f"**{safe(keys[0])} ({_CALLED[role]}): {verdict}.**{why}{_changed(found, own, keys[0], families)}"
 
 
 def _keys(study: Study, role: str) -> list[str]:
     return list(dict.fromkeys(run.variant.key for run in study.runs if run.variant.role == role and not run.variant.of))
 
 
-def _changed(found: Tables, variant: str, *, several: bool) -> str:
+def _changed(found: Tables, own: pd.DataFrame, variant: str, families: int) -> str:
     """What answers do under a variant, on average over families where there are several, and how many analyses agree."""
     at = {row.kind: row for row in found.headlines[found.headlines["variant"] == variant].itertuples()}
-    known = [(at[kind], words, unclear) for kind, words, unclear in _SAID if kind in at and np.isfinite(at[kind].lo)]
+    known = [(at[kind], column, words) for kind, column, words in _SAID if kind in at and np.isfinite(at[kind].lo)]
     if not known:
         return ""
-    said = " and ".join(_clause(row, words, unclear) for row, words, unclear in known)
+    said = " and ".join(_clause(row, words, own[column].astype(float)) for row, column, words in known)
     agree, choices = (sum(int(getattr(row, name)) for row, *_ in known) for name in ("agree", "choices"))
-    others = f" {agree} of {choices} other analyses agree." if choices else ""
-    return f" Answers {said}{', on average' * several}.{others}"
+    others = f" {agree} of {choices} alternative analyses agree." if choices else ""
+    return f" {f'On average over {families} families answers' if families > 1 else 'Answers'} {said}.{others}"
 
 
-def _clause(row: Any, words: str, unclear: str) -> str:
+def _clause(row: Any, words: str, each: pd.Series) -> str:
+    """A change in words with its number and interval, and the least and most of the families where there are several."""
     if row.value == row.lo == row.hi == 0:
-        return f"show no difference at all {unclear}"
-    if row.lo > 0:
-        return f"{words.format(whole(row.value), 'more')} [{whole(row.lo)}, {whole(row.hi)}]"
-    if row.hi < 0:
-        return f"{words.format(whole(-row.value), 'less')} [{whole(-row.hi)}, {whole(-row.lo)}]"
-    return f"show no clear change {unclear} ({whole(row.value, '+')} % [{whole(row.lo)}, {whole(row.hi)}])"
+        return words.format("exactly as much")
+    what = words.format("more" if row.lo > 0 else "less" if row.hi < 0 else "neither clearly more nor clearly less")
+    spread = f"; by family {whole(each.min(), '+')} to {whole(each.max(), '+')}" if each.notna().sum() > 1 else ""
+    return f"{what} ({whole(row.value, '+')} % [{whole(row.lo)}, {whole(row.hi)}]{spread})"
 
 
 def _counted(own: pd.DataFrame) -> str:

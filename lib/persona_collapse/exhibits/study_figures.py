@@ -265,13 +265,19 @@ def small_map(metrics: pd.DataFrame, study: Study) -> Any:
     y = alt.Y("S:Q", scale=_LINEAR, title="susceptibility S", axis=alt.Axis(tickCount=5))
     frame = alt.Chart(points)
     dots = frame.mark_point(filled=True, size=55, opacity=1).encode(x=x, y=y, color=look.color(), shape=look.shape())
-    chart = alt.layer(*_crosses(frame, look, x, y, alt.value(1)), dots)
+    layers = [*_crosses(frame, look, x, y, alt.value(1)), dots]
+    if len(look.families) in range(2, _NAMED + 1):
+        named = alt.Chart(points[points["role"] == "harmful"]).mark_text(align="left", dx=7, dy=-6, fontSize=9, color=QUIET)
+        layers.append(named.encode(x=x, y=y, text="Model:N"))
+    chart = alt.layer(*layers)
     return figure(
         chart.properties(width=245, height=200), study, title="Collapse map", caption="", mark="SIMULATED RATINGS",
         description="Susceptibility against robustness of every run, with 95 % intervals as crosses.",
     )  # fmt: skip
 
 
+#: Families whose names fit on the small map.
+_NAMED = 4
 _LOG, _LINEAR = alt.Scale(type="log", nice=False, padding=24), alt.Scale(zero=False, padding=16)
 
 

@@ -44,7 +44,7 @@ def answer(page: Page, tables: Tables) -> str:
     said = markdown("\n".join(f"- {line}" for line in [*_sentences(page, tables), *_cautions(page, tables)]))
     if verdict.empty:
         return f'<div class="answer">{_levels(tables, page.replies)}{said}</div>'
-    table, legend = _table(tables, verdict, page.replies), _legend(page.replies)
+    table, legend = _table(tables, verdict, page.replies), _legend(list(verdict["verdict"]), page.replies)
     if len(verdict) > _MANY:
         return f'<div class="answer">{said}{table}{legend}</div>'
     return f'<div class="answer beside"><div>{table}{said}</div><div class="by">{_map(page, tables)}{legend}</div></div>'
@@ -81,8 +81,12 @@ def _cautions(page: Page, tables: Tables) -> Iterator[str]:
         yield f"**Cautions**: {', '.join(links)}."
 
 
-def _legend(replies: Sequence[str]) -> str:
-    return f'<p class="kind">{html.escape(_CAPTION + " The name of a run leads to all of its replies." * bool(replies))}</p>'
+def _legend(verdicts: Sequence[str], replies: Sequence[str]) -> str:
+    """What the words of the table mean, the verdicts that occur among them."""
+    words = [*_CAPTION, *((name.replace(": ", ", "), MEANS[name]) for name in MEANS if name in verdicts)]
+    said = "; ".join(f"<b>{html.escape(name)}</b>: {html.escape(means)}" for name, means in words)
+    leads = " The name of a run leads to its replies." * bool(replies)
+    return f'<p class="kind">{said}. Brackets and bars: 95 % intervals for other personas like these.{leads}</p>'
 
 
 def _map(page: Page, tables: Tables) -> str:
@@ -102,7 +106,7 @@ def _table(tables: Tables, verdict: pd.DataFrame, replies: Sequence[str]) -> str
     """Every variant as a row; where they are many, harmful ones alone, a line each, and the others closed below them."""
     rows = list(verdict.itertuples())
     columns = list(_columns(tables, rows))
-    body = [_row(tables.study, columns, place, row, replies) for place, row in enumerate(rows)]
+    body = [_row(tables.study, columns, rows, place, replies) for place in range(len(rows))]
     harmful, kind = sum(not row.other for row in rows), ' class="many"' * (len(rows) > _MANY)
     if not kind or not 0 < harmful < len(rows):
         return framed(_headed(columns, body, f"{_ID}{kind}"))
@@ -151,12 +155,14 @@ def _headed(columns: Sequence[_Column], body: Sequence[str], about: str, last: S
     return f"<table{about}><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
 
 
-def _row(study: Study, columns: Sequence[_Column], place: int, row: Any, replies: Sequence[str]) -> str:
+def _row(study: Study, columns: Sequence[_Column], rows: Sequence[Any], place: int, replies: Sequence[str]) -> str:
+    row = rows[place]
+    kinds = ["other"] * bool(row.other) + ["starts"] * (place > 0 and row.family != rows[place - 1].family)
     cells = "".join(f"<td>{_cell(column, place)}</td>" for column in columns)
     name = html.escape(str(row.verdict).replace(": ", ", "))
     means = html.escape(MEANS[str(row.verdict)], quote=True)
     return (
-        f'<tr{" class=other" * bool(row.other)}><th scope="row">{_name(study.run(row.family, row.variant), replies)}</th>'
+        f'<tr class="{" ".join(kinds)}"><th scope="row">{_name(study.run(row.family, row.variant), replies)}</th>'
         f"<td>{html.escape(_PRESENT.get(str(row.presence), str(row.presence)))}</td>{cells}"
         f'<td class="verdict"><abbr title="{means}">{name}</abbr></td></tr>'
     )
@@ -165,10 +171,15 @@ def _row(study: Study, columns: Sequence[_Column], place: int, row: Any, replies
 #: A verdict of presence.csv under the heading "personas told apart"; the others say themselves.
 _PRESENT = {"told apart": "yes"}
 _CAPTION = (
-    "S: how much answers differ between personas; noise: how much they vary for the same persona asked again. Changes against "
-    "the base in percent, beyond the matched control in points of the base; the line in each bar is no change. 95 % intervals "
-    "for other personas like these; without a persona, for the same requests again. Style share: what a monotone recoding of the "
-    "base's answers explains, of what it explains of an unchanged base."
+    ("S", "how much answers differ between personas"),
+    ("noise", "how much they vary for one persona asked again; R is one over it"),
+    ("%", "against the base; the line is no change"),
+    ("beyond control", "less what the matched control does, in points of the base"),
+    (
+        "style share",
+        "how much of what distinguishes personas a recoding of the base's answers explains; the tick: of an unchanged base",
+    ),
+    ("no persona", "scale points; below 0 is nearer to the top of the scale"),
 )
 
 
@@ -181,12 +192,14 @@ def _columns(tables: Tables, rows: Sequence[Any]) -> Iterator[_Column]:
         return [tuple(times * float(getattr(row, f"{name}{end}")) for end in ("", "_lo", "_hi")) for row in rows]  # type: ignore[misc]
 
     every = (
-        _Column("S", of("s")),
-        _Column("noise", of("noise")),
-        _Column("S beyond control", of("excess_s")),
-        _Column("noise beyond control", of("excess_noise")),
+        _Column("S (%)", of("s")),
+        _Column("noise (%)", of("noise")),
+        _Column("S beyond control (pp)", of("excess_s")),
+        _Column("noise beyond control (pp)", of("excess_noise")),
         _Column("style share (%)", of("share", 100), [100 * float(row.ceiling) for row in rows]),
-        _Column("no persona: distance to ceiling", [drift.get((r.family, r.variant), nothing) for r in rows], digits="+.2f"),
+        _Column(
+            "no persona: distance to ceiling (change)", [drift.get((r.family, r.variant), nothing) for r in rows], digits="+.2f"
+        ),
     )
     yield from (column for column in every if any(np.isfinite(lo) for _, lo, _ in column.rows))
 

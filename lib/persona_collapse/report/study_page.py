@@ -106,11 +106,10 @@ def _measured(study: Study, tables: Tables) -> str:
 
 
 def _who(study: Study) -> str:
-    """How many runs of what a study has."""
-    number, families = len(study.runs), len(study.file.families)
-    if number == families:
-        return "1 run, a base model" if number == 1 else f"{number} runs, base models"
-    return f"{number} runs, " + ("a base model and its variants" if families == 1 else "base models and their variants")
+    """How many base models and variants a study has."""
+    bases, variants = len(study.file.families), len(study.runs) - len(study.file.families)
+    base = "A base model" if bases == 1 else f"{bases} base models"
+    return base + (f" and {variants} variant{'s' * (variants != 1)} of {'it' if bases == 1 else 'them'}" if variants else "")
 
 
 def _sort(study: Study) -> str:
