@@ -167,8 +167,8 @@ def test_the_radar_is_drawn_from_the_same_numbers_in_the_same_looks(mini, toxic)
     )
     key = lambda row: (row["Model"], row["Variant"], row["Group"], row["mean"])  # noqa: E731
     assert {key(row) for row in rows_with(radar, "mean")} == {key(row) for row in rows_with(lines, "mean")}
-    # each line closes: one row more than foundations for each of 8 profiles
-    assert len(rows_with(radar, "mean")) == 8 * 6
+    # each line closes: one row more than foundations for each of 8 profiles, and of the yardstick in 2 panels
+    assert len(rows_with(radar, "mean")) == (8 + 2) * 6
     scales = {
         name: json.dumps(re.findall(r'"range": (\[.*?\])', json.dumps(spec))) for name, spec in (("l", lines), ("r", radar))
     }

@@ -66,7 +66,9 @@ def test_runs_have_a_folder_each_even_where_their_keys_run_together(tmp_path):
     """Families a-b and a with variants c and b-c, and one that differs in the size of a letter."""
     runs = [("a-b", "c"), ("a", "b-c"), ("A", "b-c")]
     jobs = [job(tmp_path / str(i), "02_metrics", [spec("answers")], family=f, variant=v) for i, (f, v) in enumerate(runs)]
-    jobs.append(job(tmp_path, "03_compare_variants", [spec("answers"), spec("answers")]))
+    jobs.append(
+        job(tmp_path, "03_compare_variants", [spec("answers"), spec("answers", "Other"), spec("answers")])
+    )  # one of them twice
     found = print_figures.of_notebooks(jobs, "foundation")
     assert [figure.name for figure in found] == [
         "ratings-given", "ratings-given-2", "runs/a-b-c/ratings-given", "runs/a-b-c-2/ratings-given",

@@ -57,9 +57,9 @@ def test_with_one_rating_a_cell_there_is_no_bound_and_no_vote_and_every_place_sa
     rows = published(found)
     assert len(rows) == 4 and rows[["lo", "hi"]].isna().all(axis=None) and not rows["agrees"].any()
     assert all(choice.endswith(" (not counted: one rating a cell)") for _, choice in rows.index)
-    said = validity_sentences.overview(found.headlines, found.validity, found.study)
-    assert "**S under bad**: the recommended estimator has no value." in said
-    assert "**Noise under bad**: the recommended estimator has no value." in said
+    for kind, name in (("susceptibility", "S"), ("noise", "Noise")):
+        said = validity_sentences.verdict(found.headlines, found.validity, found.study, kind)
+        assert f"**{name} under bad**: the recommended estimator has no value." in said
     # the paper's S has a value, and no analysis has one of noise
     shown = [validity_figures.specification_curve(found.validity, found.study, kind) for kind in ("susceptibility", "noise")]
     assert shown[0] is not None and shown[1] is None

@@ -13,10 +13,10 @@ from persona_collapse.study.study import Run, Study
 from persona_collapse.tables.printed_figures import Band
 from persona_collapse.vocabulary import METRICS, RECOMMENDED
 
-#: Panels of the verdict: columns of verdict.csv, and what the axis says.
+#: Panels of the verdict: columns of verdict.csv, and what the axis says, in lines that are no wider than a panel.
 _PANELS = {
-    "s": "S (%)", "noise": "noise (%)", "excess_s": "S beyond control (pp)", "excess_noise": "noise beyond control (pp)",
-    "share": "style share (%)",
+    "s": ["S (%)"], "noise": ["noise (%)"], "excess_s": ["S beyond", "control (pp)"],
+    "excess_noise": ["noise beyond", "control (pp)"], "share": ["style", "share (%)"],
 }  # fmt: skip
 #: Metrics of a run that are set beside those of the others.
 _STANDING = ("susceptibility", "robustness", "icc")
@@ -55,7 +55,7 @@ def verdict(verdict: pd.DataFrame, study: Study) -> Any:
     )  # fmt: skip
 
 
-def _panel(data: pd.DataFrame, order: list[str], look: Look, title: str, *, labels: bool) -> Any:
+def _panel(data: pd.DataFrame, order: list[str], look: Look, title: list[str], *, labels: bool) -> Any:
     axis = alt.Axis(ticks=False, labelLimit=170, labelPadding=6) if labels else None
     y = alt.Y("run:N", sort=order, scale=alt.Scale(domain=order), title=None, axis=axis)
     x = alt.X("from:Q", title=title, axis=alt.Axis(tickCount=3))

@@ -41,18 +41,21 @@ class Figure(NamedTuple):
 
 
 def of_notebooks(jobs: Iterable[Job], group: str) -> list[Figure]:
-    """Every figure of executed notebooks: those of the study, then those of each run below ``runs/``.
+    """Every figure of executed notebooks, each once: those of the study, then those of each run below ``runs/``.
 
     `group` is how the instrument calls a group of its items. Raises FileNotFoundError where a notebook has not been executed.
     """
     taken: set[str] = set()
     folders: dict[tuple[str, ...], str] = {}
-    found = []
+    found, seen = [], []
     for job in sorted(jobs, key=lambda job: "family" in job.parameters):
         run = tuple(job.parameters[name] for name in ("family", "variant") if name in job.parameters)
         if run and run not in folders:
             folders[run] = unlike(f"runs/{'-'.join(run)}", taken) + "/"
         for spec in _figures(job):
+            if (run, spec) in seen:
+                continue  # what several notebooks open with
+            seen.append((run, spec))
             title = title_of(spec) or job.name
             name = unlike(folders.get(run, "") + figure_name(spec.get("usermeta", {}), title, group), taken)
             found.append(Figure(name, "/".join([*run, job.name]), spec))

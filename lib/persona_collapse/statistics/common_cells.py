@@ -149,7 +149,7 @@ def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
     """Spearman's correlation; NaN if either side is constant or empty."""
     if any(side.size == 0 or (side == side[0]).all() or np.isnan(side).any() for side in (one, other)):
         return float("nan")
-    return float(np.corrcoef(_ranks(one), _ranks(other))[0, 1])  # scipy.stats takes a second to import, for this alone
+    return float(np.corrcoef([_ranks(one), _ranks(other)])[1, 0])  # scipy.stats takes a second to import, for this alone
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
