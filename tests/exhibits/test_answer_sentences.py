@@ -27,8 +27,8 @@ def test_one_family_says_what_changed_and_how_many_analyses_agree():
         [("base", "base"), ("harmful", "bad")],
     )
     assert answer_sentences.fine_tuned(one) == [
-        "**bad (harmful fine-tuning): collapse, dysregulated.** Answers differ more between personas (+53 % [48, 60]) and vary more "
-        "for the same persona (+185 % [170, 200]). 50 of 51 alternative analyses agree."
+        "**bad (harmful fine-tuning): collapse, dysregulated.** Answers differ more between personas (+53 % [48, 60]; 26 of 26 "
+        "alternative analyses agree) and vary more for the same persona (+185 % [170, 200]; 24 of 25 alternative analyses agree)."
     ]
 
 
@@ -43,18 +43,21 @@ def test_several_families_are_averaged_and_the_least_and_the_most_stand_beside_i
     )
     assert said == (
         "**ok (its control): noisier in 2 of 2 families.** On average over 2 families answers differ less between personas (-6.5 % "
-        "[-8.5, -3.6]; by family -20 to +3.1) and vary more for the same persona (+91 % [82, 100]; by family +56 to +168). 4 of 5 "
-        "alternative analyses agree."
+        "[-8.5, -3.6]; by family -20 to +3.1; 1 of 2 alternative analyses agree) and vary more for the same persona (+91 % [82, 100]; "
+        "by family +56 to +168; 3 of 3 alternative analyses agree)."
     )
 
 
 def test_what_is_not_clear_or_does_not_move_is_said_as_it_is():
     one = pd.Series([3.1])
     words, say = answer_sentences._SAID[0][2], answer_sentences._clause
-    assert say(SimpleNamespace(value=3.1, lo=-2.0, hi=9.9), words, one) == (
+    assert say(SimpleNamespace(value=3.1, lo=-2.0, hi=9.9, agree=0, choices=0), words, one) == (
         "differ neither clearly more nor clearly less between personas (+3.1 % [-2.0, 10])"
     )
-    assert say(SimpleNamespace(value=0.0, lo=0.0, hi=0.0), words, one) == "differ exactly as much between personas"
+    assert (
+        say(SimpleNamespace(value=0.0, lo=0.0, hi=0.0, agree=0, choices=0), words, one)
+        == "differ exactly as much between personas"
+    )
 
 
 def test_what_is_undecided_says_why_and_a_headline_without_interval_is_left_out():

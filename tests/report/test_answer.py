@@ -52,13 +52,13 @@ def test_harmful_variants_stand_first_and_every_number_is_in_the_tables(mini, sh
 
 
 def test_a_verdict_has_its_meaning_on_hover_and_a_sentence_leads_to_its_figure(shown):
-    assert f'<abbr title="{MEANS["noisier"]}">noisier</abbr>' in shown
+    assert f'<a href="#glossary"><abbr title="{MEANS["noisier"]}">noisier</abbr></a>' in shown
     first, second, third = re.findall(r"<li>(.*?)</li>", shown)
     assert re.fullmatch(
         r"<strong>insecure \(harmful fine-tuning\): collapse, dysregulated in 2 of 2 families\.</strong> On average over 2 families "
-        r"answers differ more between personas \(\+\d+ % \[\d+, \d+\]; by family \+\d+ to \+\d+\) and vary more for the same persona "
-        r"\(\+\d+ % \[\d+, \d+\]; by family \+\d+ to \+\d+\)\. \d+ of \d+ alternative analyses agree\. "
-        r'<a href="#figure-6">Figure 6</a>',
+        r"answers differ more between personas \(\+\d+ % \[\d+, \d+\]; by family \+\d+ to \+\d+; \d+ of \d+ alternative analyses "
+        r"agree\) and vary more for the same persona \(\+\d+ % \[\d+, \d+\]; by family \+\d+ to \+\d+; \d+ of \d+ alternative analyses "
+        r'agree\)\. <a href="#figure-6">Figure 6</a>',
         first,
     )
     assert second.startswith(

@@ -225,7 +225,7 @@ def test_numbers_of_tables_and_figures_run_in_the_order_of_the_page(page):
 
 def test_each_sentence_at_the_head_leads_to_the_figure_that_shows_it(page):
     head = page[page.index('class="answer') : page.index("<nav")]
-    named = re.findall(r'href="#(figure-\d+)">Figure \d+</a></li>', head)
+    named = re.findall(r'<li>.*?href="#(figure-\d+)">Figure \d+</a>', head)
     captions = []
     for anchor in named:
         figure = page[page.index(f'id="{anchor}"') :]

@@ -91,24 +91,23 @@ def _keys(study: Study, role: str) -> list[str]:
 
 
 def _changed(found: Tables, own: pd.DataFrame, variant: str, families: int) -> str:
-    """What answers do under a variant, on average over families where there are several, and how many analyses agree."""
+    """What answers do under a variant, on average over families where there are several."""
     at = {row.kind: row for row in found.headlines[found.headlines["variant"] == variant].itertuples()}
     known = [(at[kind], column, words) for kind, column, words in _SAID if kind in at and np.isfinite(at[kind].lo)]
     if not known:
         return ""
     said = " and ".join(_clause(row, words, own[column].astype(float)) for row, column, words in known)
-    agree, choices = (sum(int(getattr(row, name)) for row, *_ in known) for name in ("agree", "choices"))
-    others = f" {agree} of {choices} alternative analyses agree." if choices else ""
-    return f" {f'On average over {families} families answers' if families > 1 else 'Answers'} {said}.{others}"
+    return f" {f'On average over {families} families answers' if families > 1 else 'Answers'} {said}."
 
 
 def _clause(row: Any, words: str, each: pd.Series) -> str:
-    """A change in words with its number and interval, and the least and most of the families where there are several."""
+    """A change with its interval, the least and most of the families where there are several, and how many analyses agree."""
     if row.value == row.lo == row.hi == 0:
         return words.format("exactly as much")
     what = words.format("more" if row.lo > 0 else "less" if row.hi < 0 else "neither clearly more nor clearly less")
     spread = f"; by family {whole(each.min(), '+')} to {whole(each.max(), '+')}" if each.notna().sum() > 1 else ""
-    return f"{what} ({whole(row.value, '+')} % [{whole(row.lo)}, {whole(row.hi)}]{spread})"
+    others = f"; {row.agree} of {row.choices} alternative analyses agree" if row.choices else ""
+    return f"{what} ({whole(row.value, '+')} % [{whole(row.lo)}, {whole(row.hi)}]{spread}{others})"
 
 
 def _counted(own: pd.DataFrame) -> str:

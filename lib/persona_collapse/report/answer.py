@@ -60,7 +60,8 @@ def _sentences(page: Page, tables: Tables) -> Iterator[str]:
     """What each section says at the head, each sentence with a link to what shows it."""
     for part in (summary for section in sections(tables.study) for summary in section.summary):
         found = [page.places[key] for key in part.see if key in page.places]
-        yield from (line + "".join(f" [{name}](#{anchor})" for anchor, name in found[:1]) for line in part.say(tables))
+        links = " " + ", ".join(f"[{name}](#{anchor})" for anchor, name in found) if found else ""
+        yield from (f"{line}{links}" for line in part.say(tables))
 
 
 def _cautions(page: Page, tables: Tables) -> Iterator[str]:
@@ -164,7 +165,7 @@ def _row(study: Study, columns: Sequence[_Column], rows: Sequence[Any], place: i
     return (
         f'<tr class="{" ".join(kinds)}"><th scope="row">{_name(study.run(row.family, row.variant), replies)}</th>'
         f"<td>{html.escape(_PRESENT.get(str(row.presence), str(row.presence)))}</td>{cells}"
-        f'<td class="verdict"><abbr title="{means}">{name}</abbr></td></tr>'
+        f'<td class="verdict"><a href="#glossary"><abbr title="{means}">{name}</abbr></a></td></tr>'
     )
 
 
@@ -179,7 +180,7 @@ _CAPTION = (
         "style share",
         "how much of what distinguishes personas a recoding of the base's answers explains; the tick: of an unchanged base",
     ),
-    ("no persona", "scale points; below 0 is nearer to the top of the scale"),
+    ("no persona", "change of the distance to the top of the scale, in scale points; below 0 is nearer"),
 )
 
 
@@ -197,9 +198,7 @@ def _columns(tables: Tables, rows: Sequence[Any]) -> Iterator[_Column]:
         _Column("S beyond control (pp)", of("excess_s")),
         _Column("noise beyond control (pp)", of("excess_noise")),
         _Column("style share (%)", of("share", 100), [100 * float(row.ceiling) for row in rows]),
-        _Column(
-            "no persona: distance to ceiling (change)", [drift.get((r.family, r.variant), nothing) for r in rows], digits="+.2f"
-        ),
+        _Column("no persona: to the ceiling", [drift.get((r.family, r.variant), nothing) for r in rows], digits="+.2f"),
     )
     yield from (column for column in every if any(np.isfinite(lo) for _, lo, _ in column.rows))
 

@@ -53,6 +53,7 @@ def quality_table(tables: Tables) -> pd.DataFrame:
     low, high = table.pop("min_repetitions"), table.pop("max_repetitions")
     spans = [str(b) if a == b else f"{a}–{b}" for a, b in zip(low, high, strict=True)]
     table.insert(table.columns.get_loc("personas_used"), "repetitions", spans)
+    empty += [name for name in table if name not in empty and table[name].isna().all()]
     return table.drop(columns=empty).rename(columns=lambda name: name.replace("_", " "))
 
 
@@ -97,16 +98,19 @@ def _without_commit(made: dict[str, Any]) -> dict[str, Any]:
 
 def runs_section(page: Page, study: Study, tables: Tables) -> str:
     """The tables of every run, recommended estimators first."""
-    parts = [
-        f"<p>Recommended estimators with the 95 % interval for other personas like these, overall and by "
-        f"{study.instrument.group}; "
-        "then the "
-        "paper's formulas ± their standard error (persona and response parts added; counts rating noise twice; treats the "
-        "runs as independent). S, noise and the within-persona SD are in scale points, R in their inverse.</p>",
-    ]
+    about = {
+        RECOMMENDED: f"With the 95 % interval for other personas like these, overall and by {study.instrument.group}. S and "
+        "noise are in scale points, R in their inverse.",
+        PUBLISHED: "± their standard error (persona and response parts added; counts rating noise twice; treats the runs as "
+        "independent). S and the within-persona SD are in scale points, R in their inverse.",
+    }
+    titles = {RECOMMENDED: "Recommended estimators", PUBLISHED: "By the paper's formulas"}
+    parts: list[str] = []
     wanted = [(metric, METRICS[metric].heading, RECOMMENDED) for metric in HEADLINES]
     wanted.append(("icc", "ICC, the share of variation due to personas,", RECOMMENDED))
     for metric, title, method in wanted + [(metric, METRICS[metric].heading, PUBLISHED) for metric in OF_PUBLISHED]:
+        if method in titles:
+            parts += [page.heading(3, titles.pop(method), f"runs-{method}"), f"<p>{about[method]}</p>"]
         spread = "95 % intervals for other personas" if method == RECOMMENDED else "± standard error"
         estimator = "recommended estimator" if method == RECOMMENDED else "the paper's formula"
         caption = f"{title} of every run, over all items and by {study.instrument.group}: {estimator}, {spread}."

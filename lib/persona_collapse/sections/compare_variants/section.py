@@ -24,7 +24,7 @@ SECTION = Section(
         Table("temperature", lambda tables: tables.temperature),
         Table("published_check", lambda tables: tables.published_check),
     ),
-    summary=(Summary(answer_sentences.fine_tuned, (exhibit_id("figure", "collapse_map"), exhibit_id("table", "verdict"))),),
+    summary=(Summary(answer_sentences.fine_tuned, (exhibit_id("figure", "collapse_map"), exhibit_id("table", "headlines"))),),
     methods=verdict_sentences.methods,
     shown={
         "only-variants": lambda tables: not tables.verdict.empty,
