@@ -233,8 +233,9 @@ def collapse_map(metrics: pd.DataFrame, study: Study, band: Band | None = None) 
     dots = frame.mark_point(filled=True, size=130, opacity=1, stroke="white").encode(
         x=x, y=y, color=look.color(), shape=look.shape(), opacity=fade(pick), tooltip=tooltip
     )  # fmt: skip
-    # Controls crowd round their base; trail and colour name them.
-    named = look.of_family(chosen(alt.Chart(points[points["role"].isin(["base", "harmful"])])))
+    # Controls crowd round their base, and several harmful variants round one another; trail and colour name them.
+    one = points[points["role"] == "harmful"].groupby(["Model", "Estimators"])["Variant"].nunique().max() <= 1
+    named = look.of_family(chosen(alt.Chart(points[points["role"].isin(["base", "harmful"] if one else ["base"])])))
     names = named.mark_text(align="left", dx=9, dy=-8, fontSize=10.5, color=QUIET).encode(
         x=x, y=y, text="Model:N", opacity=fade(pick)
     )  # fmt: skip
