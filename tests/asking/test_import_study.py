@@ -130,6 +130,25 @@ def test_a_store_that_cannot_be_written_is_none(tmp_path, monkeypatch):
     assert collect(study) == 2
 
 
+def test_a_store_is_closed_when_nothing_writes_in_it_any_more(tmp_path, monkeypatch):
+    """The first run cannot be written; the second one is in the midst of it, and still reaches the database."""
+    study, reached = pair(tmp_path), []
+
+    def write(self, *arguments):
+        reached.append(None)
+        if len(reached) == 1:
+            raise OSError("broken")
+        time.sleep(0.3)
+        self._db.execute("SELECT 1")
+        reached.append("open")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "replace_run", write)
+        with pytest.raises(OSError, match="broken"):
+            collect(study)
+    assert reached == [None, None, "open"] and left(study) == []
+
+
 def test_what_a_killed_process_left_goes(tmp_path):
     study = pair(tmp_path)
     study.outputs.mkdir(parents=True)

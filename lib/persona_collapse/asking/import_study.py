@@ -98,8 +98,9 @@ def _new_store(study: Study, files: Mapping[Run, RunFiles], counted: Callable[[]
     # SQLite works without the interpreter's lock, so that a thread is enough to have it write beside the numbers.
     with (
         bulk.in_one_piece(study.store_path) as part,
-        ThreadPoolExecutor(1) as writer,
         closing(Store(study.store_path, write=True, part=part)) as store,
+        # Inside, so that it has ended before the store is closed: SQLite does not survive that in the middle of a write.
+        ThreadPoolExecutor(1) as writer,
     ):
         store.claim(study.path)
         try:
