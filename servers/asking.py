@@ -61,6 +61,7 @@ class Study:
         """The study file, with changes of its protocol."""
         self.folder.mkdir(parents=True, exist_ok=True)
         whole = yaml.safe_load((INSTRUMENTS / "mfq30.yaml").read_text(encoding="utf-8"))
+        del whole["yardstick"]  # speaks of every group of items
         (self.folder / f"{self.name}-items.yaml").write_text(
             yaml.safe_dump(whole | {"items": whole["items"][: self.items], "short": {}}, sort_keys=False), encoding="utf-8"
         )

@@ -84,7 +84,7 @@ def test_sections_open_one_at_a_time_or_all(chromium, mini_page):
 
 def test_a_link_opens_what_it_leads_to(chromium, mini_page):
     with opened(chromium, mini_page, closed=True) as (page, _):
-        for link in page.locator(".answer a, .inside a").all()[:6]:
+        for link in page.locator(".answer li a, .map, .inside a").all()[:8]:
             target = link.get_attribute("href").removeprefix("#")
             link.click()
             assert page.locator(f'[id="{target}"]').is_visible()

@@ -184,7 +184,9 @@ def test_an_export_is_as_safe(exported):
         assert [n for n in archive.namelist() if not re.fullmatch(r"[A-Za-z0-9-]+(/[A-Za-z0-9][A-Za-z0-9._-]*)+", n)] == []
     assert faults((exported / "replies.html").read_text(encoding="utf-8")) == []
     pictures = list(exported.rglob("*.svg"))
-    assert len(pictures) == 5  # of 02_metrics: one among all, by foundation, by persona, means of cells, SDs of cells
+    assert (
+        len(pictures) == 6
+    )  # of 02_metrics: where it stands, one among all, by foundation, by persona, means of cells, SDs of cells
     for path in pictures:
         assert_is_a_picture(path.read_bytes())
     assert "pwn" in json.dumps(json.loads((exported / "croissant.json").read_text()))

@@ -172,9 +172,13 @@ def test_a_kernel_that_holds_the_tables_reads_no_rating_and_computes_nothing_aga
         server.hold(tables)
         execute(held, server)
     # Conditions of the base: persona, self and toxic; of every other run the first two. 2 families of 3 runs.
-    family = [("gpt-4o/base", c, "mfq30") for c in ("persona", "self", "toxic")]
-    own = family + [("gpt-4o/insecure", c, "mfq30") for c in ("persona", "self")]
-    assert shown(held) == f"{len(tables.contrasts)} {2 * (3 + 2 + 2)} {sorted(own)} 6\n"
+    every = [
+        (f"{family}/{variant}", condition, "mfq30")
+        for family in ("gpt-4o", "qwen3-235b")
+        for variant in ("base", "secure", "insecure")
+        for condition in ("persona", "self", *(["toxic"] if variant == "base" else []))
+    ]
+    assert shown(held) == f"{len(tables.contrasts)} {2 * (3 + 2 + 2)} {sorted(every)} 6\n"
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,7 @@ def test_the_same_ratings_are_the_same_bytes_without_a_date(mini, mini_replies, 
 def reported(outputs, tmp_path, monkeypatch):
     """A function that makes the report of a small simulated study, with the committed notebooks for executed ones."""
 
-    def laid(todo, say):
+    def laid(todo, *, server, say):
         for job in todo:
             job.output.parent.mkdir(parents=True, exist_ok=True)
             notebook = json.loads(job.source.read_text(encoding="utf-8"))

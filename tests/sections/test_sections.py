@@ -122,9 +122,11 @@ def test_a_folder_and_a_line_add_a_section_and_leave_without_a_trace(tmp_path):
     assert "What was probed</h2>" in page and re.search(r"<b>Figure \d+\.</b> Probe\. Probed personas of every run\.", page)
     assert 'alt="Bars of personas. Simulated ratings. 20 personas were probed."' in page
     assert re.search(r"<b>Table \d+\.</b> Personas that were probed, by run\.", page)
-    # The head has its line, with a link; methods and dictionary have their own.
+    # The head has its line, with links; methods and dictionary have their own.
     head = page[page.index('class="answer') : page.index("<nav")]
-    assert re.search(r'20</strong> personas were probed\. <a href="#figure-\d+">Figure \d+</a></li>', head)
+    assert re.search(
+        r'20</strong> personas were probed\. <a href="#figure-\d+">Figure \d+</a>, <a href="#table-\d+">Table \d+</a></li>', head
+    )
     assert "<h3>The probe</h3>" in page and "<td>Personas that were probed</td>" in page
     assert (project / "outputs" / "mini" / "tables" / "probes.csv").read_text().startswith("family,variant,probed\n")
     shutil.rmtree(folder)
