@@ -7,9 +7,12 @@ import tempfile
 import nbformat
 import pytest
 
+from importable import grid, small_study, write_rows
+from persona_collapse.asking.collect import collect
 from persona_collapse.machine import socket_folder
 from persona_collapse.report import run_notebooks
 from persona_collapse.report.run_notebooks import Job, NotebookError, execute, run
+from persona_collapse.store.store import open_store
 
 pytestmark = pytest.mark.slow
 
@@ -55,6 +58,24 @@ def test_a_notebook_is_stale_when_anything_it_depends_on_changes(notebooks, tmp_
     write(notebooks, "n", "study = 'mini'", "2")
     keys.add(job(tmp_path, "n", study="a").key)
     assert len(keys) == 5
+
+
+def test_every_notebook_of_a_study_is_stale_when_one_run_changes(tmp_path, outputs):
+    """01 and 02 show a run among all the others: two runs, and three notebooks of the study."""
+
+    def keys(*rated):
+        write_rows(tmp_path / "bad.csv", grid([0, 1], 2, *rated))
+        collect(study)
+        with open_store(study.store_path) as store:
+            return {job.output: job.key for job in run_notebooks.jobs(study, store)}
+
+    write_rows(tmp_path / "base.csv", grid([0, 1], 2, 3, 4))
+    write_rows(tmp_path / "bad.csv", grid([0, 1], 2, 1, 5))
+    bad = {"key": "bad", "role": "harmful", "persona": "bad.csv"}
+    study = small_study(tmp_path, [{"key": "base", "role": "base", "persona": "base.csv"}, bad])
+    first, again, other = keys(1, 5), keys(1, 5), keys(1, 4)
+    assert first == again and first.keys() == other.keys() and len(first) == 2 * 2 + 3
+    assert not set(first.values()) & set(other.values())
 
 
 def test_outputs_and_metadata_of_the_source_do_not_matter(notebooks, tmp_path):

@@ -24,7 +24,7 @@ from persona_collapse.report.kernels import HEADLESS, KernelServer, kernel_serve
 from persona_collapse.sections.record import RUN, SECTIONS, STUDY, of_study
 from persona_collapse.store.store import Store, open_store
 from persona_collapse.study.reference import people_of, people_path
-from persona_collapse.study.study import Run, Study
+from persona_collapse.study.study import Study
 
 #: Seconds a cell may take, and a kernel to start.
 CELL_TIMEOUT, START_TIMEOUT = 900, 120
@@ -84,39 +84,29 @@ def code_digest() -> str:
 
 
 def jobs(study: Study, store: Store) -> list[Job]:
-    """Every notebook that a study's report needs."""
-    folder, name = study.outputs / "notebooks", study_argument(study)
-    described, digests = _digests_of(study, store)
-    every = _whole(described, digests)
+    """Every notebook that a study's report needs; each depends on the ratings of all runs, as it shows one among the others."""
+    folder, name, ratings = study.outputs / "notebooks", study_argument(study), ratings_key(study, store)
     found = [
         Job(
             entry.source,
             {"study": name, "family": run.family.key, "variant": run.variant.key},
             folder / run.family.key / run.variant.key / entry.source.name,
-            described + digests[run],
+            ratings,
         )
         for run in study.runs
         for entry in of_study(study, RUN)
     ]
-    return found + [Job(e.source, {"study": name}, folder / e.source.name, every) for e in of_study(study, STUDY)]
+    return found + [Job(e.source, {"study": name}, folder / e.source.name, ratings) for e in of_study(study, STUDY)]
 
 
 def ratings_key(study: Study, store: Store) -> str:
-    """A hash of a study's file and of all its ratings."""
-    return _whole(*_digests_of(study, store))
-
-
-def _whole(described: str, digests: dict[Run, str]) -> str:
-    return hashlib.sha256("".join([described, *digests.values()]).encode()).hexdigest()
-
-
-def _digests_of(study: Study, store: Store) -> tuple[str, dict[Run, str]]:
+    """A hash of a study's file, of what it names beside the ratings, and of all its ratings."""
     named = study.file.cluster
     beside = (study.path.parent / named.file).read_bytes() if named and named.file else repr(study.clusters or "").encode()
-    people = _digest_of_people(study)
-    described = hashlib.sha256(study.path.read_bytes() + (beside if named else b"") + people.encode()).hexdigest()
+    found = hashlib.sha256(study.path.read_bytes() + (beside if named else b"") + _digest_of_people(study).encode())
     digests = store.digests(run.keys for run in study.runs)
-    return described, {run: digests[run.keys] for run in study.runs}
+    found.update("".join(digests[run.keys] for run in study.runs).encode())
+    return found.hexdigest()
 
 
 def _digest_of_people(study: Study) -> str:

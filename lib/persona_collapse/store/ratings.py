@@ -301,16 +301,15 @@ def _kept(found: Answers, stays: np.ndarray) -> Answers:
     )
 
 
-def read_ratings(study: Study, store: Store, runs: Iterable[Run] | None = None, *, digests: bool = False) -> Ratings:
-    """Everything that a store holds of a study's runs (default: of all), but for the texts of replies.
+def read_ratings(study: Study, store: Store, *, digests: bool = False) -> Ratings:
+    """Everything that a store holds of a study's runs, but for the texts of replies.
 
     With `digests` also the hash of each run, which takes as long as all the rest.
     """
-    if (given := held(store.path, runs)) is not None:
+    if (given := held(store.path)) is not None:
         return given
-    chosen = list(study.runs if runs is None else runs)
-    asked = [(run, condition) for run in chosen for condition in study.conditions(run)]
-    keys = [(run.key, (run.family.key, run.variant.key)) for run in chosen]
+    asked = [(run, condition) for run in study.runs for condition in study.conditions(run)]
+    keys = [(run.key, run.keys) for run in study.runs]
     return Ratings(
         study=with_mark(study, store),
         answers={(run.key, condition, study.instrument.key): _answers(study, store, run, condition) for run, condition in asked},

@@ -51,7 +51,7 @@ class Tables:
         The tables, as data frames; None where a study has nothing to put into one.
     """
 
-    def __init__(self, ratings: Ratings, **known: Any) -> None:
+    def __init__(self, ratings: Ratings, **known: pd.DataFrame | None) -> None:
         """`known`: tables that are not to be made from the ratings, by name. Raises ValueError for several instruments."""
         if len(ratings.instruments) > 1:
             raise ValueError(
@@ -198,8 +198,6 @@ def tables_of(ratings: Ratings) -> Tables:
     for given in _HELD:
         if ratings is given.ratings:
             return given
-        if all(given.ratings.answers.get(key) is answers for key, answers in ratings.answers.items()):
-            return Tables(ratings, analysis=given.analysis.of(ratings))
     return Tables(ratings)
 
 

@@ -68,15 +68,6 @@ class Analysis:
         self._sides: dict[tuple[str, str | None, bytes, bytes], Side] = {}
         self._found: dict[tuple[str, ...], Together] = {}
 
-    def of(self, ratings: Ratings) -> "Analysis":
-        """The same of some of its runs; what has been computed of those alone is not computed again."""
-        found, kept = Analysis(ratings), {run for run, _, _ in ratings.answers}
-        found._by_request = {run: made for run, made in self._by_request.items() if run in kept}
-        found._parts = {key: made for key, made in self._parts.items() if key[0] in kept}
-        found._sides = {key: made for key, made in self._sides.items() if {key[0], key[1] or key[0]} <= kept}
-        found._found = {key: made for key, made in self._found.items() if kept.issuperset(key)}
-        return found
-
     def counts(self, run: Run) -> np.ndarray:
         """Ratings of a run as personas (persona, item, category), or probabilities of a study asked by logprobs."""
         return self.ratings.counts(run)
