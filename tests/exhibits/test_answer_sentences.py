@@ -11,7 +11,9 @@ from persona_collapse.tables.build import Tables
 
 
 def found(verdicts, headlines=(), runs=()):
-    study = SimpleNamespace(runs=[SimpleNamespace(variant=SimpleNamespace(role=role, key=key, of=None)) for role, key in runs])
+    study = SimpleNamespace(
+        runs=[SimpleNamespace(variant=SimpleNamespace(role=role, key=key, of=None, control=None)) for role, key in runs]
+    )
     columns = ["family", "variant", "verdict", "why", "s_lo", "s_hi", "noise_lo", "noise_hi", "s", "noise"]
     rows = [(*row, *(np.nan,) * (len(columns) - len(row))) for row in verdicts]
     names = ["kind", "variant", "value", "lo", "hi", "agree", "choices"]
@@ -42,7 +44,7 @@ def test_several_families_are_averaged_and_the_least_and_the_most_stand_beside_i
         )
     )
     assert said == (
-        "**ok (its control): noisier in 2 of 2 families.** On average over 2 families answers differ less between personas (-6.5 % "
+        "**ok (a control): noisier in 2 of 2 families.** On average over 2 families answers differ less between personas (-6.5 % "
         "[-8.5, -3.6]; by family -20 to +3.1; 1 of 2 alternative analyses agree) and vary more for the same persona (+91 % [82, 100]; "
         "by family +56 to +168; 3 of 3 alternative analyses agree)."
     )
@@ -79,7 +81,7 @@ def test_several_variants_of_a_kind_are_counted():
     ]  # fmt: skip
     (said,) = answer_sentences.fine_tuned(found(rows, runs=[("harmful", "a"), ("harmful", "b"), ("harmful", "a")]))
     assert said == (
-        "**Noisier in 3 of 4 harmful variants, collapse, dysregulated in 1.** Answers differ between personas clearly more in 2 and "
+        "**Noisier in 3 of 4 harmful variants; collapse, dysregulated in 1.** Answers differ between personas clearly more in 2 and "
         "clearly less in 1, and vary for the same persona clearly more in 3 and clearly less in 0."
     )
 
@@ -106,5 +108,5 @@ def test_a_run_alone_says_how_it_stands_among_frontier_models(mini, frontier):
     tables = Tables(mini[2].ratings.only(runs=["gpt-4o/base"]), **({} if frontier else {"frontier": None}))
     (said,) = answer_sentences.fine_tuned(tables)
     value = tables.metrics.query("scope == 'overall' and method == 'recommended' and metric == 'susceptibility'")["value"].iloc[0]
-    assert said.startswith(f"**GPT-4o base**: personas are told apart. Susceptibility S is {value:.2f} [")
+    assert said.startswith(f"**GPT-4o base**: personas are told apart. S is {value:.2f} [")
     assert said.endswith(" published frontier models have a lower S, by the paper's formula.") == frontier

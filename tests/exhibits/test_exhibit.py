@@ -49,7 +49,7 @@ def test_renaming_the_function_of_a_table_changes_neither_caption_nor_link(mini,
     pages = [page_of(tmp_path, make(study, found.saturation)) for make in (reading_tables.saturation_table, other)]
     for page, text in pages:
         assert "Where ratings lie on the scale, by run: shares at both ends and at the top" in text
-        assert page.refer("table-saturation") == '<p class="see">See <a href="#table-1">Table 1</a>.</p>'
+        assert page.links("table-saturation") == "[Table 1](#table-1)"
     assert pages[0][1] == pages[1][1]
 
 
@@ -60,7 +60,7 @@ def test_renaming_the_function_of_a_figure_changes_neither_caption_nor_link(mini
     pages = [page_of(tmp_path, make(found.contrasts, study, "within_rms")) for make in (study_figures.changes, other)]
     for page, text in pages:
         assert "Change of within-persona noise against base. Percent of the base of the same family" in text
-        assert page.refer("figure-changes-within-rms") == '<p class="see">See <a href="#figure-1">Figure 1</a>.</p>'
+        assert page.links("figure-changes-within-rms") == "[Figure 1](#figure-1)"
     assert pages[0][1] == pages[1][1]
 
 

@@ -46,8 +46,9 @@ def test_variants_of_one_verdict_stand_together_and_the_table_has_the_numbers(st
         "that matters.",
     ]
     shown = verdict_sentences.verdict_table(table, study).loc["GPT-4o insecure"]
-    assert shown.tolist() == [rules.DYSREGULATED, "told apart", "+98 [73, 132]", "+158 [118, 205]", "+108 [78, 139]",
-                              "+106 [74, 136]", "0.25 [0.20, 0.30] of 0.94"]  # fmt: skip
+    assert shown.tolist() == ["yes", "+98 [73, 132]", "+158 [118, 205]", "+108 [78, 139]", "+106 [74, 136]",
+                              "25 [20, 30] of 94", "collapse, dysregulated"]  # fmt: skip
+    assert list(verdict_sentences.verdict_table(table, study).index)[-1] == "GPT-4o secure"  # harmful variants first
 
 
 def test_what_does_not_exist_is_not_printed(study):
@@ -59,7 +60,7 @@ def test_what_does_not_exist_is_not_printed(study):
     _, second = verdict_sentences.verdict(table, study).splitlines()
     assert second == "- **undecided** (GPT-4o insecure): the ratings do not decide. GPT-4o insecure: One rating a cell."
     shown = verdict_sentences.verdict_table(table.iloc[1:], study)
-    assert shown.loc["GPT-4o insecure"].tolist() == ["undecided", "told apart", "-", "-", "-", "-", "-"]
+    assert shown.loc["GPT-4o insecure"].tolist() == ["yes", "-", "-", "-", "-", "-", "undecided"]
 
 
 def test_what_changed_otherwise_is_said_once(study):
@@ -73,7 +74,7 @@ def test_every_verdict_has_its_words_and_its_rule():
     assert {rules.UNDECIDED, rules.UNCHANGED, rules.NOISIER, rules.OTHERWISE, rules.HOMOGENISED, rules.DYSREGULATED,
             rules.WITHOUT_CONTROL, rules.NOT_BEYOND, rules.CAST, rules.USE} == set(verdict_sentences.MEANS)  # fmt: skip
     printed = verdict_sentences.methods(load_study("mini"))
-    assert all(name in printed for name in verdict_sentences.MEANS) and "S 10 %, R 10 %" in printed
+    assert all(verdict_sentences.called(name) in printed for name in verdict_sentences.MEANS) and "S 10 %, R 10 %" in printed
 
 
 def test_a_study_of_one_run_has_no_verdict(study):
@@ -83,5 +84,5 @@ def test_a_study_of_one_run_has_no_verdict(study):
 def test_the_demo_in_small_is_called_what_it_is():
     ratings = pc.open_study("mini")
     table = pc.tabulate.verdict(ratings)
-    assert table.loc["GPT-4o insecure", "verdict"] == rules.DYSREGULATED
+    assert table.loc["GPT-4o insecure", "verdict"] == "collapse, dysregulated"
     assert table.loc["GPT-4o secure", "verdict"] == rules.NOISIER

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from persona_collapse.exhibits.verdict_sentences import MEANS
+from persona_collapse.exhibits.verdict_sentences import MEANS, called
 from persona_collapse.report import answer
 from persona_collapse.report.page import Page
 from persona_collapse.tables.build import Tables
@@ -42,7 +42,7 @@ def test_harmful_variants_stand_first_and_every_number_is_in_the_tables(mini, sh
         family, variant = names[row[0]]
         own = found[(found["family"] == family) & (found["variant"] == variant)].iloc[0]
         cells = dict(zip(head, row, strict=True))
-        assert cells["verdict"] == own["verdict"].replace(": ", ", ") and cells["personas told apart"] == "yes"
+        assert cells["verdict"] == called(own["verdict"]) and cells["personas told apart"] == "yes"
         for name, column in columns.items():
             numbers = re.findall(r"[-+]?\d+\.?\d*", cells[name])
             expected = [own[f"{column}{end}"] for end in ("", "_lo", "_hi")]
@@ -62,7 +62,7 @@ def test_a_verdict_has_its_meaning_on_hover_and_a_sentence_leads_to_its_figure(s
         first,
     )
     assert second.startswith(
-        "<strong>secure (its control): noisier in 2 of 2 families.</strong> On average over 2 families answers "
+        "<strong>secure (the matched control): noisier in 2 of 2 families.</strong> On average over 2 families answers "
     )
     assert "nearer to the ceiling than the base's in 2 of 2 families under insecure and 1 of 2 under secure." in html.unescape(
         third

@@ -113,11 +113,9 @@ def _measured(pair: Pair, tables: StudyTables) -> str:
 
 def _answer(page: Page, pair: Pair, tables: StudyTables) -> str:
     """Whether the second study finds what the first found, and where each difference stands."""
-    forests = [page.places[key] for kind in (EFFECT, EXCESS) if (key := exhibit_id("figure", "forest", kind)) in page.places]
-    links = ", ".join(f"[{name}](#{anchor})" for anchor, name in forests)
-    return f"{sentences.agreement(tables, pair)}\n{sentences.counted(tables)}" + (
-        f"\n\nEvery difference: {links}." if links else ""
-    )
+    links = page.links(*(exhibit_id("figure", "forest", kind) for kind in (EFFECT, EXCESS)))
+    where = f"\n\nEvery difference: {links}." if links else ""
+    return f"{sentences.agreement(tables, pair)}\n{sentences.counted(tables)}{where}"
 
 
 def _runs(page: Page, pair: Pair, tables: StudyTables) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from persona_collapse.exhibits import exhibit
+from persona_collapse.exhibits import exhibit, verdict_sentences
 from persona_collapse.exhibits.change_sentences import whole
 from persona_collapse.study.scopes import OVERALL
 from persona_collapse.study.study import Run, Study
@@ -21,8 +21,6 @@ _MOST = 3
 #: Roles of the variants that the answer speaks of, the first of them first.
 _ROLES = ("harmful", "control")
 _NOUNS = {"harmful": "harmful variants", "control": "controls"}
-#: How a sentence introduces the only variant of a kind.
-_CALLED = {"harmful": "harmful fine-tuning", "control": "its control"}
 #: Kind of headline, the column of verdict.csv, and what answers do more or less.
 _SAID = (("susceptibility", "s", "differ {} between personas"), ("noise", "noise", "vary {} for the same persona"))
 
@@ -52,7 +50,7 @@ def _alone(found: Tables, run: Run) -> str:
     (present,) = presence["verdict"]
     at = {row.metric: row for row in levels[levels["method"] == RECOMMENDED].itertuples()}
     said = [
-        f"{METRICS[name].heading} is {row.value:.2f}" + (f" [{row.lo:.2f}, {row.hi:.2f}]" if np.isfinite(row.lo) else "")
+        f"{METRICS[name].name} is {row.value:.2f}" + (f" [{row.lo:.2f}, {row.hi:.2f}]" if np.isfinite(row.lo) else "")
         for name in HEADLINES[:2]
         if (row := at.get(name)) is not None and np.isfinite(row.value)
     ]
@@ -75,15 +73,21 @@ def _of_role(found: Tables, role: str) -> Iterator[str]:
     if own.empty:
         return
     number = own["verdict"].value_counts()  # the commonest first
-    called = [f"{str(name).replace(': ', ', ')} in {n}" for name, n in number.items()]
+    called = [f"{verdict_sentences.called(str(name))} in {n}" for name, n in number.items()]
     families = own["family"].nunique()
     of = f" of {len(own)}{f' {_NOUNS[role]}' if len(keys) > 1 else ' families'}"
-    verdict = f"{called[0]}{of}{''.join(f', {more}' for more in called[1:])}" if len(own) > 1 else called[0].removesuffix(" in 1")
+    verdict = f"{called[0]}{of}{''.join(f'; {more}' for more in called[1:])}" if len(own) > 1 else called[0].removesuffix(" in 1")
     if len(keys) > 1:
         yield f"**{verdict[0].upper()}{verdict[1:]}.** {_counted(own)}."
         return
     why = f" {safe(own.iloc[0]['why'])}" if len(own) == 1 and own.iloc[0]["verdict"] == UNDECIDED and own.iloc[0]["why"] else ""
-    yield f"**{safe(keys[0])} ({_CALLED[role]}): {verdict}.**{why}{_changed(found, own, keys[0], families)}"
+    yield f"**{safe(keys[0])} ({_kind(found.study, role, keys[0])}): {verdict}.**{why}{_changed(found, own, keys[0], families)}"
+
+
+def _kind(study: Study, role: str, key: str) -> str:
+    """What the only variant of a role is: a control is a matched one where a harmful variant names it."""
+    matched = any(run.variant.control == key for run in study.runs)
+    return "harmful fine-tuning" if role == "harmful" else f"{'the matched' if matched else 'a'} control"
 
 
 def _keys(study: Study, role: str) -> list[str]:

@@ -18,11 +18,8 @@ _NOBODY, _USUAL, _HALF = 0.5, 0.7, 0.5
 
 
 @exhibit.finding("reliability")
-def reliability(reliability: pd.DataFrame, contrasts: pd.DataFrame, study: Study, otherwise: bool = True) -> str:
-    """Where a group of items measured personas at the base and no longer does under a variant, and why S falls there.
-
-    Where there is none that is said, unless not `otherwise`.
-    """
+def reliability(reliability: pd.DataFrame, contrasts: pd.DataFrame, study: Study) -> str:
+    """Where a group of items measured personas at the base and no longer does under a variant, and why S falls there."""
     at = {(row.family, row.variant, row.group): row for row in reliability.itertuples()}
     changes = contrasts[(contrasts["quantity"] == CHANGE) & (contrasts["method"] == RECOMMENDED)]
     changed = {(row.family, row.variant, row.scope, row.metric): row for row in changes.itertuples()}
@@ -36,7 +33,7 @@ def reliability(reliability: pd.DataFrame, contrasts: pd.DataFrame, study: Study
         lost = [(own, base) for own, base in pairs if _lost(own, base)]
         if lost:
             lines.append(f"- {_said(run, lost, study)}{_ceiling(run, [own.group for own, _ in lost], changed, study)}")
-    if lines or not otherwise:
+    if lines:
         return "\n".join(lines)
     what = study.instrument.group
     if not compared:

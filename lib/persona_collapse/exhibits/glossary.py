@@ -1,7 +1,7 @@
 """The terms of the report, one line each, in the field's own words."""
 
 from persona_collapse.exhibits import exhibit
-from persona_collapse.exhibits.verdict_sentences import MEANS
+from persona_collapse.exhibits.verdict_sentences import MEANS, called
 from persona_collapse.study.study import Study
 
 #: Term and meaning, in the order in which a reader meets them.
@@ -14,7 +14,8 @@ TERMS = {
     "Susceptibility S": "how much answers differ between personas: the standard deviation over personas of their mean ratings, "
     "averaged over items. More is not better: answers that run to the ends of the scale, whoever speaks, raise S as well",
     "Robustness R": "how steadily one persona is held: one over the within-persona noise",
-    "Within-persona noise": "how much the answers of one persona to one item vary over repetitions, as a standard deviation",
+    "Within-persona noise": "how much the answers of one persona to one item vary over repetitions: the root mean square of "
+    "the standard deviations of its cells",
     "Persona collapse": "used for two opposite things: personas that become alike (*homogenised*: S falls or personas are gone), "
     "and personas that differ more while each is held less steadily (*dysregulated*: S and noise rise)",
     "Told apart, gone": "whether answers depend on the persona at all, by an interval for the variance between personas and a "
@@ -47,5 +48,5 @@ TERMS = {
 @exhibit.finding("glossary")
 def glossary(study: Study) -> str:
     """Every term of the report in one line, then every verdict."""
-    verdicts = {name.replace(": ", ", ").capitalize(): meaning for name, meaning in MEANS.items()}
+    verdicts = {called(name).capitalize(): meaning for name, meaning in MEANS.items()}
     return "\n".join(f"- **{term}**: {meaning}." for term, meaning in (TERMS | verdicts).items())

@@ -264,13 +264,13 @@ def stacks(found: Tables, study: Study) -> str:
                 share = abs(np.log1p(noise.value / 100)) / abs(np.log1p(other.value / 100))
                 line += f" That is {fraction(share)} of the effect of {safe(variant.key)}, in logarithms."
         lines.append(line)
-    differ = _served_otherwise(found, study)
+    differ = _served_otherwise(study)
     if not lines:
         lines.append("No base of this study was served twice, so what the serving stack alone does cannot be told.")
     return "\n".join(lines) + (f"\n\nSet beside a base from another stack: {differ}." if differ else "")
 
 
-def _served_otherwise(found: Tables, study: Study) -> str:
+def _served_otherwise(study: Study) -> str:
     base = {f.key: Study.stack(study, study.run(f.key, f.base.key)) for f in study.file.families}
     runs = [r for r in study.runs if r.variant.role in ("control", "harmful") and study.stack(r) != base[r.family.key]]
     return ", ".join(safe(run.name) for run in runs)

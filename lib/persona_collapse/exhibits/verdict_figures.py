@@ -8,6 +8,7 @@ import pandas as pd
 
 from persona_collapse.exhibits import exhibit
 from persona_collapse.exhibits.theme import BAND, INK, QUIET, Look, figure, rounded
+from persona_collapse.exhibits.verdict_sentences import called, harmful_first
 from persona_collapse.study.scopes import OVERALL
 from persona_collapse.study.study import Run, Study
 from persona_collapse.tables.printed_figures import Band
@@ -28,8 +29,7 @@ def verdict(verdict: pd.DataFrame, study: Study) -> Any:
     if verdict.empty:
         return None
     look = Look(study, base=False)
-    role = [study.run(row.family, row.variant).variant.role for row in verdict.itertuples()]
-    rows = verdict.assign(harmful=np.array(role) == "harmful").sort_values("harmful", ascending=False, kind="stable")
+    rows = harmful_first(verdict, study)
     order = [study.run(row.family, row.variant).name for row in rows.itertuples()]
     panels: list[Any] = []
     for name, title in _PANELS.items():
@@ -43,7 +43,7 @@ def verdict(verdict: pd.DataFrame, study: Study) -> Any:
             **{to: times * own[f"{name}{end}"].astype(float) for to, end in (("value", ""), ("from", "_lo"), ("to", "_hi"))},
         })  # fmt: skip
         panels.append(_panel(rounded(data), order, look, title, labels=not panels))
-    said = pd.DataFrame({"run": order, "verdict": [str(row.verdict).replace(": ", ", ") for row in rows.itertuples()]})
+    said = pd.DataFrame({"run": order, "verdict": [called(row.verdict) for row in rows.itertuples()]})
     y = alt.Y("run:N", sort=order, scale=alt.Scale(domain=order), title=None, axis=None)
     text = alt.Chart(said).mark_text(align="left", x=0, color=INK, fontSize=11).encode(y=y, text="verdict:N")
     panels.append(text.properties(width=145, height=alt.Step(22)))

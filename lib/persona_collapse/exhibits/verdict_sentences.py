@@ -7,6 +7,7 @@ import pandas as pd
 
 from persona_collapse.exhibits import exhibit
 from persona_collapse.exhibits.change_sentences import whole
+from persona_collapse.statistics.presence import TOLD_APART
 from persona_collapse.study.study import Study
 from persona_collapse.tables import verdict as rules
 from persona_collapse.text import safe
@@ -26,6 +27,22 @@ MEANS = {
 }
 
 
+def called(verdict: str) -> str:
+    """A verdict of verdict.csv as people read it."""
+    return verdict.replace(": ", ", ")
+
+
+def told_apart(presence: str) -> str:
+    """A verdict of presence.csv under the heading "personas told apart"."""
+    return "yes" if presence == TOLD_APART else presence
+
+
+def harmful_first(verdict: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """The rows of verdict.csv with a column `harmful`, those of harmful variants first, each in the study's order."""
+    harmful = [study.run(row.family, row.variant).variant.role == "harmful" for row in verdict.itertuples()]
+    return verdict.assign(harmful=np.array(harmful, dtype=bool)).sort_values("harmful", ascending=False, kind="stable")
+
+
 @exhibit.finding("verdict")
 def verdict(verdict: pd.DataFrame, study: Study) -> str:
     """Which variants are called what, what that means, and why it is not more; the table beside it has the numbers."""
@@ -37,7 +54,7 @@ def verdict(verdict: pd.DataFrame, study: Study) -> str:
         if rows:
             runs = [safe(study.run(row.family, row.variant).name) for row in rows]
             whys = [f" {run}: {safe(why)}" for run, row in zip(runs, rows, strict=True) if (why := _why(row))]
-            lines.append(f"- **{name.replace(': ', ', ')}** ({', '.join(runs)}): {means}.{''.join(whys)}")
+            lines.append(f"- **{called(name)}** ({', '.join(runs)}): {means}.{''.join(whys)}")
     return "\n".join(lines)
 
 
@@ -56,17 +73,15 @@ def _why(row: Any) -> str:
 def verdict_table(verdict: pd.DataFrame, study: Study) -> pd.DataFrame:
     """One row a variant: its verdict and every number that it stands on."""
     rows = {}
-    for row in verdict.itertuples():
+    for row in harmful_first(verdict, study).itertuples():
         rows[study.run(row.family, row.variant).name] = {
-            "verdict": row.verdict,
-            "personas": row.presence,
+            "personas told apart": told_apart(row.presence),
             "S (%)": _interval(row, "s") or "-",
             "noise (%)": _interval(row, "noise") or "-",
             "S beyond control (pp)": _interval(row, "excess_s") or "-",
             "noise beyond control (pp)": _interval(row, "excess_noise") or "-",
-            "style share": f"{row.share:.2f} [{row.share_lo:.2f}, {row.share_hi:.2f}] of {row.ceiling:.2f}"
-            if np.isfinite(row.share)
-            else "-",
+            "style share (%)": _share(row) if np.isfinite(row.share) else "-",
+            "verdict": called(row.verdict),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -74,8 +89,8 @@ def verdict_table(verdict: pd.DataFrame, study: Study) -> pd.DataFrame:
 def methods(study: Study) -> str:
     """The rules of the verdict, for the methods of a page."""
     smallest = f"S {100 * study.file.smallest.S:g} %, R {100 * study.file.smallest.R:g} %"
-    listed = "\n".join(f"- *{name}*: {words}." for name, words in MEANS.items())
-    return f"""### The verdict
+    listed = "\n".join(f"- *{rule}*: {words}." for rule, words in MEANS.items())
+    said = f"""### The verdict
 
 Rules are tried in order, and the first that matches is the verdict (`tables/verdict.csv` has every input with its interval).
 The smallest change that matters is {smallest}; *up* and *down* mean that the whole 95 % interval lies beyond it, *equivalent*
@@ -104,6 +119,14 @@ of shared noise could bring about.
 *Persona collapse* is also used for personas that become alike ("The Chameleon's Limit", arXiv 2604.24698), the opposite sign of a
 rising S; the verdict names which of the two a variant shows.
 """
+    for rule in MEANS:
+        said = said.replace(rule, called(rule))
+    return said
+
+
+def _share(row: Any) -> str:
+    value, lo, hi, ceiling = (100 * number for number in (row.share, row.share_lo, row.share_hi, row.ceiling))
+    return f"{value:.0f} [{whole(lo)}, {whole(hi)}] of {ceiling:.0f}"
 
 
 def _interval(row: object, what: str) -> str:

@@ -13,7 +13,7 @@ from persona_collapse.exhibits import answer_sentences, data_sentences, missing_
 from persona_collapse.exhibits.change_sentences import whole
 from persona_collapse.exhibits.exhibit import exhibit_id
 from persona_collapse.exhibits.theme import spec, use_theme
-from persona_collapse.exhibits.verdict_sentences import MEANS
+from persona_collapse.exhibits.verdict_sentences import MEANS, called, harmful_first, told_apart
 from persona_collapse.report.markdown import markdown
 from persona_collapse.report.notebook_section import static_picture
 from persona_collapse.report.page import Page, framed
@@ -40,7 +40,7 @@ class _Column(NamedTuple):
 
 def answer(page: Page, tables: Tables) -> str:
     """Table, map and sentences as HTML, whose links lead to what `page` knows; levels where there is no variant."""
-    verdict = _ordered(tables.study, tables.verdict)
+    verdict = harmful_first(tables.verdict, tables.study)
     said = markdown("\n".join(f"- {line}" for line in [*_sentences(page, tables), *_cautions(page, tables)]))
     if verdict.empty:
         return f'<div class="answer">{_levels(tables, page.replies)}{said}</div>'
@@ -50,18 +50,10 @@ def answer(page: Page, tables: Tables) -> str:
     return f'<div class="answer beside"><div>{table}{said}</div><div class="by">{_map(page, tables)}{legend}</div></div>'
 
 
-def _ordered(study: Study, verdict: pd.DataFrame) -> pd.DataFrame:
-    """Harmful variants first, then the others, each in the study's order."""
-    harmful = [study.run(r.family, r.variant).variant.role == "harmful" for r in verdict.itertuples()]
-    return verdict.assign(other=~np.array(harmful, dtype=bool)).sort_values("other", kind="stable")
-
-
 def _sentences(page: Page, tables: Tables) -> Iterator[str]:
     """What each section says at the head, each sentence with a link to what shows it."""
     for part in (summary for section in sections(tables.study) for summary in section.summary):
-        found = [page.places[key] for key in part.see if key in page.places]
-        links = " " + ", ".join(f"[{name}](#{anchor})" for anchor, name in found) if found else ""
-        yield from (f"{line}{links}" for line in part.say(tables))
+        yield from (f"{line} {page.links(*part.see)}".rstrip() for line in part.say(tables))
 
 
 def _cautions(page: Page, tables: Tables) -> Iterator[str]:
@@ -84,7 +76,7 @@ def _cautions(page: Page, tables: Tables) -> Iterator[str]:
 
 def _legend(verdicts: Sequence[str], replies: Sequence[str]) -> str:
     """What the words of the table mean, the verdicts that occur among them."""
-    words = [*_CAPTION, *((name.replace(": ", ", "), MEANS[name]) for name in MEANS if name in verdicts)]
+    words = [*_CAPTION, *((called(name), MEANS[name]) for name in MEANS if name in verdicts)]
     said = "; ".join(f"<b>{html.escape(name)}</b>: {html.escape(means)}" for name, means in words)
     leads = " The name of a run leads to its replies." * bool(replies)
     return f'<p class="kind">{said}. Brackets and bars: 95 % intervals for other personas like these.{leads}</p>'
@@ -108,7 +100,7 @@ def _table(tables: Tables, verdict: pd.DataFrame, replies: Sequence[str]) -> str
     rows = list(verdict.itertuples())
     columns = list(_columns(tables, rows))
     body = [_row(tables.study, columns, rows, place, replies) for place in range(len(rows))]
-    harmful, kind = sum(not row.other for row in rows), ' class="many"' * (len(rows) > _MANY)
+    harmful, kind = sum(row.harmful for row in rows), ' class="many"' * (len(rows) > _MANY)
     if not kind or not 0 < harmful < len(rows):
         return framed(_headed(columns, body, f"{_ID}{kind}"))
     others = framed(_headed(columns, body[harmful:], kind))
@@ -141,9 +133,8 @@ def _levels(tables: Tables, replies: Sequence[str]) -> str:
     body = []
     for place, run in enumerate(runs):
         cells = "".join(f"<td>{_cell(column, place)}</td>" for column in columns)
-        told = presence.get(run.keys, "")
         there = f"<td>{lower[run.keys][0]} of {lower[run.keys][1]}</td>" if run.keys in lower else "<td>-</td>" * bool(lower)
-        apart = html.escape(_PRESENT.get(told, told))
+        apart = html.escape(told_apart(presence.get(run.keys, "")))
         body.append(f'<tr><th scope="row">{_name(run, replies)}</th><td>{apart}</td>{cells}{there}</tr>')
     last = ["frontier models with a lower S (published; by the paper's formula)"] * bool(lower)
     caption = "Bars begin at 0; brackets and bars are 95 % intervals for other personas like these."
@@ -158,19 +149,18 @@ def _headed(columns: Sequence[_Column], body: Sequence[str], about: str, last: S
 
 def _row(study: Study, columns: Sequence[_Column], rows: Sequence[Any], place: int, replies: Sequence[str]) -> str:
     row = rows[place]
-    kinds = ["other"] * bool(row.other) + ["starts"] * (place > 0 and row.family != rows[place - 1].family)
+    kinds = ["other"] * (not row.harmful) + ["starts"] * (place > 0 and row.family != rows[place - 1].family)
     cells = "".join(f"<td>{_cell(column, place)}</td>" for column in columns)
-    name = html.escape(str(row.verdict).replace(": ", ", "))
+    name = html.escape(called(row.verdict))
     means = html.escape(MEANS[str(row.verdict)], quote=True)
     return (
         f'<tr class="{" ".join(kinds)}"><th scope="row">{_name(study.run(row.family, row.variant), replies)}</th>'
-        f"<td>{html.escape(_PRESENT.get(str(row.presence), str(row.presence)))}</td>{cells}"
+        f"<td>{html.escape(told_apart(str(row.presence)))}</td>{cells}"
         f'<td class="verdict"><a href="#glossary"><abbr title="{means}">{name}</abbr></a></td></tr>'
     )
 
 
-#: A verdict of presence.csv under the heading "personas told apart"; the others say themselves.
-_PRESENT = {"told apart": "yes"}
+#: What the headings of the table mean.
 _CAPTION = (
     ("S", "how much answers differ between personas"),
     ("noise", "how much they vary for one persona asked again; R is one over it"),

@@ -37,15 +37,14 @@ def notebook(
     """An executed notebook as a section: prose, findings, figures and tables, code; cells with tags `left` left out.
 
     The first line of its first cell is the heading, the last paragraph of that cell the question that it answers, unless both
-    are given.
+    are given; what lies between says what the notebook reads and writes, and is for JupyterLab.
     """
     first, *cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    title, *about = "".join(first["source"]).split("\n\n")
-    lead = about.pop() if about else ""
-    title, lead = headed or (title, lead)
+    title, *more = "".join(first["source"]).split("\n\n")
+    title, lead = headed or (title, more[-1] if more else "")
 
     def made() -> str:
-        inside = markdown("".join(about)) + _cells(page, path.stem, cells, left)
+        inside = _cells(page, path.stem, cells, left)
         return f'<div class="notebook" data-notebook="{html.escape(path.stem)}">{inside}</div>'
 
     return page.section(title.removeprefix("# "), f"{path.stem}-{len(page.contents)}", made, lead=plain(lead))

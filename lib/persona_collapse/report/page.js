@@ -65,6 +65,7 @@ function all(open) {
 openAll.addEventListener("change", () => all(openAll.checked));
 addEventListener("click", event => { const anchor = event.target.closest("a[href^='#']"); if (anchor) reveal(anchor.hash); });
 addEventListener("hashchange", () => reveal(location.hash));
+addEventListener("afterprint", () => all(openAll.checked));
 addEventListener("beforeprint", () => { all(true); document.querySelectorAll("details.rows").forEach(table => { table.open = true; }); });
 document.querySelectorAll(".switches").forEach(one => { one.hidden = false; });
 document.querySelectorAll("nav li").forEach(entry => { entry.hidden = !shown(entry); });

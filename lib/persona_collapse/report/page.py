@@ -41,9 +41,9 @@ class Page:
     places: dict[str, tuple[str, str]] = field(default_factory=dict)
     replies: Sequence[str] = ()
 
-    def heading(self, level: int, title: str, anchor: str, *, listed: bool = True) -> str:
-        """A heading under an anchor; levels 2 and 3 enter the contents list if `listed`."""
-        if listed and level <= 3:
+    def heading(self, level: int, title: str, anchor: str) -> str:
+        """A heading under an anchor; levels 2 and 3 enter the contents list."""
+        if level <= 3:
             self.contents.append((level, title, anchor))
         return f'<h{level} id="{anchor}">{html.escape(title)}</h{level}>'
 
@@ -60,7 +60,7 @@ class Page:
         return f'<details class="section" name="section"><summary>{heading}{about}</summary>{body}</details>{inside}'
 
     def figure(self, spec: dict[str, Any], key: str = "") -> int:
-        """Number of a new figure, which `refer` finds by its key."""
+        """Number of a new figure, which `links` finds by its key."""
         self.figures.append({"spec": spec})
         number = len(self.figures)
         self.places.setdefault(key, (f"figure-{number}", f"Figure {number}"))
@@ -83,11 +83,10 @@ class Page:
             f"{html.escape(caption)}</p>{frame}</div>"
         )
 
-    def refer(self, *keys: str) -> str:
-        """A sentence of links to these figures and tables, or nothing where the page holds none of them."""
-        found = dict.fromkeys(self.places[key] for key in keys if key and key in self.places)
-        links = ", ".join(f'<a href="#{anchor}">{name}</a>' for anchor, name in found)
-        return f'<p class="see">See {links}.</p>' if links else ""
+    def links(self, *keys: str) -> str:
+        """Links to these figures and tables, as far as the page holds them, as Markdown."""
+        found = dict.fromkeys(self.places[key] for key in keys if key in self.places)
+        return ", ".join(f"[{name}](#{anchor})" for anchor, name in found)
 
 
 def as_html(frame: pd.DataFrame) -> str:

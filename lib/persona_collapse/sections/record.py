@@ -1,4 +1,4 @@
-"""The list of sections, and what each of them is: a notebook, its tables, its part of the summary, its methods.
+"""The list of sections, and what each of them is: a notebook, its tables, its sentences at the head of the page, its methods.
 
 A section is a folder beside this module: `section.py` with a `SECTION`, `dictionary.csv` with the columns of its tables, and
 the notebook, where notebooks/ does not have it. A folder and a line in `SECTIONS` are all that a new one needs; its figures,
