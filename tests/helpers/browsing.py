@@ -125,3 +125,17 @@ def opened(found, path: Path, *, width: int = 1280, script: bool = True, closed:
         page.wait_for_function("[...document.querySelectorAll('figure')].every(f => f.classList.contains('live'))")
     yield page, seen
     context.close()
+
+
+def not_reached(page) -> tuple[list[str], list[int]]:
+    """What the Tab key reaches without an outline, and the places of what it should reach and does not, from the top on."""
+    seen, reached, bare = page.evaluate(FOCUSABLE), set(), []
+    for _ in range(len(seen) + 20):
+        page.keyboard.press("Tab")
+        where = page.evaluate(WHERE)
+        if where is None:
+            break
+        reached.add(where["place"])
+        if not where["outlined"]:
+            bare.append(where["what"])
+    return bare, sorted(set(seen) - reached)

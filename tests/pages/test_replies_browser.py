@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import hostile
-from browsing import CELL, CONTRAST, FOCUSABLE, WHERE, WIDE, browser, opened
+from browsing import CELL, CONTRAST, WIDE, browser, not_reached, opened
 from importable import cell, small_study, write_rows
 from persona_collapse.asking.collect import collect
 from persona_collapse.report.replies import render_replies
@@ -244,16 +244,7 @@ def test_it_fits_and_can_be_read(chromium, worded, width, scheme):
 def test_everything_that_acts_is_reached_and_used_by_keyboard(chromium, worded):
     with opened(chromium, worded) as (page, _):
         ready(page)
-        seen, reached, bare = page.evaluate(FOCUSABLE), set(), []
-        for _ in range(len(seen) + 10):
-            page.keyboard.press("Tab")
-            where = page.evaluate(WHERE)
-            if where is None:
-                break
-            reached.add(where["place"])
-            if not where["outlined"]:
-                bare.append(where["what"])
-        assert (bare, sorted(set(seen) - reached)) == ([], [])
+        assert not_reached(page) == ([], [])
         page.focus("#item")
         before = page.evaluate("location.hash")
         page.keyboard.press("ArrowDown")

@@ -29,14 +29,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def notebooks(tmp_path, monkeypatch):
-    folder = tmp_path / "notebooks"
-    folder.mkdir()
-    monkeypatch.setattr(run_notebooks, "NOTEBOOKS", folder)
-    return folder
-
-
 def job(folder, name, *sources):
     cells = [nbformat.v4.new_code_cell(source) for source in ("study = 'mini'", *sources)]
     cells[0].metadata["tags"] = ["parameters"]

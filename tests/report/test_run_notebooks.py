@@ -17,14 +17,6 @@ from persona_collapse.store.store import open_store
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def notebooks(tmp_path, monkeypatch):
-    folder = tmp_path / "notebooks"
-    folder.mkdir()
-    monkeypatch.setattr(run_notebooks, "NOTEBOOKS", folder)
-    return folder
-
-
 def write(folder, name, *sources, tags=("parameters",)):
     cells = [nbformat.v4.new_code_cell(source) for source in sources]
     cells[0].metadata["tags"] = list(tags)
