@@ -9,7 +9,7 @@ from persona_collapse.asking.collect import collect
 from persona_collapse.asking.dialect_openai import ElicitationError
 from persona_collapse.simulated.faults import Options
 from persona_collapse.simulated.server import running
-from persona_collapse.study.study_file import Endpoint
+from persona_collapse.study.endpoint import Endpoint
 
 BOTH = pytest.mark.parametrize("made", [connect, connect_for_batches])
 

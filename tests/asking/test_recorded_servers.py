@@ -15,8 +15,8 @@ from persona_collapse.asking.watch import Watch
 from persona_collapse.paths import ROOT
 from persona_collapse.store.store import open_store
 from persona_collapse.study import first_token
+from persona_collapse.study.endpoint import Endpoint
 from persona_collapse.study.rating_parser import parse_reply
-from persona_collapse.study.study_file import Endpoint
 
 RECORDED = ROOT / "tests" / "fixtures" / "servers"
 SCALE = range(6)

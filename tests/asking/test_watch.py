@@ -15,8 +15,8 @@ from persona_collapse.asking.dialect_openai import ElicitationError, RefusedErro
 from persona_collapse.asking.supported_parameters import recall
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
+from persona_collapse.study.endpoint import Endpoint
 from persona_collapse.study.study import load_study
-from persona_collapse.study.study_file import Endpoint
 
 #: (2 personas + self) x 30 items
 CELLS = 90

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from persona_collapse.asking.dialect_openai import ElicitationError
-from persona_collapse.study.study_file import Endpoint
+from persona_collapse.study.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from persona_collapse.asking.backoff import retry_after
+from persona_collapse.study.endpoint import Endpoint
 from persona_collapse.study.study import Run, Study
-from persona_collapse.study.study_file import Endpoint, Protocol
+from persona_collapse.study.study_file import Protocol
 from persona_collapse.wire import SLOT_HEADER
 
 if TYPE_CHECKING:

@@ -2,8 +2,8 @@
 
 from persona_collapse.asking.dialect_openai import ElicitationError
 from persona_collapse.store.store import Store
+from persona_collapse.study.endpoint import Price
 from persona_collapse.study.study import Run, Study
-from persona_collapse.study.study_file import Price
 
 #: Characters of a prompt in one token: 652 characters were 142 tokens in the published study. No tokenizer is asked.
 CHARACTERS_A_TOKEN = 4.6

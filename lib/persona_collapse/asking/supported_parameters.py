@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 from persona_collapse.asking.dialect_openai import Completion, ElicitationError, Failure, RefusedError
 from persona_collapse.store.store import Store, capability
 from persona_collapse.study import first_token
-from persona_collapse.study.study_file import Endpoint, Protocol
+from persona_collapse.study.endpoint import Endpoint
+from persona_collapse.study.study_file import Protocol
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI

@@ -5,6 +5,7 @@ In: params/ and a study file. Out: a checked, immutable `Study`; readers that tu
 
 __all__ = [
     "clusters",
+    "endpoint",
     "first_token",
     "instrument",
     "personas",

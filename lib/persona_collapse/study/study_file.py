@@ -1,23 +1,19 @@
 """The parts of a study file, each checked by itself and with its neighbours before anything runs."""
 
-import os
 import re
 from functools import partial
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     StrictBool,
-    ValidationInfo,
     field_validator,
     model_validator,
 )  # fmt: skip
 
 from persona_collapse.input_errors import closest, gather
+from persona_collapse.study.endpoint import Checked, Endpoint, Price
 
 Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Kind = Literal["simulated", "imported", "live"]
@@ -31,15 +27,6 @@ _ONLY = {
     "figures": "simulated", "persona": "imported", "self": "imported", "toxic": "imported", "rows": "imported",
     "endpoint": "live", "model": "live", "served_model": "live", "price_per_million": "live",
 }  # fmt: skip
-#: What a request says by the protocol, which an endpoint's extra_body may not say otherwise.
-_OURS = {
-    "model", "messages", "temperature", "top_p", "max_tokens", "max_completion_tokens", "n", "logprobs", "top_logprobs",
-    "provider", "stream",
-}  # fmt: skip
-
-
-class _Checked(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def _short(key: str) -> BeforeValidator:
@@ -47,90 +34,7 @@ def _short(key: str) -> BeforeValidator:
     return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
 
 
-class Price(_Checked):
-    """Dollars for a million tokens."""
-
-    input: Annotated[float, Field(ge=0)]
-    output: Annotated[float, Field(ge=0)]
-
-
-class Endpoint(_Checked):
-    """An OpenAI-compatible endpoint; the key itself is never in a file, only the name of its environment variable."""
-
-    base_url: Annotated[str, Field(pattern=r"^https?://")]
-    api_key_env: str | None = None  # a server on this machine needs none
-    max_in_flight: Annotated[int, Field(ge=1)] = 32
-    timeout: Annotated[float, Field(gt=0)] = 60  # seconds for one request
-    provider: tuple[Annotated[str, Field(min_length=1)], ...] = ()  # who may serve the weights, where a gateway has a choice
-    price_per_million: Price | None = None
-    extra_body: dict[str, Any] = {}  # parameters of this server's own, sent with every request
-    headers: dict[str, str] = {}  # and headers, never a key
-    patience: Annotated[float, Field(gt=0)] = 2  # minutes for which a server that takes no connection is waited for
-
-    def key(self) -> str:
-        """The key, as the environment holds it now; empty where there is none."""
-        return os.environ.get(self.api_key_env, "") if self.api_key_env else ""
-
-    @property
-    def on_this_machine(self) -> bool:
-        """Whether its address is a loopback one, which no proxy of this machine leads to."""
-        host = urlsplit(self.base_url).hostname or ""
-        return host == "localhost" or re.fullmatch(r"127\.[\d.]+|::1", host) is not None
-
-    @field_validator("patience", mode="before")
-    @classmethod
-    def _in_minutes(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h)\s*", value)
-        if found is None:
-            raise ValueError(f"{value!r} is no time; give minutes, or a number with s, min or h, such as 30 min")
-        return float(found[1]) * {"s": 1 / 60, "min": 1, "h": 60}[found[2]]
-
-    @model_validator(mode="after")
-    def _has_a_key(self, info: ValidationInfo) -> "Endpoint":
-        if self.api_key_env is None and not info.context and not self.on_this_machine:
-            raise ValueError("api_key_env: is missing; give the name of the variable that holds the key of this server")
-        return self
-
-    @field_validator("extra_body")
-    @classmethod
-    def _leaves_ours(cls, extra: dict[str, Any]) -> dict[str, Any]:
-        for name in extra:
-            if name in _OURS:
-                raise ValueError(f"{name!r} is set by the study's protocol or by the endpoint itself; remove it from extra_body")
-        return extra
-
-    @field_validator("headers")
-    @classmethod
-    def _hold_no_key(cls, headers: dict[str, str]) -> dict[str, str]:
-        for name, value in headers.items():
-            # The value is not shown for the same reason.
-            if re.search(r"auth|key|token|cookie|secret", name, re.IGNORECASE):
-                raise ValueError(f"{name!r} may hold a key, and no key stands in a file; give its variable's name as api_key_env")
-            if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or not re.fullmatch(r"[\t -~]*", value):
-                raise ValueError(f"{name!r} is no header, or its value holds a character that none may have; correct it")
-        return headers
-
-    @field_validator("base_url")
-    @classmethod
-    def _holds_no_secret(cls, text: str) -> str:
-        # The text is not shown for the same reason.
-        parts = urlsplit(text)
-        if parts.username or parts.password or parts.query:
-            raise ValueError("holds a user name, a password or a query; give the bare address, and the key by api_key_env")
-        return text
-
-    @field_validator("api_key_env")
-    @classmethod
-    def _is_a_name(cls, text: str | None) -> str | None:
-        # The text itself is not shown: it may be a key that was put where its variable's name belongs.
-        if text is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text):
-            raise ValueError("is not the name of an environment variable; give the name, never the key itself")
-        return text
-
-
-class Protocol(_Checked):
+class Protocol(Checked):
     """How every cell is asked."""
 
     temperature: Annotated[float, Field(ge=0)] = 0.1
@@ -154,7 +58,7 @@ class Protocol(_Checked):
         return self
 
 
-class Smallest(_Checked):
+class Smallest(Checked):
     """The smallest changes worth caring about, as shares; written in percent, as text or as a number from 1."""
 
     S: float = 0.1
@@ -174,23 +78,23 @@ class Smallest(_Checked):
         return percent / 100
 
 
-class Cluster(_Checked):
+class Cluster(Checked):
     """Which personas belong together: the column that says so, of the deck, or of a file beside imported ratings."""
 
     column: Name
     file: Name | None = None  # relative to the study file; its column `persona` holds the ids
 
 
-class Source(_Checked):
+class Source(Checked):
     """Where the files of an imported study are published, and what they must be."""
 
     git: str
     commit: str | None = None
     folder: str = "."
-    sha256: dict[str, str] = {}
+    sha256: dict[str, str] = Field(default_factory=dict)
 
 
-class Columns(_Checked):
+class Columns(Checked):
     """What imported files call their columns; what is not named goes by the common names (docs/import.md).
 
     `items` is for files with one column an item, such as q{item}, where {item} stands for the item's number; `condition` for
@@ -228,15 +132,15 @@ class Columns(_Checked):
         return self
 
 
-class Reference(_Checked):
+class Reference(Checked):
     """Human respondents: a file of their ratings, relative to the study file, and how it is read (as files of variants are)."""
 
     file: Name
     columns: Columns | None = None
-    rows: dict[str, str | int] = {}
+    rows: dict[str, str | int] = Field(default_factory=dict)
 
 
-class Variant(_Checked):
+class Variant(Checked):
     """One model of a family, and where its ratings come from."""
 
     key: Key
@@ -250,7 +154,9 @@ class Variant(_Checked):
     persona: str | None = None
     self_: Annotated[str | None, Field(alias="self")] = None
     toxic: str | None = None
-    rows: dict[str, str | int] = {}  # which rows of its files are its own: by column, the value that they have there
+    rows: dict[str, str | int] = Field(
+        default_factory=dict
+    )  # which rows of its files are its own: by column, the value that they have there
     endpoint: str | None = None
     model: str | None = None
     served_model: str | None = None
@@ -262,7 +168,7 @@ class Variant(_Checked):
         return self.label or self.key
 
 
-class Family(_Checked):
+class Family(Checked):
     """A base model and its variants, in the order in which they are shown."""
 
     key: Key
@@ -280,7 +186,7 @@ class Family(_Checked):
         return next(v for v in self.variants if v.role == "base")
 
 
-class StudyFile(_Checked):
+class StudyFile(Checked):
     """A study file as it is written; docs/asking.md shows one."""
 
     title: Annotated[str, Field(min_length=1)]
@@ -291,7 +197,7 @@ class StudyFile(_Checked):
     protocol: Protocol = Protocol()
     conditions: tuple[Condition, ...] = ("persona", "self")
     budget_usd: Annotated[float, Field(gt=0)] | None = None
-    endpoints: dict[str, Endpoint] = {}
+    endpoints: dict[str, Endpoint] = Field(default_factory=dict)
     source: Source | None = None
     columns: Columns | None = None
     published: str | None = None
