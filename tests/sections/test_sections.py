@@ -38,6 +38,14 @@ def test_every_table_has_one_section_and_all_of_its_columns_are_described(mini):
     assert missing == []
 
 
+def test_every_tag_that_a_section_shows_or_not_is_on_a_cell_of_a_notebook():
+    """What only some studies have would vanish in silence with its cell."""
+    tags = {tag for entry in SECTIONS for tag in entry.section().shown}
+    cells = [cell for entry in SECTIONS for cell in nbformat.read(entry.source, as_version=4).cells]
+    assert tags >= {"only-variants", "only-logprobs", "only-printed", "only-reference", "only-frontier"}
+    assert tags - {tag for cell in cells for tag in cell.metadata.get("tags", [])} == set()
+
+
 def test_an_unknown_table_is_refused(mini):
     with pytest.raises(ValueError, match=r"^tables: no table 'metric'; expected one of quality, metrics, contrasts, "):
         all_tables(mini[2], ["metric"])
