@@ -29,7 +29,7 @@ def frame_of(study, store):
     """The ratings of a study as rows, ids as text of no order and with gaps."""
     parts = []
     for run in study.runs:
-        rows = pd.DataFrame(read_ratings(study, store, [run]).of(run).slots, columns=["persona", "item", "repetition", "rating"])
+        rows = pd.DataFrame(read_ratings(study, store).of(run).slots, columns=["persona", "item", "repetition", "rating"])
         rows = rows.assign(
             persona=[f"p{7 * p + 3:03d}" for p in rows["persona"]], item=rows["item"] + 1, repetition=[f"seed {n}" for n in rows["repetition"]],
             family=run.family.key, variant=run.variant.key, role=run.variant.role, control=run.variant.control,
