@@ -332,7 +332,7 @@ class TestTrainingSteps:
     @pytest.mark.parametrize(
         ("changes", "said"),
         [
-            ({"of": ""}, "step: is the step of a checkpoint; name the variant of which it is one by `of`"),
+            ({"role": "base"}, "step: a base has not been fine-tuned; remove it"),
             (
                 {"of": "worse"},
                 "of 'worse' does not exist in family 'x' as another variant that is neither its base nor a checkpoint itself",

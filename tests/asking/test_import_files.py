@@ -395,12 +395,22 @@ def test_other_ids_in_one_file_number_the_personas_of_all_runs_anew_or_of_none(t
     assert rating_counts(study, run=1)[1:, 0].argmax(axis=-1).tolist() == [1, 2]
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 def test_a_store_of_a_version_before_is_brought_up_to_date(tmp_path, version):
-    """The second one lacked what tells completions apart, the first one ids of personas too."""
+    """The third one lacked several instruments, the second what tells completions apart too, the first also ids of personas."""
     study = collected(tmp_path, grid([0, 1], 2, 3, 4))
     db = sqlite3.connect(study.store_path)
-    db.execute("ALTER TABLE slots DROP COLUMN completion")
+    if version < 3:
+        db.execute("ALTER TABLE slots DROP COLUMN completion")
+    db.execute("DROP VIEW ratings")
+    db.execute("DROP INDEX one_question")
+    db.execute("CREATE UNIQUE INDEX one_question ON questions (run, condition, ifnull(persona, -1), item, identity)")
+    for column in ("instrument", "wording", "before"):
+        db.execute(f"ALTER TABLE questions DROP COLUMN {column}")
+    db.execute(
+        "CREATE VIEW ratings AS SELECT family, variant, condition, persona, item, repetition, rating, reason, reply FROM slots "
+        "JOIN questions ON question = questions.id JOIN runs ON run = runs.id WHERE repetition <= asked"
+    )
     if version == 1:
         db.execute("DROP TABLE personas")
     db.execute("UPDATE runs SET origin = 'as that version hashed it'")

@@ -329,7 +329,7 @@ def asked(tmp_path, outputs):
     with open_store(study.store_path, write=True) as store:
         run = study.runs[0]
         slots.plan(study, run, store)
-        by_cell = {(slot[2], slot[3]): slot[0] for slot in store.missing("gpt-4o", "base", "persona")}
+        by_cell = {(cell.persona, cell.item): cell.question for cell in store.missing_cells("gpt-4o", "base", "persona")}
         low = first_token.as_text([("I", LOG(0.8)), ("4", LOG(0.1))])
         placeholder = first_token.as_text([("4", 0.0), ("3", 0.0)])
         store.add([

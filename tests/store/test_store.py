@@ -22,6 +22,11 @@ def counts_of(store, family, variant, condition, items, categories):
     return Answers(slots, (store.personas(*at), items, len(categories)), Asked(0, 0, 0)).counts
 
 
+def missing(store, *at):
+    """Slots still to be asked: (question, repetition, persona, item)."""
+    return [(cell.question, r, cell.persona, cell.item) for cell in store.missing_cells(*at) for r in cell.repetitions]
+
+
 def design(personas=2, items=2, repetitions=2, identity="a", condition="persona"):
     people = [None] if condition == "self" else range(personas)
     return [Question(condition, p, i, identity, "hash", repetitions) for p in people for i in range(1, items + 1)]
@@ -94,29 +99,29 @@ def test_missing_lists_the_design_in_order_and_shrinks(store):
     ids = store.plan("f", "v", design(personas=2, items=2, repetitions=2))
     # persona, then item, then repetition
     everything = [(ids["persona", p, i], r, p, i) for p in (0, 1) for i in (1, 2) for r in (1, 2)]
-    assert store.missing("f", "v", "persona") == everything
+    assert missing(store, "f", "v", "persona") == everything
     store.add([Answer(everything[3][0], 2, 4, None), Answer(everything[0][0], 1, None, "unparseable")])
-    assert store.missing("f", "v", "persona") == [everything[i] for i in (1, 2, 4, 5, 6, 7)]
+    assert missing(store, "f", "v", "persona") == [everything[i] for i in (1, 2, 4, 5, 6, 7)]
     store.add([Answer(question, repetition, 1, None) for question, repetition, _, _ in everything])
-    assert store.missing("f", "v", "persona") == []
+    assert missing(store, "f", "v", "persona") == []
 
 
 def test_a_slot_lost_in_transport_is_still_missing(store):
     question = store.plan("f", "v", design(1, 1, 1))["persona", 0, 1]
     store.add([Answer(question, 1, None, "transport")])
-    assert store.missing("f", "v", "persona") == [(question, 1, 0, 1)]
+    assert missing(store, "f", "v", "persona") == [(question, 1, 0, 1)]
 
 
 def test_missing_is_told_for_one_run_and_condition_only(store):
     store.plan("f", "v", design(1, 1, 1) + design(1, 1, 1, condition="self"))
     store.plan("f", "w", design(1, 1, 3))
-    assert [len(store.missing("f", *where)) for where in (("v", "persona"), ("v", "self"), ("w", "persona"))] == [1, 1, 3]
-    assert store.missing("f", "v", "self")[0][2:] == (None, 1)
+    assert [len(missing(store, "f", *where)) for where in (("v", "persona"), ("v", "self"), ("w", "persona"))] == [1, 1, 3]
+    assert missing(store, "f", "v", "self")[0][2:] == (None, 1)
 
 
 def test_planning_the_same_design_again_changes_nothing(store):
     assert store.plan("f", "v", design()) == store.plan("f", "v", design())
-    assert len(store.missing("f", "v", "persona")) == 8
+    assert len(missing(store, "f", "v", "persona")) == 8
 
 
 def test_another_identity_hides_the_old_ratings_and_its_return_brings_them_back(store):
@@ -127,12 +132,12 @@ def test_another_identity_hides_the_old_ratings_and_its_return_brings_them_back(
     new = store.plan("f", "v", design(1, 1, 2, identity="new"))["persona", 0, 1]
     assert new != old
     assert persona_counts(store, 1).sum() == 0
-    assert store.missing("f", "v", "persona") == [(new, 1, 0, 1), (new, 2, 0, 1)]
+    assert missing(store, "f", "v", "persona") == [(new, 1, 0, 1), (new, 2, 0, 1)]
     store.add([Answer(new, 1, 0, None)])
     assert persona_counts(store, 1).tolist() == [[[1, 0, 0, 0, 0, 0]]]
     store.plan("f", "v", design(1, 1, 2, identity="old"))
     assert persona_counts(store, 1).tolist() == [[[0, 0, 0, 0, 0, 2]]]
-    assert store.missing("f", "v", "persona") == []
+    assert missing(store, "f", "v", "persona") == []
     assert store.digest("f", "v") == digest
 
 
@@ -144,7 +149,7 @@ def test_fewer_repetitions_hide_the_surplus_and_more_bring_it_back(store):
     assert store.quality("f", "v", "persona")["valid"] == 2
     store.plan("f", "v", design(1, 1, 4))
     assert persona_counts(store, 1).tolist() == [[[0, 1, 1, 1, 0, 0]]]
-    assert store.missing("f", "v", "persona") == [(question, 4, 0, 1)]
+    assert missing(store, "f", "v", "persona") == [(question, 4, 0, 1)]
 
 
 def test_fewer_personas_leave_the_counts(store):
@@ -199,8 +204,8 @@ def test_a_process_that_dies_loses_only_its_open_transaction(path, death):
     with open_store(path) as store:
         assert persona_counts(store, 1).tolist() == [[[0, 0, 0, 1, 0, 0]]]
     with open_store(path, write=True) as store:
-        assert len(store.missing("f", "v", "persona")) == 4999
-        question = store.missing("f", "v", "persona")[0][0]
+        assert len(missing(store, "f", "v", "persona")) == 4999
+        question = missing(store, "f", "v", "persona")[0][0]
         store.add([Answer(question, 2, 5, None)])
         assert persona_counts(store, 1).tolist() == [[[0, 0, 0, 1, 0, 1]]]
 
@@ -472,7 +477,7 @@ def test_a_full_disk_is_one_line_loses_nothing_and_work_goes_on_after(path, stor
         f"{path}: the disk is full; free some space and run the same command again, nothing is lost"
     )
     assert persona_counts(store, 1).tolist() == [[[0, 0, 0, 0, 1, 0]]]
-    assert len(store.missing("f", "v", "persona")) == 299
+    assert len(missing(store, "f", "v", "persona")) == 299
     with open_store(path) as reader:
         assert reader.ratings("f", "v", "persona") == [(0, 1, 1, 4)]
     store._db.execute("PRAGMA max_page_count = 100000")

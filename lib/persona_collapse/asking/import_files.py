@@ -273,7 +273,7 @@ def _lay_out(study: Study, condition: str, rows: pd.DataFrame, report: dict[str,
         beside["reason"] = np.array([w or ("transport" if f else "invalid") for w, f in zip(why, failed, strict=True)], object)
         beside["reason"][valid] = None
     repetition, asked = rows["repetition"].to_numpy(), np.maximum(last[cells], usual)
-    return Imported(condition, items, cell, repetition, rating, valid, beside, cells, asked, report)
+    return Imported(condition, items, cell, repetition, rating, valid, beside, cells, asked, report, study.instrument.key)
 
 
 def describe(report: Mapping[str, Any]) -> list[str]:

@@ -123,7 +123,11 @@ def simulate(study: Study, run: Run, store: Store, bar: "tqdm[NoReturn]") -> Non
 
     respondent = load_respondent(run.variant.figures or "", study.instrument)
     for condition in study.conditions(run):
-        missing = store.missing(run.family.key, run.variant.key, condition)
+        missing = [
+            (cell.question, repetition, cell.persona, cell.item)
+            for cell in store.missing_cells(*run.keys, condition)
+            for repetition in cell.repetitions
+        ]
         if not missing:
             continue
         deck = study.deck(condition)

@@ -38,6 +38,7 @@ class Imported:
     cells: np.ndarray
     asked: np.ndarray
     report: Mapping[str, Any]
+    instrument: str  #: its key
 
     def questions(self) -> list[tuple[Any, ...]]:
         """Its cells as `store.Question` has them; there is no persona in the condition self."""
@@ -45,7 +46,8 @@ class Imported:
         persona = repeat(None) if alone else (self.cells // self.items).tolist()
         item, asked = (self.cells % self.items + 1).tolist(), self.asked.tolist()
         # Plain tuples, of which there are thousands.
-        return list(zip(repeat(self.condition), persona, item, repeat("imported"), repeat(None), asked, strict=False))
+        beside = repeat("imported"), repeat(None), asked, repeat(self.instrument)
+        return list(zip(repeat(self.condition), persona, item, *beside, strict=False))
 
     def slots(self, first: int) -> dict[str, list[Any]]:
         """Its slots as the store's, where the question of its first cell has this place."""

@@ -17,7 +17,11 @@ from persona_collapse.text import whole
 
 
 class Question(NamedTuple):
-    """A cell as it is to be asked; `persona` is None in the self condition, `item` is the item's number."""
+    """A cell as it is to be asked; `persona` is None in the self condition, `item` is the item's number.
+
+    Where wording varies within a cell, it is several questions: `wording` names the levels of each, and `before` says how many
+    repetitions of the cell are asked in others before it.
+    """
 
     condition: str
     persona: int | None
@@ -25,6 +29,9 @@ class Question(NamedTuple):
     identity: str
     prompt_hash: str | None
     repetitions: int
+    instrument: str = ""  #: its key
+    wording: str = ""
+    before: int = 0
 
 
 class Answer(NamedTuple):
@@ -56,6 +63,8 @@ class MissingCell(NamedTuple):
     persona: int | None
     item: int
     repetitions: tuple[int, ...]
+    instrument: str = ""
+    wording: str = ""
 
 
 class Batch(NamedTuple):
@@ -107,7 +116,9 @@ class Store(Reader):
     """Ratings of one study on disk. Open with `open_store`; every write is one transaction."""
 
     def __init__(self, path: Path, *, write: bool, part: Path | None = None) -> None:
-        """Open the file; with `write` it is made if need be and held by this process alone while a transaction runs.
+        """Open the file; one of an earlier version is brought up to date.
+
+        With `write` it is made if need be and held by this process alone while a transaction runs.
 
         `part` is a new file that is to become it (`bulk.in_one_piece`): what fails there is thrown away, so nothing is undone.
         """
@@ -136,6 +147,8 @@ class Store(Reader):
             elif self._db.execute("SELECT 1 FROM sqlite_master").fetchone() is None:
                 # A kill while it was made leaves an empty file.
                 raise FileNotFoundError(f"{shown(path)}: no ratings yet; run `make elicit STUDY={path.parent.name}` first")
+            elif not is_current(self._db):
+                Store(path, write=True).close()  # brings it up to date
             self._db.execute(f"PRAGMA query_only = {not write}")
         except (sqlite3.DatabaseError, FileNotFoundError) as error:
             self._db.close()
@@ -165,10 +178,14 @@ class Store(Reader):
 
     # --- what the store belongs to ---------------------------------------------------------------------------------
 
-    def claim(self, study_path: Path) -> None:
-        """Remember the study file these outputs belong to; another file of the same stem is refused."""
+    def claim(self, study_path: Path, instrument: str = "") -> None:
+        """Remember the study file these outputs belong to; another file of the same stem is refused.
+
+        What a store of an earlier version holds is of the first `instrument`, of which it does not know.
+        """
         owner = shown(study_path)
         with self.transaction():
+            self._db.execute("UPDATE questions SET instrument = ? WHERE instrument = ''", (instrument,))
             found = self._db.execute("SELECT value FROM meta WHERE key = 'study'").fetchone()
             if found is None:
                 self._db.execute("INSERT INTO meta VALUES ('study', ?)", (owner,))
@@ -204,12 +221,12 @@ class Store(Reader):
         known = {
             row[1:]: row[0]
             for row in self._db.execute(
-                "SELECT questions.id, condition, persona, item, identity, asked FROM questions JOIN runs ON run = runs.id "
-                "WHERE family = ? AND variant = ? AND asked > 0",
+                "SELECT questions.id, condition, persona, item, identity, asked, instrument, wording, before "
+                "FROM questions JOIN runs ON run = runs.id WHERE family = ? AND variant = ? AND asked > 0",
                 (family, variant),
             )
         }
-        wanted = {(q.condition, q.persona, q.item, q.identity, q.repetitions) for q in questions}
+        wanted = {(*q[:4], *q[5:]) for q in questions}
         if known.keys() != wanted:
             with self.transaction():
                 self._replan(self.run_id(family, variant), questions)
@@ -219,47 +236,41 @@ class Store(Reader):
     def _replan(self, run: int, questions: list[Question]) -> None:
         self._db.execute("UPDATE questions SET asked = 0 WHERE run = ?", (run,))
         self._db.executemany(
-            "INSERT INTO questions (run, condition, persona, item, identity, prompt_hash, asked) "
-            f"VALUES ({run}, ?, ?, ?, ?, ?, ?) "
-            "ON CONFLICT (run, condition, ifnull(persona, -1), item, identity) DO UPDATE SET asked = excluded.asked",
+            "INSERT INTO questions (run, condition, persona, item, identity, prompt_hash, asked, instrument, wording, before) "
+            f"VALUES ({run}, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (run, condition, ifnull(persona, -1), item, identity, instrument) "
+            "DO UPDATE SET asked = excluded.asked, wording = excluded.wording, before = excluded.before",
             questions,
         )
-
-    def missing(self, family: str, variant: str, condition: str) -> list[tuple[int, int, int | None, int]]:
-        """Slots still to be asked, in the design's order: (question, repetition, persona, item number)."""
-        return [
-            (cell.question, repetition, cell.persona, cell.item)
-            for cell in self.missing_cells(family, variant, condition)
-            for repetition in cell.repetitions
-        ]
 
     def missing_cells(self, family: str, variant: str, condition: str) -> list[MissingCell]:
         """Cells with slots still to be asked, in the design's order."""
         design = self._db.execute(
-            "SELECT questions.id, asked, persona, item, group_concat(repetition) FROM questions JOIN runs ON run = runs.id "
+            "SELECT questions.id, asked, persona, item, group_concat(repetition), instrument, wording "
+            "FROM questions JOIN runs ON run = runs.id "
             "LEFT JOIN slots ON question = questions.id AND repetition <= asked "
             f"AND (reason IS NULL OR reason NOT IN {RETRIED}) "
             "WHERE family = ? AND variant = ? AND condition = ? AND asked > 0 "
-            "GROUP BY questions.id HAVING count(repetition) < asked ORDER BY persona, item",
+            "GROUP BY questions.id HAVING count(repetition) < asked ORDER BY persona, item, questions.id",
             (family, variant, condition),
         )
         found = []
-        for question, asked, persona, item, settled in design:
+        for question, asked, persona, item, settled, *how in design:
             done = set(map(int, settled.split(","))) if settled else ()
-            found.append(MissingCell(question, persona, item, tuple(r for r in range(1, asked + 1) if r not in done)))
+            found.append(MissingCell(question, persona, item, tuple(r for r in range(1, asked + 1) if r not in done), *how))
         return found
 
     def unrated_cells(self, family: str, variant: str, condition: str, times: int) -> list[MissingCell]:
         """Cells with answers that gave no rating and were asked again fewer than so many times, in the design's order."""
         design = self._db.execute(
-            "SELECT s.question, persona, item, group_concat(s.repetition) FROM slots s "
+            "SELECT s.question, persona, item, group_concat(s.repetition), instrument, wording FROM slots s "
             "JOIN questions ON s.question = questions.id JOIN runs ON run = runs.id "
             "LEFT JOIN first_answers f ON (f.question, f.repetition) = (s.question, s.repetition) "
             f"WHERE family = ? AND variant = ? AND condition = ? AND s.repetition <= asked AND s.reason NOT IN {RETRIED} "
             "AND ifnull(asked_again, 0) < ? GROUP BY s.question ORDER BY persona, item",
             (family, variant, condition, times),
         )
-        return [MissingCell(q, persona, item, tuple(sorted(map(int, r.split(","))))) for q, persona, item, r in design]
+        return [MissingCell(q, p, item, tuple(sorted(map(int, r.split(",")))), *how) for q, p, item, r, *how in design]
 
     # --- writing ---------------------------------------------------------------------------------------------------
 
@@ -323,7 +334,8 @@ class Store(Reader):
             self._db.execute("DELETE FROM slots WHERE question IN (SELECT id FROM questions WHERE run = ?)", (run,))
             self._db.execute("DELETE FROM questions WHERE run = ?", (run,))
             first = self._db.execute("SELECT ifnull(max(id), 0) + 1 FROM questions").fetchone()[0]
-            asked = dict(zip((*Question._fields[:-1], "asked"), zip(*questions, strict=True), strict=True)) if questions else {}
+            names = ("asked" if name == "repetitions" else name for name in Question._fields)
+            asked = dict(zip(names, zip(*questions, strict=True), strict=False))
             insert(self._db, "questions", {"id": range(first, first + len(questions)), "run": [run] * len(questions), **asked})
             insert(self._db, "slots", {**slots, "question": [first + place for place in slots["question"]]})
             self._db.execute(

@@ -113,8 +113,7 @@ class Study:
     def conditions(self, run: Run) -> tuple[str, ...]:
         """Conditions in which a run is asked: toxic characters are asked of bases only."""
         if self.file.kind == "imported":
-            files = {"persona": run.variant.persona, "self": run.variant.self_, "toxic": run.variant.toxic}
-            return tuple(condition for condition, file in files.items() if file)
+            return tuple(run.variant.files(self.instrument.key))
         return tuple(c for c in self.file.conditions if c != "toxic" or run.variant.role == "base")
 
     def persona_name(self, row: int) -> str:
@@ -318,10 +317,11 @@ def _data_folder(path: Path, file: StudyFile, data: str | Path | None) -> Path:
         raise FileNotFoundError(f"{folder}: no such folder; DATA is the folder that the files of {shown(path)} are relative to")
     for i, family in enumerate(file.families):
         for j, variant in enumerate(family.variants):
-            for condition, name in (("persona", variant.persona), ("self", variant.self_), ("toxic", variant.toxic)):
-                if name is not None and not (folder / name).is_file():
-                    raise FileNotFoundError(
-                        f"{shown(path)}, families[{i}].variants[{j}].{condition}: {name} does not exist in {shown(folder)}; "
-                        "correct the name or DATA"
-                    )
+            for condition, given in (("persona", variant.persona), ("self", variant.self_), ("toxic", variant.toxic)):
+                for name in given.values() if isinstance(given, dict) else (given,):
+                    if name is not None and not (folder / name).is_file():
+                        raise FileNotFoundError(
+                            f"{shown(path)}, families[{i}].variants[{j}].{condition}: {name} does not exist in {shown(folder)}; "
+                            "correct the name or DATA"
+                        )
     return folder

@@ -25,6 +25,7 @@ Name = Annotated[str, Field(min_length=1)]  # of a column
 _ORIGIN = {"simulated": ("figures",), "imported": ("persona",), "live": ("endpoint", "model")}
 _ONLY = {
     "figures": "simulated", "persona": "imported", "self": "imported", "toxic": "imported", "rows": "imported",
+    "tasks": "imported", "verification": "imported",
     "endpoint": "live", "model": "live", "served_model": "live", "price_per_million": "live",
 }  # fmt: skip
 
@@ -140,6 +141,12 @@ class Reference(Checked):
     rows: dict[str, str | int] = Field(default_factory=dict)
 
 
+class Verification(Checked):
+    """Answers to open questions that somebody else had judged: a file of summaries, relative to the data."""
+
+    summary: Name
+
+
 class Variant(Checked):
     """One model of a family, and where its ratings come from."""
 
@@ -148,12 +155,18 @@ class Variant(Checked):
     label: str | None = None
     stack: str | None = None
     control: str | None = None
+    dataset: str | None = None  # what it was fine-tuned on
+    recipe: str | None = None  # how: hyperparameters by the name that the field gives them
+    seed: int | str | None = None  # of the fine-tuning
     of: str | None = None  # the variant of which it is a checkpoint or a treatment
-    step: Annotated[int, Field(ge=0)] | None = None  # of the training, of a checkpoint
+    step: Annotated[int, Field(ge=0)] | None = None  # of the training, after which it was taken
     figures: str | None = None
-    persona: str | None = None
-    self_: Annotated[str | None, Field(alias="self")] = None
-    toxic: str | None = None
+    # Files of imported ratings; of several instruments one each, by the key of the instrument.
+    persona: str | dict[str, str] | None = None
+    self_: Annotated[str | dict[str, str] | None, Field(alias="self")] = None
+    toxic: str | dict[str, str] | None = None
+    tasks: dict[str, str] = Field(default_factory=dict)  # files of answers to tasks with a right answer, by task
+    verification: str | None = None  # its name in the summary that the study names
     rows: dict[str, str | int] = Field(
         default_factory=dict
     )  # which rows of its files are its own: by column, the value that they have there
@@ -166,6 +179,12 @@ class Variant(Checked):
     def name(self) -> str:
         """How charts call it."""
         return self.label or self.key
+
+    def files(self, instrument: str) -> dict[str, str]:
+        """Files of imported ratings of one instrument, by condition."""
+        given = {"persona": self.persona, "self": self.self_, "toxic": self.toxic}
+        own = {c: file if isinstance(file, str) else file.get(instrument) for c, file in given.items() if file}
+        return {condition: file for condition, file in own.items() if file}
 
 
 class Family(Checked):
@@ -192,6 +211,7 @@ class StudyFile(Checked):
     title: Annotated[str, Field(min_length=1)]
     kind: Kind
     instrument: str = "mfq30"
+    instruments: tuple[str, ...] = ()  # where there are several; headlines speak of the first
     personas: str | None = None
     toxic: str = "toxic"
     protocol: Protocol = Protocol()
@@ -205,9 +225,30 @@ class StudyFile(Checked):
     half: Annotated[float, Field(gt=0, lt=1)] = 0.5  # share of the base's pooled S below which personas count as gone
     cluster: Annotated[Cluster | None, _short("column")] = None
     reference: Annotated[Reference | None, _short("file")] = None
+    verification: Verification | None = None
     replies: StrictBool = True  # whether replies.html is made beside the report
     seed: int = 0
     families: Annotated[tuple[Family, ...], Field(min_length=1)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _first_instrument(cls, content: Any) -> Any:
+        """`instrument` is the short form of a list of one."""
+        if not isinstance(content, dict) or "instruments" not in content:
+            return content
+        if "instrument" in content:
+            raise ValueError(
+                "instrument and instruments are both given; instruments: [...] is enough, headlines speak of the first"
+            )
+        found = content["instruments"]
+        return {**content, "instrument": found[0]} if isinstance(found, list) and found else content
+
+    @field_validator("instruments")
+    @classmethod
+    def _some(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if not names:
+            raise ValueError("is empty; name one questionnaire at least, such as [mfq30, ipip50]")
+        return names
 
     @model_validator(mode="after")
     def _agrees(self) -> "StudyFile":
@@ -259,8 +300,8 @@ class StudyFile(Checked):
 
     def _check_of(self, where: str, family: Family, variant: Variant) -> None:
         """A checkpoint or a treatment is one of another variant, which is none itself."""
-        if variant.step is not None and variant.of is None:
-            raise ValueError(f"{where}.step: is the step of a checkpoint; name the variant of which it is one by `of`")
+        if variant.step is not None and variant.role == "base":
+            raise ValueError(f"{where}.step: a base has not been fine-tuned; remove it")
         if variant.of is None:
             return
         others = [v.key for v in family.variants if v.key != variant.key and v.of is None and v.role != "base"]
@@ -274,7 +315,8 @@ class StudyFile(Checked):
 
     def _check_kind(self) -> None:
         given = self.model_fields_set
-        belongs = {"endpoints": "live", "budget_usd": "live", "source": "imported", "columns": "imported", "seed": "simulated"}
+        belongs = {"endpoints": "live", "budget_usd": "live", "source": "imported", "columns": "imported", "seed": "simulated",
+                   "verification": "imported"}  # fmt: skip
         for name, kind in belongs.items():
             if name in given and self.kind != kind:
                 raise ValueError(f"{name}: belongs to a study of kind {kind}, not {self.kind}; remove it")
