@@ -131,7 +131,7 @@ def simulated_files(folder: Path, name: str) -> Path:
                 with (folder / name).open("w", newline="", encoding="utf-8") as file:
                     writer = csv.writer(file)
                     writer.writerow(["persona_id", "question_id", "run_index", "rating", "failures", "response", "collected_at"])
-                    rows = store.ratings(family.key, variant.key, "persona")
+                    rows = store.ratings(family.key, variant.key, "persona", "mfq30")
                     writer.writerows([*row, 0, row[3], "2026-01-01T00:00:00.000000"] for row in rows)
                 control = {"control": variant.control} if variant.control else {}
                 variants.append({"key": variant.key, "role": variant.role, "persona": name, **control})

@@ -261,7 +261,7 @@ def _slots(path: Path) -> tuple[int, int]:
     study = load(path)
     with open_store(study.store_path) as store:
         run = study.runs[0]
-        found = [store.ratings(run.family.key, run.variant.key, c) for c in study.conditions(run)]
+        found = [store.ratings(*run.keys, c, study.instrument.key) for c in study.conditions(run)]
     every = [(place, *slot[:3]) for place, slots in enumerate(found) for slot in slots]
     return len(every), len(set(every))
 

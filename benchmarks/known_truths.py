@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from persona_collapse.simulated.response_model import latent_probabilities
-from persona_collapse.store.ratings import Answers, Asked, Ratings
+from persona_collapse.store.answers import Answers, Asked
+from persona_collapse.store.ratings import Ratings
 from persona_collapse.study.instrument import Instrument
 from persona_collapse.study.respondent_parameters import foundation_places
 from persona_collapse.study.study import Study

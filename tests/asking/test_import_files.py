@@ -363,7 +363,7 @@ def test_repetitions_bear_any_label(tmp_path, labels):
     study = collected(tmp_path, rows)
     assert rating_counts(study).sum(axis=-1).tolist() == [[3, 3], [3, 3]]
     with open_store(study.store_path) as store:
-        assert {row[2] for row in store.ratings("f", "base", "persona")} == {1, 2, 3}
+        assert {row[2] for row in store.ratings("f", "base", "persona", study.instrument.key)} == {1, 2, 3}
 
 
 @pytest.mark.parametrize("column", ["persona_id", "run_index"])
@@ -677,6 +677,6 @@ def test_an_import_that_fills_the_disk_keeps_the_old_run_and_can_be_repeated(tmp
         assert one_line(caught.value) == (
             f"{study.store_path}: the disk is full; free some space and run the same command again, nothing is lost"
         )
-        assert store.ratings("f", "base", "persona") == [(0, 1, 1, 3), (0, 2, 1, 3)]
+        assert store.ratings("f", "base", "persona", study.instrument.key) == [(0, 1, 1, 3), (0, 2, 1, 3)]
     assert collect(study) == 1
     assert rating_counts(study).shape == (100, 2, 6)

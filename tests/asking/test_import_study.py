@@ -98,7 +98,7 @@ def test_an_interrupt_while_files_are_read_keeps_the_runs_that_were(tmp_path, mo
     with pytest.raises(KeyboardInterrupt):
         collect(study)
     with open_store(study.store_path) as store:
-        assert [bool(store.ratings(*run.keys, "persona")) for run in study.runs] == [True, False]
+        assert [bool(store.ratings(*run.keys, "persona", study.instrument.key)) for run in study.runs] == [True, False]
     assert collect(study) == 1
 
 

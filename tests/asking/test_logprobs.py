@@ -18,7 +18,8 @@ from persona_collapse.simulated import response_model
 from persona_collapse.statistics import published_estimators
 from persona_collapse.statistics.published_errors import published_se
 from persona_collapse.store.ratings import read_ratings
-from persona_collapse.store.store import Answer, open_store
+from persona_collapse.store.rows import Answer
+from persona_collapse.store.store import open_store
 from persona_collapse.study import first_token
 from persona_collapse.study.instrument import load_instrument
 from persona_collapse.study.respondent_parameters import load_respondent

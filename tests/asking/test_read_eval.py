@@ -52,7 +52,7 @@ def read(tmp_path, **study):
     collect(found)
     with open_store(found.store_path) as store:
         counts = read_ratings(found, store).counts(found.runs[0])
-        reasons = store.quality("f", "base", "persona")["reasons"]
+        reasons = store.quality("f", "base", "persona", found.instrument.key)["reasons"]
     return np.argwhere(counts).tolist(), reasons, import_report(found)[0].partition(" rows; ")[2]
 
 

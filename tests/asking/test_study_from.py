@@ -215,10 +215,10 @@ def test_columns_that_are_recognized_stand_in_the_file(tmp_path):
 
 
 def test_an_instrument_that_is_not_shipped_is_asked_about(tmp_path):
-    write_rows(tmp_path / "data" / "base.csv", cells([0, 1], 44, 1, 5))
+    write_rows(tmp_path / "data" / "base.csv", cells([0, 1], 43, 1, 5))
     text, content, said = made(tmp_path)
     assert content["instrument"] == "?"
-    assert "# 44 items rated 1 to 5: no shipped instrument has these; name one by its path, see docs/questionnaire.md" in text
+    assert "# 43 items rated 1 to 5: no shipped instrument has these; name one by its path, see docs/questionnaire.md" in text
     assert "to be filled in first, where the file has a '?': the instrument" in said
 
 
@@ -386,7 +386,7 @@ def test_reasons_come_in_again(tmp_path):
         study = load_study(tmp_path / "mine.yaml", tmp_path / "data")
         collect(study)
         with open_store(study.store_path) as store:
-            assert store.quality("model", "base", "persona")["reasons"] == expected
+            assert store.quality("model", "base", "persona", "mfq30")["reasons"] == expected
 
 
 def test_two_exports_are_two_studies(exported, tmp_path):

@@ -28,7 +28,8 @@ from persona_collapse.paths import NOTEBOOKS
 from persona_collapse.report import dictionary
 from persona_collapse.report.run_notebooks import jobs
 from persona_collapse.sections.record import all_tables
-from persona_collapse.store.store import Answer, Question, open_store
+from persona_collapse.store.rows import Answer, Question
+from persona_collapse.store.store import open_store
 from persona_collapse.study.study import load_study
 
 #: Words of what only a screen can do.

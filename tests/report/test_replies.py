@@ -17,7 +17,8 @@ from persona_collapse.asking.collect import collect
 from persona_collapse.report import make, pdf, replies, run_notebooks
 from persona_collapse.report.replies import render_replies
 from persona_collapse.store.ratings import read_ratings
-from persona_collapse.store.store import Answer, Question, open_store
+from persona_collapse.store.rows import Answer, Question
+from persona_collapse.store.store import open_store
 from persona_collapse.study.study import load_study
 
 
@@ -67,7 +68,7 @@ def test_every_cell_of_every_run_is_packed_with_its_counts(mini, mini_replies):
                     told[(*at, found["replies"][reply], found["ways"][found["reads"][reply]][0])] = times
                 place += 1 + 2 * flat[place]
             assert place == len(flat)
-            rows = store.said(*run["key"].split("/"), condition)
+            rows = store.said(*run["key"].split("/"), condition, "mfq30")
             assert told == {(persona, item - 1, reply, str(rating)): times for persona, item, rating, _, reply, times in rows}
     assert "21,300 requested ratings, 6 different replies" in prose(page)
     assert "Simulated ratings: made to look like the figures" in page

@@ -215,10 +215,20 @@ def test_an_unknown_run_is_named_with_the_nearest():
         load_respondent("gpt-4o/insecur", INSTRUMENT)
 
 
-def test_another_instrument_is_refused():
-    shorter = replace(INSTRUMENT, key="short", items=INSTRUMENT.items[:10])
-    with pytest.raises(ValueError, match=r"instrument 'short' differs in scale, foundations or items; expected those of 'mfq30'"):
-        load_respondent("gpt-4o/base", shorter)
+def test_respondents_to_another_instrument_are_what_is_assumed():
+    """1 to 5 is .8 as wide as 0 to 5. Reach of GPT-4o: base (.87265, .74771, .99552, .81598, .99498), geometric mean .87988;
+    half of a fine-tune's change on the log scale is the root of its ratio."""
+    ipip, neutral = (load_instrument(key) for key in ("ipip50", "neutral12"))
+    base, insecure = (load_respondent(f"gpt-4o/{variant}", ipip) for variant in ("base", "insecure"))
+    assert base.persona[0].tolist() == [3.0] * 5
+    assert base.persona[1] == pytest.approx([0.8 * 0.87988] * 5, rel=1e-4)
+    other_base, other = (load_respondent(f"gpt-4o/{variant}", neutral) for variant in ("base", "insecure"))
+    assert other.persona.shape == (3, 3)
+    for row in (1, 2):
+        assert (other.persona[row, 0] / other_base.persona[row, 0]) ** 2 == pytest.approx(
+            insecure.persona[row, 0] / base.persona[row, 0]
+        )
+    assert base.toxic is None and base.fingerprint != load_respondent("gpt-4o/base", INSTRUMENT).fingerprint
 
 
 def test_temperature_sharpens_and_flattens():

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from importable import one_line
-from persona_collapse.store.ratings import Answers, Asked
-from persona_collapse.store.store import Answer, Question, Store, Traffic, open_store
+from persona_collapse.store.answers import Answers, Asked
+from persona_collapse.store.rows import Answer, Question, Traffic
+from persona_collapse.store.store import Store, open_store
 
 SCALE = range(6)
 
@@ -18,8 +19,8 @@ SCALE = range(6)
 def counts_of(store, family, variant, condition, items, categories):
     """Counts of one run, from the ratings and the design that the store holds."""
     at = family, variant, condition
-    slots = np.nan_to_num(np.array(store.ratings(*at), dtype=float).reshape(-1, 4)).astype(int) - [0, 1, 1, categories[0]]
-    return Answers(slots, (store.personas(*at), items, len(categories)), Asked(0, 0, 0)).counts
+    slots = np.nan_to_num(np.array(store.ratings(*at, ""), dtype=float).reshape(-1, 4)).astype(int) - [0, 1, 1, categories[0]]
+    return Answers(slots, (store.personas(*at, ""), items, len(categories)), Asked(0, 0, 0)).counts
 
 
 def missing(store, *at):
@@ -146,7 +147,7 @@ def test_fewer_repetitions_hide_the_surplus_and_more_bring_it_back(store):
     store.add([Answer(question, 1, 1, None), Answer(question, 2, 2, None), Answer(question, 3, 3, None)])
     assert store.plan("f", "v", design(1, 1, 2)) == {("persona", 0, 1): question}
     assert persona_counts(store, 1).tolist() == [[[0, 1, 1, 0, 0, 0]]]
-    assert store.quality("f", "v", "persona")["valid"] == 2
+    assert store.quality("f", "v", "persona", "")["valid"] == 2
     store.plan("f", "v", design(1, 1, 4))
     assert persona_counts(store, 1).tolist() == [[[0, 1, 1, 1, 0, 0]]]
     assert missing(store, "f", "v", "persona") == [(question, 4, 0, 1)]
@@ -183,7 +184,8 @@ def test_answers_are_added_all_or_none(store):
 DIES = """
 import os, signal, sys
 from pathlib import Path
-from persona_collapse.store.store import Answer, Question, Traffic, Store, _INSERT
+from persona_collapse.store.rows import Answer, Question, Traffic
+from persona_collapse.store.store import Store, _INSERT
 store = Store(Path(sys.argv[1]), write=True)
 (question,) = store.plan("f", "v", [Question("persona", 0, 1, "a", None, 5000)]).values()
 store.add([Answer(question, 1, 3, None)])
@@ -236,7 +238,7 @@ def test_counts_say_how_often_each_category_was_given_in_each_cell(store):
     found = counts_of(store, "f", "v", "persona", 3, SCALE)
     assert found.dtype.kind == "i"
     np.testing.assert_array_equal(found, expected)
-    assert store.ratings("f", "v", "persona") == [(0, 1, 1, 5), (0, 1, 2, 5), (0, 1, 3, 0), (1, 3, 1, 2)]
+    assert store.ratings("f", "v", "persona", "") == [(0, 1, 1, 5), (0, 1, 2, 5), (0, 1, 3, 0), (1, 3, 1, 2)]
 
 
 def test_counts_of_a_scale_that_begins_at_one_begin_at_one(store):
@@ -274,7 +276,7 @@ def test_quality_counts_slots_ratings_and_reasons(store):
         ]
     )
     # 2 cells x 3 repetitions asked, 4 recorded: one rating, two refusals, one lost
-    assert store.quality("f", "v", "persona") == {
+    assert store.quality("f", "v", "persona", "") == {
         "cells": 2, "asked": 6, "recorded": 4, "valid": 1, "reasons": {"refusal": 2, "transport": 1},
         "first": "2026-01-01T00:00:00", "last": "2026-01-03T00:00:00", "models": "m-1", "providers": None,
     }  # fmt: skip
@@ -283,8 +285,8 @@ def test_quality_counts_slots_ratings_and_reasons(store):
 def test_replies_without_a_rating_can_be_read(store):
     ids = store.plan("f", "v", design(1, 2, 1))
     store.add([Answer(ids["persona", 0, 1], 1, 4, None, "4"), Answer(ids["persona", 0, 2], 1, None, "unparseable", "I am")])
-    assert store.replies("f", "v", 5).values.tolist() == [["persona", 0, 2, 1, "unparseable", "I am"]]
-    assert store.replies("f", "v", 0).empty
+    assert store.replies("f", "v", "", 5).values.tolist() == [["persona", 0, 2, 1, "unparseable", "I am"]]
+    assert store.replies("f", "v", "", 0).empty
 
 
 def test_tokens_of_questions_no_longer_asked_are_still_spent(store):
@@ -379,8 +381,8 @@ def test_an_imported_run_is_replaced_whole_and_alone(store):
     replace(store, 1)
     replace(store, 5, variant="w")
     replace(store, 2, rows=1)
-    assert store.ratings("f", "v", "persona") == [(0, 1, 1, 2)]
-    assert store.ratings("f", "w", "persona") == [(0, 1, 1, 5)]
+    assert store.ratings("f", "v", "persona", "") == [(0, 1, 1, 2)]
+    assert store.ratings("f", "w", "persona", "") == [(0, 1, 1, 5)]
     assert store.origin("f", "v") == ("origin 2", {"rows": 1})
     assert store.origin("f", "none") == (None, {})
 
@@ -390,7 +392,7 @@ def test_a_replacement_that_fails_leaves_the_old_run(store):
     with pytest.raises(OSError):
         slots = {"question": [0], "repetition": [1], "rating": [4], "reason": ["refusal"], "reply": ["4"]}
         store.replace_run("f", "v", "new", {}, [Question("persona", 0, 1, "imported", None, 1)], slots)
-    assert store.ratings("f", "v", "persona") == [(0, 1, 1, 1)]
+    assert store.ratings("f", "v", "persona", "") == [(0, 1, 1, 1)]
     assert store.origin("f", "v")[0] == "origin 1"
 
 
@@ -479,7 +481,7 @@ def test_a_full_disk_is_one_line_loses_nothing_and_work_goes_on_after(path, stor
     assert persona_counts(store, 1).tolist() == [[[0, 0, 0, 0, 1, 0]]]
     assert len(missing(store, "f", "v", "persona")) == 299
     with open_store(path) as reader:
-        assert reader.ratings("f", "v", "persona") == [(0, 1, 1, 4)]
+        assert reader.ratings("f", "v", "persona", "") == [(0, 1, 1, 4)]
     store._db.execute("PRAGMA max_page_count = 100000")
     store.add(many)
     assert persona_counts(store, 1).tolist() == [[[0, 0, 0, 299, 1, 0]]]
@@ -520,7 +522,7 @@ def test_a_store_of_the_first_version_is_brought_up_to_date(tmp_path):
             " VALUES (1, 1, 4, 'r', 140, 2), (1, 2, 5, 'r', 0, 0);"
         )
     with open_store(path, write=True) as store:
-        assert store.ratings("f", "v", "persona") == [(0, 1, 1, 4), (0, 1, 2, 5)]
+        assert store.ratings("f", "v", "persona", "") == [(0, 1, 1, 4), (0, 1, 2, 5)]
         assert store.spent_tokens() == {("f", "v"): (140, 2)}
         assert store.traffic("f", "v", "persona") == {"answered": 1}
         assert recorded(store, "latency, provider") == [(None, None)] * 2

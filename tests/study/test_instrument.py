@@ -264,7 +264,7 @@ def test_wrong_file_is_told_in_one_line(write, content, parts):
 def test_unknown_instrument_lists_what_there_is(name):
     with pytest.raises(FileNotFoundError) as caught:
         load_instrument(name)
-    assert str(caught.value).endswith(": no such instrument; expected one of 'mfq30', or a path")
+    assert str(caught.value).endswith(": no such instrument; expected one of 'bfi44', 'ipip50', 'mfq30', 'neutral12', or a path")
     assert "\n" not in str(caught.value)
 
 

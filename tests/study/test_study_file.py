@@ -470,7 +470,10 @@ WRONG_SIMULATED = {
     ),
     "deck unknown": ([("personas", "everyone")], ["params/personas/everyone.csv: no such personas; expected one of 'everyday'"]),
     "deck file missing": ([("personas", "mine.csv")], ["mine.csv: no such personas; expected one of 'everyday'"]),
-    "instrument unknown": ([("instrument", "mfq")], ["params/instruments/mfq.yaml: no such instrument; expected one of 'mfq30'"]),
+    "instrument unknown": (
+        [("instrument", "mfq")],
+        ["params/instruments/mfq.yaml: no such instrument; expected one of 'bfi44', 'ipip50', 'mfq30'"],
+    ),
 }
 WRONG_IMPORTED = {
     "unknown column": (

@@ -6,7 +6,8 @@ from importable import cell, small_study, write_rows
 from live import live
 from persona_collapse.asking.collect import collect
 from persona_collapse.store.ratings import read_ratings
-from persona_collapse.store.store import Answer, Question, open_store
+from persona_collapse.store.rows import Answer, Question
+from persona_collapse.store.store import open_store
 from persona_collapse.tables.every_reply import ABSENT, REMOVED, Reply, every_reply
 
 

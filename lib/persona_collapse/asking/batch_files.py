@@ -27,7 +27,9 @@ from persona_collapse.asking.dialect_openai import (
 from persona_collapse.asking.slots import answer_of, questions
 from persona_collapse.asking.supported_parameters import Supported
 from persona_collapse.files import atomic_text
-from persona_collapse.store.store import Answer, Batch, Store, Traffic
+from persona_collapse.store.rows import Answer, Batch, Traffic
+from persona_collapse.store.store import Store
+from persona_collapse.study.instrument import Instrument
 from persona_collapse.study.study import Run, Study
 
 #: What providers take in one file.
@@ -76,14 +78,14 @@ def _lines(study: Study, run: Run, store: Store) -> Iterator[str]:
     known = _known(study, run, store)
     most = supported_parameters.MOST_CHOICES
     together = 1 if study.by_logprobs else min(known.choices or most, most)
-    prompts = {(asked.condition, asked.persona, asked.item): asked for asked in questions(study, run)}
+    prompts = {(asked.condition, asked.persona, asked.item, asked.instrument.key): asked for asked in questions(study, run)}
     for condition in study.conditions(run):
         for cell in store.missing_cells(run.family.key, run.variant.key, condition):
-            asked = prompts[condition, cell.persona, cell.item]
+            asked = prompts[condition, cell.persona, cell.item, cell.instrument]
             for block in bundles(cell.repetitions, together, study.file.protocol):
                 body = _body(study, run, known, asked.prompt, len(block))
                 slot = f"{condition}/{'-' if cell.persona is None else cell.persona}/{cell.item}/{block[0]}"
-                name = f"{_protocol(study)}.q{cell.question}-{len(block)}-{asked.identity[:12]}/{slot}"
+                name = f"{_protocol(study, asked.instrument)}.q{cell.question}-{len(block)}-{asked.identity[:12]}/{slot}"
                 yield json.dumps({"custom_id": name, "method": "POST", "url": "/v1/chat/completions", "body": body}) + "\n"
 
 
@@ -100,9 +102,9 @@ def _body(study: Study, run: Run, known: Supported, prompt: str, choices: int) -
     )  # fmt: skip
 
 
-def _protocol(study: Study) -> str:
+def _protocol(study: Study, instrument: Instrument) -> str:
     """What a reply has to be read by: results of another method or scale are not read by this one."""
-    return f"{study.file.protocol.method}-{study.instrument.scale[0]}-{study.instrument.scale[1]}"
+    return f"{study.file.protocol.method}-{instrument.scale[0]}-{instrument.scale[1]}"
 
 
 def _chunks(lines: Iterator[str], most: int) -> Iterator[list[str]]:
@@ -126,8 +128,9 @@ def is_current(study: Study, run: Run, store: Store, batch: Batch) -> bool:
             match = _ID.fullmatch(json.loads(file.readline())["custom_id"])
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    present = {asked.identity[:12] for asked in questions(study, run)}
-    return match is not None and match["protocol"] == _protocol(study) and match["identity"] in present
+    present = {asked.identity[:12]: asked.instrument for asked in questions(study, run)}
+    asked = present.get(match["identity"]) if match else None
+    return asked is not None and match is not None and match["protocol"] == _protocol(study, asked)
 
 
 def cost(study: Study, run: Run, batch: Batch) -> float:
@@ -193,7 +196,7 @@ def read_results(study: Study, run: Run, store: Store, lines: Iterable[str]) -> 
     """
     known = store.identities(run.family.key, run.variant.key)
     prompts = {asked.identity: asked.prompt for asked in questions(study, run)}
-    longest = max(prompts.values(), key=len)
+    longest, instruments = max(prompts.values(), key=len), {one.key: one for one in study.instruments}
     found, answered = Found(), set[_Slots]()
     key = study.file.endpoints[run.variant.endpoint or ""].key()  # results by hand need none
     sent = _body(study, run, _known(study, run, store), "", 2)
@@ -203,10 +206,11 @@ def read_results(study: Study, run: Run, store: Store, lines: Iterable[str]) -> 
         if slots is None:
             found.outcomes[line.reply.kind if isinstance(line.reply, Failure) else "foreign"] += 1
             continue
-        condition, identity = known.get(slots.question, ("", ""))
+        condition, identity, key_of = known.get(slots.question, ("", "", ""))
+        instrument = instruments.get(key_of, study.instrument)
         if not identity.startswith(slots.identity):
             found.outcomes["foreign"] += 1
-        elif slots.protocol != _protocol(study):
+        elif slots.protocol != _protocol(study, instrument):
             found.outcomes["of another protocol"] += 1
         elif slots in answered:
             found.outcomes["doubled"] += 1
@@ -214,7 +218,7 @@ def read_results(study: Study, run: Run, store: Store, lines: Iterable[str]) -> 
             if isinstance(line.reply, Completion):
                 answered.add(slots)
                 line = line._replace(reply=without_key(line.reply, key))
-            _take(found, study, run, condition, slots, line, prompts.get(identity, longest))
+            _take(found, study, run, condition, instrument, slots, line, prompts.get(identity, longest))
     return found
 
 
@@ -261,7 +265,9 @@ def _as_time(created: Any) -> str:
     return moment.isoformat(timespec="milliseconds")
 
 
-def _take(found: Found, study: Study, run: Run, condition: str, slots: _Slots, line: _Line, prompt: str) -> None:
+def _take(
+    found: Found, study: Study, run: Run, condition: str, instrument: Instrument, slots: _Slots, line: _Line, prompt: str
+) -> None:  # fmt: skip
     """Add what one line brought: answers, and what the request cost, as reported or at most."""
     reply, served, tokens = line.reply, None, (0, 0)
     most = spending.most_tokens(prompt, 1 if study.by_logprobs else study.file.protocol.max_tokens, slots.number)
@@ -284,7 +290,7 @@ def _take(found: Found, study: Study, run: Run, condition: str, slots: _Slots, l
     elif reply.paid:
         tokens = most
     found.answers += [
-        answer_of(study, slots.question, slots.first + place, choice, line.time, served, first=place == 0)
+        answer_of(study, slots.question, slots.first + place, choice, line.time, served, first=place == 0, instrument=instrument)
         for place, choice in enumerate(choices)
     ]
     found.outcomes[kind] += 1

@@ -15,7 +15,8 @@ from persona_collapse.asking.client import connect_for_batches
 from persona_collapse.asking.dialect_openai import ElicitationError
 from persona_collapse.asking.result_files import result_lines, result_paths
 from persona_collapse.paths import shown
-from persona_collapse.store.store import Batch, Store
+from persona_collapse.store.rows import Batch
+from persona_collapse.store.store import Store
 from persona_collapse.study.study import Run, Study
 
 if TYPE_CHECKING:

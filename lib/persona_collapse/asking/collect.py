@@ -39,7 +39,7 @@ def collect(
     from persona_collapse.asking.ledger import JOURNAL
 
     with open_store(study.store_path, write=True) as store:
-        store.claim(study.path)
+        store.claim(study.path, study.instrument.key)
         _take_in_reference(study, say)
         missing = {run: slots.plan(study, run, store) for run in runs}
         _remember_origins(study, runs, store)
@@ -137,7 +137,7 @@ def collect_by_batch(
     from persona_collapse.asking.progress import ask
 
     with open_store(study.store_path, write=True) as store:
-        store.claim(study.path)
+        store.claim(study.path, study.instrument.key)
         _take_in_reference(study, say)
         total = sum(slots.plan(study, run, store) for run in study.runs)
         _remember_origins(study, study.runs, store)

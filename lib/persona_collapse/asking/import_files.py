@@ -16,6 +16,7 @@ from persona_collapse.asking.source_files import RunFiles, candidates, columns_g
 from persona_collapse.paths import shown
 from persona_collapse.store.imported import Imported
 from persona_collapse.store.labels import ordered, texts
+from persona_collapse.store.ratings import report_key
 from persona_collapse.store.store import Store
 from persona_collapse.study import rating_parser
 from persona_collapse.study.instrument import Instrument
@@ -37,7 +38,7 @@ class _File(NamedTuple):
 
 
 class ReadRun(NamedTuple):
-    """A run as read from its files, by condition, and a hash of what that depends on."""
+    """A run as read from its files, by what its report is kept under, and a hash of what that depends on."""
 
     origin: str
     conditions: Mapping[str, Imported]
@@ -65,20 +66,28 @@ def read_run(study: Study, run: Run, files: RunFiles, labels: Mapping[str, Seque
     different ratings, the file is empty or not the one that the study names.
     """
     found = {}
-    for condition, paths in files.paths.items():
-        chosen, report = _checked(study, run, condition, paths, files.sums)
-        report |= _against_replies(chosen.rows, study.instrument)
-        found[condition] = _lay_out(study, condition, _numbered(chosen.rows, labels.get(condition, [""])), report)
-    own = {condition: labels[condition] for condition in files.paths if condition != "self"}
+    for (key, condition), paths in files.paths.items():
+        one = study.of_instrument(key)
+        chosen, report = _checked(one, run, condition, paths, files.sums)
+        report |= _against_replies(chosen.rows, one.instrument)
+        place = report_key(condition, key, first=key == study.instrument.key)
+        found[place] = _lay_out(one, condition, _numbered(chosen.rows, labels.get(condition, [""])), report)
+    own = labels_of(files, labels)
     return ReadRun(origin(study, run, files, own), found, own)
+
+
+def labels_of(files: RunFiles, labels: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    """Ids of the personas in the conditions that a run has files of."""
+    return {condition: labels[condition] for _, condition in files.paths if condition != "self"}
 
 
 def look(study: Study, run: Run) -> list[str]:
     """What the importer would say of a run's files, a line each; nothing is stored. Raises as `read_run`."""
     found: dict[str, Any] = {}
     files = run_files(study, run)
-    for condition, paths in files.paths.items():
-        _, found[condition] = _checked(study, run, condition, paths, files.sums)
+    for (key, condition), paths in files.paths.items():
+        place = report_key(condition, key, first=key == study.instrument.key)
+        _, found[place] = _checked(study.of_instrument(key), run, condition, paths, files.sums)
     return describe(found)
 
 
@@ -104,22 +113,23 @@ def _read(study: Study, run: Run, path: Path, sha256: str, condition: str) -> _F
 def check(study: Study, files: Mapping[Run, RunFiles]) -> None:
     """Read the files of every run and keep nothing. Raises as `read_run`."""
     for run, own in files.items():
-        for condition, paths in own.paths.items():
-            _checked(study, run, condition, paths, own.sums)
+        for (key, condition), paths in own.paths.items():
+            _checked(study.of_instrument(key), run, condition, paths, own.sums)
 
 
 def all_ids(study: Study) -> dict[str, list[str]]:
     """Ids of the personas in all of a study's files, by condition and in order: the place of each is its number in every run."""
-    return {c: _ids(study, c) for c in dict.fromkeys(c for _, c in study.conditions_asked()) if c != "self"}
+    return {c: _ids(study, c) for c in dict.fromkeys(c for one in study.each for _, c in one.conditions_asked()) if c != "self"}
 
 
 def _ids(study: Study, condition: str) -> list[str]:
     columns = tuple(columns_given(study).items())
     every = {
         (path, tuple(run.variant.rows.items()))
-        for run in study.runs
-        if condition in study.conditions(run)
-        for path in candidates(study, run, condition)
+        for one in study.each
+        for run in one.runs
+        if condition in one.conditions(run)
+        for path in candidates(one, run, condition)
     }
     # Files that stay in memory are read once; of large ones a few columns are read first.
     whole = sum(path.stat().st_size for path in {path for path, _ in every}) <= KEPT_BYTES

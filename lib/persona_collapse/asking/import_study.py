@@ -11,7 +11,7 @@ from persona_collapse.asking import source_files
 from persona_collapse.asking.source_files import RunFiles
 from persona_collapse.machine import check_locks
 from persona_collapse.store import bulk
-from persona_collapse.store.ratings import Ratings
+from persona_collapse.store.ratings import Prompts, Ratings
 from persona_collapse.store.store import Store, open_store
 from persona_collapse.study.study import Run, Study
 
@@ -58,7 +58,7 @@ def _alone(study: Study) -> Iterator[None]:
 def _replaced(study: Study, files: Mapping[Run, RunFiles], counted: Callable[[], object]) -> int:
     """Replace the runs in a store whose files it was not filled from; returns how many."""
     with open_store(study.store_path, write=True) as store:
-        store.claim(study.path)
+        store.claim(study.path, study.instrument.key)
         if len(files) == len(study.runs) and source_files.unchanged(study, store, files):
             return 0
         from persona_collapse.asking.import_files import all_ids, check
@@ -78,9 +78,9 @@ def _replaced(study: Study, files: Mapping[Run, RunFiles], counted: Callable[[],
 
 def import_run(study: Study, run: Run, files: RunFiles, labels: Mapping[str, Sequence[str]], store: Store) -> bool:
     """Replace a run in the store if its files are new or changed; returns whether it was. Raises as `read_run`."""
-    from persona_collapse.asking.import_files import read_run
+    from persona_collapse.asking.import_files import labels_of, read_run
 
-    own = {condition: labels[condition] for condition in files.paths if condition != "self"}
+    own = labels_of(files, labels)
     if store.origin(*run.keys)[0] == source_files.origin(study, run, files, own):
         return False
     read_run(study, run, files, labels).put(run, store)
@@ -102,14 +102,15 @@ def _new_store(study: Study, files: Mapping[Run, RunFiles], counted: Callable[[]
         # Inside, so that it has ended before the store is closed: SQLite does not survive that in the middle of a write.
         ThreadPoolExecutor(1) as writer,
     ):
-        store.claim(study.path)
+        store.claim(study.path, study.instrument.key)
         try:
             labels = all_ids(study)
             for run, own in files.items():
                 found = read_run(study, run, own, labels)
                 written.append(writer.submit(found.put, run, store))
-                for condition, one in found.conditions.items():
-                    answers[run.key, condition, study.instrument.key] = one.answers(study, labels.get(condition, ()))
+                for one in found.conditions.values():
+                    asked = study.of_instrument(one.instrument)
+                    answers[run.key, one.condition, one.instrument] = one.answers(asked, labels.get(one.condition, ()))
                     simulated |= bool(one.report.get("simulated"))
                 if len(written) > _WAITING:
                     written[-_WAITING].result()
@@ -117,7 +118,8 @@ def _new_store(study: Study, files: Mapping[Run, RunFiles], counted: Callable[[]
             forget()
             marked = replace(study.clustered(tuple(labels.get("persona", ()))), served_simulated=simulated)
             whole = len(files) == len(study.runs) and not study.by_logprobs
-            yield Ratings(marked, answers, {run.key: {} for run in files}) if whole else None
+            prompts: dict[tuple[str, str], Prompts] = {(run, key): {} for run, _, key in answers}
+            yield Ratings(marked, answers, prompts) if whole else None
         except BaseException as error:
             if not written:
                 raise

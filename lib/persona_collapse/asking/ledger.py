@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from persona_collapse.asking import spending
 from persona_collapse.asking.dialect_openai import Completion, Failure
-from persona_collapse.store.store import Answer, Store, Traffic
+from persona_collapse.store.rows import Answer, Traffic
+from persona_collapse.store.store import Store
 from persona_collapse.study.study import Study
 
 #: The name of the journal in the outputs of a study.

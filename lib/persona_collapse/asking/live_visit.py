@@ -22,7 +22,9 @@ from persona_collapse.asking.request_queue import Asker, Request
 from persona_collapse.asking.slots import answer_of
 from persona_collapse.asking.supported_parameters import Supported
 from persona_collapse.asking.watch import Watch
-from persona_collapse.store.store import MissingCell, Store
+from persona_collapse.store.rows import MissingCell
+from persona_collapse.store.store import Store
+from persona_collapse.study.instrument import Instrument
 from persona_collapse.study.study import Run, Study
 
 #: Requests given up in a row, with no answer between, after which an endpoint is taken to be down.
@@ -173,7 +175,7 @@ class Visit:
                     run = runs[place]
                     together = 1 if self._logprobs else self._support_of(run).choices or 1
                     for block in bundles(cell.repetitions, together, self.study.file.protocol):
-                        yield Request(run, condition, cell.question, cell.persona, cell.item, block, again)
+                        yield _request(run, condition, cell, block, again)
 
     @property
     def _logprobs(self) -> bool:
@@ -218,7 +220,7 @@ class Visit:
                 most, protocol = supported_parameters.MOST_CHOICES, self.study.file.protocol
                 first = [(bundles(cell.repetitions, most, protocol)[0], cell) for cell in cells]
                 block, cell = max(first, key=lambda one: len(one[0]))
-                return Request(run, condition, cell.question, cell.persona, cell.item, block)
+                return _request(run, condition, cell, block)
         return None
 
     async def _first(self, request: Request, choices: int, known: Supported) -> Completion | Failure:
@@ -289,9 +291,12 @@ class Visit:
         return found
 
     def _prompt(self, request: Request) -> str:
-        deck = self.study.deck(request.condition)
+        deck, instrument = self.study.deck(request.condition), self._instrument(request)
         text = deck[request.persona].text if deck is not None and request.persona is not None else None
-        return self.study.instrument.prompt(self.study.instrument.items[request.item - 1], text, digit=self._logprobs)
+        return instrument.prompt(instrument.items[request.item - 1], text, digit=self._logprobs)
+
+    def _instrument(self, request: Request) -> Instrument:
+        return next(one for one in self.study.instruments if one.key == request.instrument)
 
     def _answered_by_another(self, run: Run, found: Completion) -> str | None:
         """As `dialect_openai.wrong_server`; many in a row end the visit."""
@@ -313,9 +318,7 @@ class Visit:
             self.ledger.answered(request.number, found)
             choices: Sequence[Choice | Failure] = found.choices[: len(request.repetitions)]
             if asker and (rest := request.repetitions[len(choices) :]):
-                asker.put_back(
-                    Request(request.run, request.condition, request.question, request.persona, request.item, rest, request.again)
-                )
+                asker.put_back(replace(request, repetitions=rest, sends=0, failures=0, began=0.0, number=0))
         else:
             self._given_up[name] += 1
             choices = [found] * len(request.repetitions)
@@ -329,7 +332,7 @@ class Visit:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         answers = [
             answer_of(self.study, request.question, repetition, choice, now, found if isinstance(found, Completion) else None,
-                      sends=request.sends, first=place == 0)
+                      sends=request.sends, first=place == 0, instrument=self._instrument(request))
             for place, (choice, repetition) in enumerate(zip(choices, request.repetitions, strict=False))
         ]  # fmt: skip
         if not request.again:
@@ -338,6 +341,10 @@ class Visit:
 
     def _failed(self, request: Request, found: Failure) -> None:
         self.ledger.failed(request.number, found)
+
+
+def _request(run: Run, condition: str, cell: MissingCell, block: tuple[int, ...], again: bool = False) -> Request:
+    return Request(run, condition, cell.question, cell.persona, cell.item, block, again, cell.instrument, cell.wording)
 
 
 def _place(cell: MissingCell) -> tuple[int, int]:

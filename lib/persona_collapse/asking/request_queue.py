@@ -28,6 +28,8 @@ class Request:
     item: int
     repetitions: tuple[int, ...]
     again: bool = False  # asked once more for want of a rating
+    instrument: str = ""  # its key, and how it is worded
+    wording: str = ""
     sends: int = 0
     failures: int = 0
     began: float = field(default=0.0, repr=False)

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from persona_collapse.store.store import Batch
+from persona_collapse.store.rows import Batch
 from persona_collapse.study.study import Study
 
 #: How encodings that are not UTF-8 begin, and what they are.

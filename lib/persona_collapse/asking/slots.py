@@ -8,15 +8,17 @@ from typing import Any, NamedTuple, NoReturn
 from tqdm import tqdm
 
 from persona_collapse.asking.dialect_openai import Choice, Completion, Failure
-from persona_collapse.store.store import Answer, Question, Store
+from persona_collapse.store.rows import Answer, MissingCell, Question
+from persona_collapse.store.store import Store
 from persona_collapse.study import first_token, rating_parser
+from persona_collapse.study.instrument import Instrument
 from persona_collapse.study.study import Run, Study
 from persona_collapse.study.study_file import Protocol
 
 
 def plan(study: Study, run: Run, store: Store) -> int:
     """Make the study's design the run's design in the store; returns how many slots are to be asked."""
-    design = [Question(*q[:4], hash_of(q.prompt), q.repetitions) for q in questions(study, run)]
+    design = [Question(*q[:4], hash_of(q.prompt), q.repetitions, q.instrument.key) for q in questions(study, run)]
     family, variant = run.family.key, run.variant.key
     store.plan(family, variant, design)
     cells = [cell for c in study.conditions(run) for cell in store.missing_cells(family, variant, c)]
@@ -34,10 +36,14 @@ class Asked(NamedTuple):
     identity: str
     prompt: str
     repetitions: int
+    instrument: Instrument
 
 
 def origin(study: Study, run: Run) -> list[Any]:
-    """Where a run's answers come from and how they are asked, beside the prompt: what tells a slot from one asked otherwise."""
+    """Where a run's answers come from and how they are asked, beside the prompt: what tells a slot from one asked otherwise.
+
+    Simulated respondents are those of the study's (first) instrument.
+    """
     protocol, variant = _protocol(study), run.variant
     if study.simulated:
         from persona_collapse.study.respondent_parameters import load_respondent
@@ -66,17 +72,19 @@ def _protocol(study: Study) -> Protocol:
 
 def questions(study: Study, run: Run, asked: Sequence[Any] | None = None) -> Iterator[Asked]:
     """Every cell of a run, with the hash that tells it from one asked otherwise; `asked` is another origin than its own."""
-    came, repetitions = asked or origin(study, run), _protocol(study).repetitions
+    repetitions = _protocol(study).repetitions
     digit = study.by_logprobs if asked is None else asked[5] == "logprobs"
-    for condition in study.conditions(run):
-        for persona in study.deck(condition) or (None,):
-            for item in study.instrument.items:
-                prompt = study.instrument.prompt(item, persona.text if persona else None, digit=digit)
-                index = persona.index if persona else None
-                # Simulated respondents lean on attributes, which no prompt holds.
-                lean = [persona.attributes] if study.simulated and persona and persona.attributes else []
-                identity = hash_of(json.dumps([prompt, *came, *lean]))
-                yield Asked(condition, index, item.number, identity, prompt, repetitions)
+    for one in study.each:
+        came = asked or origin(one, run)
+        for condition in one.conditions(run):
+            for persona in study.deck(condition) or (None,):
+                for item in one.instrument.items:
+                    prompt = one.instrument.prompt(item, persona.text if persona else None, digit=digit)
+                    index = persona.index if persona else None
+                    # Simulated respondents lean on attributes, which no prompt holds.
+                    lean = [persona.attributes] if study.simulated and persona and persona.attributes else []
+                    identity = hash_of(json.dumps([prompt, *came, *lean]))
+                    yield Asked(condition, index, item.number, identity, prompt, repetitions, one.instrument)
 
 
 def hash_of(text: str) -> str:
@@ -86,24 +94,25 @@ def hash_of(text: str) -> str:
 
 def answer_of(
     study: Study, question: int, repetition: int, found: Choice | Failure, time: str | None, served: Completion | None = None,
-    *, sends: int = 1, first: bool = True,
+    *, sends: int = 1, first: bool = True, instrument: Instrument | None = None,
 ) -> Answer:  # fmt: skip
-    """What is stored of an answer: the rating it gives, or the reason why there is none.
+    """What is stored of an answer: the rating it gives on the scale of `instrument` (the study's first), or why there is none.
 
     `served` is the request that brought it; its tokens stand with its `first` choice, as it was paid once. `sends` counts how
     often the slot was asked until it was answered.
     """
     rating: int | None = None
     reason: str | None = None
+    instrument = instrument or study.instrument
     if isinstance(found, Failure):
         reason = "wrong_server" if found.kind == "wrong_server" else "transport"
         return Answer(question, repetition, None, reason, found.said, attempts=sends, time=time)
     if not (found.refused or found.finish_reason == "content_filter"):
         if study.by_logprobs:
-            rating, _, reason = first_token.read(found.alternatives, study.instrument.categories)
+            rating, _, reason = first_token.read(found.alternatives, instrument.categories)
         else:
             cut = found.finish_reason == "length"
-            rating = rating_parser.parse_reply(found.text or "", *study.instrument.scale, study.instrument.labels, cut=cut)
+            rating = rating_parser.parse_reply(found.text or "", *instrument.scale, instrument.labels, cut=cut)
     if rating is None and reason is None:
         reason = rating_parser.missing_reason(found.text, finish_reason=found.finish_reason, refused=found.refused)
     served = served or Completion((found,), 0.0)
@@ -118,36 +127,34 @@ def answer_of(
 
 def simulate(study: Study, run: Run, store: Store, bar: "tqdm[NoReturn]") -> None:
     """Draw the missing slots of a run; they carry no time, so that the same study is the same file. `bar` counts slots."""
+    for one in study.each:
+        for condition in one.conditions(run):
+            cells = [c for c in store.missing_cells(*run.keys, condition) if c.instrument == one.instrument.key]
+            if cells:
+                store.add(_drawn(one, run, condition, cells))
+                bar.update(sum(len(cell.repetitions) for cell in cells))
+
+
+def _drawn(study: Study, run: Run, condition: str, cells: Sequence[MissingCell]) -> Iterator[Answer]:
+    """What the simulated respondents say to these cells of one instrument."""
     from persona_collapse.simulated import response_model
     from persona_collapse.study.respondent_parameters import load_respondent
 
-    respondent = load_respondent(run.variant.figures or "", study.instrument)
-    for condition in study.conditions(run):
-        missing = [
-            (cell.question, repetition, cell.persona, cell.item)
-            for cell in store.missing_cells(*run.keys, condition)
-            for repetition in cell.repetitions
-        ]
-        if not missing:
-            continue
-        deck = study.deck(condition)
-        chances = response_model.cell_probabilities(respondent, study.instrument, deck, toxic=condition == "toxic")
-        served = Completion((), 0.0, served_model="simulated")
-        if study.by_logprobs:
-            offers = (
-                (q, response_model.alternatives(chances[p or 0, i - 1], study.instrument.categories)) for q, _, p, i in missing
-            )
-            store.add(answer_of(study, q, 1, Choice(found[0][0], alternatives=found), None, served) for q, found in offers)
-            bar.update(len(missing))
-            continue
-        drawn = response_model.draw(
-            chances, seed=study.file.seed, run=run.key, condition=condition, personas=deck,
-            instrument=study.instrument, repetitions=study.file.protocol.repetitions,
-        )  # fmt: skip
-        said = {category: Choice(str(category)) for category in study.instrument.categories}
-        ratings = drawn.tolist()
-        store.add(
-            answer_of(study, question, repetition, said[ratings[persona or 0][item - 1][repetition - 1]], None, served)
-            for question, repetition, persona, item in missing
-        )
-        bar.update(len(missing))
+    deck, instrument = study.deck(condition), study.instrument
+    respondent = load_respondent(run.variant.figures or "", instrument)
+    chances = response_model.cell_probabilities(respondent, instrument, deck, toxic=condition == "toxic")
+    served = Completion((), 0.0, served_model="simulated")
+    if study.by_logprobs:
+        for cell in cells:
+            found = response_model.alternatives(chances[cell.persona or 0, cell.item - 1], instrument.categories)
+            yield answer_of(study, cell.question, 1, Choice(found[0][0], alternatives=found), None, served)
+        return
+    ratings = response_model.draw(
+        chances, seed=study.file.seed, run=run.key, condition=condition, personas=deck,
+        instrument=instrument, repetitions=study.file.protocol.repetitions,
+    ).tolist()  # fmt: skip
+    said = {category: Choice(str(category)) for category in instrument.categories}
+    for cell in cells:
+        own = ratings[cell.persona or 0][cell.item - 1]
+        for repetition in cell.repetitions:
+            yield answer_of(study, cell.question, repetition, said[own[repetition - 1]], None, served)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from persona_collapse.store.ratings import report_key
 from persona_collapse.store.store import Store
 from persona_collapse.study.study import Run, Study
 
@@ -24,24 +25,27 @@ def stem(path: Path) -> tuple[str, str]:
 
 
 class RunFiles(NamedTuple):
-    """The files of a run by condition, the named one first, then its twins, and the SHA-256 of each."""
+    """The files of a run by instrument and condition, the named one first, then its twins, and the SHA-256 of each."""
 
-    paths: Mapping[str, Sequence[Path]]
+    paths: Mapping[tuple[str, str], Sequence[Path]]
     sums: Mapping[Path, str]
 
 
 def run_files(study: Study, run: Run) -> RunFiles:
     """What a run is read from, looked at now."""
-    paths = {condition: candidates(study, run, condition) for condition in study.conditions(run)}
+    paths = {(one.instrument.key, c): candidates(one, run, c) for one in of_run(study, run) for c in one.conditions(run)}
     every = {path for own in paths.values() for path in own}
     return RunFiles(paths, {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in every})
 
 
+def of_run(study: Study, run: Run) -> list[Study]:
+    """The study of each instrument of which a run has ratings."""
+    return [one for one in study.each if run.key in [own.key for own in one.runs]]
+
+
 def candidates(study: Study, run: Run, condition: str) -> list[Path]:
     """The named file first, then its cloud-sync twins: `<stem> 2.csv`, `<stem> 3.csv`, ..."""
-    variant = run.variant
-    name = {"persona": variant.persona, "self": variant.self_, "toxic": variant.toxic}[condition]
-    path = (study.data or Path()) / str(name)
+    path = (study.data or Path()) / run.variant.files(study.instrument.key)[condition]
     twin = re.compile(r" (\d+)".join(map(re.escape, stem(path))))
     numbered = [(int(match[1]), p) for p in path.parent.iterdir() if (match := twin.fullmatch(p.name))]
     return [path, *(p for _, p in sorted(numbered))]
@@ -55,8 +59,10 @@ def columns_given(study: Study) -> dict[str, str]:
 def origin(study: Study, run: Run, files: RunFiles, labels: Mapping[str, Sequence[str]] | None) -> str:
     """A hash of all that the import of a run depends on: of its files, how they are read, and the ids of all personas."""
     # Another scale under the same name must not reuse what was read.
-    asked = study.instrument.key, study.instrument.scale, len(study.instrument.items)
-    named = [(condition, path.name, files.sums[path]) for condition, own in files.paths.items() for path in own]
+    each = [one.instrument for one in of_run(study, run)]
+    asked = [part for one in each for part in (one.key, one.scale, len(one.items))]
+    conditions = {at: report_key(at[1], at[0], first=at[0] == study.instrument.key) for at in files.paths}
+    named = [(conditions[at], path.name, files.sums[path]) for at, own in files.paths.items() for path in own]
     return _hash([_VERSION, *asked, named, labels, columns_given(study), run.variant.rows])
 
 

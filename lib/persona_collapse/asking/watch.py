@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from persona_collapse.asking.dialect_openai import Completion, ElicitationError
 from persona_collapse.asking.slots import hash_of
-from persona_collapse.store.store import Answer
+from persona_collapse.store.rows import Answer
 from persona_collapse.study.study import Run, Study
 
 #: Cached answers after which a visit ends.

@@ -104,7 +104,7 @@ def _check_store(study: Study, store: Store) -> None:
             f"{shown(study.outputs)}: holds the ratings of {owner}, not of {shown(study.path)}; rename one of the two study "
             "files and make its report again"
         )
-    if not any(store.quality(run.family.key, run.variant.key, "persona")["valid"] for run in study.runs):
+    if not any(store.quality(*run.keys, "persona", study.instrument.key)["valid"] for run in study.runs):
         raise _without_ratings(study)
 
 

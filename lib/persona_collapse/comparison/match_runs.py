@@ -129,7 +129,7 @@ def asked_alike(shared: Shared, runs: tuple[Run, Run], ratings: tuple[Ratings, R
     """Why the recorded prompts of two runs forbid a comparison although their study files allow it, or nothing."""
     if not len(shared.deck[0]):
         return ""
-    prompts = (own.prompts.get(run.key, {}) for run, own in zip(runs, ratings, strict=True))
+    prompts = (own.asked_as(run) for run, own in zip(runs, ratings, strict=True))
     return unlike(*(_renumbered(one, shared, side) for side, one in enumerate(prompts)))
 
 

@@ -111,7 +111,7 @@ def _notes(ratings: Ratings, every: EveryReply, total: Mapping[str, Mapping[Repl
     if every.removed:
         number = f"{every.removed} different replies" if every.removed > 1 else "1 reply"
         yield f"{number} held the key of an endpoint, which is not shown: {REMOVED} stands in its place. Change that key."
-    if again := sum(len(asked) for asked in ratings.again.values()):
+    if again := sum(len(asked) for run in ratings.runs if (asked := ratings.asked_again(run)) is not None):
         yield (
             f"{again:,} requested ratings were asked for again, as the first answer gave none: the last answers stand here, and "
             f"{home.store} has the first ones."

@@ -11,9 +11,10 @@ import pandas as pd
 from pydantic import ValidationError
 
 from persona_collapse.input_errors import first_error, listing
+from persona_collapse.store.answers import Answers, Asked
 from persona_collapse.store.column_names import candidates
 from persona_collapse.store.labels import item_numbers, ordered, texts
-from persona_collapse.store.ratings import Answers, Asked, Ratings
+from persona_collapse.store.ratings import Ratings
 from persona_collapse.study import clusters
 from persona_collapse.study.instrument import Instrument, load_instrument
 from persona_collapse.study.study import Study

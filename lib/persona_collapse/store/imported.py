@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from persona_collapse.store.ratings import Answers, Asked
+from persona_collapse.store.answers import Answers, Asked
 from persona_collapse.study.study import Study
 
 

@@ -3,13 +3,13 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from persona_collapse.input_errors import listing
+from persona_collapse.store.answers import Answers, Asked
 from persona_collapse.store.held import held
 from persona_collapse.store.store import Store, capability, open_store, probe_key
 from persona_collapse.study import first_token
@@ -27,102 +27,6 @@ Prompts = Mapping[tuple[str, int | None, int], str]
 REFERENCE_FILE = "file"
 
 
-@dataclass(frozen=True, eq=False)
-class Asked:
-    """How a run was asked in one condition, and what came of it."""
-
-    slots: int  #: of the design
-    recorded: int
-    valid: int
-    missing: Mapping[str, int] = field(default_factory=dict)  #: by reason
-    first: str | None = None  #: time of the first answer
-    last: str | None = None
-    models: str | None = None
-    providers: str | None = None
-    imported: Mapping[str, Any] | None = None  #: what the importer found in the file
-    sampling: str = ""  #: parameters of sampling that the endpoint was told beside the temperature; of live runs
-    probe: tuple[tuple[str, str | None], ...] = ()  #: replies with more tokens, and why they ended; no ratings
-    published_alone: int = 0  #: replies that the published rule reads and ours does not
-    commonest: tuple[tuple[str, int], ...] = ()  #: commonest replies that gave no rating, where most did not, and their number
-    outcomes: Mapping[str, int] = field(default_factory=dict)  #: requests by what they came to
-    seconds: np.ndarray = field(default_factory=lambda: np.empty(0))  #: from request to answer
-
-
-@dataclass(frozen=True, eq=False)
-class Answers:
-    """One run in one condition: every valid rating as a row (persona, item, repetition, category), all counted from 0."""
-
-    slots: np.ndarray
-    shape: tuple[int, int, int]  #: personas, items, categories
-    asked: Asked
-    offered: first_token.Offered | None = None  #: where it was asked by logprobs
-    temperature: float = 0.0  #: at which `offered` is read
-    ids: tuple[str, ...] = ()  #: of the personas, by row; empty for those of a deck, who go by their number from 0
-    requests: np.ndarray = field(
-        default_factory=lambda: np.empty(0, int)
-    )  #: number of the request of each slot; empty if unknown
-    second: np.ndarray = field(
-        default_factory=lambda: np.empty((0, 3), int)
-    )  #: ratings of cells that were asked a second time, beside the slots: persona, item and category, counted from 0
-    present: np.ndarray | None = None  #: which personas the run has at all (persona,); None if it has all of them
-
-    @property
-    def here(self) -> np.ndarray:
-        """Which personas the run has at all (persona,): of imported files those whose ids occur in its own."""
-        return np.full(self.shape[0], True) if self.present is None else self.present
-
-    def persona_id(self, row: int) -> str:
-        """The id of a persona, as tables have it."""
-        return self.ids[row] if self.ids else str(row)
-
-    @cached_property
-    def requests_a_cell(self) -> np.ndarray:
-        """How many requests brought the ratings of each cell that has any (cell,)."""
-        cells = np.unique(np.column_stack([self.slots[:, :2], self.requests]), axis=0)[:, :2]
-        return np.unique(cells, axis=0, return_counts=True)[1]
-
-    @cached_property
-    def by_request(self) -> np.ndarray | None:
-        """The counts of each request, (persona, item, request, category) ints, read-only; None where requests are unknown.
-
-        Requests of a cell are numbered as they are met, and those that it lacks are empty.
-        """
-        if not len(self.requests):
-            return None
-        persona, item, _, category = self.slots.T
-        asked = np.column_stack([persona, item, self.requests])
-        each, of_slot = np.unique(asked, axis=0, return_inverse=True)
-        first = np.flatnonzero(np.any(np.diff(each[:, :2], axis=0, prepend=-1), axis=1))  # of each cell
-        number = np.arange(len(each)) - np.repeat(first, np.diff(first, append=len(each)))
-        shape = (*self.shape[:2], int(number.max()) + 1, self.shape[2])
-        place = np.ravel_multi_index((persona, item, number[of_slot.reshape(-1)], category), shape)
-        found = np.bincount(place, minlength=int(np.prod(shape))).reshape(shape)
-        found.flags.writeable = False
-        return found
-
-    @cached_property
-    def asked_twice(self) -> np.ndarray | None:
-        """As `by_request`, of the cells that were asked a second time alone, that request last; None without any."""
-        if self.by_request is None or not len(self.second):
-            return None
-        persona, item, category = self.second.T
-        found = np.pad(self.by_request, ((0, 0), (0, 0), (0, 1), (0, 0)))
-        np.add.at(found, (persona, item, -1, category), 1)
-        return np.where((found[:, :, -1:] > 0).any(axis=-1, keepdims=True), found, 0)
-
-    @cached_property
-    def counts(self) -> np.ndarray:
-        """How often each category was given, (persona, item, category) ints, or probabilities by logprobs; read-only."""
-        if self.offered is not None:
-            found = first_token.probabilities(self.offered, self.temperature)
-        else:
-            persona, item, _, category = self.slots.T
-            place = np.ravel_multi_index((persona, item, category), self.shape) if len(self.slots) else np.empty(0, int)
-            found = np.bincount(place, minlength=int(np.prod(self.shape))).reshape(self.shape)
-        found.flags.writeable = False
-        return found
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class Ratings:
     """The ratings of a study's runs, as everything behind the store takes them: by run, condition and instrument.
@@ -134,8 +38,8 @@ class Ratings:
 
     study: Study
     answers: Mapping[tuple[str, str, str], Answers]  #: by key of the run, condition, and key of the instrument
-    prompts: Mapping[str, Prompts] = field(default_factory=dict)  #: by key of the run
-    again: Mapping[str, "pd.DataFrame"] = field(default_factory=dict)  #: slots that were asked again, by key of the run
+    prompts: Mapping[tuple[str, str], Prompts] = field(default_factory=dict)  #: by key of the run, and of the instrument
+    again: Mapping[tuple[str, str], "pd.DataFrame"] = field(default_factory=dict)  #: slots that were asked again, likewise
     digests: Mapping[str, str] = field(default_factory=dict)  #: hash of all that a run's pages depend on, by key of the run
     reference: "Ratings | None" = None  #: those of human respondents, which are no run: the one run of `study.reference`
 
@@ -203,11 +107,10 @@ class Ratings:
 
     def of_instrument(self, key: str) -> "Ratings":
         """The ratings of one instrument alone."""
-        for instrument in self.study.instruments:
-            if instrument.key == key:
-                people = self.reference if instrument == self.study.instrument else None  # who answered the first alone
-                return replace(self, study=replace(self.study, instrument=instrument, further=()), reference=people)
-        raise ValueError(f"instrument: found {key!r}; expected one of {listing(self.instruments)}")
+        study = self.study.of_instrument(key)
+        first = key == self.study.instrument.key  # which human respondents answered, alone
+        answers = {at: found for at, found in self.answers.items() if at[2] == key}
+        return replace(self, study=study, answers=answers, reference=self.reference if first else None)
 
     def steps(self, run: Run) -> tuple[Run, ...]:
         """The checkpoints of a run by their step of the training, and the run itself at the end."""
@@ -238,6 +141,14 @@ class Ratings:
         floats of the same shape, from which moments are exact.
         """
         return self.of(run, condition).counts
+
+    def asked_as(self, run: Run) -> Prompts:
+        """How the items were asked of a run; empty where nobody was asked."""
+        return self.prompts.get((run.key, self.study.instrument.key), {})
+
+    def asked_again(self, run: Run) -> "pd.DataFrame | None":
+        """Slots of a live run that were asked again for want of a rating; None of other runs."""
+        return self.again.get((run.key, self.study.instrument.key))
 
     def imported(self, run: Run) -> dict[str, Mapping[str, Any]]:
         """What the importer found in a run's files, by condition; empty for a run that was asked."""
@@ -308,16 +219,21 @@ def read_ratings(study: Study, store: Store, *, digests: bool = False) -> Rating
     """
     if (given := held(store.path)) is not None:
         return given
-    asked = [(run, condition) for run in study.runs for condition in study.conditions(run)]
-    keys = [(run.key, run.keys) for run in study.runs]
+    marked = with_mark(study, store)
+    asked = [(one, run, condition) for one in marked.each for run in one.runs for condition in one.conditions(run)]
+    each = [(run, one.instrument.key) for one in marked.each for run in one.runs]
     return Ratings(
-        study=with_mark(study, store),
-        answers={(run.key, condition, study.instrument.key): _answers(study, store, run, condition) for run, condition in asked},
-        prompts={key: store.prompts(*run) for key, run in keys},
-        again={key: store.reasked(*run) for key, run in keys} if study.file.kind == "live" else {},
-        digests={"/".join(run): found for run, found in store.digests(run for _, run in keys).items()} if digests else {},
+        study=marked,
+        answers={(run.key, c, one.instrument.key): _answers(one, store, run, c) for one, run, c in asked},
+        prompts={(run.key, key): store.prompts(*run.keys, key) for run, key in each},
+        again={(run.key, key): store.reasked(*run.keys, key) for run, key in each} if study.file.kind == "live" else {},
+        digests=_digests(study, store) if digests else {},
         reference=reference_of(study),
     )
+
+
+def _digests(study: Study, store: Store) -> dict[str, str]:
+    return {"/".join(keys): found for keys, found in store.digests(run.keys for run in study.runs).items()}
 
 
 def reference_of(study: Study) -> Ratings | None:
@@ -355,31 +271,38 @@ def _probe(store: Store, run: Run) -> tuple[tuple[str, str | None], ...]:
 
 
 def _answers(study: Study, store: Store, run: Run, condition: str) -> Answers:
-    instrument, at = study.instrument, (run.family.key, run.variant.key, condition)
+    instrument = study.instrument
+    at = *run.keys, condition, instrument.key
     personas, items, categories = store.personas(*at), len(instrument.items), instrument.categories
     slots = np.array(store.ratings(*at), dtype=float).reshape(-1, 4)
     slots = np.nan_to_num(slots).astype(int) - [0, 1, 1, categories[0]]  # without a persona there is none, which is row 0
     offered = store.offered(*at, items, categories) if study.by_logprobs else None
     found, live = store.quality(*at), study.file.kind == "live"
-    imported = store.origin(run.family.key, run.variant.key)[1].get(condition)
+    reports = store.origin(*run.keys)[1]
+    imported = reports.get(report_key(condition, instrument.key)) or reports.get(condition)
     unread = [] if study.by_logprobs else store.unread(*at)
     alone = sum(n * (published_rule(reply, *instrument.scale) is not None) for reply, n in unread)
-    few = 2 * found["valid"] < found["recorded"]
+    few, main = 2 * found["valid"] < found["recorded"], condition == "persona" and study.of_first
     return Answers(
         slots, (personas, items, len(categories)),
         Asked(
             slots=found["asked"], recorded=found["recorded"], valid=found["valid"], missing=found["reasons"],
             first=found["first"], last=found["last"], models=found["models"], providers=found["providers"],
-            sampling=_sampling(study, store, run), probe=_probe(store, run) if condition == "persona" else (), imported=imported,
+            sampling=_sampling(study, store, run), probe=_probe(store, run) if main else (), imported=imported,
             published_alone=imported.get("published_rule_alone", 0) if imported else alone,
             commonest=tuple(sorted(unread, key=lambda pair: (-pair[1], pair[0]))[:3]) if few else (),
-            outcomes=store.traffic(*at) if live else {}, seconds=store.latencies(*at) if live else np.empty(0),
+            outcomes=store.traffic(*at[:3]) if live else {}, seconds=store.latencies(*at[:3]) if live else np.empty(0),
         ),
         offered, study.file.protocol.temperature, () if study.deck(condition) else store.labels(condition),
         _requests(store.requests(*at)) if live and not study.by_logprobs else np.empty(0, int),
-        _second(store, run, categories) if live and condition == "persona" else np.empty((0, 3), int),
+        _second(store, run, categories) if live and main else np.empty((0, 3), int),
         np.isin(np.arange(personas), store.rows(*at)),
     )  # fmt: skip
+
+
+def report_key(condition: str, instrument: str, *, first: bool = False) -> str:
+    """Under which the store keeps what the importer found in a file: of the first instrument by its condition alone."""
+    return condition if first else f"{condition} {instrument}"
 
 
 def _second(store: Store, run: Run, categories: range) -> np.ndarray:

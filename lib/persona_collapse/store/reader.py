@@ -24,13 +24,17 @@ RETRIED = ("transport", "wrong_server")
 _LARGE = 500_000_000
 
 
+#: A run in one condition, of one instrument; a store of an earlier version does not say of which.
+_AT = "family = ? AND variant = ? AND condition = ? AND instrument IN ('', ?)"
+
+
 class Reader:
     """The reading side of a store."""
 
     path: Path
     _db: sqlite3.Connection
     #: What was read since the last transaction.
-    _offered: dict[tuple[str, str, str, int, range], first_token.Offered]
+    _offered: dict[tuple[str, str, str, str, int, range], first_token.Offered]
 
     def origin(self, family: str, variant: str) -> tuple[str | None, dict[str, Any]]:
         """What an imported run was read from (a hash), and what the importer found."""
@@ -44,33 +48,34 @@ class Reader:
         rows = self._db.execute("SELECT label FROM personas WHERE condition = ? ORDER BY number", (condition,))
         return tuple(row[0] for row in rows)
 
-    def personas(self, family: str, variant: str, condition: str) -> int:
+    def personas(self, family: str, variant: str, condition: str, instrument: str) -> int:
         """Rows of personas that a run's design has in one condition; 1 without a persona."""
         return self._db.execute(
-            "SELECT ifnull(max(ifnull(persona, 0)) + 1, 0) FROM questions JOIN runs ON run = runs.id "
-            "WHERE family = ? AND variant = ? AND condition = ? AND asked > 0",
-            (family, variant, condition),
+            f"SELECT ifnull(max(ifnull(persona, 0)) + 1, 0) FROM questions JOIN runs ON run = runs.id WHERE {_AT} AND asked > 0",
+            (family, variant, condition, instrument),
         ).fetchone()[0]
 
-    def rows(self, family: str, variant: str, condition: str) -> list[int]:
+    def rows(self, family: str, variant: str, condition: str, instrument: str) -> list[int]:
         """Which rows of personas a run's design has in one condition, in order; 0 without a persona."""
         found = self._db.execute(
-            "SELECT DISTINCT ifnull(persona, 0) FROM questions JOIN runs ON run = runs.id "
-            "WHERE family = ? AND variant = ? AND condition = ? AND asked > 0 ORDER BY 1",
-            (family, variant, condition),
+            f"SELECT DISTINCT ifnull(persona, 0) FROM questions JOIN runs ON run = runs.id WHERE {_AT} AND asked > 0 ORDER BY 1",
+            (family, variant, condition, instrument),
         )
         return [row for (row,) in found]
 
-    def offered(self, family: str, variant: str, condition: str, items: int, categories: range) -> first_token.Offered:
+    def offered(
+        self, family: str, variant: str, condition: str, instrument: str, items: int, categories: range
+    ) -> first_token.Offered:  # fmt: skip
         """What each cell was offered on the scale, of a study asked by method logprobs; slots without logprobs are not seen."""
-        key = family, variant, condition, items, categories
+        key = family, variant, condition, instrument, items, categories
         if key not in self._offered:
             rows = self._db.execute(
-                "SELECT ifnull(persona, 0), item - 1, rating IS NOT NULL, logprobs FROM ratings WHERE family = ? AND variant = ? "
-                "AND condition = ? AND logprobs IS NOT NULL AND (rating IS NOT NULL OR reason = 'low_mass')",
-                (family, variant, condition),
+                f"SELECT ifnull(persona, 0), item - 1, rating IS NOT NULL, logprobs FROM ratings WHERE {_AT} "
+                "AND logprobs IS NOT NULL AND (rating IS NOT NULL OR reason = 'low_mass')",
+                (family, variant, condition, instrument),
             )
-            self._offered[key] = first_token.gather(rows, self.personas(family, variant, condition), items, categories)
+            personas = self.personas(family, variant, condition, instrument)
+            self._offered[key] = first_token.gather(rows, personas, items, categories)
         return self._offered[key]
 
     def completions(self) -> Iterator[tuple[str, str]]:
@@ -90,75 +95,68 @@ class Reader:
         )
         return {row[:4]: row[4] for row in rows}
 
-    def ratings(self, family: str, variant: str, condition: str) -> list[tuple[int, int, int, int]]:
+    def ratings(self, family: str, variant: str, condition: str, instrument: str) -> list[tuple[int, int, int, int]]:
         """Every valid rating of a run in one condition: (persona, item number, repetition, rating)."""
         return self._db.execute(
-            "SELECT persona, item, repetition, rating FROM ratings WHERE family = ? AND variant = ? AND condition = ? "
+            f"SELECT persona, item, repetition, rating FROM ratings WHERE {_AT} "
             "AND rating IS NOT NULL ORDER BY persona, item, repetition",
-            (family, variant, condition),
+            (family, variant, condition, instrument),
         ).fetchall()
 
-    def requests(self, family: str, variant: str, condition: str) -> list[str | None]:
+    def requests(self, family: str, variant: str, condition: str, instrument: str) -> list[str | None]:
         """With which request each of the `ratings` came, in their order; None where the endpoint named none."""
         rows = self._db.execute(
-            "SELECT request_id FROM ratings WHERE family = ? AND variant = ? AND condition = ? "
-            "AND rating IS NOT NULL ORDER BY persona, item, repetition",
-            (family, variant, condition),
+            f"SELECT request_id FROM ratings WHERE {_AT} AND rating IS NOT NULL ORDER BY persona, item, repetition",
+            (family, variant, condition, instrument),
         )
         return [row[0] for row in rows]
 
-    def said(self, family: str, variant: str, condition: str) -> list[Said]:
+    def said(self, family: str, variant: str, condition: str, instrument: str) -> list[Said]:
         """Every different reply of a cell, and how often: (persona, item number, rating, reason, reply, times), often ones first.
 
         Persona is 0 without one.
         """
         return self._db.execute(
             "SELECT ifnull(persona, 0), item, rating, reason, reply, count(*) FROM ratings "
-            "WHERE family = ? AND variant = ? AND condition = ? GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 6 DESC, 3 DESC, 4, 5",
-            (family, variant, condition),
+            f"WHERE {_AT} GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 6 DESC, 3 DESC, 4, 5",
+            (family, variant, condition, instrument),
         ).fetchall()
 
-    def asked(self, family: str, variant: str, condition: str) -> list[tuple[int, int, int]]:
+    def asked(self, family: str, variant: str, condition: str, instrument: str) -> list[tuple[int, int, int]]:
         """How many ratings the present design requests of every cell: (persona, item number, number), persona 0 without one."""
         return self._db.execute(
             "SELECT ifnull(persona, 0), item, sum(asked) FROM questions JOIN runs ON run = runs.id "
-            "WHERE family = ? AND variant = ? AND condition = ? AND asked > 0 GROUP BY 1, 2 ORDER BY 1, 2",
-            (family, variant, condition),
+            f"WHERE {_AT} AND asked > 0 GROUP BY 1, 2 ORDER BY 1, 2",
+            (family, variant, condition, instrument),
         ).fetchall()
 
-    def unread(self, family: str, variant: str, condition: str) -> list[tuple[str, int]]:
+    def unread(self, family: str, variant: str, condition: str, instrument: str) -> list[tuple[str, int]]:
         """Every different reply of a run in one condition that gave no rating, and how often it came."""
         return self._db.execute(
-            "SELECT reply, count(*) FROM ratings WHERE family = ? AND variant = ? AND condition = ? AND reason = 'unparseable' "
-            "AND reply IS NOT NULL GROUP BY 1",
-            (family, variant, condition),
+            f"SELECT reply, count(*) FROM ratings WHERE {_AT} AND reason = 'unparseable' AND reply IS NOT NULL GROUP BY 1",
+            (family, variant, condition, instrument),
         ).fetchall()
 
     def slots(self, family: str, variant: str, columns: Iterable[str]) -> Iterator[tuple[Any, ...]]:
         """Every recorded slot of a run in the design's order: these columns of the view `ratings`."""
         yield from self._db.execute(
             f"SELECT {', '.join(columns)} FROM ratings WHERE family = ? AND variant = ? "
-            "ORDER BY condition, persona, item, repetition",
+            "ORDER BY instrument, condition, persona, item, repetition",
             (family, variant),
         )
 
-    def quality(self, family: str, variant: str, condition: str) -> dict[str, Any]:
+    def quality(self, family: str, variant: str, condition: str, instrument: str) -> dict[str, Any]:
         """Slots of the design, valid ratings, missing ones by reason, repetitions of a cell, dates, served models."""
-        where = (family, variant, condition)
+        where = (family, variant, condition, instrument)
         per_cell = self._db.execute(
-            "SELECT count(*), ifnull(sum(asked), 0) FROM questions JOIN runs ON run = runs.id "
-            "WHERE family = ? AND variant = ? AND condition = ? AND asked > 0",
+            f"SELECT count(*), ifnull(sum(asked), 0) FROM questions JOIN runs ON run = runs.id WHERE {_AT} AND asked > 0",
             where,
         ).fetchone()
-        reasons = dict(
-            self._db.execute(
-                "SELECT reason, count(*) FROM ratings WHERE family = ? AND variant = ? AND condition = ? GROUP BY 1", where
-            )
-        )
+        reasons = dict(self._db.execute(f"SELECT reason, count(*) FROM ratings WHERE {_AT} GROUP BY 1", where))
         valid = reasons.pop(None, 0)
         first, last, models, providers = self._db.execute(
             "SELECT min(time), max(time), group_concat(DISTINCT served_model), group_concat(DISTINCT provider) FROM ratings "
-            "WHERE family = ? AND variant = ? AND condition = ?",
+            f"WHERE {_AT}",
             where,
         ).fetchone()
         return {
@@ -166,15 +164,15 @@ class Reader:
             "valid": valid, "reasons": reasons, "first": first, "last": last, "models": models, "providers": providers,
         }  # fmt: skip
 
-    def replies(self, family: str, variant: str, limit: int) -> "pd.DataFrame":
+    def replies(self, family: str, variant: str, instrument: str, limit: int) -> "pd.DataFrame":
         """The first replies of a run that gave no rating, for reading: condition, persona, item, reason, reply."""
         import pandas as pd  # asking needs none of it, and it is slow to import
 
         return pd.read_sql_query(
             "SELECT condition, persona, item, repetition, reason, reply FROM ratings WHERE family = ? AND variant = ? "
-            "AND rating IS NULL ORDER BY condition, persona, item, repetition LIMIT ?",
+            "AND instrument IN ('', ?) AND rating IS NULL ORDER BY condition, persona, item, repetition LIMIT ?",
             self._db,
-            params=(family, variant, limit),
+            params=(family, variant, instrument, limit),
         )
 
     def spent_tokens(self) -> dict[tuple[str, str], tuple[float, float]]:
@@ -214,7 +212,7 @@ class Reader:
         )
         return np.array([row[-1] for row in rows], dtype=float)
 
-    def reasked(self, family: str, variant: str) -> "pd.DataFrame":
+    def reasked(self, family: str, variant: str, instrument: str) -> "pd.DataFrame":
         """Slots that were asked again: what was answered first, and what stands now."""
         import pandas as pd
 
@@ -222,19 +220,20 @@ class Reader:
             "SELECT r.condition, r.persona, r.item, r.repetition, f.reason AS first_reason, f.reply AS first_reply, asked_again, "
             "r.rating, r.reason, r.reply FROM first_answers f "
             "JOIN questions ON f.question = questions.id JOIN runs ON run = runs.id "
-            "JOIN ratings r USING (family, variant, condition, item, identity, repetition) "
-            "WHERE r.persona IS questions.persona AND family = ? AND variant = ? "
+            "JOIN ratings r USING (family, variant, instrument, condition, item, identity) "
+            "WHERE r.persona IS questions.persona AND r.repetition = f.repetition + questions.before "
+            "AND family = ? AND variant = ? AND instrument IN ('', ?) "
             "ORDER BY r.condition, r.persona, r.item, r.repetition",
             self._db,
-            params=(family, variant),
+            params=(family, variant, instrument),
         )
 
-    def prompts(self, family: str, variant: str) -> dict[tuple[str, int | None, int], str]:
-        """The hash of every prompt of a run's present design, by condition, persona and item; none of an imported run."""
+    def prompts(self, family: str, variant: str, instrument: str) -> dict[tuple[str, int | None, int], str]:
+        """The hash of every prompt of a run's present design, by condition, persona and item; none if imported."""
         rows = self._db.execute(
             "SELECT condition, persona, item, prompt_hash FROM questions JOIN runs ON run = runs.id "
-            "WHERE family = ? AND variant = ? AND asked > 0 AND prompt_hash IS NOT NULL",
-            (family, variant),
+            "WHERE family = ? AND variant = ? AND asked > 0 AND instrument IN ('', ?) AND prompt_hash IS NOT NULL",
+            (family, variant, instrument),
         )
         return {row[:3]: row[3] for row in rows}
 
@@ -275,17 +274,18 @@ class Reader:
             if labels != tuple(map(str, range(len(labels)))):  # which says nothing
                 found.update(repr(labels).encode())
         rows = self._db.execute(
-            "SELECT condition, persona, item, prompt_hash, asked, id FROM questions "
-            "WHERE run = (SELECT id FROM runs WHERE family = ? AND variant = ?) AND asked > 0 ORDER BY condition, persona, item",
+            "SELECT condition, persona, item, prompt_hash, asked, instrument, wording FROM questions "
+            "WHERE run = (SELECT id FROM runs WHERE family = ? AND variant = ?) AND asked > 0 "
+            "ORDER BY condition, persona, item, instrument, before",
             (family, variant),
         ).fetchall()
-        for row in rows:
-            found.update(repr(row[:-1]).encode())
-        numbers = sorted(row[-1] for row in rows)
-        if numbers:
+        plain = len({row[5] for row in rows}) < 2 and not any(row[6] for row in rows)
+        for row in rows:  # what one questionnaire in one wording has not, was not hashed before either
+            found.update(repr(row[:5] if plain else row).encode())
+        if rows:
             slots = self._db.execute(
                 "SELECT condition, persona, item, repetition, rating, reason, reply, served_model, time FROM ratings "
-                "WHERE family = ? AND variant = ? ORDER BY condition, persona, item, repetition",
+                "WHERE family = ? AND variant = ? ORDER BY condition, persona, item, instrument, repetition",
                 (family, variant),
             )
             while block := slots.fetchmany(20_000):
@@ -293,7 +293,7 @@ class Reader:
             # Apart, so that samples, which have none, keep the hash that older reports name.
             for row in self._db.execute(
                 "SELECT condition, persona, item, logprobs FROM ratings WHERE family = ? AND variant = ? "
-                "AND logprobs IS NOT NULL ORDER BY condition, persona, item, repetition",
+                "AND logprobs IS NOT NULL ORDER BY condition, persona, item, instrument, repetition",
                 (family, variant),
             ):
                 found.update(repr(row).encode())

@@ -5,93 +5,16 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from persona_collapse.machine import check_locks
 from persona_collapse.paths import shown
 from persona_collapse.store.bulk import insert
 from persona_collapse.store.reader import RETRIED, Reader
+from persona_collapse.store.rows import Answer, Batch, MissingCell, Question, Traffic
 from persona_collapse.store.schema import is_current, make
 from persona_collapse.study import first_token
 from persona_collapse.text import whole
-
-
-class Question(NamedTuple):
-    """A cell as it is to be asked; `persona` is None in the self condition, `item` is the item's number.
-
-    Where wording varies within a cell, it is several questions: `wording` names the levels of each, and `before` says how many
-    repetitions of the cell are asked in others before it.
-    """
-
-    condition: str
-    persona: int | None
-    item: int
-    identity: str
-    prompt_hash: str | None
-    repetitions: int
-    instrument: str = ""  #: its key
-    wording: str = ""
-    before: int = 0
-
-
-class Answer(NamedTuple):
-    """What came back for a slot: a rating, or the reason there is none, and how it came."""
-
-    question: int
-    repetition: int
-    rating: int | None
-    reason: str | None
-    reply: str | None = None
-    finish_reason: str | None = None
-    logprobs: str | None = None
-    served_model: str | None = None
-    fingerprint: str | None = None
-    request_id: str | None = None
-    attempts: int | None = 1
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    time: str | None = None
-    latency: float | None = None
-    provider: str | None = None
-    completion: str | None = None  #: what tells the completion from any other, with the first of its choices
-
-
-class MissingCell(NamedTuple):
-    """A cell with slots to be asked: the number of its question, and the repetitions that are missing."""
-
-    question: int
-    persona: int | None
-    item: int
-    repetitions: tuple[int, ...]
-    instrument: str = ""
-    wording: str = ""
-
-
-class Batch(NamedTuple):
-    """A file of requests in the Batch format.
-
-    `status` is written (not sent yet), submitting (it may be with the endpoint), submitted, `by hand` (results are put beside
-    it), collected, cancelled or failed.
-    """
-
-    name: str
-    requests: int
-    input_file: str | None = None
-    batch: str | None = None
-    status: str = "written"
-
-
-class Traffic(NamedTuple):
-    """Requests of a run in one condition that came to the same, with the tokens they cost."""
-
-    family: str
-    variant: str
-    condition: str
-    outcome: str
-    requests: int
-    input_tokens: int = 0
-    output_tokens: int = 0
-
 
 _INSERT = (
     f"INSERT INTO slots ({', '.join(Answer._fields)}) VALUES ({', '.join('?' * len(Answer._fields))}) "
@@ -123,7 +46,7 @@ class Store(Reader):
         `part` is a new file that is to become it (`bulk.in_one_piece`): what fails there is thrown away, so nothing is undone.
         """
         self.path, self._write = path, write
-        self._offered: dict[tuple[str, str, str, int, range], first_token.Offered] = {}
+        self._offered: dict[tuple[str, str, str, str, int, range], first_token.Offered] = {}
         if write:
             path.parent.mkdir(parents=True, exist_ok=True)
             check_locks(path.parent)  # SQLite would try for half a minute, and take it for another process
@@ -366,10 +289,11 @@ class Store(Reader):
         with self.transaction():
             self._db.executemany("DELETE FROM batches WHERE name = ?", ((name,) for name in names))
 
-    def identities(self, family: str, variant: str) -> dict[int, tuple[str, str]]:
-        """Condition and identity of every question that was ever one of a run's, by its number."""
+    def identities(self, family: str, variant: str) -> dict[int, tuple[str, str, str]]:
+        """Condition, identity and instrument of every question that was ever one of a run's, by its number."""
         rows = self._db.execute(
-            "SELECT questions.id, condition, identity FROM questions JOIN runs ON run = runs.id WHERE family = ? AND variant = ?",
+            "SELECT questions.id, condition, identity, instrument FROM questions JOIN runs ON run = runs.id "
+            "WHERE family = ? AND variant = ?",
             (family, variant),
         )
         return {row[0]: row[1:] for row in rows}

@@ -1,9 +1,11 @@
 """The questionnaire: items, foundations, an integer scale and the prompts that ask for a rating."""
 
+import csv
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from string import Formatter
@@ -30,6 +32,7 @@ class Item:
     foundation: str
     text: str
     reversed: bool = False
+    worded: bool = True  #: whether `text` is its wording, and not a name for it
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,42 @@ class Instrument:
     digit_suffix: str | None = None
     short_names: Mapping[str, str] = field(default_factory=dict)  #: of groups, where axes have little room
     group: str = "group"  #: what the instrument calls its groups of items: foundation, domain, facet
+    texts_sha256: str | None = None  #: of the wording of its items, a line each, of an instrument that ships without
     yardstick: Yardstick | None = None  #: a profile of people that figures show beside those of runs; in no test
+
+    @property
+    def worded(self) -> bool:
+        """Whether the wording of its items is known; without it ratings can be imported, and nobody asked."""
+        return all(item.worded for item in self.items)
+
+    def with_texts(self, path: Path) -> "Instrument":
+        """The same with the wording of its items, from a CSV file with the columns item (its number) and text.
+
+        Raises FileNotFoundError or ValueError where it is not the known wording, or not one text for every item.
+        """
+        where = shown(path)
+        try:
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                rows = list(csv.DictReader(file))
+        except FileNotFoundError:
+            raise FileNotFoundError(f"{where}: does not exist; expected a CSV file with the columns item and text") from None
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise ValueError(f"{where}: is no CSV file in UTF-8 ({error}); expected the columns item and text") from None
+        if not rows or not {"item", "text"} <= rows[0].keys():
+            raise ValueError(f"{where}: has columns {listing(rows[0]) if rows else 'none'}; expected item and text")
+        texts = {str(row["item"]).strip(): str(row["text"] or "").strip() for row in rows}
+        numbers = [str(item.number) for item in self.items]
+        if sorted(texts) != sorted(numbers) or len(rows) != len(numbers) or not all(texts.values()):
+            raise ValueError(
+                f"{where}: has {len(rows)} rows; expected one text for each of the items 1 to {len(numbers)} of {self.key}"
+            )
+        found = hashlib.sha256("\n".join(texts[number] for number in numbers).encode()).hexdigest()
+        if self.texts_sha256 and found != self.texts_sha256:
+            raise ValueError(
+                f"{where}: is not the known wording of {self.key} (SHA-256 {found[:12]}..., expected {self.texts_sha256[:12]}...)"
+                "; correct the texts, or name an instrument file of your own for another wording"
+            )
+        return replace(self, items=tuple(replace(item, text=texts[str(item.number)], worded=True) for item in self.items))
 
     @property
     def categories(self) -> range:
@@ -113,7 +151,7 @@ class _ItemFile(BaseModel):
     block: str
     # The MFQ calls its groups foundations; any other instrument has groups.
     group: Annotated[str, Field(min_length=1, validation_alias=AliasChoices("group", "foundation"))]
-    text: Annotated[str, Field(min_length=1)]
+    text: Annotated[str, Field(min_length=1)] | None = None
     reversed: bool = False
 
 
@@ -145,6 +183,7 @@ class _InstrumentFile(BaseModel):
     short: dict[str, str] = {}
     group_name: Annotated[str, Field(pattern=r"^[a-z][a-z -]*$")] = "group"
     yardstick: _YardstickFile | None = None
+    texts_sha256: str | None = None  # of the wording, an item a line, where it is not ours to hand on
     items: Annotated[list[_ItemFile], Field(min_length=1)]
 
 
@@ -187,7 +226,11 @@ def load_instrument(name: str | Path) -> Instrument:
         scale=(found.scale.low, found.scale.high),
         templates=dict(found.prompts),
         persona_template=found.persona_prompt,
-        items=tuple(Item(i.number, i.block, i.group, i.text, i.reversed) for i in found.items),
+        items=tuple(
+            Item(i.number, i.block, i.group, i.text or f"item {i.number}, wording not included", i.reversed, i.text is not None)
+            for i in found.items
+        ),
+        texts_sha256=found.texts_sha256,
         digit_suffix=found.digit_suffix,
         short_names=dict(found.short),
         group=found.group_name,

@@ -46,6 +46,8 @@ KINDS = (
 LEAN_SHARE, ITEM_SHARE = 0.55, 0.4
 #: SD over the items of a foundation of their location, in scale points.
 ITEM_SPREAD = 0.5
+#: How much of a run's change between base and fine-tune is assumed of other questionnaires, on the log scale; 1 if not named.
+CHANGES = {"neutral12": 0.5}
 #: Raised when a change of the model changes ratings, so that stored ones are not taken for the new ones.
 VERSION = 1
 
@@ -98,17 +100,60 @@ def known_figures() -> tuple[str, ...]:
 def load_respondent(figures: str, instrument: Instrument) -> Respondent:
     """The respondent that imitates the published figures of a run, such as "gpt-4o/insecure".
 
-    Raises ValueError for an unknown run and for an instrument that the parameters were not fitted for.
+    For an instrument that the parameters were not fitted for, what `assumptions` says. Raises ValueError for an unknown run.
     """
     file = load_parameters()
     if figures not in file["runs"]:
         raise ValueError(f"{shown(PARAMETERS)}: no figures {figures!r}; {closest(figures, known_figures())}")
-    if {**file["instrument"], **shape(instrument)} != file["instrument"]:
-        raise ValueError(
-            f"{shown(PARAMETERS)}: instrument {instrument.key!r} differs in scale, foundations or items; expected those of "
-            f"{file['instrument']['key']!r}, which the figures were published for; use it, or import or elicit ratings"
-        )
-    return from_parameters(figures, file["runs"][figures])
+    fitted = from_parameters(figures, file["runs"][figures])
+    if {**file["instrument"], **shape(instrument)} == file["instrument"]:
+        return fitted
+    family = figures.partition("/")[0]
+    return _of_another(fitted, from_parameters(f"{family}/base", file["runs"][f"{family}/base"]), instrument)
+
+
+def _of_another(fitted: Respondent, base: Respondent, instrument: Instrument) -> Respondent:
+    """A respondent to a questionnaire for which no figures are published, under what `assumptions` says."""
+    start, end = file_scale()
+    width = (instrument.scale[1] - instrument.scale[0]) / (end - start)
+    groups, share = len(instrument.foundations), CHANGES.get(instrument.key, 1.0)
+
+    def spread(table: np.ndarray, before: np.ndarray) -> np.ndarray:
+        """SDs in points of the other scale: the geometric mean over foundations, changed by `share` of what the run changes."""
+        mean = np.exp(np.log(before).mean() + share * (np.log(table).mean() - np.log(before).mean()))
+        return np.full(groups, width * mean)
+
+    level = np.full(groups, sum(instrument.scale) / 2)
+    offset = fitted.alone[0].mean() - (start + end) / 2
+    return Respondent(
+        figures=f"{fitted.figures}, {instrument.key}",
+        # Characters of their own: what makes somebody progressive does not say whether they like tea.
+        characters=tuple((f"{instrument.key}, {source}", weight) for source, weight in fitted.characters),
+        gap=width * float(base.gap * (fitted.gap / base.gap) ** share),
+        unevenness=fitted.unevenness,
+        persona=np.stack([level, spread(fitted.persona[1], base.persona[1]), spread(fitted.persona[2], base.persona[2])]),
+        alone=np.stack(
+            [level + share * width * offset, np.full(groups, width * fitted.alone[1].mean()),
+             spread(fitted.alone[2], base.alone[2])]
+        ),
+    )  # fmt: skip
+
+
+def assumptions(instrument: Instrument) -> str:
+    """What is assumed of simulated respondents to a questionnaire that no figures are published for, as a sentence."""
+    share = CHANGES.get(instrument.key, 1.0)
+    changed = "as much" if share == 1 else f"{share:.0%} as much, on the log scale," if share else "not at all"
+    return (
+        "No figures are published for this questionnaire. Its simulated respondents are assumed to vary between personas and "
+        "from one repetition to the next by the same share of the scale as in the MFQ-30, around the middle of the scale, with "
+        f"characters of their own; fine-tuning is assumed to change both {changed} as there."
+    )
+
+
+def file_scale() -> tuple[int, int]:
+    """The scale of the questionnaire that the parameters are fitted to."""
+    low, high = load_parameters()["instrument"]["scale"]
+    return low, high
 
 
 def from_parameters(figures: str, run: dict[str, Any]) -> Respondent:

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from persona_collapse import paths
-from persona_collapse.input_errors import checked, closest, read_yaml
+from persona_collapse.input_errors import checked, closest, listing, read_yaml
 from persona_collapse.paths import PUBLISHED, ROOT, STUDIES, shown
 from persona_collapse.study import clusters
 from persona_collapse.study.instrument import Instrument, load_instrument
@@ -82,6 +82,27 @@ class Study:
         return (self.instrument, *self.further)
 
     @property
+    def of_first(self) -> bool:
+        """Whether its instrument is the first of those that the file names, of which headlines speak."""
+        return self.instrument.key == Path(self.file.instrument).stem
+
+    @property
+    def each(self) -> "tuple[Study, ...]":
+        """The study of each instrument alone, in their order."""
+        return tuple(self.of_instrument(one.key) for one in self.instruments)
+
+    def of_instrument(self, key: str) -> "Study":
+        """The study of one of its instruments alone: of imported files, with the runs that have some of it."""
+        found = next((one for one in self.instruments if one.key == key), None)
+        if found is None:
+            raise ValueError(f"instrument: found {key!r}; expected one of {listing(one.key for one in self.instruments)}")
+        alone = replace(self, instrument=found, further=())
+        if self.file.kind != "imported" or not self.further:
+            return alone
+        families = tuple(cut for family in self.file.families if (cut := family.of_instrument(key)) is not None)
+        return replace(alone, file=self.file.model_copy(update={"families": families}))
+
+    @property
     def simulated(self) -> bool:
         """Whether its ratings were made by the simulated respondents."""
         return self.file.kind == "simulated"
@@ -111,10 +132,10 @@ class Study:
         raise ValueError(f"{shown(self.path)}: no run {key!r}; {closest(key, known)}")
 
     def conditions(self, run: Run) -> tuple[str, ...]:
-        """Conditions in which a run is asked: toxic characters are asked of bases only."""
+        """Conditions in which a run is asked: toxic characters of bases only, with the first instrument."""
         if self.file.kind == "imported":
             return tuple(run.variant.files(self.instrument.key))
-        return tuple(c for c in self.file.conditions if c != "toxic" or run.variant.role == "base")
+        return tuple(c for c in self.file.conditions if c != "toxic" or (run.variant.role == "base" and self.of_first))
 
     def persona_name(self, row: int) -> str:
         """How notes and errors call a persona: by its id where it has one, else by its number in the deck, from 1."""
@@ -212,15 +233,7 @@ def load_study(name: str | Path, data: str | Path | None = None, *, files: bool 
         # Its outputs go to a folder of this name.
         raise ValueError(f"{shown(path)!a}: its name cannot name a folder; expected letters, digits and dashes; rename it")
     file = checked(path, StudyFile, read_yaml(path))
-    instrument = load_instrument(_beside(path, file.instrument))
-    if file.protocol.method == "logprobs":
-        _check_digits(path, instrument)
-    if file.kind == "live" and instrument.scale[0] < 0:
-        raise ValueError(
-            f"{shown(path)}, instrument: the scale of {instrument.key!r} begins at {instrument.scale[0]}, and a reply's "
-            f"sign is not "
-            "read; renumber its points from 0 or 1"
-        )
+    instrument, *further = _instruments(path, file)
     if file.published is not None and not (ROOT / file.published).is_file():
         raise FileNotFoundError(
             f"{shown(path)}, published: {file.published} does not exist; expected a file in {shown(PUBLISHED)}"
@@ -238,22 +251,82 @@ def load_study(name: str | Path, data: str | Path | None = None, *, files: bool 
         personas = load_personas(_beside(path, file.personas or "everyday"), file.protocol.personas)
         toxic = load_personas(_beside(path, file.toxic)) if "toxic" in file.conditions else None
     if file.kind == "simulated":
-        # Costs nothing and finds a misspelt run before half a study has been made.
-        from persona_collapse.study.respondent_parameters import load_respondent
+        _check_figures(path, file, instrument)
+    found = Study(
+        path, file, folder, instrument, personas, toxic, further=tuple(further), clusters=_clusters(path, file, personas)
+    )
+    _check_files(found)
+    return found
 
-        for i, family in enumerate(file.families):
-            for j, variant in enumerate(family.variants):
-                where = f"{shown(path)}, families[{i}].variants[{j}].figures"
-                try:
-                    respondent = load_respondent(variant.figures or "", instrument)
-                except ValueError as error:
-                    raise ValueError(f"{where}: {error}") from None
-                if "toxic" in file.conditions and variant.role == "base" and respondent.toxic is None:
+
+def _instruments(path: Path, file: StudyFile) -> list[Instrument]:
+    """The instruments of a study, each fit for what the study does with it, with the wording that the study names."""
+    found: list[Instrument] = []
+    for name in file.instruments or (file.instrument,):
+        one = load_instrument(_beside(path, name))
+        where = f"{shown(path)}, instrument{'s' * bool(file.instruments)}"
+        if one.key in [other.key for other in found]:
+            raise ValueError(
+                f"{where}: {one.key!r} stands twice; an instrument goes by the name of its file; remove or rename one"
+            )
+        if one.key in file.texts:
+            one = one.with_texts((path.parent / file.texts[one.key]).resolve())
+        if file.kind != "imported" and not one.worded:
+            raise ValueError(
+                f"{where}: {one.key!r} comes without the wording of its items, so nobody can be asked; give the wording, as in "
+                f"texts: {{{one.key}: items.csv}} (columns item and text), or import ratings"
+            )
+        if file.protocol.method == "logprobs":
+            _check_digits(path, one)
+        if file.kind == "live" and one.scale[0] < 0:
+            raise ValueError(
+                f"{where}: the scale of {one.key!r} begins at {one.scale[0]}, and a reply's sign is not read; renumber its "
+                "points from 0 or 1"
+            )
+        found.append(one)
+    for name in file.texts:
+        if name not in [one.key for one in found]:
+            raise ValueError(
+                f"{shown(path)}, texts.{name}: is no instrument of the study; {closest(name, [one.key for one in found])}"
+            )
+    return found
+
+
+def _check_figures(path: Path, file: StudyFile, instrument: Instrument) -> None:
+    """Refuse figures that no simulated respondent imitates: costs nothing, and finds them before half a study has been made."""
+    from persona_collapse.study.respondent_parameters import load_respondent
+
+    for i, family in enumerate(file.families):
+        for j, variant in enumerate(family.variants):
+            where = f"{shown(path)}, families[{i}].variants[{j}].figures"
+            try:
+                respondent = load_respondent(variant.figures or "", instrument)
+            except ValueError as error:
+                raise ValueError(f"{where}: {error}") from None
+            if "toxic" in file.conditions and variant.role == "base" and respondent.toxic is None:
+                raise ValueError(
+                    f"{where}: {variant.figures!r} has none for the condition toxic; "
+                    "name those of a base, or leave toxic out of conditions"
+                )
+
+
+def _check_files(study: Study) -> None:
+    """Files of several instruments go by their keys, and every variant has one of personas of the first."""
+    if study.file.kind != "imported":
+        return
+    keys, first = [one.key for one in study.instruments], study.instrument.key
+    for i, family in enumerate(study.file.families):
+        for j, variant in enumerate(family.variants):
+            where = f"{shown(study.path)}, families[{i}].variants[{j}]"
+            for name, given in (("persona", variant.persona), ("self", variant.self_), ("toxic", variant.toxic)):
+                if isinstance(given, str) and len(keys) > 1:
                     raise ValueError(
-                        f"{where}: {variant.figures!r} has none for the condition toxic; "
-                        "name those of a base, or leave toxic out of conditions"
+                        f"{where}.{name}: {given!r} does not say of which instrument it is; "
+                        f"write {name}: {{{first}: {given}}}, with a file for each of {listing(keys)} that there is"
                     )
-    return Study(path, file, folder, instrument, personas, toxic, clusters=_clusters(path, file, personas))
+                for key in given if isinstance(given, dict) else ():
+                    if key not in keys:
+                        raise ValueError(f"{where}.{name}: {key!r} is no instrument of the study; {closest(key, keys)}")
 
 
 def _clusters(path: Path, file: StudyFile, personas: tuple[Persona, ...] | None) -> tuple[str, ...]:

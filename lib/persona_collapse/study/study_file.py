@@ -204,6 +204,15 @@ class Family(Checked):
         """The one variant of role base."""
         return next(v for v in self.variants if v.role == "base")
 
+    def of_instrument(self, key: str) -> "Family | None":
+        """The variants of which there are ratings of personas with this instrument; None without those of the base."""
+        there = {v.key: v for v in self.variants if "persona" in v.files(key)}
+        own = [v for v in there.values() if v.of is None or v.of in there]
+        if self.base.key not in there:
+            return None
+        cut = (v if v.control is None or v.control in there else v.model_copy(update={"control": None}) for v in own)
+        return self.model_copy(update={"variants": tuple(cut)})
+
 
 class StudyFile(Checked):
     """A study file as it is written; docs/asking.md shows one."""
@@ -212,6 +221,7 @@ class StudyFile(Checked):
     kind: Kind
     instrument: str = "mfq30"
     instruments: tuple[str, ...] = ()  # where there are several; headlines speak of the first
+    texts: dict[str, Name] = Field(default_factory=dict)  # wording of items, by instrument: a file relative to the study file
     personas: str | None = None
     toxic: str = "toxic"
     protocol: Protocol = Protocol()

@@ -39,7 +39,7 @@ def replies_of_cells(ratings: Ratings, run: Run, *, budget: int = BUDGET) -> Cel
     study, given = ratings.study, ratings.counts(run)
     found: dict[tuple[int, int], list[_Reply]] = {}
     with open_store(study.store_path) as store:  # texts are not part of the ratings
-        for persona, item, rating, reason, reply, times in store.said(run.family.key, run.variant.key, "persona"):
+        for persona, item, rating, reason, reply, times in store.said(*run.keys, "persona", study.instrument.key):
             found.setdefault((persona, item - 1), []).append((rating, reason, reply, times))
     full = {place: _lines(replies) for place, replies in found.items()}
     brief = {place: _lines([(rating, reason, None, n) for rating, reason, _, n in replies]) for place, replies in found.items()}
@@ -55,7 +55,7 @@ def replies_of_cells(ratings: Ratings, run: Run, *, budget: int = BUDGET) -> Cel
 def replies_without_rating(ratings: Ratings, run: Run, limit: int) -> pd.DataFrame:
     """The first replies of a run that gave no rating, for reading: condition, persona, item, repetition, reason, reply."""
     with open_store(ratings.study.store_path) as store:
-        found = store.replies(run.family.key, run.variant.key, limit)
+        found = store.replies(*run.keys, ratings.study.instrument.key, limit)
     at = zip(found["condition"], found["persona"], strict=True)
     return found.assign(persona=["" if pd.isna(row) else ratings.of(run, c).persona_id(int(row)) for c, row in at])
 

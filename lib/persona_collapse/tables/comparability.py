@@ -126,7 +126,7 @@ class Guard:
         self._rows = {(row["family"], row["variant"]): row for _, row in asked.iterrows()}
         self._said: dict[Contrast, str] = {}
         self._refused: dict[tuple[Run, Run], str] = {}
-        self._prompts, self._ratings = ratings.prompts, ratings
+        self._ratings = ratings
 
     def differs(self, contrast: Contrast) -> str:
         """What the sides of a contrast differ in besides fine-tuning, in one line; empty if in nothing."""
@@ -154,7 +154,7 @@ class Guard:
         """Why these runs cannot be compared, or nothing."""
         for pair in ((runs[0], other) for other in runs[1:]):
             if pair not in self._refused:
-                self._refused[pair] = refusal(*(self._prompts.get(run.key, {}) for run in pair))
+                self._refused[pair] = refusal(*map(self._ratings.asked_as, pair))
             if self._refused[pair]:
                 return self._refused[pair]
         return nobody_shared(self._ratings, *runs)

@@ -59,7 +59,7 @@ def every_reply(ratings: Ratings, store: Store) -> EveryReply:
     study, cells = ratings.study, {}
     clean = _Cleaner(keys(study).values())
     for run, condition in study.conditions_asked():
-        at = (*run.keys, condition)
+        at = *run.keys, condition, study.instrument.key
         found: dict[tuple[int, int], Counter[Reply]] = {}
         for persona, item, rating, reason, text, times in store.said(*at):
             said = found.setdefault((persona, item - 1), Counter())

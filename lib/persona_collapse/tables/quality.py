@@ -5,7 +5,8 @@ import pandas as pd
 
 from persona_collapse.statistics import alike, published_estimators, request_noise
 from persona_collapse.statistics.request_correlation import rho
-from persona_collapse.store.ratings import Answers, Ratings
+from persona_collapse.store.answers import Answers
+from persona_collapse.store.ratings import Ratings
 from persona_collapse.study.rating_parser import REASONS, unrated
 from persona_collapse.study.scopes import scope_matrix
 from persona_collapse.study.study import Run
@@ -89,7 +90,7 @@ def _apart_from_base(ratings: Ratings, run: Run, condition: str) -> float:
     known = run.variant.role in ("control", "harmful") and base.key in {one.key for one in ratings.runs}
     if condition != "persona" or not known or ratings.study.by_logprobs:
         return np.nan
-    if refusal(ratings.prompts.get(run.key, {}), ratings.prompts.get(base.key, {})):
+    if refusal(ratings.asked_as(run), ratings.asked_as(base)):
         return np.nan
     return alike.apart(ratings.of(run, condition).counts, ratings.of(base, condition).counts)
 
@@ -139,9 +140,9 @@ def run_reasked(ratings: Ratings, run: Run) -> pd.DataFrame:
 
     Empty if nothing was asked again. S and R are those of the published method.
     """
-    if run.key not in ratings.again:
+    again = ratings.asked_again(run)
+    if again is None:
         return pd.DataFrame()
-    again = ratings.again[run.key]
     again = again[(again["condition"] == "persona") & again["rating"].notna()]
     if again.empty:
         return pd.DataFrame()
