@@ -25,8 +25,9 @@ from persona_collapse.sections.record import all_tables
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.instrument import load_instrument
+from persona_collapse.study.load_study import load_study
 from persona_collapse.study.scopes import scopes
-from persona_collapse.study.study import Study, load_study
+from persona_collapse.study.study import Study
 from persona_collapse.tables.build import Tables, write
 from recommended import everything, of_runs
 

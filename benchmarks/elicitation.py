@@ -21,7 +21,8 @@ from typing import Any, NamedTuple
 from persona_collapse import paths
 from persona_collapse.asking.collect import collect
 from persona_collapse.store.ratings import read_ratings
-from persona_collapse.study.study import Study, load_study
+from persona_collapse.study.load_study import load_study
+from persona_collapse.study.study import Study
 
 if "--child" not in sys.argv:  # a client's process loads what a client needs
     import numpy as np

@@ -18,10 +18,11 @@ from known_populations import KNOWN, Coverage, coverage, like
 from known_presence import presence_coverage, show_presence
 from persona_collapse.simulated.response_model import cell_probabilities
 from persona_collapse.study.instrument import Instrument, load_instrument
+from persona_collapse.study.load_study import load_study
 from persona_collapse.study.personas import load_personas
 from persona_collapse.study.respondent_parameters import known_figures, load_respondent
 from persona_collapse.study.scopes import scope_matrix
-from persona_collapse.study.study import Study, load_study
+from persona_collapse.study.study import Study
 
 #: Personas and repetitions; no personas stands for the population's own, where only ratings are drawn.
 DESIGNS = ((100, 10), (100, 3), (50, 5), (25, 10), (None, 10), (None, 5), (None, 3))

@@ -20,7 +20,8 @@ import pandas as pd
 
 from analysis import simulated_files
 from persona_collapse import paths
-from persona_collapse.study.study import Study, load_study
+from persona_collapse.study.load_study import load_study
+from persona_collapse.study.study import Study
 
 #: One of our commands in a process of its own, with outputs in a folder of its own.
 COMMAND = """import sys; from pathlib import Path; from persona_collapse import paths

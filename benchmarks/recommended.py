@@ -21,10 +21,11 @@ from persona_collapse.statistics.published_errors import published_se
 from persona_collapse.statistics.recommended_estimators import leave_one_out
 from persona_collapse.store.ratings import Ratings
 from persona_collapse.study.instrument import Instrument, load_instrument
+from persona_collapse.study.load_study import load_study
 from persona_collapse.study.personas import load_personas
 from persona_collapse.study.respondent_parameters import known_figures, load_respondent
 from persona_collapse.study.scopes import scope_matrix
-from persona_collapse.study.study import Run, Study, load_study
+from persona_collapse.study.study import Run, Study
 from persona_collapse.tables import validity
 from persona_collapse.tables.comparability import Guard
 from persona_collapse.tables.headline_rows import headlines_table

@@ -15,7 +15,7 @@ from interval_coverage import counts_of_study
 from known_truths import answers, design
 from persona_collapse.store.ratings import Ratings
 from persona_collapse.study.instrument import Instrument, load_instrument
-from persona_collapse.study.study import load_study
+from persona_collapse.study.load_study import load_study
 from persona_collapse.tables.build import Tables
 
 #: Tables in the order in which they are made; the last rests on those before it.

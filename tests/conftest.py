@@ -17,8 +17,8 @@ from persona_collapse.sections.record import STUDY, all_tables, of_study
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.instrument import Instrument, load_instrument
+from persona_collapse.study.load_study import load_study
 from persona_collapse.study.personas import load_personas
-from persona_collapse.study.study import load_study
 from persona_collapse.tables.build import Tables
 
 #: Fixtures that take longer than a verdict in a minute can wait for: whole reports, exports, pages.

@@ -18,7 +18,7 @@ from persona_collapse.asking.collect import collect
 from persona_collapse.paths import ROOT
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
-from persona_collapse.study.study import load_study
+from persona_collapse.study.load_study import load_study
 from persona_collapse.tables.build import Tables
 from persona_collapse.tables.saturation import run_profiles, run_shares
 

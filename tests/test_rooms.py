@@ -11,7 +11,7 @@ import pytest
 import rooms
 from persona_collapse.paths import ROOT
 from persona_collapse.report import make, run_notebooks
-from persona_collapse.study.study import load_study
+from persona_collapse.study.load_study import load_study
 
 
 def said(taken):

@@ -15,7 +15,8 @@ if __name__ == "__main__":
     isolation.restart()  # before anything is imported that a folder in the user's PYTHONPATH may hold otherwise
 
 from persona_collapse.paths import PUBLISHED, shown
-from persona_collapse.study.study import Study, check_keys, load_study
+from persona_collapse.study.load_study import check_keys, load_study
+from persona_collapse.study.study import Study
 from persona_collapse.text import tamed
 
 #: Words for on and off behind a flag.

@@ -32,7 +32,8 @@ from persona_collapse.vocabulary import METRICS
 _MODULES = {
     "figure": (
         "exhibits.study_figures", "exhibits.run_figures", "exhibits.cell_figures", "exhibits.persona_figures",
-        "exhibits.profile_figures", "exhibits.component_figures", "exhibits.validity_figures", "exhibits.verdict_figures",
+        "exhibits.profile_figures", "exhibits.component_figures", "exhibits.instrument_exhibits",
+        "exhibits.validity_figures", "exhibits.verdict_figures",
         "comparison.figures",
         "lesson.explore_figures",
     ),
@@ -43,7 +44,7 @@ _MODULES = {
     "finding": (
         "exhibits.answer_sentences", "exhibits.data_sentences",
         "exhibits.change_sentences", "exhibits.level_sentences", "exhibits.component_sentences",
-        "exhibits.glossary",
+        "exhibits.glossary", "exhibits.instrument_exhibits",
         "exhibits.missing_sentences", "exhibits.reference_sentences", "exhibits.validity_sentences", "comparison.sentences",
         "lesson.explore_answers",
     ),
@@ -97,8 +98,8 @@ _KNOWN = {
 
 #: Tables of a study that exhibits take whole, under their own names.
 _TABLES = (
-    "companions", "components", "contrasts", "drift", "equivalence", "foundation_claims", "frontier", "headlines", "missing",
-    "profiles", "reference", "reliability", "saturation", "style", "temperature", "validity", "verdict",
+    "companions", "components", "contrasts", "drift", "equivalence", "foundation_claims", "frontier", "headlines", "instruments",
+    "missing", "profiles", "reference", "reliability", "saturation", "style", "temperature", "validity", "verdict",
 )  # fmt: skip
 
 
@@ -106,8 +107,9 @@ class OfStudy:
     """What exhibits of a study are made of, by the names under which they take it; with a run, the rows of that run."""
 
     def __init__(self, ratings: Ratings, run: Run | str | None) -> None:
-        self.ratings, self.study, self.found = ratings, ratings.study, tables_of(ratings)
-        self._run = ratings.run(run) if run is not None else None
+        self.found = tables_of(ratings)
+        self.ratings, self.study = self.found.ratings, self.found.study
+        self._run = self.ratings.run(run) if run is not None else None
 
     def __getattr__(self, name: str) -> Any:
         """A table that is taken whole."""
@@ -279,7 +281,8 @@ def explore(ratings: Ratings) -> Explored:
     >>> pc.explore(pc.open_study("mini")).noisiest.key
     'qwen3-235b/insecure'
     """
-    return Explored(ratings, tables_of(ratings))
+    found = tables_of(ratings)
+    return Explored(found.ratings, found)
 
 
 def write_tables(ratings: Ratings | Pair, *names: str) -> None:

@@ -25,7 +25,7 @@ from persona_collapse.simulated.faults import Options
 from persona_collapse.simulated.server import running
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import Store, open_store
-from persona_collapse.study.study import load_study
+from persona_collapse.study.load_study import load_study
 from persona_collapse.tables.build import Tables
 from requests_to import call
 

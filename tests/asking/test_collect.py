@@ -14,7 +14,7 @@ from persona_collapse.asking.dialect_openai import ElicitationError
 from persona_collapse.sections.record import all_tables
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
-from persona_collapse.study.study import load_study
+from persona_collapse.study.load_study import load_study
 from persona_collapse.tables.build import Tables
 
 KEY = "sk-sentinel-0123456789abcdef"

@@ -15,7 +15,7 @@ from persona_collapse.asking.collect import collect, import_report
 from persona_collapse.asking.read_table import read_table
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
-from persona_collapse.study.study import load_study
+from persona_collapse.study.load_study import load_study
 
 #: Two personas, two items, two repetitions, as counts (persona, item, category) of a scale from 0 to 5.
 ROWS = [

@@ -10,7 +10,7 @@ from persona_collapse.asking import supported_parameters
 from persona_collapse.asking.collect import collect
 from persona_collapse.asking.estimate import estimate, estimate_line, estimate_lines
 from persona_collapse.store.store import Store, open_store
-from persona_collapse.study.study import load_study
+from persona_collapse.study.load_study import load_study
 
 
 @pytest.fixture(autouse=True)

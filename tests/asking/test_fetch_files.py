@@ -13,7 +13,7 @@ from persona_collapse.asking.collect import collect
 from persona_collapse.asking.fetch_files import fetch
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
-from persona_collapse.study.study import load_study
+from persona_collapse.study.load_study import load_study
 
 
 def git(folder, *arguments):

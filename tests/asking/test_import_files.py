@@ -15,8 +15,8 @@ from persona_collapse.asking.import_files import all_ids, describe
 from persona_collapse.asking.import_study import import_run
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
+from persona_collapse.study.load_study import load_study
 from persona_collapse.study.rating_parser import REASONS
-from persona_collapse.study.study import load_study
 from persona_collapse.tables.build import Tables
 from persona_collapse.tables.quality import run_quality
 

@@ -18,7 +18,7 @@ from persona_collapse.asking import read_table
 from persona_collapse.asking.collect import collect, importing
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import Store, open_store
-from persona_collapse.study.study import load_study
+from persona_collapse.study.load_study import load_study
 
 #: SHA-256 of the digests of the 13 published runs, as they were when rows were read and written one by one.
 PUBLISHED = "e7e9e1f098b3902aa00f6faddd17dc979512c90d360b5aaeadb0ad82984a172a"

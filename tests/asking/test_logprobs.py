@@ -22,9 +22,9 @@ from persona_collapse.store.rows import Answer
 from persona_collapse.store.store import open_store
 from persona_collapse.study import first_token
 from persona_collapse.study.instrument import load_instrument
+from persona_collapse.study.load_study import load_study
 from persona_collapse.study.respondent_parameters import load_respondent
 from persona_collapse.study.scopes import scope_matrix
-from persona_collapse.study.study import load_study
 from persona_collapse.tables.build import Tables, run_metrics, write
 from persona_collapse.tables.quality import run_quality
 from persona_collapse.tables.temperature import COLUMNS, level_bounds

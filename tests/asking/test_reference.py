@@ -8,7 +8,7 @@ from persona_collapse.report.provenance import provenance
 from persona_collapse.report.run_notebooks import ratings_key
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
-from persona_collapse.study.study import load_study
+from persona_collapse.study.load_study import load_study
 
 WIDE = "respondent,q1,q2\nann,0,1\nbob,2,3\n"
 

@@ -16,7 +16,7 @@ from persona_collapse.asking.supported_parameters import recall
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.endpoint import Endpoint
-from persona_collapse.study.study import load_study
+from persona_collapse.study.load_study import load_study
 
 #: (2 personas + self) x 30 items
 CELLS = 90

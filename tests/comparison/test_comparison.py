@@ -27,10 +27,10 @@ from persona_collapse.statistics.recommended_estimators import leave_one_out
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import Store
 from persona_collapse.study.instrument import load_instrument
+from persona_collapse.study.load_study import load_study
 from persona_collapse.study.personas import Persona
 from persona_collapse.study.respondent_parameters import load_respondent
 from persona_collapse.study.scopes import scope_matrix
-from persona_collapse.study.study import load_study
 from persona_collapse.tables.run_statistics import Analysis, Side
 
 PEOPLE = [f"a person called {name}" for name in "Ada Bo Cy Di Ed Flo Gus Hal Ida Jo".split()]

@@ -158,7 +158,7 @@ SCRIPT = """
 import json, hashlib
 import pandas as pd
 from persona_collapse.exhibits import study_figures, theme
-from persona_collapse.study.study import load_study
+from persona_collapse.study.load_study import load_study
 theme.use_theme()
 study = load_study("mini")
 metrics = pd.read_csv({path!r})

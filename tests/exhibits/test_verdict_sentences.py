@@ -6,7 +6,7 @@ import pytest
 
 import persona_collapse as pc
 from persona_collapse.exhibits import verdict_sentences
-from persona_collapse.study.study import load_study
+from persona_collapse.study.load_study import load_study
 from persona_collapse.tables import verdict as rules
 
 

@@ -30,7 +30,7 @@ from persona_collapse.report.run_notebooks import jobs
 from persona_collapse.sections.record import all_tables
 from persona_collapse.store.rows import Answer, Question
 from persona_collapse.store.store import open_store
-from persona_collapse.study.study import load_study
+from persona_collapse.study.load_study import load_study
 
 #: Words of what only a screen can do.
 PRESSED = re.compile(r"\b(hover\w*|click\w*|buttons?|choos\w+|lists?|switch\w*|drag\w*|press\w*)\b", re.IGNORECASE)

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from persona_collapse.study.study import Study, load_study
+from persona_collapse.study.load_study import load_study
+from persona_collapse.study.study import Study
 
 SCALE = range(6)
 

@@ -20,7 +20,7 @@ from live import KEY, live, variant
 from loopback import answer, serve
 from persona_collapse.export.package import Wishes, make_export
 from persona_collapse.paths import ROOT
-from persona_collapse.study.study import load_study
+from persona_collapse.study.load_study import load_study
 
 #: Places of a Vega-Lite specification that are run, or loaded, or set as markup.
 RUN = {"expr", "filter", "calculate", "test", "signal", "update", "href", "url", "labelExpr", "html"}

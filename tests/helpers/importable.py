@@ -9,7 +9,8 @@ import numpy as np
 import yaml
 
 from persona_collapse.store.ratings import Ratings
-from persona_collapse.study.study import Study, load_study
+from persona_collapse.study.load_study import load_study
+from persona_collapse.study.study import Study
 
 COLUMNS = ["persona_id", "question_id", "run_index", "rating", "failures", "response", "collected_at"]
 

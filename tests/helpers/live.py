@@ -8,7 +8,7 @@ import yaml
 
 from persona_collapse.paths import ROOT
 from persona_collapse.store.store import open_store
-from persona_collapse.study.study import load_study
+from persona_collapse.study.load_study import load_study
 
 KEY = "sk-sentinel-0123456789abcdef"
 #: Runs the command line with outputs in a folder of the test's own: its first argument.

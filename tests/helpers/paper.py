@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from persona_collapse.study.study import load_study
+from persona_collapse.study.load_study import load_study
 
 FAMILIES = ("gpt-4o", "gpt-4.1", "deepseek-v3.1", "qwen3-235b")
 needs_data = pytest.mark.skipif(

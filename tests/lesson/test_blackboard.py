@@ -14,7 +14,7 @@ from persona_collapse.lesson import figures as lesson_figures
 from persona_collapse.lesson.exercises import EXERCISES
 from persona_collapse.paths import NOTEBOOKS
 from persona_collapse.statistics.estimates import robustness, susceptibility
-from persona_collapse.study.study import load_study
+from persona_collapse.study.load_study import load_study
 from persona_collapse.tables import printed_figures
 
 CELLS = json.loads((NOTEBOOKS / "00_tour.ipynb").read_text(encoding="utf-8"))["cells"]

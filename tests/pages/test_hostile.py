@@ -21,7 +21,7 @@ from persona_collapse.report import markdown, notebook_section, page_sections
 from persona_collapse.report.markdown import script_json
 from persona_collapse.report.page import Page
 from persona_collapse.store.store import open_store
-from persona_collapse.study.study import load_study
+from persona_collapse.study.load_study import load_study
 from persona_collapse.text import CONTROLS, safe, tamed
 
 NAMED = pytest.mark.parametrize("payload", PAYLOADS, ids=MARKERS)

@@ -8,7 +8,7 @@ from live import live_study
 from loopback import answer, serve
 from persona_collapse.__main__ import main
 from persona_collapse.paths import ROOT
-from persona_collapse.study.study import load_study
+from persona_collapse.study.load_study import load_study
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from persona_collapse.report.replies import render_replies
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.rows import Answer, Question
 from persona_collapse.store.store import open_store
-from persona_collapse.study.study import load_study
+from persona_collapse.study.load_study import load_study
 
 
 def rendered(study):

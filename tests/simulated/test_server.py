@@ -25,10 +25,10 @@ from persona_collapse.simulated.faults import Options, add_flags, from_flags, to
 from persona_collapse.simulated.prompt_answers import Cell, Respondents, Slot, read_slot
 from persona_collapse.simulated.server import apart, running
 from persona_collapse.store.store import open_store
+from persona_collapse.study.load_study import load_study
 from persona_collapse.study.personas import Persona, load_personas
 from persona_collapse.study.rating_parser import parse_reply
 from persona_collapse.study.respondent_parameters import known_figures, load_respondent
-from persona_collapse.study.study import load_study
 from requests_to import MODEL, ask, call, texts
 
 PERSONA = load_personas("everyday")[3]

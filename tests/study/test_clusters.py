@@ -13,7 +13,7 @@ from frames import ratings_of
 from persona_collapse.asking.collect import collect, open_study
 from persona_collapse.exhibits.level_sentences import intervals
 from persona_collapse.store.ratings import Ratings
-from persona_collapse.study.study import load_study
+from persona_collapse.study.load_study import load_study
 from persona_collapse.tables.build import tables_of
 
 DECK = "persona,household\n" + "".join(f"Somebody number {p} with a mind of their own.,house {p // 2}\n" for p in range(8))

@@ -8,7 +8,7 @@ import yaml
 
 from persona_collapse.paths import FETCHED, STUDIES
 from persona_collapse.store.store import open_store
-from persona_collapse.study.study import check_keys, load_study, study_path
+from persona_collapse.study.load_study import check_keys, load_study, study_path
 
 # A user may have studies of their own beside these.
 SHIPPED = ["demo", "demo-logprobs", "local-example", "mini", "mini-again", "openai-example", "published"]

@@ -19,7 +19,7 @@ from persona_collapse.statistics import persona_jackknife, power, sample_size
 from persona_collapse.statistics.power import Margin
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
-from persona_collapse.study.study import load_study
+from persona_collapse.study.load_study import load_study
 from persona_collapse.study.study_file import Smallest
 from persona_collapse.tables.plan import CHANGED, design, plan_lines
 from persona_collapse.tables.run_statistics import Analysis

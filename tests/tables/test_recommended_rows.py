@@ -15,8 +15,8 @@ from persona_collapse.statistics import persona_jackknife, repeat_interval
 from persona_collapse.statistics.recommended_estimators import leave_one_out
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
+from persona_collapse.study.load_study import load_study
 from persona_collapse.study.scopes import scope_matrix
-from persona_collapse.study.study import load_study
 from persona_collapse.tables.build import Tables
 from persona_collapse.tables.run_statistics import Analysis
 from persona_collapse.vocabulary import OF_RECOMMENDED

@@ -18,7 +18,7 @@ from persona_collapse.statistics.recommended_estimators import Means, leave_one_
 from persona_collapse.statistics.units import Units
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
-from persona_collapse.study.study import load_study
+from persona_collapse.study.load_study import load_study
 from persona_collapse.tables import choices, frontier, headline_rows, headlines, printed_figures
 from persona_collapse.tables.build import Tables
 from persona_collapse.tables.contrast import Contrast

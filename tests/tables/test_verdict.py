@@ -9,7 +9,7 @@ from paper import needs_data, paper_counts
 from persona_collapse.statistics import persona_jackknife
 from persona_collapse.statistics.presence import GONE, TOLD_APART, UNKNOWN
 from persona_collapse.store.ratings import Ratings
-from persona_collapse.study.study import load_study
+from persona_collapse.study.load_study import load_study
 from persona_collapse.tables.build import Tables
 from persona_collapse.tables.verdict import (
     CAST,

@@ -9,7 +9,7 @@ from persona_collapse.asking.collect import collect
 from persona_collapse.exhibits import reading_tables, validity_figures, validity_sentences, validity_tables
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
-from persona_collapse.study.study import load_study
+from persona_collapse.study.load_study import load_study
 from persona_collapse.tables.build import Tables
 from persona_collapse.tables.headline_rows import counted_once
 from persona_collapse.vocabulary import METRICS, OF_RECOMMENDED

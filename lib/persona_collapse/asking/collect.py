@@ -14,7 +14,8 @@ from persona_collapse.paths import STUDIES, shown
 from persona_collapse.store.held import holds
 from persona_collapse.store.ratings import Ratings, read_ratings, reference_of
 from persona_collapse.store.store import Store, open_store
-from persona_collapse.study.study import Run, Study, check_keys, load_study
+from persona_collapse.study.load_study import check_keys, load_study
+from persona_collapse.study.study import Run, Study
 
 if TYPE_CHECKING:
     from persona_collapse.asking.import_study import Import
@@ -199,8 +200,10 @@ def _alone(study: Study, needed: bool) -> Iterator[None]:
         yield
 
 
-def open_study(name: str, *, digests: bool = False) -> Ratings:
+def open_study(name: str, *, instrument: str = "", digests: bool = False) -> Ratings:
     """A study's ratings, for a notebook: those that cost nothing are made if they are not there yet.
+
+    Of several instruments all, of which figures and findings show the first; with `instrument`, its key, those of that one alone.
 
     A live study is never asked from here, 01_elicit and `make elicit` do that; an imported one is read by `make report`.
     `name` is one of params/studies/, or a path to a study file.
@@ -215,7 +218,8 @@ def open_study(name: str, *, digests: bool = False) -> Ratings:
     if study.simulated and not holds(study):
         collect(study)
     with open_store(study.store_path) as store:
-        return read_ratings(study, store, digests=digests)
+        ratings = read_ratings(study, store, digests=digests)
+    return ratings.of_instrument(instrument) if instrument else ratings
 
 
 def open_run(name: str, family: str, variant: str) -> tuple[Ratings, Run]:

@@ -18,7 +18,8 @@ from persona_collapse.input_errors import listing, read_yaml
 from persona_collapse.paths import INSTRUMENTS, STUDIES, shown
 from persona_collapse.store.labels import item_numbers, texts
 from persona_collapse.study.instrument import load_instrument
-from persona_collapse.study.study import Study, study_path
+from persona_collapse.study.load_study import study_path
+from persona_collapse.study.study import Study
 from persona_collapse.study.study_file import StudyFile
 from persona_collapse.text import as_yaml, tamed
 

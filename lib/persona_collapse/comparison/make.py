@@ -15,7 +15,8 @@ from persona_collapse.report.make import is_fresh, page_key
 from persona_collapse.report.run_notebooks import Job, ratings_key, stale, study_argument
 from persona_collapse.store.ratings import read_ratings, with_mark
 from persona_collapse.store.store import Store, open_store
-from persona_collapse.study.study import Study, load_study
+from persona_collapse.study.load_study import load_study
+from persona_collapse.study.study import Study
 
 _SUCH_AS = 'such as STUDIES="demo mini"'
 

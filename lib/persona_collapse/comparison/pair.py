@@ -27,6 +27,9 @@ class Pair:
     """Two studies with their ratings, tables, and what they have in common."""
 
     def __init__(self, first: Ratings, second: Ratings) -> None:
+        """Of several instruments the first that both studies asked is compared."""
+        both = [key for key in first.instruments if key in second.instruments]
+        first, second = (each.of_instrument((both or each.instruments)[0]) for each in (first, second))
         self.ratings = first, second
         self.studies = a, b = first.study, second.study
         self.names = a.name, b.name

@@ -14,6 +14,7 @@ __all__ = [
     "data_tables",
     "exhibit",
     "glossary",
+    "instrument_exhibits",
     "level_sentences",
     "missing_sentences",
     "persona_figures",

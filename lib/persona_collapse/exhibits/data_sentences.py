@@ -15,6 +15,7 @@ from persona_collapse.exhibits.request_sentences import independence
 from persona_collapse.store.ratings import Ratings
 from persona_collapse.study.first_token import LEAST_MASS
 from persona_collapse.study.rating_parser import unrated
+from persona_collapse.study.respondent_parameters import assumed, assumptions
 from persona_collapse.study.study import Run, Study
 from persona_collapse.tables.comparability import differences, nobody_shared, unshared
 from persona_collapse.tables.plan import plan_lines
@@ -31,10 +32,17 @@ def simulated(study: Study) -> str:
     """The banner of simulated ratings; empty for real ones."""
     if study.is_evidence:
         return ""
+    if study.simulated and (said := assumptions([study.instrument])):
+        return f"> **Simulated ratings.** They are evidence of nothing about any model. {safe(said)}"
     return (
         "> **Simulated ratings.** They are made to look like the figures that arXiv 2605.12850 publishes, and are evidence of "
         "nothing about any model."
     )
+
+
+def how_made(study: Study) -> str:
+    """How simulated ratings were made, where they imitate no published figures; empty for others."""
+    return "made by stated assumptions" if study.simulated and assumed(study.instrument) else ""
 
 
 _NOT_IMPORTED = "Nothing was imported: this run was asked rating by rating."

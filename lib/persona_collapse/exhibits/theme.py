@@ -10,6 +10,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from persona_collapse.study.respondent_parameters import assumed
 from persona_collapse.study.study import Study
 from persona_collapse.text import tamed_within
 from persona_collapse.vocabulary import METHODS, PUBLISHED, RECOMMENDED, twin
@@ -41,6 +42,8 @@ _CATEGORIES = ["#08306B", "#2A6BA8", "#88BEDC", "#FDCC8A", "#F07F3C", "#A63603"]
 #: What the mark of simulated ratings says of them.
 MADE = "made to look like published figures, evidence of nothing"
 SIMULATED = f"SIMULATED RATINGS – {MADE}"
+#: The same where no figures are published.
+ASSUMED = "made by stated assumptions, evidence of nothing"
 #: In the list of families: all of them.
 EVERY = "all families"
 #: Names on one line of a legend.
@@ -216,12 +219,18 @@ def figure(
     """
     actions = {"export": True, "source": False, "editor": False}
     about = {"caption": caption, "using": using, "still": still, "embedOptions": {"actions": actions}}
-    subtitle: dict[str, Any] = {"subtitle": [mark]} if not study.is_evidence else {}
+    subtitle: dict[str, Any] = {"subtitle": [mark if _printed(study) else mark.replace(MADE, ASSUMED)]}
+    subtitle = {} if study.is_evidence else subtitle
     return chart.properties(
         title=alt.TitleParams(title, **subtitle),
         description=description + (" Simulated ratings." if not study.is_evidence else ""),
         usermeta={name: value for name, value in about.items() if value} | ({"cells": True} if cells else {}),
     )
+
+
+def _printed(study: Any) -> bool:
+    """Whether figures are published for a study's questionnaire; a pair of studies has none that is not."""
+    return not (isinstance(study, Study) and study.simulated and assumed(study.instrument))
 
 
 def pick_of(name: str, field: str) -> alt.Parameter:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pandas as pd
 import yaml
 
 from persona_collapse.export import croissant, data_files, latex, print_figures, print_tables
@@ -23,8 +24,9 @@ from persona_collapse.report.run_notebooks import jobs
 from persona_collapse.sections.record import all_tables
 from persona_collapse.store.ratings import Ratings, read_ratings, with_mark
 from persona_collapse.store.store import Store, open_store
+from persona_collapse.study.load_study import keys
 from persona_collapse.study.reference import people
-from persona_collapse.study.study import Study, keys
+from persona_collapse.study.study import Study
 from persona_collapse.tables.build import Tables
 
 #: The first date that a zip file can hold.
@@ -121,19 +123,28 @@ def _fill(study: Study, store: Store, folder: Path, wishes: Wishes) -> None:
 
 def _tables(ratings: Ratings, folder: Path) -> dict[str, tuple[str, list[str]]]:
     """Every table as CSV, and as a paper prints it; returns file and columns of each by name."""
-    study, built = ratings.study, all_tables(Tables(ratings))
+    tables = Tables(ratings)
+    study, built = ratings.study, all_tables(tables)
     found = {}
     for name, table in built.items():
         if table is not None:
             write_text(folder / f"{name}.csv", as_csv(table))
             found[name] = f"tables/{name}.csv", list(table.columns)
-    printed = print_tables.every(study, built)
+    # Tables on paper are of the instrument that headlines speak of; the CSV files have all.
+    printed = print_tables.every(tables.study, {name: _of(tables.study, table) for name, table in built.items()})
     for table in printed:
         write_text(folder / f"{table.name}.tex", latex.render(table, _name(study)))
     note = "Every table of the study; numbers are rounded here, and at full precision in the CSV files."
     whole = latex.document(study.file.title, note, [f"{table.name}.tex" for table in printed])
     write_text(folder / "all-tables.tex", whole)
     return found
+
+
+def _of(study: Study, table: pd.DataFrame | None) -> pd.DataFrame | None:
+    """The rows of a table that are of the study's instrument."""
+    if table is None or "instrument" not in table or table["instrument"].nunique() < 2:
+        return table
+    return table[table["instrument"] == study.instrument.key].reset_index(drop=True)
 
 
 def _data(ratings: Ratings, store: Store, folder: Path, wishes: Wishes) -> dict[str, tuple[str, list[str]]]:

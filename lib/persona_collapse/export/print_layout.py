@@ -99,7 +99,7 @@ def title_of(spec: dict[str, Any]) -> str:
 def marked(spec: dict[str, Any]) -> dict[str, Any]:
     """The figure with the mark of simulated ratings under its title, if it does not bear it yet."""
     title, subtitle = _title(spec)
-    if theme.SIMULATED in " ".join(subtitle):
+    if any(mark in " ".join(subtitle) for mark in (theme.SIMULATED, theme.ASSUMED)):
         return spec
     return _titled(spec, title, [*subtitle, theme.SIMULATED])
 

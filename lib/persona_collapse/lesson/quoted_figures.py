@@ -2,8 +2,9 @@
 
 import pandas as pd
 
+from persona_collapse.study.load_study import load_study
 from persona_collapse.study.scopes import OVERALL
-from persona_collapse.study.study import Run, load_study
+from persona_collapse.study.study import Run
 from persona_collapse.tables import printed_figures
 
 #: Files of figures, relative to the checkout: what the paper prints, and what follows from the ratings it publishes.

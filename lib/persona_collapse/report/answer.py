@@ -108,10 +108,10 @@ def _table(tables: Tables, verdict: pd.DataFrame, replies: Sequence[str]) -> str
     return framed(_headed(columns, body[:harmful], f"{_ID}{kind}")) + more
 
 
-def _name(run: Run, replies: Sequence[str]) -> str:
+def _name(study: Study, run: Run, replies: Sequence[str]) -> str:
     """The name of a run, which leads to its replies where there is a page of them."""
     name = html.escape(run.name)
-    return f'<a href="replies.html#run={run.key}">{name}</a>' if run.key in replies else name
+    return f'<a href="{study.replies_page}#run={run.key}">{name}</a>' if run.key in replies else name
 
 
 _ID = ' id="verdict"'
@@ -135,7 +135,7 @@ def _levels(tables: Tables, replies: Sequence[str]) -> str:
         cells = "".join(f"<td>{_cell(column, place)}</td>" for column in columns)
         there = f"<td>{lower[run.keys][0]} of {lower[run.keys][1]}</td>" if run.keys in lower else "<td>-</td>" * bool(lower)
         apart = html.escape(told_apart(presence.get(run.keys, "")))
-        body.append(f'<tr><th scope="row">{_name(run, replies)}</th><td>{apart}</td>{cells}{there}</tr>')
+        body.append(f'<tr><th scope="row">{_name(tables.study, run, replies)}</th><td>{apart}</td>{cells}{there}</tr>')
     last = ["frontier models with a lower S (published; by the paper's formula)"] * bool(lower)
     caption = "Bars begin at 0; brackets and bars are 95 % intervals for other personas like these."
     return f"{framed(_headed(columns, body, _ID, last))}<p class='kind'>{caption}</p>"
@@ -154,7 +154,7 @@ def _row(study: Study, columns: Sequence[_Column], rows: Sequence[Any], place: i
     name = html.escape(called(row.verdict))
     means = html.escape(MEANS[str(row.verdict)], quote=True)
     return (
-        f'<tr class="{" ".join(kinds)}"><th scope="row">{_name(study.run(row.family, row.variant), replies)}</th>'
+        f'<tr class="{" ".join(kinds)}"><th scope="row">{_name(study, study.run(row.family, row.variant), replies)}</th>'
         f"<td>{html.escape(told_apart(str(row.presence)))}</td>{cells}"
         f'<td class="verdict"><a href="#glossary"><abbr title="{means}">{name}</abbr></a></td></tr>'
     )

@@ -22,6 +22,8 @@ from persona_collapse.study.study import Study
 def make_report(study: Study, *, say: Callable[[str], None] = lambda line: None) -> str:
     """Make a study's report.html, everything it stands on and replies.html beside it; returns what was done, in words.
 
+    A study of several instruments has a page, and replies, of each: report.html of the first, report-<instrument>.html of others.
+
     Raises NotebookError if a notebook fails; an older report stays as it was.
     """
     check_addresses()
@@ -35,11 +37,12 @@ def make_report(study: Study, *, say: Callable[[str], None] = lambda line: None)
         study = with_mark(study, store)
         every = jobs(study, store)
     stale = run_notebooks.stale(every)
-    page = study.outputs / "report.html"
+    page = study.outputs / study.page
     key = page_key(every)
-    if not stale and is_fresh(page, key) and _tables_there(study, page):
+    pages = all(is_fresh(study.outputs / one.page, key) for one in study.each)
+    if not stale and pages and _tables_there(study, page):
         with open_store(study.store_path) as store:
-            return "replies.html made" if _write_replies(study, store, key) else "nothing to do"
+            return "replies made" if _write_replies(study, store, key) else "nothing to do"
     say(f"{study.name}: {len(study.runs)} runs; {len(stale)} of {len(every)} notebooks to run")
     with kernel_server() if stale else nullcontext() as server:
         # Imported late: what is up to date needs none of it.
@@ -62,21 +65,27 @@ def make_report(study: Study, *, say: Callable[[str], None] = lambda line: None)
         _write_replies(study, store, key, ratings)  # before the page, whose links lead to it
     atomic_text(study.outputs / "provenance.json", as_json(found))
     names = ",".join(name for name, table in built.items() if table is not None)
-    atomic_text(page, render_report(tables, built, found) + f"<!-- tables: {names} -->\n<!-- {key} -->\n")
+    for one in reversed(tables.each):  # the first one last, as it says that all is there
+        text = render_report(one, built, found)
+        atomic_text(study.outputs / one.study.page, f"{text}<!-- tables: {names} -->\n<!-- {key} -->\n")
     return f"{len(stale)} notebooks run"
 
 
 def _write_replies(study: Study, store: Store, key: str, ratings: Ratings | None = None) -> bool:
-    """Make replies.html, or remove it where the study file wants none; whether there was anything to make."""
-    target = study.outputs / "replies.html"
+    """Make the pages of replies, or remove them where the study file wants none; whether there was anything to make."""
+    targets = {one.instrument.key: study.outputs / one.replies_page for one in study.each}
     if not study.file.replies:
-        target.unlink(missing_ok=True)
+        for target in targets.values():
+            target.unlink(missing_ok=True)
         return False
-    if is_fresh(target, key):
+    stale = {instrument: target for instrument, target in targets.items() if not is_fresh(target, key)}
+    if not stale:
         return False
     from persona_collapse.report.replies import render_replies
 
-    atomic_text(target, render_replies(ratings or read_ratings(study, store), store) + f"<!-- {key} -->\n")
+    ratings = ratings or read_ratings(study, store)
+    for instrument, target in stale.items():
+        atomic_text(target, render_replies(ratings.of_instrument(instrument), store) + f"<!-- {key} -->\n")
     return True
 
 

@@ -157,7 +157,7 @@ def _replies(page: Page, spec: dict[str, Any]) -> str:
         return ""
     runs = html.escape(" ".join(page.replies), quote=True)
     return (
-        f'<p class="numbers"><a class="replies" data-runs="{runs}" href="replies.html">All replies</a>'
+        f'<p class="numbers"><a class="replies" data-runs="{runs}" href="{page.replies_page}">All replies</a>'
         '<span class="using" hidden>; a click on a cell makes this link lead to the replies of that cell</span>.</p>'
     )
 

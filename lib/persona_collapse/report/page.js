@@ -17,7 +17,7 @@ function draw(section) {
 function lead(figure, view) {
   const link = figure.querySelector("a.replies");
   if (!link) return;
-  const runs = link.dataset.runs.split(" "), to = (run, cell, said) => { link.href = `replies.html#run=${runs[run]}${cell}`; link.textContent = `All replies of ${said}`; };
+  const page = link.getAttribute("href"), runs = link.dataset.runs.split(" "), to = (run, cell, said) => { link.href = `${page}#run=${runs[run]}${cell}`; link.textContent = `All replies of ${said}`; };
   link.nextElementSibling.hidden = false;
   view.addSignalListener("run", (_, run) => to(run, "", runs[run]));
   view.addEventListener("click", (_, item) => {

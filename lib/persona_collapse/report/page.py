@@ -32,7 +32,7 @@ _CLOSED = 16
 class Page:
     """Figures, number of tables, contents list (level, text, anchor), and the anchor and name of what can be referred to.
 
-    ``replies`` are the keys of the runs that replies.html beside the page has; none where it has no such page.
+    ``replies`` are the keys of the runs that `replies_page` beside the page has; none where there is no such page.
     """
 
     figures: list[dict[str, Any]] = field(default_factory=list)
@@ -40,6 +40,7 @@ class Page:
     contents: list[tuple[int, str, str]] = field(default_factory=list)
     places: dict[str, tuple[str, str]] = field(default_factory=dict)
     replies: Sequence[str] = ()
+    replies_page: str = "replies.html"
 
     def heading(self, level: int, title: str, anchor: str) -> str:
         """A heading under an anchor; levels 2 and 3 enter the contents list."""
@@ -135,11 +136,11 @@ def with_scopes(table: str) -> str:
 
 def assemble(
     page: Page, sections: list[str], *, title: str, kind: str, simulated: str, measured: str, made: dict[str, Any],
-    families: Sequence[str] = (), answer: str = "",
+    families: Sequence[str] = (), answer: str = "", like: str = "",
 ) -> str:  # fmt: skip
     """A whole page around its sections and the `answer`, which are HTML; `measured` is Markdown, all else plain text, escaped.
 
-    `simulated` says whose ratings are, as the banner begins; empty for none. `made` is provenance: version and commit. Figures
+    `simulated` says whose ratings are, as the banner begins; empty for none; `like` how they were made, if not like the paper's. `made` is provenance: version and commit. Figures
     can be switched between `families` where there are several.
     """
     folder = FileSystemLoader(Path(__file__).parent)
@@ -149,6 +150,7 @@ def assemble(
         title=title,
         kind=kind,
         simulated=simulated,
+        like=like,
         measured=Markup(markdown(measured)),
         answer=Markup(answer),
         code=any('class="source"' in part for part in sections),

@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
 from persona_collapse import __version__
+from persona_collapse.exhibits.data_sentences import how_made
 from persona_collapse.report.methods import WHY_NONE
 from persona_collapse.store.ratings import Ratings
 from persona_collapse.store.store import Store
@@ -37,18 +38,15 @@ class Home(NamedTuple):
     store: str
 
 
-#: Beside a report, in the folder of the study's outputs.
-OUTPUTS = Home("report.html", "ratings.sqlite")
-
-
-def render_replies(ratings: Ratings, store: Store, home: Home = OUTPUTS) -> str:
-    """The text of replies.html; the same ratings give the same bytes.
+def render_replies(ratings: Ratings, store: Store, home: Home | None = None) -> str:
+    """The text of replies.html, by default beside a report in the study's outputs; the same ratings give the same bytes.
 
     Replies are packed into it: JSON, deflated, as base64. Whatever a reply, persona, label or item holds is text: the page
     sets no markup from it, and its policy runs one script, by its hash. Replies longer than `LONGEST` letters are cut, all of
     them shorter where the file would be larger than `MOST_BYTES`, and the page says so.
     """
     study, every = ratings.study, every_reply(ratings, store)
+    home = home or Home(study.page, "ratings.sqlite")
     total = {run.key: every.times(run.key) for run in study.runs}
     packed, longest, cut = _packed(study, every)
     script = _part("replies.js")
@@ -57,6 +55,7 @@ def render_replies(ratings: Ratings, store: Store, home: Home = OUTPUTS) -> str:
     text = environment.get_template("replies.html").render(
         title=study.file.title,
         simulated="" if study.is_evidence else "Simulated ratings",
+        like=how_made(study),
         version=__version__,
         home=home,
         number=sum(found.total() for found in total.values()),

@@ -84,19 +84,25 @@ def code_digest() -> str:
 
 
 def jobs(study: Study, store: Store) -> list[Job]:
-    """Every notebook that a study's report needs; each depends on the ratings of all runs, as it shows one among the others."""
-    folder, name, ratings = study.outputs / "notebooks", study_argument(study), ratings_key(study, store)
+    """Every notebook that a study's report needs; each depends on the ratings of all runs, as it shows one among the others.
+
+    Those of a run show the first instrument; those of the study are executed for every one.
+    """
+    name, ratings = study_argument(study), ratings_key(study, store)
     found = [
         Job(
             entry.source,
             {"study": name, "family": run.family.key, "variant": run.variant.key},
-            folder / run.family.key / run.variant.key / entry.source.name,
+            study.notebooks / run.family.key / run.variant.key / entry.source.name,
             ratings,
         )
         for run in study.runs
         for entry in of_study(study, RUN)
     ]
-    return found + [Job(e.source, {"study": name}, folder / e.source.name, ratings) for e in of_study(study, STUDY)]
+    for one in study.each:
+        about = {"study": name} | ({} if one.of_first else {"instrument": one.instrument.key})
+        found += [Job(e.source, about, one.notebooks / e.source.name, ratings) for e in of_study(one, STUDY)]
+    return found
 
 
 def ratings_key(study: Study, store: Store) -> str:
@@ -299,7 +305,7 @@ def _tidy(notebook: Any, job: Job) -> None:
 
 
 def _named(job: Job) -> str:
-    who = "/".join(job.parameters[name] for name in ("family", "variant") if name in job.parameters)
+    who = "/".join(job.parameters[name] for name in ("family", "variant", "instrument") if name in job.parameters)
     return f"{job.name}{f' ({who})' if who else ''}"
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from persona_collapse.exhibits.data_sentences import how_made
 from persona_collapse.exhibits.glossary import glossary
 from persona_collapse.report import citing, methods
 from persona_collapse.report.answer import answer
@@ -29,16 +30,17 @@ def render_report(tables: Tables, built: Mapping[str, pd.DataFrame | None], prov
     """
     study = tables.study
     answered = [run.key for run in study.runs if len(tables.ratings.counts(run))]
-    page = Page(replies=answered if study.file.replies else ())
+    page = Page(replies=answered if study.file.replies else (), replies_page=study.replies_page)
     body = _body(page, tables, built, provenance)
     return assemble(
         page,
         body,
         answer=answer(page, tables),  # last, as it refers to figures by number
-        title=study.file.title,
+        title=study.file.title + ("" if study.of_first else f": {study.instrument.name}"),
         kind=f"Appendix: persona-model collapse, {_sort(study)}{_answered(provenance)}",
         simulated="" if study.is_evidence else "Simulated ratings",
-        measured=_measured(study, tables),
+        like=how_made(study),
+        measured=_measured(study, tables) + _beside(tables),
         made=provenance,
         families=[family.name for family in study.file.families],
     )
@@ -49,7 +51,7 @@ def _body(page: Page, tables: Tables, built: Mapping[str, pd.DataFrame | None], 
     study, left = tables.study, _left_out(tables)
     notebooks = [
         notebook(
-            page, study.outputs / "notebooks" / f"{entry.notebook}.ipynb", left,
+            page, study.notebooks / f"{entry.notebook}.ipynb", left,
             headed=entry.section().alone if tables.verdict.empty else None,
         )
         for entry in of_study(study, STUDY)
@@ -103,6 +105,15 @@ def _measured(study: Study, tables: Tables) -> str:
         f"{_who(study)} ({families}) answered the questionnaire "
         f"*{safe(study.instrument.title)}* as {personas} different people, each item {how}."
     )
+
+
+def _beside(tables: Tables) -> str:
+    """Links to the pages of the study's other questionnaires."""
+    others = [one.study for one in tables.each if one.study.instrument != tables.study.instrument]
+    if not others:
+        return ""
+    pages = ", ".join(f"[{safe(one.instrument.name)}]({one.page})" for one in others)
+    return f" {'Also asked' if tables.study.of_first else 'Other questionnaires of the study'}: {pages}."
 
 
 def _who(study: Study) -> str:

@@ -122,4 +122,14 @@ def all_tables(tables: "Tables", only: Iterable[str] = ()) -> dict[str, "pd.Data
     known = {table.name: table for section in sections(tables.study) for table in section.tables}
     if unknown := [name for name in only if name not in known]:
         raise ValueError(f"tables: no table {unknown[0]!r}; expected one of {', '.join(known)}")
-    return {name: table.make(tables) for name, table in known.items() if not only or name in only}
+    return {name: _of_each(tables, table) for name, table in known.items() if not only or name in only}
+
+
+def _of_each(tables: "Tables", table: Table) -> "pd.DataFrame | None":
+    """A table of the study's instrument; of several with a column that names it, None where none has anything to put in."""
+    if len(tables.each) == 1:
+        return table.make(tables)
+    from persona_collapse.tables.build import with_instrument
+
+    found = {one.study.instrument.key: table.make(one) for one in tables.each}
+    return with_instrument(found) if any(made is not None for made in found.values()) else None

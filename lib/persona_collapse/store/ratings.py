@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,7 @@ class Ratings:
     again: Mapping[tuple[str, str], "pd.DataFrame"] = field(default_factory=dict)  #: slots that were asked again, likewise
     digests: Mapping[str, str] = field(default_factory=dict)  #: hash of all that a run's pages depend on, by key of the run
     reference: "Ratings | None" = None  #: those of human respondents, which are no run: the one run of `study.reference`
+    whole: "Ratings | None" = None  #: of several instruments, where these are of one of them
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{run.key} {self.of(run).shape[0]} personas" for run in self.runs)
@@ -106,11 +108,20 @@ class Ratings:
         return tuple(instrument.key for instrument in self.study.instruments)
 
     def of_instrument(self, key: str) -> "Ratings":
-        """The ratings of one instrument alone."""
+        """The ratings of one instrument alone; the same ones each time."""
+        if key not in self._cuts:
+            self._cuts[key] = self._cut(key)
+        return self._cuts[key]
+
+    @cached_property
+    def _cuts(self) -> dict[str, "Ratings"]:
+        return {self.instruments[0]: self} if len(self.instruments) == 1 else {}
+
+    def _cut(self, key: str) -> "Ratings":
         study = self.study.of_instrument(key)
         first = key == self.study.instrument.key  # which human respondents answered, alone
         answers = {at: found for at, found in self.answers.items() if at[2] == key}
-        return replace(self, study=study, answers=answers, reference=self.reference if first else None)
+        return replace(self, study=study, answers=answers, reference=self.reference if first else None, whole=self)
 
     def steps(self, run: Run) -> tuple[Run, ...]:
         """The checkpoints of a run by their step of the training, and the run itself at the end."""
@@ -163,7 +174,7 @@ class Ratings:
             for family in self.study.file.families
         ]
         file = self.study.file.model_copy(update={"families": tuple(family for family in families if family.variants)})
-        return replace(self, study=replace(self.study, file=file))
+        return replace(self, study=replace(self.study, file=file), whole=None)
 
     def without(self, personas: Iterable[int | str]) -> "Ratings":
         """Without these personas, by id (text) or by row (a number from 0), in every run; those that stay keep their order."""
@@ -176,7 +187,8 @@ class Ratings:
         left = None if deck is None else tuple(persona for place, persona in enumerate(deck) if place not in gone)
         labels = tuple(label for place, label in enumerate(self.study.labels) if place not in gone)
         clusters = tuple(one for place, one in enumerate(self.study.clusters) if place not in gone)
-        return replace(self, study=replace(self.study, personas=left, labels=labels, clusters=clusters), answers=answers)
+        study = replace(self.study, personas=left, labels=labels, clusters=clusters)
+        return replace(self, study=study, answers=answers, whole=None)
 
     def _row(self, persona: int | str) -> int:
         if isinstance(persona, str):
@@ -187,7 +199,8 @@ class Ratings:
 
     def first(self, repetitions: int) -> "Ratings":
         """The first so many repetitions of every cell; probabilities, which have none, stay."""
-        return replace(self, answers={k: _of_slots(found, found.slots[:, 2] < repetitions) for k, found in self.answers.items()})
+        answers = {key: _of_slots(found, found.slots[:, 2] < repetitions) for key, found in self.answers.items()}
+        return replace(self, answers=answers, whole=None)
 
 
 def _of_slots(found: Answers, stays: np.ndarray) -> Answers:

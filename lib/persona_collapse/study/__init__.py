@@ -8,6 +8,7 @@ __all__ = [
     "endpoint",
     "first_token",
     "instrument",
+    "load_study",
     "personas",
     "rating_parser",
     "reference",

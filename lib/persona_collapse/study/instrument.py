@@ -70,6 +70,12 @@ class Instrument:
     yardstick: Yardstick | None = None  #: a profile of people that figures show beside those of runs; in no test
 
     @property
+    def name(self) -> str:
+        """How sentences call it: the letters that its title ends with, as in "... (MFQ-30)", or the title up to its comma."""
+        letters = re.search(r"\(([^()]+)\)$", self.title)
+        return letters[1] if letters else self.title.partition(",")[0]
+
+    @property
     def worded(self) -> bool:
         """Whether the wording of its items is known; without it ratings can be imported, and nobody asked."""
         return all(item.worded for item in self.items)

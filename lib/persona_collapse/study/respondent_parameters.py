@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -106,7 +107,7 @@ def load_respondent(figures: str, instrument: Instrument) -> Respondent:
     if figures not in file["runs"]:
         raise ValueError(f"{shown(PARAMETERS)}: no figures {figures!r}; {closest(figures, known_figures())}")
     fitted = from_parameters(figures, file["runs"][figures])
-    if {**file["instrument"], **shape(instrument)} == file["instrument"]:
+    if not assumed(instrument):
         return fitted
     family = figures.partition("/")[0]
     return _of_another(fitted, from_parameters(f"{family}/base", file["runs"][f"{family}/base"]), instrument)
@@ -139,14 +140,25 @@ def _of_another(fitted: Respondent, base: Respondent, instrument: Instrument) ->
     )  # fmt: skip
 
 
-def assumptions(instrument: Instrument) -> str:
-    """What is assumed of simulated respondents to a questionnaire that no figures are published for, as a sentence."""
-    share = CHANGES.get(instrument.key, 1.0)
-    changed = "as much" if share == 1 else f"{share:.0%} as much, on the log scale," if share else "not at all"
+def assumed(instrument: Instrument) -> bool:
+    """Whether a questionnaire is another than that for which figures are published."""
+    fitted = load_parameters()["instrument"]
+    return {**fitted, **shape(instrument)} != fitted
+
+
+def assumptions(instruments: Sequence[Instrument]) -> str:
+    """What is assumed of simulated respondents to these questionnaires, as far as no figures are published for them."""
+    others = [one for one in instruments if assumed(one)]
+    if not others:
+        return ""
+    shares = {one.name: CHANGES.get(one.key, 1.0) for one in others}
+    less = [f"{share:.0%} of that, on the log scale, with {name}" for name, share in shares.items() if share != 1]
     return (
-        "No figures are published for this questionnaire. Its simulated respondents are assumed to vary between personas and "
-        "from one repetition to the next by the same share of the scale as in the MFQ-30, around the middle of the scale, with "
-        f"characters of their own; fine-tuning is assumed to change both {changed} as there."
+        f"No figures are published for {' and '.join(shares)}. Simulated respondents to such a questionnaire are assumed to vary "
+        "between personas, and from one repetition to the next, by the same share of the scale as with the MFQ-30, around the "
+        "middle of the scale, with characters of their own, and fine-tuning to change both by as much"
+        + (f" ({'; '.join(less)})" if less else "")
+        + "."
     )
 
 

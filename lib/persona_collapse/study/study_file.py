@@ -2,6 +2,7 @@
 
 import re
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -366,3 +367,8 @@ def _unique(where: str, keys: list[str]) -> None:
     for key in keys:
         if keys.count(key) > 1:
             raise ValueError(f"{where}: {key!r} stands {keys.count(key)} times; keys must differ; rename one")
+
+
+def beside(path: Path, name: str) -> str | Path:
+    """A file named by a path is relative to the study file; a bare name is one of ours."""
+    return (path.parent / name).resolve() if "/" in name or name.endswith((".yaml", ".yml", ".csv", ".json")) else name

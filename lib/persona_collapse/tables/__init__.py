@@ -14,6 +14,7 @@ __all__ = [
     "frontier",
     "headline_rows",
     "headlines",
+    "instruments",
     "missing",
     "notes",
     "plan",

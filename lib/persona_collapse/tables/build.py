@@ -20,6 +20,7 @@ from persona_collapse.tables.components import components_table, reliability_tab
 from persona_collapse.tables.equivalence import equivalence_table
 from persona_collapse.tables.frontier import frontier_table
 from persona_collapse.tables.headline_rows import headlines_table
+from persona_collapse.tables.instruments import instruments_table
 from persona_collapse.tables.missing import missing_table
 from persona_collapse.tables.multiverse import Multiverse
 from persona_collapse.tables.presence import presence_table
@@ -52,18 +53,25 @@ class Tables:
     """
 
     def __init__(self, ratings: Ratings, **known: pd.DataFrame | None) -> None:
-        """`known`: tables that are not to be made from the ratings, by name. Raises ValueError for several instruments."""
-        if len(ratings.instruments) > 1:
-            raise ValueError(
-                f"ratings: of the instruments {', '.join(ratings.instruments)}; expected those of one; choose it, as in "
-                f"ratings.of_instrument({ratings.instruments[0]!r})"
-            )
-        self.ratings, self.study = ratings, ratings.study
+        """`known`: tables that are not to be made from the ratings, by name. Of several instruments they are of the first."""
+        self.ratings = ratings.of_instrument(ratings.instruments[0])
+        self.study = self.ratings.study
         self.__dict__.update(known)  # where a cached property looks first
 
     def __getstate__(self) -> dict[str, Any]:
         """What another process is told (`hold`): all but what serves only to make tables that are there already."""
         return {name: made for name, made in vars(self).items() if name != "_multiverse"}
+
+    @property
+    def each(self) -> "list[Tables]":
+        """The tables of every instrument of the study, in their order."""
+        whole = self.ratings.whole
+        return [tables_of(whole.of_instrument(key)) for key in whole.instruments] if whole else [self]
+
+    @cached_property
+    def instruments(self) -> pd.DataFrame | None:
+        """What fine-tuning changed, questionnaire beside questionnaire; None where there is one, or of a further one."""
+        return instruments_table([one.analysis for one in self.each]) if len(self.each) > 1 and self.study.of_first else None
 
     @cached_property
     def analysis(self) -> Analysis:
@@ -192,9 +200,13 @@ class Tables:
         return frontier_table(self.study, self.metrics)
 
 
-@lru_cache(maxsize=4)
 def tables_of(ratings: Ratings) -> Tables:
-    """The tables of these ratings; those of one `Ratings` are made once, whoever asks."""
+    """The tables of these ratings, of several instruments those of the first; of one `Ratings` they are made once."""
+    return _made_once(ratings.of_instrument(ratings.instruments[0]))
+
+
+@lru_cache(maxsize=8)
+def _made_once(ratings: Ratings) -> Tables:
     for given in _HELD:
         if ratings is given.ratings:
             return given
@@ -210,8 +222,8 @@ def hold(tables: Tables) -> None:
 
     For a kernel of a report, where they have been made already.
     """
-    held.hold(tables.ratings)
-    _HELD.append(tables)
+    held.hold(tables.ratings.whole or tables.ratings)
+    _HELD.extend(tables.each)
 
 
 def write(study: Study, tables: Mapping[str, pd.DataFrame | None]) -> list[Path]:
@@ -282,8 +294,15 @@ def _each(ratings: Ratings, made: Callable[[Tables], pd.DataFrame]) -> pd.DataFr
     """A table of the ratings, with a column `instrument` where they are of several."""
     if len(ratings.instruments) == 1:
         return made(tables_of(ratings)).copy()
-    found = {key: made(tables_of(ratings.of_instrument(key))) for key in ratings.instruments}
-    return pd.concat([table.assign(instrument=key) for key, table in found.items()], ignore_index=True)
+    return with_instrument({key: made(tables_of(ratings.of_instrument(key))) for key in ratings.instruments})
+
+
+def with_instrument(found: Mapping[str, pd.DataFrame | None]) -> pd.DataFrame:
+    """A table of several instruments, by their keys, as one with a column `instrument`, first where it has none of its own."""
+    there = {key: table for key, table in found.items() if table is not None}
+    named = [table if "instrument" in table else table.assign(instrument=key) for key, table in there.items()]
+    table = pd.concat([one for one in named if len(one)] or named[:1], ignore_index=True)
+    return table[["instrument", *table.columns.drop("instrument")]]
 
 
 def _published_levels(analysis: Analysis, run: Run) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from persona_collapse.store.ratings import Ratings
 from persona_collapse.store.store import Store
-from persona_collapse.study.study import keys
+from persona_collapse.study.load_study import keys
 from persona_collapse.tables.cell_replies import shares
 from persona_collapse.text import tamed
 

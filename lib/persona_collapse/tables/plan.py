@@ -110,7 +110,7 @@ def _personas(study: Study) -> int:
     if not study.store_path.is_file():
         return 100
     with open_store(study.store_path) as store:
-        analysis = Analysis(read_ratings(study, store))
+        analysis = tables_of(read_ratings(study, store)).analysis
         return max(len(analysis.counts(run)) for run in study.runs) or 100
 
 

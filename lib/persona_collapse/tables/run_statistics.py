@@ -67,6 +67,7 @@ class Analysis:
         self._by_request: dict[str, np.ndarray | None] = {}
         self._sides: dict[tuple[str, str | None, bytes, bytes], Side] = {}
         self._found: dict[tuple[str, ...], Together] = {}
+        self._restricted: dict[bytes, Analysis] = {}
 
     def counts(self, run: Run) -> np.ndarray:
         """Ratings of a run as personas (persona, item, category), or probabilities of a study asked by logprobs."""
@@ -106,6 +107,14 @@ class Analysis:
                 found.append(Contrast(run, self.base(run)))
                 found += [Contrast(run, self.base(run), control)] if control else []
         return found
+
+    def restricted(self, personas: np.ndarray) -> "Analysis":
+        """The same of these personas alone, by row, where there are others."""
+        key = personas.tobytes()
+        if key not in self._restricted:
+            others = np.setdiff1d(np.arange(max((len(self.counts(run)) for run in self.study.runs), default=0)), personas)
+            self._restricted[key] = Analysis(self.ratings.without(others.tolist())) if len(others) else self
+        return self._restricted[key]
 
     def alone(self, run: Run) -> Together:
         """One run on the personas that answered every item of its own; fidelity is 1, as there is no base."""
