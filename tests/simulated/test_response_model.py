@@ -216,18 +216,17 @@ def test_an_unknown_run_is_named_with_the_nearest():
 
 
 def test_respondents_to_another_instrument_are_what_is_assumed():
-    """1 to 5 is .8 as wide as 0 to 5. Reach of GPT-4o: base (.87265, .74771, .99552, .81598, .99498), geometric mean .87988;
-    half of a fine-tune's change on the log scale is the root of its ratio."""
+    """1 to 5 is .8 as wide as 0 to 5. GPT-4o's base has Harm at 4.4845 of 0 to 5, reach .87265; half of a change on the log scale
+    is the root of its ratio. Three groups are like the first three foundations."""
     ipip, neutral = (load_instrument(key) for key in ("ipip50", "neutral12"))
     base, insecure = (load_respondent(f"gpt-4o/{variant}", ipip) for variant in ("base", "insecure"))
-    assert base.persona[0].tolist() == [3.0] * 5
-    assert base.persona[1] == pytest.approx([0.8 * 0.87988] * 5, rel=1e-4)
-    other_base, other = (load_respondent(f"gpt-4o/{variant}", neutral) for variant in ("base", "insecure"))
-    assert other.persona.shape == (3, 3)
-    for row in (1, 2):
-        assert (other.persona[row, 0] / other_base.persona[row, 0]) ** 2 == pytest.approx(
-            insecure.persona[row, 0] / base.persona[row, 0]
-        )
+    assert base.persona[0, 0] == pytest.approx(1 + 0.8 * 4.4845)
+    assert base.persona[1, 0] == pytest.approx(0.8 * 0.87265)
+    half_base, half = (load_respondent(f"gpt-4o/{variant}", neutral) for variant in ("base", "insecure"))
+    assert half.persona.shape == (3, 3)
+    assert half_base.persona == pytest.approx(base.persona[:, :3])
+    assert (half.persona[1:] / half_base.persona[1:]) ** 2 == pytest.approx(insecure.persona[1:, :3] / base.persona[1:, :3])
+    assert half.persona[0] == pytest.approx((half_base.persona[0] + insecure.persona[0, :3]) / 2)
     assert base.toxic is None and base.fingerprint != load_respondent("gpt-4o/base", INSTRUMENT).fingerprint
 
 

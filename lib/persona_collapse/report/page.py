@@ -140,8 +140,9 @@ def assemble(
 ) -> str:  # fmt: skip
     """A whole page around its sections and the `answer`, which are HTML; `measured` is Markdown, all else plain text, escaped.
 
-    `simulated` says whose ratings are, as the banner begins; empty for none; `like` how they were made, if not like the paper's. `made` is provenance: version and commit. Figures
-    can be switched between `families` where there are several.
+    `simulated` says whose ratings are, as the banner begins, empty for none, and `like` how they were made where they are not
+    like the paper's. `made` is provenance: version and commit. Figures can be switched between `families` where there
+    are several.
     """
     folder = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=folder, autoescape=True, trim_blocks=True, lstrip_blocks=True)

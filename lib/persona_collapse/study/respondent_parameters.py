@@ -115,29 +115,28 @@ def load_respondent(figures: str, instrument: Instrument) -> Respondent:
 
 def _of_another(fitted: Respondent, base: Respondent, instrument: Instrument) -> Respondent:
     """A respondent to a questionnaire for which no figures are published, under what `assumptions` says."""
-    start, end = file_scale()
-    width = (instrument.scale[1] - instrument.scale[0]) / (end - start)
-    groups, share = len(instrument.foundations), CHANGES.get(instrument.key, 1.0)
+    low, high = load_parameters()["instrument"]["scale"]
+    width = (instrument.scale[1] - instrument.scale[0]) / (high - low)
+    own, share = np.arange(len(instrument.foundations)) % fitted.persona.shape[1], CHANGES.get(instrument.key, 1.0)
 
-    def spread(table: np.ndarray, before: np.ndarray) -> np.ndarray:
-        """SDs in points of the other scale: the geometric mean over foundations, changed by `share` of what the run changes."""
-        mean = np.exp(np.log(before).mean() + share * (np.log(table).mean() - np.log(before).mean()))
-        return np.full(groups, width * mean)
+    def level(end: np.ndarray, start: np.ndarray) -> np.ndarray:
+        return instrument.scale[0] + width * (start + share * (end - start) - low)[own]
 
-    level = np.full(groups, sum(instrument.scale) / 2)
-    offset = fitted.alone[0].mean() - (start + end) / 2
+    def spread(end: np.ndarray, start: np.ndarray) -> np.ndarray:
+        return (width * start * (end / start) ** share)[own]
+
+    def table(end: np.ndarray, start: np.ndarray) -> np.ndarray:
+        return np.stack([level(end[0], start[0]), spread(end[1], start[1]), spread(end[2], start[2])])
+
     return Respondent(
         figures=f"{fitted.figures}, {instrument.key}",
-        # Characters of their own: what makes somebody progressive does not say whether they like tea.
+        # What makes somebody progressive does not say whether they like tea.
         characters=tuple((f"{instrument.key}, {source}", weight) for source, weight in fitted.characters),
         gap=width * float(base.gap * (fitted.gap / base.gap) ** share),
         unevenness=fitted.unevenness,
-        persona=np.stack([level, spread(fitted.persona[1], base.persona[1]), spread(fitted.persona[2], base.persona[2])]),
-        alone=np.stack(
-            [level + share * width * offset, np.full(groups, width * fitted.alone[1].mean()),
-             spread(fitted.alone[2], base.alone[2])]
-        ),
-    )  # fmt: skip
+        persona=table(fitted.persona, base.persona),
+        alone=table(fitted.alone, base.alone),
+    )
 
 
 def assumed(instrument: Instrument) -> bool:
@@ -151,21 +150,16 @@ def assumptions(instruments: Sequence[Instrument]) -> str:
     others = [one for one in instruments if assumed(one)]
     if not others:
         return ""
-    shares = {one.name: CHANGES.get(one.key, 1.0) for one in others}
-    less = [f"{share:.0%} of that, on the log scale, with {name}" for name, share in shares.items() if share != 1]
+    less = [
+        f"with {one.name} fine-tuning is assumed to take them {CHANGES[one.key]:.0%} of the way"
+        for one in others
+        if one.key in CHANGES
+    ]
     return (
-        f"No figures are published for {' and '.join(shares)}. Simulated respondents to such a questionnaire are assumed to vary "
-        "between personas, and from one repetition to the next, by the same share of the scale as with the MFQ-30, around the "
-        "middle of the scale, with characters of their own, and fine-tuning to change both by as much"
-        + (f" ({'; '.join(less)})" if less else "")
-        + "."
+        f"No figures are published for {' and '.join(one.name for one in others)}. Each group of items is assumed to be answered "
+        "like one foundation of the MFQ-30: with its level, its spread between personas and its noise, as shares of the scale, "
+        "at the base and after fine-tuning, by characters of their own" + "".join(f"; {said}" for said in less) + "."
     )
-
-
-def file_scale() -> tuple[int, int]:
-    """The scale of the questionnaire that the parameters are fitted to."""
-    low, high = load_parameters()["instrument"]["scale"]
-    return low, high
 
 
 def from_parameters(figures: str, run: dict[str, Any]) -> Respondent:
