@@ -94,7 +94,7 @@ def _ways(
     samples = _missing(with_protocol(study, method="samples"), run, store)
     protocol = study.file.protocol
     loads = {"one by one": _load(samples, 1, protocol), "choices": _load(samples, together, protocol)}
-    if study.instrument.digit_suffix is not None:
+    if all(asked.digit_suffix is not None for asked in study.instruments):
         loads["logprobs"] = _load(_missing(with_protocol(study, method="logprobs"), run, store), 1, _ONE_TOKEN)
     own = "logprobs" if study.by_logprobs else "one by one" if together == 1 else "choices"
     price = spending.price(study, run)

@@ -106,7 +106,7 @@ def _check_sum(study: Study, path: Path, found: str) -> None:
 
 def _read(study: Study, run: Run, path: Path, sha256: str, condition: str) -> _File:
     """Rows of one file, checked; a row that says the same as one before it is counted and left out."""
-    read = read_ratings(path, Wanted(condition, columns_given(study), run.variant.rows), study.instrument)
+    read = read_ratings(path, Wanted(condition, columns_given(study), run.variant.rows, study.instrument.key), study.instrument)
     return _File(path, sha256, *_without_repeats(shown(path), read.rows, condition), read.notes, read.simulated)
 
 

@@ -30,11 +30,13 @@ _LISTED = 6
 
 
 class Wanted(NamedTuple):
-    """What is read of a file: its condition, the columns that the study file names, and the rows that are a run's own."""
+    """What is read of a file: its condition, the columns that the study file names, the rows that are a run's own, and the
+    instrument, of which a column may say which rows are."""
 
     condition: str
     columns: Mapping[str, str]
     rows: Mapping[str, str | int]
+    instrument: str = ""
 
 
 class Read(NamedTuple):
@@ -110,6 +112,8 @@ def select(where: str, fields: pd.DataFrame, wanted: Wanted) -> pd.DataFrame:
         if not own.any():
             known = beginning_of(labels.tolist())
             raise ValueError(f"{where}: no row with {column} {str(value)!r}; it has {known}; correct rows in the study file")
+        fields = fields[own]
+    if "instrument" in fields and (own := (fields["instrument"] == wanted.instrument).to_numpy()).any():
         fields = fields[own]
     said = wanted.columns.get("condition") or ("condition" if tells_conditions(fields) else "")
     if not said:

@@ -39,12 +39,13 @@ def runs(study: Study) -> pd.DataFrame:
 
 def items(study: Study) -> pd.DataFrame:
     """The questionnaire as it was asked: one row an item, with the whole prompt of the condition self."""
-    instrument = study.instrument
     rows = [
-        (i.number, i.block, i.foundation, i.reversed, i.text, instrument.prompt(i, digit=study.by_logprobs))
-        for i in instrument.items
+        (one.key, i.number, i.block, i.foundation, i.reversed, i.text, one.prompt(i, digit=study.by_logprobs))
+        for one in study.instruments
+        for i in one.items
     ]
-    return pd.DataFrame(rows, columns=["item", "block", "foundation", "reversed", "text", "prompt"])
+    table = pd.DataFrame(rows, columns=["instrument", "item", "block", "foundation", "reversed", "text", "prompt"])
+    return table if study.further else table.drop(columns="instrument")
 
 
 def personas(study: Study) -> pd.DataFrame | None:
@@ -68,7 +69,12 @@ def reference(people: Ratings) -> pd.DataFrame:
 
 def rating_columns(study: Study, *, replies: bool) -> tuple[str, ...]:
     """The columns of a study's ratings.csv.gz."""
-    return (*RATING_COLUMNS, *(("logprobs",) if study.by_logprobs else ()), *(("reply",) if replies else ()))
+    return (
+        *(("instrument",) if study.further else ()),
+        *RATING_COLUMNS,
+        *(("logprobs",) if study.by_logprobs else ()),
+        *(("reply",) if replies else ()),
+    )
 
 
 def write_ratings(study: Study, store: Store, folder: Path, *, replies: bool) -> list[Path]:

@@ -62,14 +62,14 @@ def _ways(study: Study) -> dict[str, Asking]:
     others = [condition for _, condition in study.conditions_asked() if condition != "persona"]
     # How many toxic characters imported ratings have is not known before they are read.
     also = sum(1 if condition == "self" else len(study.deck(condition) or ()) for condition in others)
-    one = Asking(len(study.instrument.items), len(study.runs), also)
+    one = Asking(sum(len(asked.items) for asked in study.instruments), len(study.runs), also)
     together = _together(study)
     found = {"one by one": one, "choices": one._replace(together=together), "logprobs": one._replace(together=math.inf)}
     if study.by_logprobs:
         return {"logprobs": found["logprobs"]}
     if together == 1:
         del found["choices"]
-    if study.instrument.digit_suffix is None:
+    if any(asked.digit_suffix is None for asked in study.instruments):
         del found["logprobs"]
     return found
 
