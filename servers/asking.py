@@ -46,7 +46,7 @@ class Said(NamedTuple):
 
 @dataclass(frozen=True)
 class Study:
-    """A study of two personas and the first `items` of the MFQ-30's, at one endpoint; `models` become base and variants."""
+    """A study of two personas and the first `items` of a questionnaire, at one endpoint; `models` become base and variants."""
 
     folder: Path
     name: str
@@ -56,12 +56,25 @@ class Study:
     items: int = 30
     in_flight: int = 4
     endpoint: Mapping[str, Any] = field(default_factory=dict)
+    instrument: str = "mfq30"
+
+    @property
+    def questionnaire(self) -> dict[str, Any]:
+        """The shipped file of the questionnaire."""
+        found: dict[str, Any] = yaml.safe_load((INSTRUMENTS / f"{self.instrument}.yaml").read_text(encoding="utf-8"))
+        return found
+
+    @property
+    def scale(self) -> str:
+        """The points of its scale, as a reply of one token spells them."""
+        scale = self.questionnaire["scale"]
+        return "".join(map(str, range(scale["low"], scale["high"] + 1)))
 
     def write(self, **changes: Any) -> Path:
         """The study file, with changes of its protocol."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        whole = yaml.safe_load((INSTRUMENTS / "mfq30.yaml").read_text(encoding="utf-8"))
-        del whole["yardstick"]  # speaks of every group of items
+        whole = self.questionnaire
+        whole.pop("yardstick", None)  # speaks of every group of items
         (self.folder / f"{self.name}-items.yaml").write_text(
             yaml.safe_dump(whole | {"items": whole["items"][: self.items], "short": {}}, sort_keys=False), encoding="utf-8"
         )

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from servers.asking import Slot
 from servers.recorder import Exchange
 
-#: Points of the scale, as a reply of one token spells them.
-_SCALE = "012345"
+#: Points of the scale of the MFQ-30, as a reply of one token spells them.
+SCALE = "012345"
 #: Least probability on the scale of a distribution that is used; the README says it.
 _LEAST_MASS = 0.5
 
@@ -50,15 +50,19 @@ def sent(exchanges: Iterable[Exchange]) -> Iterator[tuple[Key, dict[str, Any]]]:
             yield (str(exchange.asked["model"]), int(persona), int(item), int(first) + index), choice
 
 
-def compare(exchanges: Iterable[Exchange], slots: Sequence[Slot], *, one_token: bool = True) -> Compared:
+def compare(
+    exchanges: Iterable[Exchange], slots: Sequence[Slot], *, one_token: bool = True, scale: str = SCALE
+) -> Compared:  # fmt: skip
     """Set the slots of a store beside the choices that were sent: each once, with its text, its rating and its logprobs.
 
-    The rating is worked out anew where replies are of `one_token`, or where there are logprobs.
+    The rating on this `scale` is worked out anew where replies are of `one_token`, or where there are logprobs.
     """
-    return compare_choices(list(sent(exchanges)), slots, one_token=one_token)
+    return compare_choices(list(sent(exchanges)), slots, one_token=one_token, scale=scale)
 
 
-def compare_choices(choices: Sequence[tuple[Key, dict[str, Any]]], slots: Sequence[Slot], *, one_token: bool = True) -> Compared:
+def compare_choices(
+    choices: Sequence[tuple[Key, dict[str, Any]]], slots: Sequence[Slot], *, one_token: bool = True, scale: str = SCALE
+) -> Compared:  # fmt: skip
     """As `compare`, of choices by their slot."""
     wrong = [f"{_name(key)}: answered {times} times" for key, times in Counter(key for key, _ in choices).items() if times > 1]
     by_slot = dict(choices)
@@ -67,35 +71,35 @@ def compare_choices(choices: Sequence[tuple[Key, dict[str, Any]]], slots: Sequen
     wrong += [f"{_name(key)}: stored and not sent" for key in held.keys() - by_slot.keys()]
     right = rated = 0
     for key in by_slot.keys() & held.keys():
-        found = _difference(by_slot[key], held[key], one_token)
+        found = _difference(by_slot[key], held[key], one_token, scale)
         wrong += [f"{_name(key)}: {found}"] if found else []
         right += not found
         rated += held[key].rating is not None
     return Compared(len(choices), right, rated, tuple(sorted(wrong)))
 
 
-def _difference(choice: dict[str, Any], slot: Slot, one_token: bool) -> str | None:
+def _difference(choice: dict[str, Any], slot: Slot, one_token: bool, scale: str) -> str | None:
     text = choice["message"]["content"]
     if slot.reply != text:
         return f"sent {text!r}, stored {slot.reply!r}"
     if (slot.rating is None) == (slot.reason is None):
         return f"stored rating {slot.rating} with reason {slot.reason}"
     if choice.get("logprobs"):
-        return _distribution_difference(choice["logprobs"]["content"][0]["top_logprobs"], slot)
+        return _distribution_difference(choice["logprobs"]["content"][0]["top_logprobs"], slot, scale)
     plain = (text or "").strip()
-    rating = int(plain) if len(plain) == 1 and plain in _SCALE else None
+    rating = int(plain) if len(plain) == 1 and plain in scale else None
     if one_token and slot.rating != rating:
         return f"sent {text!r}, stored rating {slot.rating}"
     return None
 
 
-def _distribution_difference(alternatives: list[dict[str, Any]], slot: Slot) -> str | None:
+def _distribution_difference(alternatives: list[dict[str, Any]], slot: Slot, scale: str) -> str | None:
     expected = {(entry["token"], entry["logprob"]) for entry in alternatives}
     stored = {(token, logprob) for token, logprob in slot.logprobs or []}
     if expected != stored:
         return f"sent {len(expected)} alternatives, stored {len(stored)}, {len(expected & stored)} of them alike"
-    shares = [sum(math.exp(value) for token, value in expected if token.strip() == point) for point in _SCALE]
-    rating = shares.index(max(shares)) if sum(shares) >= _LEAST_MASS else None
+    shares = [sum(math.exp(value) for token, value in expected if token.strip() == point) for point in scale]
+    rating = int(scale[shares.index(max(shares))]) if sum(shares) >= _LEAST_MASS else None
     return None if slot.rating == rating else f"sent {shares} on the scale, stored rating {slot.rating}"
 
 

@@ -40,7 +40,7 @@ class Outcome(NamedTuple):
 
     def compared(self, *, one_token: bool = True) -> Compared:
         """The store against what was sent."""
-        return compare(self.exchanges, self.study.slots(), one_token=one_token)
+        return compare(self.exchanges, self.study.slots(), one_token=one_token, scale=self.study.scale)
 
     def answers(self, status: int = 200) -> list[Exchange]:
         """The answers of one status."""

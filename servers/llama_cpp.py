@@ -1,6 +1,7 @@
 """llama.cpp's server with SmolLM2-135M-Instruct, and LiteLLM in front of it with its cache on and off."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,6 +43,15 @@ def _ask_llama_cpp(folder: Path, keep: Keep) -> Iterator[Feature]:
         found = ask(folder, "logprobs", url, [MODEL], {"method": "logprobs"}, items=4)
         keep("logprobs", found.answers())
         yield works("logprobs", found)
+        for instrument, name in (("ipip50", "IPIP-50"), ("neutral12", "everyday preferences")):
+            found = ask(folder, instrument, url, [MODEL], _SAMPLES | {"max_tokens": 24}, items=4, instrument=instrument)
+            yield works(f"{name}, samples of 24 tokens", found, one_token=False, also=_said(found))
+
+
+def _said(found: Outcome) -> str:
+    """The commonest reply, as an example."""
+    replies = Counter(slot.reply or "" for slot in found.study.slots())
+    return f"such as {replies.most_common(1)[0][0][:40]!r}" if replies else ""
 
 
 def _not_capped(found: Outcome) -> str:
