@@ -201,7 +201,7 @@ def test_replies_of_an_imported_file_are_text(tmp_path, outputs):
     study = importable.small_study(tmp_path, title=" ".join(p for p in PAYLOADS if "\x00" not in p))
     collect(study)
     with open_store(study.store_path) as store:
-        table = store.replies("f", "base", "mfq30", limit=1000)
+        table = store.replies("f", "base", study.instrument.key, limit=1000)
         origin = store.origin("f", "base")[1]
     text = lab([{"outputs": [{"data": {"text/html": table.to_html()}}]}])
     assert faults(text) == [] and [marker for marker in MARKERS if marker not in text] == []

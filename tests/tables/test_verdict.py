@@ -305,7 +305,7 @@ def test_few_personas_have_no_style_share():
 def test_a_variant_asked_otherwise_than_its_base_is_not_set_beside_it():
     rng = np.random.default_rng(5)
     plain = ratings_of({k: answered(rng, two_kinds(rng)) for k in ("base", "bad")})
-    prompts = {key: {("persona", 0, 1): key} for key in ("f/base", "f/bad")}
+    prompts = {(key, "mfq30"): {("persona", 0, 1): key} for key in ("f/base", "f/bad")}
     found = Tables(Ratings(plain.study, plain.answers, prompts))
     (row,) = found.verdict.to_dict("records")
     assert row["verdict"] == UNDECIDED

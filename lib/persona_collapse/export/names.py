@@ -16,6 +16,7 @@ _NAMES = {
     "foundation-changes": "change-of-{of}-by-{group}",
     "foundation-levels": "susceptibility-and-robustness-by-{group}",
     "frontier": "susceptibility-among-frontier-models",
+    "instruments": "change-by-questionnaire",
     "levels": "{of}-by-variant",
     "noise-parts": "parts-of-the-change-of-noise",
     "one-among-all": "one-persona-among-all",

@@ -43,13 +43,18 @@ class Figure(NamedTuple):
 def of_notebooks(jobs: Iterable[Job], group: str) -> list[Figure]:
     """Every figure of executed notebooks, each once: those of the study, then those of each run below ``runs/``.
 
-    `group` is how the instrument calls a group of its items. Raises FileNotFoundError where a notebook has not been executed.
+    Those of further instruments lie below their keys. `group` is how the instrument calls a group of its items.
+
+    Raises FileNotFoundError where a notebook has not been executed.
     """
     taken: set[str] = set()
     folders: dict[tuple[str, ...], str] = {}
     found, seen = [], []
     for job in sorted(jobs, key=lambda job: "family" in job.parameters):
         run = tuple(job.parameters[name] for name in ("family", "variant") if name in job.parameters)
+        if (instrument := job.parameters.get("instrument", "")) and not run:
+            run = (instrument,)
+            folders.setdefault(run, unlike(instrument, taken) + "/")
         if run and run not in folders:
             folders[run] = unlike(f"runs/{'-'.join(run)}", taken) + "/"
         for spec in _figures(job):

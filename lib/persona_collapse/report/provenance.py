@@ -12,6 +12,7 @@ from typing import Any
 from persona_collapse import __version__
 from persona_collapse.paths import INSTRUMENTS, ROOT, shown
 from persona_collapse.store.ratings import Ratings
+from persona_collapse.study.instrument import Instrument
 from persona_collapse.study.study import Run
 
 _PACKAGES = ("altair", "numpy", "openai", "pandas", "papermill", "pydantic", "scipy", "vl-convert-python")
@@ -32,8 +33,11 @@ def provenance(ratings: Ratings) -> dict[str, Any]:
             "ratings_sha256": ratings.digests[run.key],
             "files": _files(ratings, run),
         }
-    prompts = [study.instrument.prompt(item, digit=study.by_logprobs) for item in study.instrument.items]
-    prompts.append(study.instrument.persona_template)
+    prompts = [
+        text
+        for one in study.instruments
+        for text in (*(one.prompt(item, digit=study.by_logprobs) for item in one.items), one.persona_template)
+    ]
     return {
         "study": shown(study.path) if study.path.is_relative_to(ROOT) else study.path.name,
         "kind": study.file.kind,
@@ -43,9 +47,7 @@ def provenance(ratings: Ratings) -> dict[str, Any]:
         "packages": {name: version(name) for name in _PACKAGES},
         "sha256": {
             "study": _sha(study.path.read_bytes()),
-            "instrument": _sha((INSTRUMENTS / f"{study.instrument.key}.yaml").read_bytes())
-            if (INSTRUMENTS / f"{study.instrument.key}.yaml").is_file()
-            else _sha(repr(study.instrument).encode()),
+            **{f"instrument {one.key}" if study.further else "instrument": _of_instrument(one) for one in study.instruments},
             "prompts": _sha("\0".join(prompts).encode()),
             "personas": _sha("\0".join(p.text for p in study.personas).encode()) if study.personas else None,
         },
@@ -55,6 +57,12 @@ def provenance(ratings: Ratings) -> dict[str, Any]:
         "runs": runs,
         **({"reference": _files(people, people.runs[0])["persona"]} if (people := ratings.reference) else {}),
     }
+
+
+def _of_instrument(instrument: Instrument) -> str:
+    """The hash of a shipped instrument's file, else of what it holds."""
+    path = INSTRUMENTS / f"{instrument.key}.yaml"
+    return _sha(path.read_bytes() if path.is_file() else repr(instrument).encode())
 
 
 def _files(ratings: Ratings, run: Run) -> dict[str, dict[str, str]]:
