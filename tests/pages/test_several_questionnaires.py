@@ -77,9 +77,9 @@ def test_pages_are_drawn_fit_and_lead_to_each_other(chromium, pages, name, other
 def test_changes_stand_side_by_side_on_the_first_page_alone(pages):
     first, other = ((pages / name).read_text(encoding="utf-8") for name in ("report.html", "report-neutral12.html"))
     assert "Levels are not compared" in first and "Levels are not compared" not in other
-    table = pd.read_csv(pages / "tables" / "instruments.csv").query("metric == 'susceptibility'").set_index("instrument")
+    table = pd.read_csv(pages / "tables" / "instruments.csv").query("metric == 'susceptibility' and variant == 'insecure'")
     said = re.search(r"Everyday preferences ([+-]\d+) % \[", first)
-    assert said is not None and int(said[1]) == round(table.loc["neutral12", "value"])
+    assert said is not None and int(said[1]) == round(table.set_index("instrument").loc["neutral12", "value"])
 
 
 def test_simulated_ratings_are_marked_by_how_they_were_made(pages):
