@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -46,6 +47,8 @@ KINDS = (
 LEAN_SHARE, ITEM_SHARE = 0.55, 0.4
 #: SD over the items of a foundation of their location, in scale points.
 ITEM_SPREAD = 0.5
+#: In place of a run: where a way may lead that goes on to the upper end of the scale.
+CEILING = "ceiling"
 #: Raised when a change of the model changes ratings, so that stored ones are not taken for the new ones.
 VERSION = 1
 
@@ -96,19 +99,87 @@ def known_figures() -> tuple[str, ...]:
 
 
 def load_respondent(figures: str, instrument: Instrument) -> Respondent:
-    """The respondent that imitates the published figures of a run, such as "gpt-4o/insecure".
+    """The respondent that imitates the published figures of a run, or one on the way from a run to another.
 
-    Raises ValueError for an unknown run and for an instrument that the parameters were not fitted for.
+    Parameters
+    ----------
+    figures : str
+        A run, as in "gpt-4o/insecure"; or a share of the way between two, as in "gpt-4o/base..gpt-4o/insecure@0.4" (`between`). Such
+        a way may also lead to the `CEILING`: the same respondent, whose answers all lie around one point above the scale.
+    instrument : Instrument
+
+    Raises
+    ------
+    ValueError
+        For an unknown run, a share that is none, and an instrument that the parameters were not fitted for.
     """
     file = load_parameters()
-    if figures not in file["runs"]:
-        raise ValueError(f"{shown(PARAMETERS)}: no figures {figures!r}; {closest(figures, known_figures())}")
     if {**file["instrument"], **shape(instrument)} != file["instrument"]:
         raise ValueError(
             f"{shown(PARAMETERS)}: instrument {instrument.key!r} differs in scale, foundations or items; expected those of "
             f"{file['instrument']['key']!r}, which the figures were published for; use it, or import or elicit ratings"
         )
-    return from_parameters(figures, file["runs"][figures])
+    first, on_the_way, rest = figures.partition("..")
+    start = _known(first)
+    if not on_the_way:
+        return start
+    last, _, written = rest.rpartition("@")
+    share = _share(figures, written if last else "")
+    end = _at_ceiling(start, instrument) if last == CEILING else _known(last)
+    return replace(between(start, end, share), figures=figures)
+
+
+def between(start: Respondent, end: Respondent, share: float) -> Respondent:
+    """The respondent a share (0 to 1) of the way from `start` to `end`: scales move by ratio, everything else evenly."""
+    if share in (0, 1):
+        return end if share else start
+
+    def evenly(a: Any, b: Any) -> Any:
+        return (1 - share) * a + share * b
+
+    def by_ratio(a: Any, b: Any) -> Any:
+        return np.exp(evenly(np.log(a), np.log(b)))
+
+    first, last = dict(start.characters), dict(end.characters)
+    mixed = {source: evenly(first.get(source, 0.0), last.get(source, 0.0)) for source in first | last}
+    length = float(np.linalg.norm(list(mixed.values())))
+    both = start.toxic is not None and end.toxic is not None
+    return Respondent(
+        figures=f"{start.figures} to {end.figures} at {share:g}",
+        characters=tuple((source, weight / length) for source, weight in mixed.items()),
+        gap=float(by_ratio(start.gap, end.gap)),
+        unevenness=float(evenly(start.unevenness, end.unevenness)),
+        persona=np.stack([evenly(start.persona[0], end.persona[0]), *by_ratio(start.persona[1:], end.persona[1:])]),
+        alone=np.stack([*evenly(start.alone[:2], end.alone[:2]), by_ratio(start.alone[2], end.alone[2])]),
+        toxic=evenly(start.toxic, end.toxic) if both else None,
+    )
+
+def _known(figures: str) -> Respondent:
+    runs = load_parameters()["runs"]
+    if figures not in runs:
+        raise ValueError(f"{shown(PARAMETERS)}: no figures {figures!r}; {closest(figures, known_figures())}")
+    return from_parameters(figures, runs[figures])
+
+
+def _share(figures: str, written: str) -> float:
+    """The share of the way that a text ends with."""
+    try:
+        found = float(written)
+    except ValueError:
+        found = math.nan
+    if not 0 <= found <= 1:
+        raise ValueError(
+            f"{figures!r} is on no way from a run to another; expected a share from 0 to 1 behind an @, as in "
+            "gpt-4o/base..gpt-4o/insecure@0.4"
+        )
+    return found
+
+
+def _at_ceiling(start: Respondent, instrument: Instrument) -> Respondent:
+    """`start` with every level one point above the scale, so that nearly all answers are its upper end."""
+    above = instrument.scale[1] + 1.0
+    persona, alone = (np.vstack([np.full_like(found[0], above), found[1:]]) for found in (start.persona, start.alone))
+    return replace(start, persona=persona, alone=alone)
 
 
 def from_parameters(figures: str, run: dict[str, Any]) -> Respondent:
