@@ -104,8 +104,8 @@ def load_respondent(figures: str, instrument: Instrument) -> Respondent:
     Parameters
     ----------
     figures : str
-        A run, as in "gpt-4o/insecure"; or a share of the way between two, as in "gpt-4o/base..gpt-4o/insecure@0.4" (`between`). Such
-        a way may also lead to the `CEILING`: the same respondent, whose answers all lie around one point above the scale.
+        A run, as in "gpt-4o/insecure"; or a share of the way between two, as in "gpt-4o/base..gpt-4o/insecure@0.4" (`between`).
+        Such a way may also lead to the `CEILING`: the same respondent, whose answers lie around one point above the scale.
     instrument : Instrument
 
     Raises
@@ -153,6 +153,7 @@ def between(start: Respondent, end: Respondent, share: float) -> Respondent:
         alone=np.stack([*evenly(start.alone[:2], end.alone[:2]), by_ratio(start.alone[2], end.alone[2])]),
         toxic=evenly(start.toxic, end.toxic) if both else None,
     )
+
 
 def _known(figures: str) -> Respondent:
     runs = load_parameters()["runs"]

@@ -24,6 +24,7 @@ __all__ = [
     "reference",
     "run_statistics",
     "saturation",
+    "trajectory",
     "validity",
     "verdict",
 ]
