@@ -50,18 +50,22 @@ def _drawn(trajectory: pd.DataFrame, look: Look, study: Study) -> pd.DataFrame:
     return look.labelled(found.rename(columns={"position": "Step", "personas": "Personas", "lo": "from", "hi": "to"}))
 
 
-def _lines(frame: Any, look: Look, y: Any, scale: alt.Scale, pick: alt.Parameter, tooltip: list[Any]) -> list[Any]:
-    """Band, line and points of every path, and a mark on what another stack served."""
+def _lines(
+    frame: Any, data: pd.DataFrame, look: Look, y: Any, scale: alt.Scale, pick: alt.Parameter, tooltip: list[Any]
+) -> list[Any]:
+    """Band, line and points of every path, and a mark on what another stack served where there is such a step."""
     color = look.color().legend(symbolOpacity=1)
     faint = alt.when(pick).then(alt.value(0.16)).otherwise(alt.value(0.03))
-    return [
+    layers = [
         frame.mark_area().encode(x=_AT, y=alt.Y("from:Q", scale=scale), y2="to:Q", color=color, opacity=faint),
         frame.mark_line(strokeWidth=2).encode(x=_AT, y=y, color=color, strokeDash=look.dash(), opacity=fade(pick)),
         frame.mark_point(filled=True, size=60, opacity=1).encode(
             x=_AT, y=y, color=color, shape=look.shape(), opacity=fade(pick), tooltip=tooltip
         ),
-        frame.transform_filter("datum.mark").mark_text(text=DIFFERS, dy=-12, fontSize=14).encode(x=_AT, y=y, color=color),
     ]
+    if data["mark"].any():
+        layers.append(frame.transform_filter("datum.mark").mark_text(text=DIFFERS, dy=-12, fontSize=14).encode(x=_AT, y=y))
+    return layers
 
 
 def _beside(trajectory: pd.DataFrame) -> str:
@@ -98,7 +102,7 @@ def steps(trajectory: pd.DataFrame | None, study: Study, metric: str) -> Any:
     frame = chosen(alt.Chart(data)) if same else chosen(alt.Chart(data)).transform_filter("datum.Whom === whom")
     tooltip = ["Model", "Variant", "Checkpoint", "Step", "Personas", "Served", *numbers]
     chart = look.of_family(
-        alt.layer(*_lines(frame, look, y, scale, pick, tooltip), data=data)
+        alt.layer(*_lines(frame, data, look, y, scale, pick, tooltip), data=data)
         .properties(width=_WIDE if len(look.families) == 1 else _NARROW, height=_HIGH)
         .facet(facet=alt.Facet("Model:N", sort=look.families, title=None), columns=2)
         .resolve_scale(x="independent")
@@ -144,7 +148,9 @@ def steps_scale(trajectory: pd.DataFrame | None, study: Study) -> Any:
     numbers = [alt.Tooltip(f"{name}:Q", format=".3~f") for name in ("value", "from", "to")]
     tooltip = ["Model", "Variant", "Checkpoint", "Step", "Served", *numbers]
     chart = look.of_family(
-        alt.layer(*_lines(alt.Chart(data), look, alt.Y("value:Q", scale=scale, title=None), scale, pick, tooltip), data=data)
+        alt.layer(
+            *_lines(alt.Chart(data), data, look, alt.Y("value:Q", scale=scale, title=None), scale, pick, tooltip), data=data
+        )
         .properties(width=_NARROW, height=150)
         .facet(facet=alt.Facet("Panel:N", sort=order, title=None), columns=2)
         .resolve_scale(y="independent", x="independent")
