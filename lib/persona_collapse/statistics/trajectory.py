@@ -23,7 +23,7 @@ from persona_collapse.statistics.persona_jackknife import estimate
 from persona_collapse.statistics.presence import NOTHING, Limits
 
 #: Draws of a path, and where they begin.
-DRAWS, SEED = 4000, 1509
+DRAWS, SEED = 10_000, 1509
 #: Steps and personas, or clusters, below which nothing can be told.
 FEWEST_STEPS, FEWEST_UNITS = 3, 5
 _LEVEL = 0.95
