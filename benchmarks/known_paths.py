@@ -1,6 +1,6 @@
 """Paths of a training whose truth is known: S flat, only rising, rising to a plateau, or rising and then falling.
 
-    .venv/bin/python benchmarks/known_paths.py --paths 400 --studies 40
+    .venv/bin/python benchmarks/known_paths.py --studies 40
 
 How often a path gets a peak: paths drawn on the level of the statistic, and whole studies of simulated respondents.
 """
@@ -102,24 +102,27 @@ def studies_told(figures: Sequence[str], studies: int, rng: np.random.Generator)
     return Told(float(np.mean([row["told"] for row in found])), float(np.mean(held)))
 
 
-def main(paths: int, studies: int) -> None:
+def main() -> None:
     """Print how often a path gets a peak."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--studies", type=int, default=40, help="studies, and ten times as many paths of the statistic")
+    studies = parser.parse_args().studies
+    if studies < 1:
+        parser.error(f"argument --studies: {studies} studies; expected 1 or more")
     rng = np.random.default_rng(11)
-    print("paths of log S, 8 steps      personas  with a peak  interval holds the highest")
+    print(f"{10 * studies} paths of log S, 8 steps")
     for name, truth in {**FALSE, "rising and falling": RISES_AND_FALLS}.items():
-        for personas in (12, 50):
-            found = share_told(truth, paths, rng, personas)
-            held = f"{100 * found.held:.0f} %" if name == "rising and falling" else "-"
-            print(f"{name:28s} {personas:8d} {100 * found.told:10.1f} % {held:>12s}")
-    print("\nstudies of simulated respondents, 7 steps, 40 personas")
+        for personas in (12, PERSONAS):
+            _say(name, personas, share_told(truth, 10 * studies, rng, personas))
+    print(f"{studies} studies of simulated respondents, 7 steps, {_PERSONAS} personas")
     for name, figures in STUDIES.items():
-        found = studies_told(figures, studies, rng)
-        held = f"{100 * found.held:.0f} %" if name == "rising and falling" else "-"
-        print(f"{name:28s} {_PERSONAS:8d} {100 * found.told:10.1f} % {held:>12s}")
+        _say(name, _PERSONAS, studies_told(figures, studies, rng))
+
+
+def _say(name: str, personas: int, found: Told) -> None:
+    held = f", the highest step in the interval of {100 * found.held:.0f} %" if name == "rising and falling" else ""
+    print(f"  {name:<30}{personas:3d} personas: a peak in {100 * found.told:5.1f} %{held}")
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--paths", type=int, default=400)
-    parser.add_argument("--studies", type=int, default=40)
-    main(**vars(parser.parse_args()))
+    main()
