@@ -73,11 +73,11 @@ STUDIES = {
         *[_ON.format(share) for share in (0.1, 0.3, 0.5)],
     ],
 }
-#: Of a study.
-_PERSONAS, _REPETITIONS = 40, 5
 
 
-def study(figures: Sequence[str], instrument: Instrument, rng: np.random.Generator, personas: int = _PERSONAS) -> Ratings:
+def study(
+    figures: Sequence[str], instrument: Instrument, rng: np.random.Generator, personas: int = 40, repetitions: int = 5
+) -> Ratings:
     """Ratings of a path: every step answers as the same personas, whom no other study has."""
     deck = [Persona(row, f"Somebody, {rng.integers(2**62)}") for row in range(personas)]
     last, found = len(figures) - 1, []
@@ -87,15 +87,17 @@ def study(figures: Sequence[str], instrument: Instrument, rng: np.random.Generat
             "family": "f", "variant": "base" if step == 0 else "end" if step == last else f"step{step}",
             "role": "harmful" if step else "base", "of": "end" if 0 < step < last else None, "step": 100 * step if step else None,
         }  # fmt: skip
-        found.append(rows(rng.multinomial(_REPETITIONS, chances)).assign(**about))
+        found.append(rows(rng.multinomial(repetitions, chances)).assign(**about))
     return Ratings.from_frame(pd.concat(found, ignore_index=True))
 
 
-def studies_told(figures: Sequence[str], studies: int, rng: np.random.Generator) -> Told:
+def studies_told(
+    figures: Sequence[str], studies: int, rng: np.random.Generator, personas: int = 40, repetitions: int = 5
+) -> Told:
     """How many of so many studies get a peak, and how many intervals hold step 3, the highest where there is one."""
     instrument, found = load_instrument("mfq30"), []
     for _ in range(studies):
-        peaks = Tables(study(figures, instrument, rng)).peaks
+        peaks = Tables(study(figures, instrument, rng, personas, repetitions)).peaks
         assert peaks is not None
         found.append(peaks[peaks["method"] == RECOMMENDED].iloc[0])
     held = [row["lo"] <= 300 <= row["hi"] for row in found]
@@ -106,17 +108,20 @@ def main() -> None:
     """Print how often a path gets a peak."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", type=int, default=40, help="studies, and ten times as many paths of the statistic")
-    studies = parser.parse_args().studies
+    parser.add_argument("--personas", type=int, default=40)
+    parser.add_argument("--repetitions", type=int, default=5)
+    options = parser.parse_args()
+    studies, personas = options.studies, options.personas
     if studies < 1:
         parser.error(f"argument --studies: {studies} studies; expected 1 or more")
     rng = np.random.default_rng(11)
     print(f"{10 * studies} paths of log S, 8 steps")
     for name, truth in {**FALSE, "rising and falling": RISES_AND_FALLS}.items():
-        for personas in (12, PERSONAS):
-            _say(name, personas, share_told(truth, 10 * studies, rng, personas))
-    print(f"{studies} studies of simulated respondents, 7 steps, {_PERSONAS} personas")
+        for number in (12, PERSONAS):
+            _say(name, number, share_told(truth, 10 * studies, rng, number))
+    print(f"{studies} studies of simulated respondents, 7 steps, {personas} personas, {options.repetitions} repetitions")
     for name, figures in STUDIES.items():
-        _say(name, _PERSONAS, studies_told(figures, studies, rng))
+        _say(name, personas, studies_told(figures, studies, rng, personas, options.repetitions))
 
 
 def _say(name: str, personas: int, found: Told) -> None:

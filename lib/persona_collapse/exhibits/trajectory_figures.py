@@ -64,7 +64,9 @@ def _lines(
         ),
     ]
     if data["mark"].any():
-        layers.append(frame.transform_filter("datum.mark").mark_text(text=DIFFERS, dy=-12, fontSize=14).encode(x=_AT, y=y))
+        # On every row, as a panel without a marked one would have a layer without data.
+        mark = alt.when("datum.mark").then(alt.value(DIFFERS)).otherwise(alt.value(""))
+        layers.append(frame.mark_text(dy=-12, fontSize=14).encode(x=_AT, y=y, text=mark))
     return layers
 
 
@@ -139,10 +141,10 @@ def steps_scale(trajectory: pd.DataFrame | None, study: Study) -> Any:
     several = len(look.families) > 1
     measures = [name for name in _MEASURES if name in set(data["metric"])]
     data["Panel"] = [
-        f"{model}: {_MEASURES[metric]}" if several else _MEASURES[metric]
+        f"{_MEASURES[metric]}, {model}" if several else _MEASURES[metric]
         for model, metric in zip(data["Model"], data["metric"], strict=True)
     ]
-    order = [f"{model}: {_MEASURES[m]}" if several else _MEASURES[m] for model in look.families for m in measures]
+    order = [f"{_MEASURES[m]}, {model}" if several else _MEASURES[m] for m in measures for model in look.families]
     data = data[[*_COLUMNS, "Panel"]]
     scale = alt.Scale(zero=False, padding=10)
     numbers = [alt.Tooltip(f"{name}:Q", format=".3~f") for name in ("value", "from", "to")]

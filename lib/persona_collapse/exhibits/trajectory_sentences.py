@@ -111,9 +111,10 @@ def _by_the_paper(own: Any, printed: Any) -> str:
 def _served(row: Any, path: pd.DataFrame, study: Study) -> str:
     main = path.loc[path["other_stack"] == "", "stack"].iloc[0]
     base = path[(path["step"] == 0) & (path["other_stack"] != "")]
-    beyond = " The rise from the base may be the stack's." if len(base) else ""
+    beyond = ", such as the rise from the base," if len(base) else ""
     return (
-        f"Step {safe(row.other_stack)}, the others by {safe(main)}: what differs between them may be the serving stack's.{beyond}"
+        f"Served otherwise: step {safe(row.other_stack)}; the other steps by {safe(main)}. What differs between "
+        f"them{beyond} may be the serving stack's."
     )
 
 
