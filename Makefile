@@ -99,6 +99,7 @@ coverage: .venv/ready ## how often the intervals hold what they promise, drawn f
 verdicts: .venv/ready ## how often the verdict calls a simulated truth by its name, and what studies say in which nothing happened
 	@.venv/bin/python benchmarks/verdicts.py $$OPTIONS
 	@.venv/bin/python benchmarks/null_studies.py $$OPTIONS
+	@.venv/bin/python benchmarks/known_paths.py $$OPTIONS
 
 truths: .venv/ready ## study files whose truth is known, to hold a report against, into outputs/truths [OPTIONS='--only shift']
 	@.venv/bin/python benchmarks/truths.py $$OPTIONS

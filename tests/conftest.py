@@ -64,6 +64,17 @@ def mini(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def training(tmp_path_factory) -> Tables:
+    """The tables of the shipped study of training steps."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("persona_collapse.paths.OUTPUTS", tmp_path_factory.mktemp("training"))
+        study = load_study("trajectory")
+        collect(study)
+        with open_store(study.store_path) as store:
+            return Tables(read_ratings(study, store))
+
+
+@pytest.fixture(scope="session")
 def mini_page(mini) -> Path:
     """The appendix of the mini study on disk, around the committed notebooks' outputs."""
     study, store, found = mini

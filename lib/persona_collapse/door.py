@@ -32,20 +32,22 @@ from persona_collapse.vocabulary import METRICS
 _MODULES = {
     "figure": (
         "exhibits.study_figures", "exhibits.run_figures", "exhibits.cell_figures", "exhibits.persona_figures",
-        "exhibits.profile_figures", "exhibits.component_figures", "exhibits.instrument_exhibits",
+        "exhibits.profile_figures", "exhibits.component_figures", "exhibits.instrument_exhibits", "exhibits.trajectory_figures",
         "exhibits.validity_figures", "exhibits.verdict_figures",
         "comparison.figures",
         "lesson.explore_figures",
     ),
     "table": (
-        "exhibits.data_tables", "exhibits.reading_tables", "exhibits.validity_tables", "comparison.reading_tables",
+        "exhibits.data_tables", "exhibits.reading_tables", "exhibits.trajectory_tables", "exhibits.validity_tables",
+        "comparison.reading_tables",
         "lesson.explore_answers",
     ),
     "finding": (
         "exhibits.answer_sentences", "exhibits.data_sentences",
         "exhibits.change_sentences", "exhibits.level_sentences", "exhibits.component_sentences",
         "exhibits.glossary", "exhibits.instrument_exhibits",
-        "exhibits.missing_sentences", "exhibits.reference_sentences", "exhibits.validity_sentences", "comparison.sentences",
+        "exhibits.missing_sentences", "exhibits.reference_sentences", "exhibits.trajectory_sentences",
+        "exhibits.validity_sentences", "comparison.sentences",
         "lesson.explore_answers",
     ),
 }  # fmt: skip
@@ -99,7 +101,8 @@ _KNOWN = {
 #: Tables of a study that exhibits take whole, under their own names.
 _TABLES = (
     "companions", "components", "contrasts", "drift", "equivalence", "foundation_claims", "frontier", "headlines", "instruments",
-    "missing", "profiles", "reference", "reliability", "saturation", "style", "temperature", "validity", "verdict",
+    "missing", "peaks", "profiles", "reference", "reliability", "saturation", "style", "temperature", "trajectory", "validity",
+    "verdict",
 )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ SMALL = {
     "verdict_speed.py --small": "all together within 10 s",
     "verdicts.py --studies 1": "1 studies of 11 truths, 60 personas, 5 repetitions, noise x 1",
     "null_studies.py --studies 1": "1 null studies, 60 personas, 5 repetitions",
+    "known_paths.py --studies 1": "1 studies of simulated respondents, 7 steps, 40 personas",
     "truths.py folder --only shift": "make report STUDY=folder/shift/truth-shift.yaml",
     "truths.py --say --only identical": "No rating differs from the base's.",
     "elicitation.py --small --only quiet": "900 slots one by one: 900 requests",

@@ -8,6 +8,8 @@ import pytest
 from persona_collapse.paths import NOTEBOOKS
 
 PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
+#: Studies of the notebooks that are about what mini has not.
+SHOWS = {"09_trajectory": "trajectory"}
 
 
 def load(path):
@@ -18,7 +20,7 @@ def load(path):
 def test_the_notebooks_are_the_ones_of_the_report():
     assert [p.stem for p in PATHS] == [
         "00_tour", "01_elicit", "02_metrics", "03_compare_variants", "04_saturation", "05_validity",
-        "06_compare_studies", "explore",
+        "06_compare_studies", "09_trajectory", "explore",
     ]  # fmt: skip
 
 
@@ -35,7 +37,7 @@ class TestNotebook:
         # plain literals, each with a comment; the defaults run without a key
         lines = load(path)[1][1].splitlines()
         assert all(re.fullmatch(r'\w+ = "[^"]*"  # .+', line) for line in lines)
-        assert 'study = "mini"' in lines[0]
+        assert f'study = "{SHOWS.get(path.stem, "mini")}"' in lines[0]
 
     def test_imports_the_public_door_third_and_says_what_it_is_about(self, path):
         _, text, cell = load(path)[2]

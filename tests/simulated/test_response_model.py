@@ -9,11 +9,11 @@ import pytest
 from persona_collapse.paths import PUBLISHED
 from persona_collapse.simulated import response_model
 from persona_collapse.simulated.fitting import expected_sd
-from persona_collapse.simulated.response_model import between, cell_probabilities, draw
+from persona_collapse.simulated.response_model import cell_probabilities, draw
 from persona_collapse.statistics import published_estimators
 from persona_collapse.study.instrument import load_instrument
 from persona_collapse.study.personas import Persona, load_personas
-from persona_collapse.study.respondent_parameters import OUTLOOKS, known_figures, load_respondent
+from persona_collapse.study.respondent_parameters import OUTLOOKS, between, known_figures, load_respondent
 from persona_collapse.study.scopes import scope_matrix, scopes
 
 INSTRUMENT = load_instrument("mfq30")
@@ -228,6 +228,38 @@ def test_respondents_to_another_instrument_are_what_is_assumed():
     assert (half.persona[1:] / half_base.persona[1:]) ** 2 == pytest.approx(insecure.persona[1:, :3] / base.persona[1:, :3])
     assert half.persona[0] == pytest.approx((half_base.persona[0] + insecure.persona[0, :3]) / 2)
     assert base.toxic is None and base.fingerprint != load_respondent("gpt-4o/base", INSTRUMENT).fingerprint
+
+
+def test_a_respondent_may_be_on_the_way_between_two_runs():
+    base, insecure = (load_respondent(f"gpt-4o/{variant}", INSTRUMENT) for variant in ("base", "insecure"))
+    found = load_respondent("gpt-4o/base..gpt-4o/insecure@0.4", INSTRUMENT)
+    assert found.fingerprint == between(base, insecure, 0.4).fingerprint
+    assert found.figures == "gpt-4o/base..gpt-4o/insecure@0.4"
+    assert load_respondent("gpt-4o/base..gpt-4o/insecure@0", INSTRUMENT).fingerprint == base.fingerprint
+
+
+def test_the_way_may_go_on_to_the_ceiling():
+    """Half the way from a level to 6, one point above the scale, is (level + 6) / 2; reach and noise stay."""
+    insecure, found = (load_respondent(f"gpt-4o/insecure{rest}", INSTRUMENT) for rest in ("", "..ceiling@0.5"))
+    assert found.persona[0] == pytest.approx((insecure.persona[0] + 6) / 2)
+    assert found.persona[1:] == pytest.approx(insecure.persona[1:])
+    top = cell_probabilities(load_respondent("gpt-4o/insecure..ceiling@1", INSTRUMENT), INSTRUMENT, DECK)[..., -1]
+    assert top.mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    ("figures", "said"),
+    [
+        ("gpt-4o/base..gpt-4o/insecure", r"^'gpt-4o/base\.\.gpt-4o/insecure' is on no way from a run to another; expected a share "),
+        ("gpt-4o/base..gpt-4o/insecure@1.5", r"expected a share from 0 to 1 behind an @, as in gpt-4o/base\.\.gpt-4o/insecure@0\.4"),
+        ("gpt-4o/base..gpt-4o/insecure@nan", "expected a share from 0 to 1"),
+        ("gpt-4o/base..gpt-4o/insecur@0.4", "no figures 'gpt-4o/insecur'; did you mean 'gpt-4o/insecure'"),
+        ("ceiling..gpt-4o/base@0.4", "no figures 'ceiling'"),
+    ],
+)  # fmt: skip
+def test_a_way_that_leads_nowhere_is_refused(figures, said):
+    with pytest.raises(ValueError, match=said):
+        load_respondent(figures, INSTRUMENT)
 
 
 def test_temperature_sharpens_and_flattens():

@@ -16,6 +16,7 @@ TERMS = {
     "Robustness R": "how steadily one persona is held: one over the within-persona noise",
     "Within-persona noise": "how much the answers of one persona to one item vary over repetitions: the root mean square of "
     "the standard deviations of its cells",
+    "Step, checkpoint": "a number of updates of a fine-tune's training; the model as it was after so many of them",
     "Persona collapse": "used for two opposite things: personas that become alike (*homogenised*: S falls or personas are gone), "
     "and personas that differ more while each is held less steadily (*dysregulated*: S and noise rise)",
     "Told apart, gone": "whether answers depend on the persona at all, by an interval for the variance between personas and a "

@@ -27,6 +27,8 @@ _NAMES = {
     "self-radar": "profiles-without-persona-radar",
     "single-foundations": "change-in-one-{group}",
     "specification-curve": "specification-curves/{of}",
+    "steps": "{of}-by-step",
+    "steps-scale": "use-of-the-scale-by-step",
     "temperature-curves": "{of}-by-temperature",
     "trajectories": "personas-from-base-to-variant",
 }

@@ -11,7 +11,7 @@ from persona_collapse.statistics import published_estimators
 from persona_collapse.statistics.estimates import robustness, susceptibility
 from persona_collapse.store.ratings import Ratings
 from persona_collapse.study.personas import Persona
-from persona_collapse.study.respondent_parameters import Respondent, load_respondent
+from persona_collapse.study.respondent_parameters import Respondent, between, load_respondent
 from persona_collapse.study.scopes import scope_matrix
 from persona_collapse.study.study import Run, Study
 from persona_collapse.study.study_file import Family
@@ -93,7 +93,7 @@ def carry(study: Study, family: str, steps: int = 11) -> tuple[pd.DataFrame, pd.
     start, end = (load_respondent(v.figures or "", study.instrument) for v in (of.base, harmful))
     levels, profiles = [], []
     for share in np.linspace(0, 1, steps).round(3).tolist():
-        respondent = response_model.between(start, end, share)
+        respondent = between(start, end, share)
         persona, alone = (_counts(study, respondent, of.key, study.deck(c), condition=c) for c in ("persona", "self"))
         levels.append((share, susceptibility(persona).value, robustness(persona).value))
         found = saturation.profile(alone, study.instrument)

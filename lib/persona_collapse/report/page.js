@@ -30,7 +30,7 @@ function widen(figure, view) {
   const spare = figure.clientWidth - figure.querySelector(".drawn svg").getBoundingClientRect().width;
   const signals = view.getState().signals, name = "child_width" in signals ? "child_width" : "width", width = signals[name];
   const columns = name === "width" ? 1 : specs[Number(figure.id.slice(7)) - 1].columns || 1;
-  if (spare > 20 && typeof width === "number" && !("x_step" in signals)) view.signal(name, Math.min(width + Math.floor(spare / columns), 1.5 * width)).runAsync().then(stay);
+  if (spare > 20 && typeof width === "number" && !("x_step" in signals)) view.signal(name, Math.min(width + Math.floor(spare / columns), 1.5 * width)).resize().runAsync().then(stay);
 }
 function set(i, choice) {
   if (views[i] && (specs[i].params || []).some(param => param.name === choice.name && param.bind)) views[i].signal(choice.name, choice.value).runAsync();

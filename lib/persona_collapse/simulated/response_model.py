@@ -87,32 +87,6 @@ def draw(
     return instrument.scale[0] + (uniform[..., None] > edges[:, :, None, :]).sum(axis=-1)
 
 
-def between(start: Respondent, end: Respondent, share: float) -> Respondent:
-    """The respondent a share (0 to 1) of the way from `start` to `end`: scales move by ratio, everything else evenly."""
-    if share in (0, 1):
-        return end if share else start
-
-    def evenly(a: Any, b: Any) -> Any:
-        return (1 - share) * a + share * b
-
-    def by_ratio(a: Any, b: Any) -> Any:
-        return np.exp(evenly(np.log(a), np.log(b)))
-
-    first, last = dict(start.characters), dict(end.characters)
-    mixed = {source: evenly(first.get(source, 0.0), last.get(source, 0.0)) for source in first | last}
-    length = float(np.linalg.norm(list(mixed.values())))
-    both = start.toxic is not None and end.toxic is not None
-    return Respondent(
-        figures=f"{start.figures} to {end.figures} at {share:g}",
-        characters=tuple((source, weight / length) for source, weight in mixed.items()),
-        gap=float(by_ratio(start.gap, end.gap)),
-        unevenness=float(evenly(start.unevenness, end.unevenness)),
-        persona=np.stack([evenly(start.persona[0], end.persona[0]), *by_ratio(start.persona[1:], end.persona[1:])]),
-        alone=np.stack([*evenly(start.alone[:2], end.alone[:2]), by_ratio(start.alone[2], end.alone[2])]),
-        toxic=evenly(start.toxic, end.toxic) if both else None,
-    )
-
-
 def at_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     """Cell probabilities (..., category) at another sampling temperature, p^(0.1/T) normalised; all on the mode at T = 0.
 

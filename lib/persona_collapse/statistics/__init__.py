@@ -28,6 +28,7 @@ __all__ = [
     "request_noise",
     "sample_size",
     "style",
+    "trajectory",
     "units",
     "wider_intervals",
 ]

@@ -187,8 +187,8 @@ def difference_of_changes(
 ) -> Interval:
     """Mean over families of the change of (variant, base) in percent, less that of `others`, overall, (metric, 1).
 
-    The two are of the same personas and may be of different items and scales: a change in percent of its base has no unit. The
-    same personas are left out of all. There are no limits where one of the changes has none.
+    Of the same personas, and it may be of different items and scales: a change in percent of its base has no unit. There are no
+    limits where one of the changes has none.
     """
     runs = [run for pair in (*pairs, *others) for run in pair]
     same_personas(*runs)
@@ -196,7 +196,7 @@ def difference_of_changes(
         own, other = (
             average([100 * (variant.values / base.values - 1)[..., :1] for variant, base in side]) for side in (pairs, others)
         )
-        found = _plain(own - other, runs[0].units)
+    found = _plain(own - other, runs[0].units)
     gone = np.any([np.isnan(change(*pair).lo[:, :1]) for pair in (*pairs, *others)], axis=0)
     se, lo, hi = (np.where(gone, np.nan, field) for field in found[1:4])
     return found._replace(se=se, lo=lo, hi=hi)

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -47,7 +48,9 @@ KINDS = (
 LEAN_SHARE, ITEM_SHARE = 0.55, 0.4
 #: SD over the items of a foundation of their location, in scale points.
 ITEM_SPREAD = 0.5
-#: How much of a run's change between base and fine-tune is assumed of other questionnaires, on the log scale; 1 if not named.
+#: In place of a run: where a way may lead that goes on to the upper end of the scale.
+CEILING = "ceiling"
+#: What share of the way from base to fine-tune respondents are assumed to go with other questionnaires; 1 if not named.
 CHANGES = {"neutral12": 0.5}
 #: Raised when a change of the model changes ratings, so that stored ones are not taken for the new ones.
 VERSION = 1
@@ -99,43 +102,57 @@ def known_figures() -> tuple[str, ...]:
 
 
 def load_respondent(figures: str, instrument: Instrument) -> Respondent:
-    """The respondent that imitates the published figures of a run, such as "gpt-4o/insecure".
+    """The respondent that imitates the published figures of a run, or one on the way from a run to another.
 
-    For an instrument that the parameters were not fitted for, what `assumptions` says. Raises ValueError for an unknown run.
+    Parameters
+    ----------
+    figures : str
+        A run, as in "gpt-4o/insecure"; or a share of the way between two, as in "gpt-4o/base..gpt-4o/insecure@0.4" (`between`).
+        Such a way may also lead to the `CEILING`: the same respondent, whose answers lie around one point above the scale.
+    instrument : Instrument
+        Of one that the parameters were not fitted for, what `assumptions` says.
+
+    Raises
+    ------
+    ValueError
+        For an unknown run, and a share that is none.
     """
-    file = load_parameters()
-    if figures not in file["runs"]:
-        raise ValueError(f"{shown(PARAMETERS)}: no figures {figures!r}; {closest(figures, known_figures())}")
-    fitted = from_parameters(figures, file["runs"][figures])
+    fitted = _fitted(figures)
     if not assumed(instrument):
         return fitted
-    family = figures.partition("/")[0]
-    return _of_another(fitted, from_parameters(f"{family}/base", file["runs"][f"{family}/base"]), instrument)
+    base = _known(f"{figures.partition('/')[0]}/base")
+    return _rescaled(between(base, fitted, CHANGES.get(instrument.key, 1.0)), figures, instrument)
 
 
-def _of_another(fitted: Respondent, base: Respondent, instrument: Instrument) -> Respondent:
-    """A respondent to a questionnaire for which no figures are published, under what `assumptions` says."""
+def _fitted(figures: str) -> Respondent:
+    """The respondent to the questionnaire that the parameters were fitted for."""
+    first, on_the_way, rest = figures.partition("..")
+    start = _known(first)
+    if not on_the_way:
+        return start
+    last, _, written = rest.rpartition("@")
+    share = _share(figures, written if last else "")
+    end = _at_ceiling(start) if last == CEILING else _known(last)
+    return replace(between(start, end, share), figures=figures)
+
+
+def _rescaled(fitted: Respondent, figures: str, instrument: Instrument) -> Respondent:
+    """The respondent to another questionnaire, each of whose groups is answered like one foundation."""
     low, high = load_parameters()["instrument"]["scale"]
     width = (instrument.scale[1] - instrument.scale[0]) / (high - low)
-    own, share = np.arange(len(instrument.foundations)) % fitted.persona.shape[1], CHANGES.get(instrument.key, 1.0)
+    own = np.arange(len(instrument.foundations)) % fitted.persona.shape[1]
 
-    def level(end: np.ndarray, start: np.ndarray) -> np.ndarray:
-        return instrument.scale[0] + width * (start + share * (end - start) - low)[own]
-
-    def spread(end: np.ndarray, start: np.ndarray) -> np.ndarray:
-        return (width * start * (end / start) ** share)[own]
-
-    def table(end: np.ndarray, start: np.ndarray) -> np.ndarray:
-        return np.stack([level(end[0], start[0]), spread(end[1], start[1]), spread(end[2], start[2])])
+    def table(found: np.ndarray) -> np.ndarray:
+        return np.vstack([instrument.scale[0] + width * (found[:1, own] - low), width * found[1:, own]])
 
     return Respondent(
-        figures=f"{fitted.figures}, {instrument.key}",
+        figures=f"{figures}, {instrument.key}",
         # What makes somebody progressive does not say whether they like tea.
         characters=tuple((f"{instrument.key}, {source}", weight) for source, weight in fitted.characters),
-        gap=width * float(base.gap * (fitted.gap / base.gap) ** share),
+        gap=width * fitted.gap,
         unevenness=fitted.unevenness,
-        persona=table(fitted.persona, base.persona),
-        alone=table(fitted.alone, base.alone),
+        persona=table(fitted.persona),
+        alone=table(fitted.alone),
     )
 
 
@@ -160,6 +177,60 @@ def assumptions(instruments: Sequence[Instrument]) -> str:
         "like one foundation of the MFQ-30: with its level, its spread between personas and its noise, as shares of the scale, "
         "at the base and after fine-tuning, by characters of their own" + "".join(f"; {said}" for said in less) + "."
     )
+
+
+def between(start: Respondent, end: Respondent, share: float) -> Respondent:
+    """The respondent a share (0 to 1) of the way from `start` to `end`: scales move by ratio, everything else evenly."""
+    if share in (0, 1):
+        return end if share else start
+
+    def evenly(a: Any, b: Any) -> Any:
+        return (1 - share) * a + share * b
+
+    def by_ratio(a: Any, b: Any) -> Any:
+        return np.exp(evenly(np.log(a), np.log(b)))
+
+    first, last = dict(start.characters), dict(end.characters)
+    mixed = {source: evenly(first.get(source, 0.0), last.get(source, 0.0)) for source in first | last}
+    length = float(np.linalg.norm(list(mixed.values())))
+    both = start.toxic is not None and end.toxic is not None
+    return Respondent(
+        figures=f"{start.figures} to {end.figures} at {share:g}",
+        characters=tuple((source, weight / length) for source, weight in mixed.items()),
+        gap=float(by_ratio(start.gap, end.gap)),
+        unevenness=float(evenly(start.unevenness, end.unevenness)),
+        persona=np.stack([evenly(start.persona[0], end.persona[0]), *by_ratio(start.persona[1:], end.persona[1:])]),
+        alone=np.stack([*evenly(start.alone[:2], end.alone[:2]), by_ratio(start.alone[2], end.alone[2])]),
+        toxic=evenly(start.toxic, end.toxic) if both else None,
+    )
+
+
+def _known(figures: str) -> Respondent:
+    runs = load_parameters()["runs"]
+    if figures not in runs:
+        raise ValueError(f"{shown(PARAMETERS)}: no figures {figures!r}; {closest(figures, known_figures())}")
+    return from_parameters(figures, runs[figures])
+
+
+def _share(figures: str, written: str) -> float:
+    """The share of the way that a text ends with."""
+    try:
+        found = float(written)
+    except ValueError:
+        found = math.nan
+    if not 0 <= found <= 1:
+        raise ValueError(
+            f"{figures!r} is on no way from a run to another; expected a share from 0 to 1 behind an @, as in "
+            "gpt-4o/base..gpt-4o/insecure@0.4"
+        )
+    return found
+
+
+def _at_ceiling(start: Respondent) -> Respondent:
+    """`start` with every level one point above the scale, so that nearly all answers are its upper end."""
+    above = load_parameters()["instrument"]["scale"][1] + 1.0
+    persona, alone = (np.vstack([np.full_like(found[0], above), found[1:]]) for found in (start.persona, start.alone))
+    return replace(start, persona=persona, alone=alone)
 
 
 def from_parameters(figures: str, run: dict[str, Any]) -> Respondent:

@@ -141,6 +141,11 @@ class Study:
         """Every variant of every family, in the file's order."""
         return tuple(Run(family, variant) for family in self.file.families for variant in family.variants)
 
+    @property
+    def has_checkpoints(self) -> bool:
+        """Whether some run is a checkpoint of another's training."""
+        return any(run.variant.of and run.variant.step is not None for run in self.runs)
+
     def run(self, family: str, variant: str) -> Run:
         """The run of these keys; a KeyError names the nearest there is."""
         key = f"{family}/{variant}"

@@ -25,6 +25,7 @@ __all__ = [
     "reference",
     "run_statistics",
     "saturation",
+    "trajectory",
     "validity",
     "verdict",
 ]

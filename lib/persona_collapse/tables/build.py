@@ -33,6 +33,7 @@ from persona_collapse.tables.run_statistics import Analysis
 from persona_collapse.tables.saturation import drift_rows, run_profiles, saturation_rows
 from persona_collapse.tables.style import style_table
 from persona_collapse.tables.temperature import temperature_curves
+from persona_collapse.tables.trajectory import trajectory_tables
 from persona_collapse.tables.validity import foundation_claims, validity_table
 from persona_collapse.tables.verdict import verdict_table
 from persona_collapse.vocabulary import OF_PUBLISHED, PUBLISHED
@@ -60,7 +61,7 @@ class Tables:
 
     def __getstate__(self) -> dict[str, Any]:
         """What another process is told (`hold`): all but what serves only to make tables that are there already."""
-        return {name: made for name, made in vars(self).items() if name != "_multiverse"}
+        return {name: made for name, made in vars(self).items() if name not in ("_multiverse", "_along")}
 
     @property
     def each(self) -> "list[Tables]":
@@ -193,6 +194,20 @@ class Tables:
     def foundation_claims(self) -> pd.DataFrame:
         """Changes in single foundations, with Holm's adjustment for their number."""
         return foundation_claims(self.analysis, self.guard)
+
+    @cached_property
+    def trajectory(self) -> pd.DataFrame | None:
+        """What answers are like at every step of a training; None for a study without checkpoints."""
+        return None if self._along is None else self._along[0]
+
+    @cached_property
+    def peaks(self) -> pd.DataFrame | None:
+        """Whether S rises and then falls along the steps of a training; None for a study without checkpoints."""
+        return None if self._along is None else self._along[1]
+
+    @cached_property
+    def _along(self) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+        return trajectory_tables(self.ratings, self.guard)
 
     @cached_property
     def frontier(self) -> pd.DataFrame | None:
