@@ -256,8 +256,13 @@ def collapse_map(metrics: pd.DataFrame, study: Study, band: Band | None = None) 
 
 
 def small_map(metrics: pd.DataFrame, study: Study) -> Any:
-    """The collapse map as a picture beside the verdict, without lists and buttons; None where no run has a place on it."""
-    look = Look(study)
+    """The collapse map as a picture beside the verdict, without lists and buttons, of bases and finished fine-tunes.
+
+    None where no run has a place on it.
+    """
+    look = Look(study.finished)
+    known = set(look.roles)
+    metrics = metrics[[f"{f}/{v}" in known for f, v in zip(metrics["family"], metrics["variant"], strict=True)]]
     points = _map_points(metrics, look)
     points = points[points["Estimators"] == METHODS[RECOMMENDED]]
     if points.empty:

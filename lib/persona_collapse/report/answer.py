@@ -3,7 +3,7 @@
 import base64
 import html
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,10 +44,30 @@ def answer(page: Page, tables: Tables) -> str:
     said = markdown("\n".join(f"- {line}" for line in [*_sentences(page, tables), *_cautions(page, tables)]))
     if verdict.empty:
         return f'<div class="answer">{_levels(tables, page.replies)}{said}</div>'
-    table, legend = _table(tables, verdict, page.replies), _legend(list(verdict["verdict"]), page.replies)
-    if len(verdict) > _MANY:
+    own, steps = _without_steps(tables.study, verdict)
+    table, legend = _table(tables, own, page.replies) + steps(tables, page.replies), _legend(list(own["verdict"]), page.replies)
+    if len(own) > _MANY:
         return f'<div class="answer">{said}{table}{legend}</div>'
     return f'<div class="answer beside"><div>{table}{said}</div><div class="by">{_map(page, tables)}{legend}</div></div>'
+
+
+def _without_steps(study: Study, verdict: pd.DataFrame) -> tuple[pd.DataFrame, Callable[[Tables, Sequence[str]], str]]:
+    """The rows of finished fine-tunes, and what makes the closed table of the others: checkpoints and treatments."""
+    runs = [study.run(row.family, row.variant) for row in verdict.itertuples()]
+    apart = np.array([run.variant.of is not None for run in runs], bool)
+    if not apart.any() or apart.all():
+        return verdict, lambda tables, replies: ""
+    treated = sum(run.variant.of is not None and run.variant.step is None for run in runs)
+    what = "checkpoints" if not treated else "treatments" if treated == apart.sum() else "checkpoints and treatments"
+
+    def others(tables: Tables, replies: Sequence[str]) -> str:
+        rows = list(verdict[apart].itertuples())
+        columns = list(_columns(tables, rows))
+        body = [_row(tables.study, columns, rows, place, replies) for place in range(len(rows))]
+        table = framed(_headed(columns, body, ' class="many"'))
+        return f'<details class="rows"><summary>{len(rows)} {what}</summary>{table}</details>'
+
+    return verdict[~apart].reset_index(drop=True), others
 
 
 def _sentences(page: Page, tables: Tables) -> Iterator[str]:

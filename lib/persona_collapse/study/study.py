@@ -76,6 +76,12 @@ class Study:
         return (self.instrument, *self.further)
 
     @property
+    def finished(self) -> "Study":
+        """The study without checkpoints and treatments."""
+        families = (f.model_copy(update={"variants": tuple(v for v in f.variants if v.of is None)}) for f in self.file.families)
+        return replace(self, file=self.file.model_copy(update={"families": tuple(families)}))
+
+    @property
     def notebooks(self) -> Path:
         """The folder of its executed notebooks; those about another instrument than the first have one of their own."""
         folder = self.outputs / "notebooks"
