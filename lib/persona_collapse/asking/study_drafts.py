@@ -1,8 +1,8 @@
 """A study file before it is written: what is known of its runs, why, and what a person is asked for."""
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from persona_collapse.text import as_yaml, tamed
 
@@ -21,18 +21,19 @@ class DraftRun(NamedTuple):
     key: str
     role: str
     why: str
-    files: Mapping[str, str]
+    files: Mapping[str, str | Mapping[str, str]]  #: of several instruments a file each, by their keys
     rows: Mapping[str, str] = {}
-    more: Mapping[str, str] = {}  #: further keys of a variant, such as control or label
+    more: Mapping[str, Any] = {}  #: further keys of a variant, such as control or label
+    notes: Sequence[str] = ()  #: what else is to be known of it, a comment each
 
-    def line(self) -> str:
-        """As the study file has it, with its reason as a comment."""
+    def lines(self) -> Iterator[str]:
+        """As the study file has it, with its reason as a comment, and its notes below."""
         parts = [f"key: {as_yaml(self.key)}", f"role: {as_yaml(self.role)}"]
-        parts += [f"{name}: {as_yaml(value)}" for name, value in self.more.items()]
-        parts += [f"{condition}: {as_yaml(name)}" for condition, name in self.files.items()]
+        parts += [f"{name}: {flow(value)}" for name, value in (*self.more.items(), *self.files.items())]
         if self.rows:
-            parts.append("rows: {" + ", ".join(f"{as_yaml(name)}: {as_yaml(value)}" for name, value in self.rows.items()) + "}")
-        return f"      - {{{', '.join(parts)}}}{comment(self.why)}"
+            parts.append(f"rows: {flow(self.rows)}")
+        yield f"      - {{{', '.join(parts)}}}{comment(self.why)}"
+        yield from (f"        # {' '.join(tamed(note).split())}" for note in self.notes)
 
 
 class DraftFamily(NamedTuple):
@@ -54,11 +55,20 @@ class Draft(NamedTuple):
     instrument: str = ""  #: where the data name it
     why: str = ""  #: how the instrument is known
     aside: Sequence[str] = ()
+    instruments: Sequence[str] = ()  #: where there are several
+    keys: Mapping[str, Any] = {}  #: further keys of the study
 
     @property
     def runs(self) -> list[DraftRun]:
         """Every run."""
         return [run for family in self.families for run in family.runs]
+
+
+def flow(value: Any) -> str:
+    """A value on one line of YAML."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{as_yaml(str(name))}: {flow(own)}" for name, own in value.items()) + "}"
+    return str(value) if isinstance(value, int) else as_yaml(str(value))
 
 
 def comment(text: str) -> str:

@@ -11,7 +11,7 @@ from persona_collapse.asking.find_columns import find_columns
 from persona_collapse.asking.read_ratings import beginning_of
 from persona_collapse.asking.read_table import column_names, read_columns
 from persona_collapse.asking.source_files import SUFFIXES
-from persona_collapse.asking.study_drafts import ASK, Draft, comment
+from persona_collapse.asking.study_drafts import ASK, Draft, comment, flow
 from persona_collapse.asking.study_layouts import LAYOUTS
 from persona_collapse.files import atomic_text
 from persona_collapse.input_errors import listing, read_yaml
@@ -81,7 +81,11 @@ def _lines(draft: Draft, folder: Path, data: str, command: str) -> Iterator[str]
     title, why = (draft.title, "") if draft.title else (f"Ratings of {folder.name}", "what pages are headed by")
     yield f"title: {as_yaml(title)}{comment(why)}"
     yield "kind: imported"
-    yield f"instrument: {as_yaml(draft.instrument)}{comment(draft.why)}"
+    if draft.instruments:
+        yield f"instruments: [{', '.join(map(as_yaml, draft.instruments))}]{comment('headlines speak of the first')}"
+    else:
+        yield f"instrument: {as_yaml(draft.instrument)}{comment(draft.why)}"
+    yield from (f"{name}: {flow(value)}" for name, value in draft.keys.items())
     if draft.columns:
         yield f"{draft.columns}{comment('by their names')}"
     yield "families:"
@@ -90,7 +94,8 @@ def _lines(draft: Draft, folder: Path, data: str, command: str) -> Iterator[str]
         if family.label:
             yield f"    label: {as_yaml(family.label)}"
         yield "    variants:"
-        yield from (run.line() for run in family.runs)
+        for run in family.runs:
+            yield from run.lines()
     if draft.aside:
         yield "# Set aside:"
         yield from (f"# - {' '.join(tamed(line).split())}" for line in draft.aside)
@@ -99,7 +104,7 @@ def _lines(draft: Draft, folder: Path, data: str, command: str) -> Iterator[str]
 def _instrument(draft: Draft, folder: Path) -> tuple[str, str]:
     """The shipped instrument whose items and scale the first run's file has, and why; to be asked for if there is none."""
     run = draft.runs[0]
-    path = folder / run.files["persona"]
+    path = folder / str(run.files["persona"])
     columns = find_columns(column_names(path), {}, alone=False, where=shown(path))
     table = pd.DataFrame()
     if columns.items:
@@ -132,7 +137,8 @@ def _instrument(draft: Draft, folder: Path) -> tuple[str, str]:
 def _said(draft: Draft, target: Path, folder: Path, command: str) -> Iterator[str]:
     """What was recognized and why, what was set aside, what is left to do."""
     yield f"{shown(target)}: {draft.layout}, {len(draft.runs)} run{'s' * (len(draft.runs) != 1)}"
-    yield f"instrument: {draft.instrument} ({draft.why})"
+    named = f"instruments: {', '.join(draft.instruments)}" if draft.instruments else f"instrument: {draft.instrument}"
+    yield f"{named} ({draft.why})"
     if draft.columns:
         yield f"{draft.columns}, by their names"
     study = _stand_in(target, folder)
@@ -140,7 +146,7 @@ def _said(draft: Draft, target: Path, folder: Path, command: str) -> Iterator[st
         for run in family.runs:
             rows = ", ".join(f"{name} = {value}" for name, value in run.rows.items())
             yield f"{family.key}/{run.key}: {run.role}{f' ({run.why})' if run.why else ''}{f'; rows {rows}' if rows else ''}"
-            yield from (f"  {line}" for line in _looked(study, family.key, run.key))
+            yield from (f"  {line}" for line in [*run.notes, *_looked(study, family.key, run.key)])
     yield from (f"set aside: {line}" for line in draft.aside)
     asked = [f"the role of {family.key}/{run.key}" for family in draft.families for run in family.runs if run.role == ASK]
     asked += ["the instrument"] * (study is None)
@@ -152,14 +158,16 @@ def _said(draft: Draft, target: Path, folder: Path, command: str) -> Iterator[st
 def _stand_in(target: Path, folder: Path) -> Study | None:
     """The study as far as files are read by it: with roles that stand for those to be filled in; None without an instrument."""
     content = read_yaml(target)
-    if content["instrument"] == ASK:
+    instruments = content.get("instruments") or [content["instrument"]]
+    if ASK in instruments:
         return None
     for family in content["families"]:
         for place, variant in enumerate(family["variants"]):
-            for name in ("control", "of", "step"):
+            for name in ("control", "of", "step"):  # which a stand-in cannot have
                 variant.pop(name, None)
             variant["role"] = "alternate" if place else "base"
-    return Study(target, StudyFile.model_validate(content), folder, load_instrument(content["instrument"]), None, None)
+    first, *further = map(load_instrument, instruments)
+    return Study(target, StudyFile.model_validate(content), folder, first, None, None, further=tuple(further))
 
 
 def _looked(study: Study | None, family: str, variant: str) -> Sequence[str]:

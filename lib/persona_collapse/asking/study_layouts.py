@@ -4,13 +4,14 @@ import csv
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 
 from persona_collapse.asking.find_columns import Found, find_columns
 from persona_collapse.asking.read_ratings import ALSO_READ, CONDITIONS, beginning_of, tells_conditions
 from persona_collapse.asking.read_table import column_names, read_columns
+from persona_collapse.asking.repository_layout import repository
 from persona_collapse.asking.source_files import stem
 from persona_collapse.asking.study_drafts import Draft, DraftFamily, DraftRun, families_of, key_of
 from persona_collapse.paths import INSTRUMENTS
@@ -32,15 +33,22 @@ def our_export(folder: Path, files: Sequence[Path]) -> Draft | None:
         several = ", ".join(path.relative_to(folder).as_posix() for path in found)
         raise ValueError(f"{folder}: holds several exports ({several}); a study is made of one; give that one as DATA")
     path, *others = found
-    known = read_columns(path, ["family", "variant", "condition"]).drop_duplicates()
+    by_instrument = ["instrument"] if "instrument" in named[path] else []
+    known = read_columns(path, ["family", "variant", "condition", *by_instrument]).drop_duplicates()
+    study = _study_of(path.parent.parent / "study.yaml")
+    listed = study.get("instruments")
+    instruments = [name for name in map(_instrument, listed if isinstance(listed, list) else ()) if name and by_instrument]
     about = {(row["family"], row["variant"]): row for row in _rows(path.parent / "runs.csv")}
     aside = [f"{_shown(other, folder)}: the same ratings as {path.name}, which is read" for other in others]
     if rest := len(files) - len(found):
         aside.append(f"{rest} other tables, which describe the export or are made from its ratings")
     families: dict[str, list[DraftRun]] = {}
     for family, variant in known[["family", "variant"]].drop_duplicates().itertuples(index=False):
-        own = set(known[(known["family"] == family) & (known["variant"] == variant)]["condition"])
-        places = {condition: _shown(path, folder) for condition in CONDITIONS if condition in own}
+        own = known[(known["family"] == family) & (known["variant"] == variant)]
+        places: dict[str, Any] = {c: _shown(path, folder) for c in CONDITIONS if c in set(own["condition"])}
+        if instruments:
+            asked = {c: [k for k in instruments if ((own["condition"] == c) & (own["instrument"] == k)).any()] for c in places}
+            places = {c: dict.fromkeys(keys, place) for (c, place), keys in zip(places.items(), asked.values(), strict=True)}
         said = about.get((family, variant), {})
         more = {name: said[name] for name in ("stack", "control", "of", "step") if said.get(name)}
         if said.get("variant_label") not in (None, "", variant):
@@ -54,9 +62,12 @@ def our_export(folder: Path, files: Sequence[Path]) -> Draft | None:
             drafts.append(DraftFamily(family, "", runs, label if label != family else ""))
         else:
             drafts += families_of([(run.key, run) for run in runs], family)
-    study = _study_of(path.parent.parent / "study.yaml")
     title, instrument = str(study.get("title", "")), _instrument(study.get("instrument", ""))
-    return Draft("an export of this project", drafts, "", title, instrument, "as the export says" if instrument else "", aside)
+    if instruments:
+        instrument = instruments[0]
+    return Draft(
+        "an export of this project", drafts, "", title, instrument, "as the export says" if instrument else "", aside, instruments
+    )
 
 
 class _Usable(NamedTuple):
@@ -157,7 +168,7 @@ def _runs_of(one: _Usable, folder: Path, alone: dict[str, str], aside: list[str]
 
 
 #: In the order in which they are tried; the last takes whatever has ratings.
-LAYOUTS: tuple[Callable[[Path, Sequence[Path]], Draft | None], ...] = (our_export, tables_of_ratings)
+LAYOUTS: tuple[Callable[[Path, Sequence[Path]], Draft | None], ...] = (our_export, repository, tables_of_ratings)
 
 
 def _names(path: Path) -> list[str]:

@@ -27,7 +27,7 @@ _ORIGIN = {"simulated": ("figures",), "imported": ("persona",), "live": ("endpoi
 _ONLY = {
     "figures": "simulated", "persona": "imported", "self": "imported", "toxic": "imported", "rows": "imported",
     "tasks": "imported", "verification": "imported",
-    "endpoint": "live", "model": "live", "served_model": "live", "price_per_million": "live",
+    "endpoint": "live", "served_model": "live", "price_per_million": "live",
 }  # fmt: skip
 
 
@@ -300,6 +300,8 @@ class StudyFile(Checked):
         for name in sorted(given & set(_ONLY)):
             if _ONLY[name] != self.kind:
                 raise ValueError(f"{where}.{name}: belongs to a study of kind {_ONLY[name]}, not {self.kind}; remove it")
+        if self.kind == "simulated" and variant.model is not None:
+            raise ValueError(f"{where}.model: belongs to a study of kind live or imported, not simulated; remove it")
         for name in _ORIGIN[self.kind]:
             if getattr(variant, name) is None:
                 raise ValueError(f"{where}.{name}: is missing; a study of kind {self.kind} needs it")
