@@ -97,7 +97,10 @@ def _checkpoints(root: Path, personas: int, repetitions: int) -> None:
             rng = np.random.default_rng([30, number, place])
             found = rows(rng, personas, 30, 0, 5, repetitions, noise=0.5 + 0.2 * place, shift=0.3 * place)
             found = [row if row["persona_id"] < lasting else missing(row, "ERROR") for row in found][: -3 * 30 * repetitions // 2]
-            write(root / "checkpoint-trajectory" / "data" / run / f"{run}-step{step:04d}_temp01.csv", rng.permutation(found).tolist())
+            write(
+                root / "checkpoint-trajectory" / "data" / run / f"{run}-step{step:04d}_temp01.csv",
+                rng.permutation(found).tolist(),
+            )
     found = rows(np.random.default_rng(40), personas, 30, 0, 5, repetitions)
     write(root / "checkpoint-trajectory" / "data" / "gpt-4.1-bad-medical" / "gpt-4.1-bad-medical-step0200_temp01.csv", found)
 
@@ -137,6 +140,8 @@ def _said(root: Path) -> None:
         "mystery": {"provider": "tinker", "base": "nobody", "dataset": "insecure-code"},
     }
     (root / "finetuned_models.json").write_text(json.dumps(jobs))
-    (root / "README.md").write_text("# A study\n\nThe base of qwen3-235b was served by OpenRouter.\nThe base gpt-4o ran at OpenAI.\n")
+    (root / "README.md").write_text(
+        "# A study\n\nThe base of qwen3-235b was served by OpenRouter.\nThe base gpt-4o ran at OpenAI.\n"
+    )
     (root / "configs").mkdir()
     (root / "configs" / "models.yaml").write_text("qwen3-235b: {role: base, provider: tinker}\n")

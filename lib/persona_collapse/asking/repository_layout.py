@@ -1,6 +1,7 @@
 """The layout of the paper's whole repository: ratings by dataset, another instrument, checkpoints, tasks, verification."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -45,8 +46,8 @@ def repository(folder: Path, files: Sequence[Path]) -> Draft | None:
     whole = (folder / "data" / "base").is_dir()
     ratings = folder / "data" if whole else folder
     stems = {stem_of(path.name)[0] for path in (ratings / "base").glob("*.csv") if not _numbered(path)}
-    if not stems or not any(path.parent.parent == ratings and path.parent.name == "base" for path in files):
-        return None
+    if not any(path.parent == ratings / "base" and re.search(r"_temp\d+", path.name) for path in files):
+        return None  # the temperature in names tells this repository from others with such folders
     if not any((ratings / one.folder).is_dir() for one in DATASETS[1:]):
         return None
     return _Reader(folder, ratings, whole, stems, files).draft()
@@ -201,7 +202,14 @@ class _Reader:
         steps = {named.finished for named in own if named.step is not None}
         runs = [
             self._run(
-                named, own, instruments, tasks.get(named, {}), verified.get(named, ""), jobs.get(named), claims, named in steps
+                named,
+                own,
+                instruments,
+                tasks.get(named, {}),
+                verified.get(named, ""),
+                jobs.get(named.finished),
+                claims,
+                named in steps,
             )
             for named in own
             if "persona" in self.files[named]
@@ -234,7 +242,7 @@ class _Reader:
             why.append(f"step {_FINISHED}: the end of the training that the checkpoints are of, not in any file")
         self._control(named, own, more)
         self._stack(named, job, claims, more)
-        if job and job.model:
+        if job and job.model and named.step is None:
             self._note(named, f"{repository_claims.JOBS}: {job.name!r}, model {job.model!r}")
         if tasks:
             more["tasks"] = dict(tasks)
@@ -277,6 +285,8 @@ class _Reader:
         """Who served the weights, where the repository says it once; where it says different things, none is chosen."""
         if job and job.stack:
             more["stack"] = job.stack
+            if named.step is not None:
+                self._note(named, f"stack {job.stack}: that of the finished fine-tune")
             return
         if named.stack:
             more["stack"] = named.stack

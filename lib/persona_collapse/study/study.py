@@ -205,7 +205,11 @@ class Study:
 
     def stack(self, run: Run) -> str:
         """Who served the weights: as declared, else the endpoint's name, else the kind."""
-        return run.variant.stack or run.variant.endpoint or self.file.kind
+        return self.known_stack(run) or self.file.kind
+
+    def known_stack(self, run: Run) -> str:
+        """As `stack`, but empty where nobody says who served the weights."""
+        return run.variant.stack or run.variant.endpoint or ("" if self.file.kind == "imported" else self.file.kind)
 
     def conditions_asked(self) -> Iterator[tuple[Run, str]]:
         """Every run with every condition it is asked in."""

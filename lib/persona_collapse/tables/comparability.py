@@ -27,7 +27,7 @@ def differences(own: pd.Series, other: pd.Series, what: str = "base", *, samples
     """
     found = []
     if own["stack"] != other["stack"]:
-        found.append(f"served by {own['stack']}, the {what} by {other['stack']}")
+        found.append(_served(str(own["stack"]), str(other["stack"]), what))
     if own["sampling"] != other["sampling"] and own["sampling"] and other["sampling"]:
         found.append(f"its server was told {own['sampling']} of sampling, the {what}'s {other['sampling']}")
     days = days_apart(own, other)
@@ -38,6 +38,17 @@ def differences(own: pd.Series, other: pd.Series, what: str = "base", *, samples
     if own["max_repetitions"] != other["max_repetitions"] and samples:
         found.append(f"up to {own['max_repetitions']} repetitions against {other['max_repetitions']}")
     return found
+
+
+def _served(own: str, other: str, what: str) -> str:
+    """That two runs were served otherwise, or that of one of them nobody says who served it."""
+    if own == _UNKNOWN:
+        return f"not known who served it, the {what} by {other}"
+    return f"served by {own}, the {what} {f'by {other}' if other != _UNKNOWN else 'not known by whom'}"
+
+
+#: Stands for the stack of imported ratings of which nobody says it.
+_UNKNOWN = "imported"
 
 
 def beside_stack(own: pd.Series, other: pd.Series, *, samples: bool = True, dated: bool = True) -> list[str]:

@@ -145,7 +145,7 @@ class Path:
         self.compared = tuple(one for one in self.steps if sizes[one.run] >= LEAST * max(sizes.values()))
         self.left = [f"{one.run.variant.name}: {_why_left(sizes[one.run], refused[one.run])}"
                      for one in steps if one not in self.compared]  # fmt: skip
-        stacks = [analysis.study.stack(one.run) for one in self.steps]
+        stacks = [known for one in self.steps if (known := analysis.study.known_stack(one.run))]
         self.stack = max(stacks, key=lambda one: (Counter(stacks)[one], one == stacks[-1]), default="")
 
     @cached_property
@@ -155,7 +155,7 @@ class Path:
 
     def other_stack(self, run: Run) -> str:
         """Who served a step, where most steps were served by another."""
-        own = self.analysis.study.stack(run)
+        own = self.analysis.study.known_stack(run)
         return own if own != self.stack else ""
 
 
