@@ -70,6 +70,7 @@ def render(table: pd.DataFrame) -> str:
         funnel=rows.funnel(table).to_dict("records"),
         states=STATES,
         columns=[(heading, column in _NUMBERS) for heading, column in _SHOWN],
+        places={column: place for place, (_, column) in enumerate(_SHOWN)},
         filters={name: values for name, values in choices.items() if len(values) > 1},
         rows=[_row(row) for row in table.to_dict("records")],
         number=len(table),
@@ -94,7 +95,7 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
         cells.append(("" if missing else _text(column, row), "" if missing else str(value), column in _NUMBERS))
     linked = f"{row['study']}/{_page(row)}" if row["state"] == REPORTED else ""
     return {
-        "cells": cells, "filters": {name: "" if pd.isna(row[name]) else str(row[name]) for name in _FILTERS}, "page": linked,
+        "cells": cells, "page": linked,
         "simulated": row["simulated"] is True, "note": "" if pd.isna(row["note"]) else row["note"], "wrong": row["state"] == "",
     }  # fmt: skip
 

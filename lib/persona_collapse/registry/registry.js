@@ -5,7 +5,7 @@ function narrow() {
   const wanted = words.value.trim().toLowerCase();
   let left = 0;
   for (const row of all) {
-    const fits = filters.every(one => !one.value || row.dataset[one.dataset.filter] === one.value) && (!wanted || row.textContent.toLowerCase().includes(wanted));
+    const fits = filters.every(one => !one.value || (row.cells[one.dataset.filter] || row.cells[0]).textContent === one.value) && (!wanted || row.textContent.toLowerCase().includes(wanted));
     row.hidden = !fits;
     left += fits;
   }
@@ -15,7 +15,7 @@ function sort(head, place, number) {
   const up = head.getAttribute("aria-sort") !== "ascending", sign = up ? 1 : -1;
   table.querySelectorAll("th[aria-sort]").forEach(one => one.removeAttribute("aria-sort"));
   head.setAttribute("aria-sort", up ? "ascending" : "descending");
-  const key = row => row.cells[place] ? row.cells[place].dataset.by || "" : "";
+  const key = row => row.cells[place] ? number ? row.cells[place].dataset.by : row.cells[place].textContent : "";
   // What is missing comes last, whichever way.
   all.sort((a, b) => { const x = key(a), y = key(b); return !x || !y ? !x - !y : sign * (number ? x - y : x.localeCompare(y)); });
   body.append(...all);
