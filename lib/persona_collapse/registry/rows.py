@@ -244,7 +244,7 @@ def sentences(table: pd.DataFrame) -> list[str]:
         said.append(f"{_number(len(unasked), 'planned run')} without any rating: {_some(unasked)}.")
     for name in ("dataset", "recipe"):
         each = (
-            asked[(asked[name] != "") & ~asked[name].str.startswith("(")]
+            asked[(asked[name] != "") & ~asked[name].astype(str).str.startswith("(")]
             .groupby(name, sort=False)["reported"]
             .agg(["sum", "size"])
         )
