@@ -199,7 +199,7 @@ def cautions(beside: pd.DataFrame, study: Study, ratings: Ratings | None = None)
             f"Base and variants agree in stack, date{' and personas' if study.by_logprobs else ', personas and repetitions'}."
         )
     if unlike := unlike_control([run for run in study.runs if run.family.key in set(beside["family"])]):
-        said.append(f"**Beside their data, these fine-tunes differ from their matched control:** {unlike}.")
+        said.append(f"**These fine-tunes were not trained as the control that they name:** {unlike}.")
     said.append(independence(beside, study))
     if ratings is not None:
         said.append(near_duplicates_line(ratings.only(families_of(beside, study))))
