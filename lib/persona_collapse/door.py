@@ -38,14 +38,15 @@ _MODULES = {
         "lesson.explore_figures",
     ),
     "table": (
-        "exhibits.data_tables", "exhibits.reading_tables", "exhibits.trajectory_tables", "exhibits.validity_tables",
+        "exhibits.data_tables", "exhibits.finetune_exhibits",
+        "exhibits.reading_tables", "exhibits.trajectory_tables", "exhibits.validity_tables",
         "comparison.reading_tables",
         "lesson.explore_answers",
     ),
     "finding": (
         "exhibits.answer_sentences", "exhibits.data_sentences",
         "exhibits.change_sentences", "exhibits.level_sentences", "exhibits.component_sentences",
-        "exhibits.glossary", "exhibits.instrument_exhibits",
+        "exhibits.finetune_exhibits", "exhibits.glossary", "exhibits.instrument_exhibits",
         "exhibits.missing_sentences", "exhibits.reference_sentences", "exhibits.trajectory_sentences",
         "exhibits.validity_sentences", "comparison.sentences",
         "lesson.explore_answers",
@@ -100,7 +101,8 @@ _KNOWN = {
 
 #: Tables of a study that exhibits take whole, under their own names.
 _TABLES = (
-    "companions", "components", "contrasts", "drift", "equivalence", "foundation_claims", "frontier", "headlines", "instruments",
+    "companions", "components", "contrasts", "drift", "equivalence", "finetunes",
+    "foundation_claims", "frontier", "headlines", "instruments",
     "missing", "peaks", "profiles", "reference", "reliability", "saturation", "style", "temperature", "trajectory", "validity",
     "verdict",
 )  # fmt: skip

@@ -10,6 +10,7 @@ __all__ = [
     "fetch_files",
     "import_files",
     "kept_answers",
+    "repository_names",
     "spending",
     "study_from",
     "supported_parameters",

@@ -13,6 +13,7 @@ __all__ = [
     "data_sentences",
     "data_tables",
     "exhibit",
+    "finetune_exhibits",
     "glossary",
     "instrument_exhibits",
     "level_sentences",

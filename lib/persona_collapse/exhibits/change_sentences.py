@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from persona_collapse.exhibits import exhibit
-from persona_collapse.exhibits.data_sentences import family_name
+from persona_collapse.exhibits.data_sentences import family_name, unlike_control
 from persona_collapse.study.scopes import OVERALL
 from persona_collapse.study.study import Study
 from persona_collapse.tables.build import Tables
@@ -82,7 +82,11 @@ def excess(contrasts: pd.DataFrame, study: Study, metric: str) -> str:
         mean = rows[(rows["variant"] == variant) & (rows["family"] == "mean")]
         if len(parts) > 1 and len(mean):
             parts.append(f"on average over these families by {_excess(mean.iloc[0])}")
-        lines.append(f"Beyond the matched control, {safe(variant)} changes {METRICS[metric].name} " + "; ".join(parts) + ".")
+        unlike = unlike_control(study.run(family, variant) for family in own[own["variant"] == variant]["family"])
+        mark = f" Not the same fine-tuning: {unlike}." if unlike else ""
+        lines.append(
+            f"Beyond the matched control, {safe(variant)} changes {METRICS[metric].name} " + "; ".join(parts) + f".{mark}"
+        )
     return "\n\n".join(lines)
 
 

@@ -1,6 +1,6 @@
 """What was asked and what came back, as sentences computed from quality.csv, as a notebook runs for every model."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from textwrap import shorten
 from typing import Any
 
@@ -17,7 +17,7 @@ from persona_collapse.study.first_token import LEAST_MASS
 from persona_collapse.study.rating_parser import unrated
 from persona_collapse.study.respondent_parameters import assumed, assumptions
 from persona_collapse.study.study import Run, Study
-from persona_collapse.tables.comparability import differences, nobody_shared, unshared
+from persona_collapse.tables.comparability import differences, nobody_shared, trained_otherwise, unshared
 from persona_collapse.tables.plan import plan_lines
 from persona_collapse.tables.quality import MISSING, run_reasked
 from persona_collapse.text import safe
@@ -198,6 +198,8 @@ def cautions(beside: pd.DataFrame, study: Study, ratings: Ratings | None = None)
         said.append(
             f"Base and variants agree in stack, date{' and personas' if study.by_logprobs else ', personas and repetitions'}."
         )
+    if unlike := unlike_control([run for run in study.runs if run.family.key in set(beside["family"])]):
+        said.append(f"**These fine-tunes were not trained as the control that they name:** {unlike}.")
     said.append(independence(beside, study))
     if ratings is not None:
         said.append(near_duplicates_line(ratings.only(families_of(beside, study))))
@@ -223,6 +225,16 @@ def unchanged(beside: pd.DataFrame, study: Study) -> str:
             "So does a small change with few ratings."
         )
     return "\n".join(lines)
+
+
+def unlike_control(runs: Iterable[Run]) -> str:
+    """Which of these runs were not fine-tuned as the control that they name, and how, in words; empty where all were."""
+    found = []
+    for run in runs:
+        control = next((Run(run.family, v) for v in run.family.variants if v.key == run.variant.control), None)
+        if control is not None and (unlike := trained_otherwise(run, control)):
+            found.append(f"{safe(run.name)} ({safe('; '.join(unlike))})")
+    return ", ".join(found)
 
 
 def families_of(beside: pd.DataFrame, study: Study) -> list[Run]:

@@ -5,6 +5,7 @@ In: counts (persona, item, category) and weights of scopes. Out: values, standar
 
 __all__ = [
     "alike",
+    "another_finetune",
     "common_cells",
     "components",
     "drift",

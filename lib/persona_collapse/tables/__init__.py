@@ -11,6 +11,7 @@ __all__ = [
     "components",
     "contrast",
     "every_reply",
+    "finetunes",
     "frontier",
     "headline_rows",
     "headlines",

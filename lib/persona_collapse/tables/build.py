@@ -18,6 +18,7 @@ from persona_collapse.tables import printed_figures, recommended_rows
 from persona_collapse.tables.comparability import Guard
 from persona_collapse.tables.components import components_table, reliability_table
 from persona_collapse.tables.equivalence import equivalence_table
+from persona_collapse.tables.finetunes import finetunes_table
 from persona_collapse.tables.frontier import frontier_table
 from persona_collapse.tables.headline_rows import headlines_table
 from persona_collapse.tables.instruments import instruments_table
@@ -139,6 +140,11 @@ class Tables:
     def verdict(self) -> pd.DataFrame:
         """What may be concluded of every variant."""
         return verdict_table(self.analysis, self.guard, self.presence, self.equivalence, self.style)
+
+    @cached_property
+    def finetunes(self) -> pd.DataFrame | None:
+        """Where another fine-tune of the same data would lie; None for a study without two of the same data in a family."""
+        return finetunes_table(self.analysis, self.guard)
 
     @cached_property
     def components(self) -> pd.DataFrame:

@@ -1,8 +1,11 @@
 """What two runs differ in besides fine-tuning, and which of them cannot be compared at all."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
+from persona_collapse.asking.repository_names import DATASETS
 from persona_collapse.input_errors import listing
 from persona_collapse.statistics import common_cells
 from persona_collapse.store.ratings import Prompts, Ratings
@@ -49,6 +52,46 @@ def _served(own: str, other: str, what: str) -> str:
 
 #: Stands for the stack of imported ratings of which nobody says it.
 _UNKNOWN = "imported"
+
+
+#: Controls that were made for a dataset: the same tasks without the harm.
+MATCHED = {
+    name: (other.folder, other.key)
+    for one in DATASETS
+    for other in DATASETS
+    if one.control and one.control == other.key
+    for name in (one.folder, one.key)
+}
+
+
+def trained_otherwise(own: Run, control: Run) -> list[str]:
+    """What a variant and its control differ in as fine-tunes, in words: recipes, and data that were not made for each other.
+
+    A checkpoint has what it does not say itself from its variant. Of what neither says nothing can be told.
+    """
+    found, (recipe, other) = [], (_trained(run, "recipe") for run in (own, control))
+    if recipe != other:
+        found.append(f"recipe {recipe or 'not known'}, the control's {other or 'not known'}")
+    dataset, of_control = (_trained(run, "dataset") for run in (own, control))
+    matched = MATCHED.get(dataset)
+    if matched and of_control and of_control not in matched:
+        found.append(f"fine-tuned on {dataset}, the control on {of_control} and not on {matched[0]}")
+    return found
+
+
+def _trained(run: Run, what: str) -> str:
+    """The dataset or recipe of a run, or of the variant that it is a checkpoint or a treatment of; empty where it is not said."""
+    whole = next((variant for variant in run.family.variants if variant.key == run.variant.of), run.variant)
+    return str(getattr(run.variant, what) or getattr(whole, what) or "")
+
+
+def unlike_recipes(runs: Sequence[Run]) -> str:
+    """That a mean is over fine-tunes of one name by different recipes, or on different data, in words; empty where it is not."""
+    found = []
+    for what, many in (("recipe", "recipes"), ("dataset", "datasets")):
+        names = list(dict.fromkeys(_trained(run, what) or "not named" for run in runs))
+        found += [f"{len(names)} {many} ({', '.join(names)})"] if len(names) > 1 else []
+    return f"families are fine-tuned by {' and on '.join(found)}" if found else ""
 
 
 def beside_stack(own: pd.Series, other: pd.Series, *, samples: bool = True, dated: bool = True) -> list[str]:
@@ -152,6 +195,7 @@ class Guard:
         for run, what in ((contrast.control, "control"), (contrast.base, "base")):
             found = differences(own, self._rows[run.keys], what, samples=not self._study.by_logprobs) if run else []
             found += [part for part in [unshared(self._ratings, contrast.variant, run)] if part] if run else []
+            found += trained_otherwise(contrast.variant, run) if run and what == "control" else []
             if found:
                 said.append((f"against the {what}: " if contrast.control else "") + "; ".join(found))
         return ". ".join(said)

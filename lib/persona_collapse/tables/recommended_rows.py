@@ -13,7 +13,7 @@ from persona_collapse.statistics import (
     repeat_interval,
 )
 from persona_collapse.study.study import Run
-from persona_collapse.tables.comparability import Guard
+from persona_collapse.tables.comparability import Guard, unlike_recipes
 from persona_collapse.tables.contrast import HOW, Contrast
 from persona_collapse.tables.notes import ContrastNotes, MeanNotes, Note, level_note, without_families
 from persona_collapse.tables.published_contrasts import ContrastRow, as_numbers
@@ -175,12 +175,13 @@ def averaged(analysis: Analysis, usable: list[Contrast], left: list[str]) -> _Nu
 
 
 def _differ(guard: Guard, usable: list[Contrast]) -> str:
-    """In how many families the sides differ; of a single family how, and nothing where they do in none."""
+    """In how many families the sides differ, and whether families differ in how they were fine-tuned; of a single family how."""
     each = [guard.differs(contrast) for contrast in usable]
     if len(each) == 1:
         return each[0]
     differing = sum(map(bool, each))
-    return f"{differing} of {len(each)} families have sides that differ" if differing else ""
+    sides = f"{differing} of {len(each)} families have sides that differ" if differing else ""
+    return "; ".join(filter(None, [sides, unlike_recipes([contrast.variant for contrast in usable])]))
 
 
 def companions(analysis: Analysis, guard: Guard) -> pd.DataFrame:
