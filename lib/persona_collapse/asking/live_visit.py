@@ -296,7 +296,7 @@ class Visit:
         return instrument.prompt(instrument.items[request.item - 1], text, digit=self._logprobs)
 
     def _instrument(self, request: Request) -> Instrument:
-        return next(one for one in self.study.instruments if one.key == request.instrument)
+        return next(one for one in self.study.instruments if one.key == request.instrument).worded_as(request.wording)
 
     def _answered_by_another(self, run: Run, found: Completion) -> str | None:
         """As `dialect_openai.wrong_server`; many in a row end the visit."""

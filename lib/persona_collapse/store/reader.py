@@ -111,6 +111,14 @@ class Reader:
         )
         return [row[0] for row in rows]
 
+    def wordings(self, family: str, variant: str, condition: str, instrument: str) -> list[str]:
+        """How each of the `ratings` was asked for, in their order: the levels of what varies."""
+        rows = self._db.execute(
+            f"SELECT wording FROM ratings WHERE {_AT} AND rating IS NOT NULL ORDER BY persona, item, repetition",
+            (family, variant, condition, instrument),
+        )
+        return [row[0] for row in rows]
+
     def said(self, family: str, variant: str, condition: str, instrument: str) -> list[Said]:
         """Every different reply of a cell, and how often: (persona, item number, rating, reason, reply, times), often ones first.
 

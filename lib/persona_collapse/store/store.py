@@ -290,10 +290,10 @@ class Store(Reader):
         with self.transaction():
             self._db.executemany("DELETE FROM batches WHERE name = ?", ((name,) for name in names))
 
-    def identities(self, family: str, variant: str) -> dict[int, tuple[str, str, str]]:
-        """Condition, identity and instrument of every question that was ever one of a run's, by its number."""
+    def identities(self, family: str, variant: str) -> dict[int, tuple[str, str, str, str]]:
+        """Condition, identity, instrument and wording of every question that was ever one of a run's, by its number."""
         rows = self._db.execute(
-            "SELECT questions.id, condition, identity, instrument FROM questions JOIN runs ON run = runs.id "
+            "SELECT questions.id, condition, identity, instrument, wording FROM questions JOIN runs ON run = runs.id "
             "WHERE family = ? AND variant = ?",
             (family, variant),
         )

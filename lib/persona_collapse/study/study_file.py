@@ -15,6 +15,7 @@ from pydantic import (
 
 from persona_collapse.input_errors import closest, gather
 from persona_collapse.study.endpoint import Checked, Endpoint, Price
+from persona_collapse.study.wording import check_vary
 
 Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Kind = Literal["simulated", "imported", "live"]
@@ -50,6 +51,7 @@ class Protocol(Checked):
     method: Literal["samples", "logprobs"] = "samples"
     requests: Annotated[int, Field(ge=1)] = 1  # over which the repetitions of a cell are dealt at the least
     request_probe: Annotated[int, Field(ge=0, le=100)] = 20  # cells asked a second time, where a cell is one request of choices
+    vary: dict[str, tuple[str, ...]] = Field(default_factory=dict)  # levels of wording and scale, dealt over the repetitions
 
     def of_further(self) -> "Protocol":
         """How a cell of an instrument after the first is asked."""
@@ -63,6 +65,9 @@ class Protocol(Checked):
                 f"requests: {self.requests} for {self.repetitions} repetitions of a cell; a request brings one at least; "
                 f"give at most {self.repetitions}"
             )
+        if self.vary:
+            fewest = min(self.repetitions, self.further_repetitions or self.repetitions)
+            check_vary(self.vary, fewest, self.requests, logprobs=self.method == "logprobs")
         return self
 
 
