@@ -4,7 +4,7 @@ PORT ?= 8000
 TITLES ?= 1
 # Some systems have a variable NAME of their own, which is not meant.
 NAME =
-COMMANDS = help report tables published test lab study-from elicit batch estimate plan export pdf compare serve reproduce check-servers bench coverage verdicts truths fit notebooks rooms picture clean lint
+COMMANDS = help report tables published test lab study-from registry elicit batch estimate plan export pdf compare serve reproduce check-servers bench coverage verdicts truths fit notebooks rooms picture clean lint
 NAMES = STUDY STUDIES DATA ONLY TARGET PORT BY_HAND CANCEL ANYWAY OPTIONS REPLIES RATINGS TITLES LICENCE NAME PYTHON
 # A misspelt name would be passed over in silence, and the demo made instead.
 UNKNOWN := $(strip $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(filter-out $(NAMES) SHELL,$(name)))))
@@ -76,6 +76,9 @@ pdf: .venv/ready ## the appendix printed to outputs/<study>/report.pdf, where Ch
 
 compare: .venv/ready ## two studies side by side: outputs/compare/<a>--<b>/report.html STUDIES="demo x" [DATA=folder]
 	@$(RUN) compare --studies="$$STUDIES" $(if $(DATA),--data="$$DATA")
+
+registry: .venv/ready ## every run of every study: outputs/registry.html [STUDIES="a.yaml b" of studies without outputs]
+	@$(RUN) registry --studies="$$STUDIES"
 
 serve: .venv/ready ## the simulated endpoint on loopback, for any OpenAI client [PORT=8000] [OPTIONS='--latency 0.05']
 	@$(RUN) serve --port="$$PORT" $$OPTIONS

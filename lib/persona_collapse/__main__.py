@@ -173,6 +173,15 @@ def compare(args: argparse.Namespace) -> None:
     _say(f"{page} ({made}, {time.monotonic() - began:.0f} s)")
 
 
+def registry(args: argparse.Namespace) -> None:
+    """Every run of every study on one page: what was planned, has ratings, and stands in a report; asks nothing."""
+    from persona_collapse.registry.make import make_registry
+
+    began = time.monotonic()
+    page = make_registry([name for text in args.studies for name in text.split()], say=_say)
+    _say(f"{shown(page)} and registry.csv ({time.monotonic() - began:.1f} s)")
+
+
 def reproduce(args: argparse.Namespace) -> None:
     """Execute a study's executed notebooks again from stored ratings; an output that differs is a failure."""
     from persona_collapse.report.reproduce import reproduce
@@ -278,6 +287,7 @@ def parser() -> argparse.ArgumentParser:
             sub.add_argument("--licence", default=None, help="the licence you give it, such as CC-BY-4.0")
     _add_serve(commands)
     _add_compare(commands)
+    _add_registry(commands)
     _add_study_from(commands)
     return found
 
@@ -325,6 +335,14 @@ def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     sub.set_defaults(run=compare, study=None)
     sub.add_argument("--studies", nargs="*", default=[], help="two names in params/studies/, or paths to YAML files")
     sub.add_argument("--data", default=None, help="the folder that an imported study's files are relative to")
+    sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def _add_registry(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The command `registry`, which is about all studies."""
+    sub = commands.add_parser("registry", help=(registry.__doc__ or "").splitlines()[0])
+    sub.set_defaults(run=registry, study=None, data=None)
+    sub.add_argument("--studies", nargs="*", default=[], help="studies without outputs: names in params/studies/, or paths")
     sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
 

@@ -103,3 +103,15 @@ def test_every_row_has_as_many_cells_as_columns_and_braces_close(printed):
         assert {len(row) for row in table.rows} == {len(table.columns)}, name
         text = latex.render(table, "x").replace("\\{", "").replace("\\}", "")
         assert text.count("{") == text.count("}"), name
+
+
+def test_steps_of_a_training_have_a_row_each_on_the_personas_that_all_share(training):
+    (table,) = print_tables.every(training.study, {"trajectory": training.trajectory})
+    assert (
+        table.name == "steps" and len(table.rows) == 4 + 7 and "on the personas that all steps of a path share" in table.caption
+    )
+    row = next(row for row in table.rows if row[1:3] == ["insecure", "600"])
+    s = training.trajectory.query("variant == 'insecure-step0600' and on == 'shared' and metric == 'susceptibility'").iloc[0]
+    assert row[3:6] == ["40", f"{s['value']:.2f}", f"[{s['lo']:.2f}, {s['hi']:.2f}]"]
+    nobody = training.trajectory[training.trajectory["on"] != "shared"]
+    assert print_tables.every(training.study, {"trajectory": nobody}) == []

@@ -11,7 +11,7 @@ from persona_collapse.store.store import open_store
 from persona_collapse.study.load_study import check_keys, load_study, study_path
 
 # A user may have studies of their own beside these.
-SHIPPED = ["demo", "demo-logprobs", "local-example", "mini", "mini-again", "openai-example", "published"]
+SHIPPED = ["demo", "demo-logprobs", "local-example", "mini", "mini-again", "openai-example", "published", "trajectory"]
 SECRET = "sk-proj-not-a-real-one-0123456789"
 
 
@@ -103,7 +103,7 @@ def no_network(monkeypatch):
 
 
 def test_the_shipped_studies():
-    assert SHIPPED == ["demo", "demo-logprobs", "local-example", "mini", "mini-again", "openai-example", "published"]
+    assert sorted(path.stem for path in STUDIES.glob("*.yaml")) == sorted(SHIPPED)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -113,7 +113,8 @@ def test_shipped_study_loads_without_key_files_or_network(name, no_network, monk
     assert study.name == name
     assert study.path == STUDIES / f"{name}.yaml"
     assert study.instrument.key == "mfq30"
-    assert all(run.variant.control == "secure" for run in study.runs if run.variant.role == "harmful")
+    finished = [run.variant for run in study.runs if run.variant.role == "harmful" and not run.variant.of]
+    assert all(variant.control == "secure" for variant in finished)
 
 
 @pytest.mark.parametrize(

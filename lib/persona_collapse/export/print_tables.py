@@ -30,6 +30,7 @@ def every(study: Study, tables: Mapping[str, pd.DataFrame | None]) -> list[Latex
         "metrics": paper_tables.levels, "contrasts": paper_tables.contrasts, "verdict": _verdict, "companions": _companions,
         "validity": _validity, "headlines": _headlines, "profiles": _profiles, "saturation": _saturation,
         "quality": _quality, "published_check": _published_check, "temperature": _temperature,
+        "trajectory": _trajectory,
     }  # fmt: skip
     found: list[LatexTable] = []
     metrics, contrasts = tables.get("metrics"), tables.get("contrasts")
@@ -215,6 +216,23 @@ def _temperature(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
         columns = [*RUN, Column("T"), Column("value", heading(metric)), Column(CI, heading(metric), number=False)]
         caption = f"{heading(metric)} at every sampling temperature T, from logprobs, with {CI} of the persona part."
         yield LatexTable(f"{words_of(metric)}-by-temperature", titled(study, caption), columns, rows, breaks(rows))
+
+
+def _trajectory(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
+    """Every step of every path on the personas that all steps share, one row a step; the CSV file has the rest."""
+    shown = {"susceptibility": 2, "robustness": 2, "style_share": 2, "entropy": 2, "ceiling_share": 2}
+    own = table[(table["on"] == "shared") & (table["method"] == "recommended") & table["metric"].isin(shown)]
+    rows = []
+    for (family, of, position), step in own.groupby(["family", "of", "position"], sort=False):
+        by = {r.metric: r for r in step.itertuples()}
+        cells = [(number(r.value, n), interval(r.lo, r.hi, n)) if (r := by.get(key)) else ("", "") for key, n in shown.items()]
+        about = [*names_of(study, str(family), str(of)), f"{position:g}", f"{step['personas'].max()}"]
+        rows.append([*about, *(text for pair in cells for text in pair)])
+    columns = [*RUN, Column("Step"), Column("Personas")]
+    columns += [Column(head, heading(key), number=head != CI) for key in shown for head in ("value", CI)]
+    caption = f"Steps of a training on the personas that all steps of a path share; entropy in bits, {CI} for other personas."
+    if rows:
+        yield LatexTable("steps", titled(study, caption), columns, rows, breaks(rows))
 
 
 def _as_it_is(study: Study, name: str, table: pd.DataFrame) -> Iterator[LatexTable]:

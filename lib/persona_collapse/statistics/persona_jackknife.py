@@ -196,7 +196,7 @@ def difference_of_changes(
         own, other = (
             average([100 * (variant.values / base.values - 1)[..., :1] for variant, base in side]) for side in (pairs, others)
         )
-    found = _plain(own - other, runs[0].units)
+        found = _plain(own - other, runs[0].units)
     gone = np.any([np.isnan(change(*pair).lo[:, :1]) for pair in (*pairs, *others)], axis=0)
     se, lo, hi = (np.where(gone, np.nan, field) for field in found[1:4])
     return found._replace(se=se, lo=lo, hi=hi)
