@@ -41,14 +41,15 @@ class _Bar:
 
 def filled(folder, vary=None, **protocol):
     study = study_of(folder, vary, **protocol)
-    store = Store(folder / f"{study.name}.sqlite")
+    store = Store(folder / f"{study.name}.sqlite", write=True)
     plan(study, study.runs[0], store)
     simulate(study, study.runs[0], store, _Bar())
     return study, store
 
 
-def test_combinations_are_named_in_the_order_of_the_study_file():
+def test_combinations_have_one_name_in_whatever_order_a_file_has_the_factors():
     assert combinations(BOTH) == ("wording=a scale=up", "wording=a scale=down", "wording=b scale=up", "wording=b scale=down")
+    assert combinations({"scale": BOTH["scale"], "wording": BOTH["wording"]}) == combinations(BOTH)
     assert combinations({}) == ("",)
 
 
