@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from persona_collapse.asking.dialect_openai import Choice
-from persona_collapse.asking.slots import answer_of, plan, questions, simulate
+from persona_collapse.asking.slots import answer_of, hash_of, plan, questions, simulate
 from persona_collapse.paths import INSTRUMENTS
 from persona_collapse.statistics.moments import cells, within_levels
 from persona_collapse.store.ratings import read_ratings
@@ -187,3 +187,11 @@ def test_every_level_is_a_question_of_its_own(tmp_path):
     assert len(asked) == 12 * 30 * 4
     assert len({q.identity for q in asked}) == len(asked)
     assert sum(q.repetitions for q in asked) == 12 * 30 * 10
+
+
+def test_the_prompts_of_a_cell_are_known_all_and_alike_in_every_run(tmp_path):
+    study, store = filled(tmp_path, BOTH)
+    found = store.prompts("g", "base", "mfq30")
+    hashes = [hash_of(q.prompt) for q in questions(study, study.runs[0]) if (q.persona, q.item) == (3, 7)]
+    assert len(hashes) == 4
+    assert found["persona", 3, 7] == " ".join(hashes)
