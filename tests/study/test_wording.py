@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from persona_collapse.asking.dialect_openai import Choice
-from persona_collapse.asking.slots import answer_of, plan, questions, simulate
+from persona_collapse.asking.slots import answer_of, hash_of, plan, questions, simulate
 from persona_collapse.paths import INSTRUMENTS
 from persona_collapse.statistics.moments import cells, within_levels
 from persona_collapse.store.ratings import read_ratings
@@ -41,14 +41,15 @@ class _Bar:
 
 def filled(folder, vary=None, **protocol):
     study = study_of(folder, vary, **protocol)
-    store = Store(folder / f"{study.name}.sqlite")
+    store = Store(folder / f"{study.name}.sqlite", write=True)
     plan(study, study.runs[0], store)
     simulate(study, study.runs[0], store, _Bar())
     return study, store
 
 
-def test_combinations_are_named_in_the_order_of_the_study_file():
+def test_combinations_have_one_name_in_whatever_order_a_file_has_the_factors():
     assert combinations(BOTH) == ("wording=a scale=up", "wording=a scale=down", "wording=b scale=up", "wording=b scale=down")
+    assert combinations({"scale": BOTH["scale"], "wording": BOTH["wording"]}) == combinations(BOTH)
     assert combinations({}) == ("",)
 
 
@@ -186,3 +187,11 @@ def test_every_level_is_a_question_of_its_own(tmp_path):
     assert len(asked) == 12 * 30 * 4
     assert len({q.identity for q in asked}) == len(asked)
     assert sum(q.repetitions for q in asked) == 12 * 30 * 10
+
+
+def test_the_prompts_of_a_cell_are_known_all_and_alike_in_every_run(tmp_path):
+    study, store = filled(tmp_path, BOTH)
+    found = store.prompts("g", "base", "mfq30")
+    hashes = [hash_of(q.prompt) for q in questions(study, study.runs[0]) if (q.persona, q.item) == (3, 7)]
+    assert len(hashes) == 4
+    assert found["persona", 3, 7] == " ".join(hashes)

@@ -237,13 +237,21 @@ class Reader:
         )
 
     def prompts(self, family: str, variant: str, instrument: str) -> dict[tuple[str, int | None, int], str]:
-        """The hash of every prompt of a run's present design, by condition, persona and item; none if imported."""
+        """The hash of every prompt of a run's present design, by condition, persona and item; none if imported.
+
+        Where wording varies within a cell, the hashes of all its prompts, in one text.
+        """
         rows = self._db.execute(
             "SELECT condition, persona, item, prompt_hash FROM questions JOIN runs ON run = runs.id "
-            "WHERE family = ? AND variant = ? AND asked > 0 AND instrument IN ('', ?) AND prompt_hash IS NOT NULL",
+            "WHERE family = ? AND variant = ? AND asked > 0 AND instrument IN ('', ?) AND prompt_hash IS NOT NULL "
+            "ORDER BY before",
             (family, variant, instrument),
         )
-        return {row[:3]: row[3] for row in rows}
+        found: dict[tuple[str, int | None, int], str] = {}
+        for *cell, prompt in rows:
+            key = cell[0], cell[1], cell[2]
+            found[key] = f"{found[key]} {prompt}" if key in found else prompt
+        return found
 
     def digests(self, runs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
         """`digest` of several runs.

@@ -11,13 +11,13 @@ OWN = ("wording=a", "scale=up")
 #: cell's, and by how much a reversed scale moves all of them down.
 WORDING_EFFECTS = (0.06, 0.02, 0.03)
 
-_SCALES = ("up", "down")
+_FACTORS, _SCALES = ("wording", "scale"), ("up", "down")
 
 
 def check_vary(vary: Mapping[str, Sequence[str]], repetitions: int, requests: int, *, logprobs: bool) -> None:
     """Raise ValueError, one line, for levels that cannot be dealt; which wordings an instrument has is checked with it."""
     for factor, levels in vary.items():
-        if factor not in ("wording", "scale"):
+        if factor not in _FACTORS:
             raise ValueError(f"vary: {factor!r} is nothing that varies; expected wording or scale; remove it")
         if len(levels) < 2 or len(set(levels)) < len(levels):
             raise ValueError(f"vary.{factor}: has {listing(levels) or 'nothing'}; expected two different levels or more")
@@ -36,8 +36,11 @@ def check_vary(vary: Mapping[str, Sequence[str]], repetitions: int, requests: in
 
 
 def combinations(vary: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """Every combination of levels as the store names it, such as "wording=b scale=down"; one empty text where nothing varies."""
-    each = itertools.product(*([f"{factor}={level}" for level in levels] for factor, levels in vary.items()))
+    """Every combination of levels as the store names it, such as "wording=b scale=down", in whatever order a file has them.
+
+    One empty text where nothing varies.
+    """
+    each = itertools.product(*([f"{factor}={level}" for level in vary[factor]] for factor in _FACTORS if factor in vary))
     return tuple(" ".join(levels) for levels in each)
 
 
