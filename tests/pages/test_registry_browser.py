@@ -113,7 +113,11 @@ def test_on_paper_it_has_no_controls(chromium, page_of_sixty):
 
 def test_sixty_runs_open_within_a_second(chromium, page_of_sixty):
     with opened(chromium, page_of_sixty) as (page, _):
-        assert 0 < page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime") < SOON
+        for _ in range(200):  # it is told a frame later
+            if paints := page.evaluate("performance.getEntriesByName('first-contentful-paint').map(e => e.startTime)"):
+                break
+            page.wait_for_timeout(25)
+        assert 0 < paints[0] < SOON
 
 
 def test_payloads_run_nothing_and_can_be_chosen_and_sorted(chromium, tmp_path):

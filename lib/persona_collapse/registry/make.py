@@ -70,13 +70,17 @@ def _names(text: str) -> list[str]:
 
 
 def render(table: pd.DataFrame) -> str:
-    """The text of the page; everything in it is text, and it runs one script, by its hash."""
+    """The text of the page, without columns that are empty; everything in it is text, and it runs one script, by its hash."""
     folder = FileSystemLoader([Path(__file__).parent])
     environment = Environment(loader=folder, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     script = _part(__package__, "registry.js")
     every = [_row(row) for row in table.to_dict("records")]
+    filled = [place for place in range(len(_SHOWN)) if not place or any(row["cells"][place][0] for row in every)]
+    shown = [_SHOWN[place] for place in filled]
+    for row in every:
+        row["cells"] = [row["cells"][place] for place in filled]
     filters = []
-    for place, (heading, column) in enumerate(_SHOWN):
+    for place, (heading, column) in enumerate(shown):
         values = sorted({row["cells"][place][0] for row in every} - {""})
         if column in _FILTERS and len(values) > 1:
             filters.append((heading, place, values))
@@ -84,7 +88,7 @@ def render(table: pd.DataFrame) -> str:
         sentences=rows.sentences(table),
         funnel=rows.funnel(table).to_dict("records"),
         states=STATES,
-        columns=[(heading, column in _NUMBERS) for heading, column in _SHOWN],
+        columns=[(heading, column in _NUMBERS) for heading, column in shown],
         filters=filters,
         rows=every,
         number=len(table),
