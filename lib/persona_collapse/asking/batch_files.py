@@ -82,7 +82,7 @@ def _lines(study: Study, run: Run, store: Store) -> Iterator[str]:
     for condition in study.conditions(run):
         for cell in store.missing_cells(run.family.key, run.variant.key, condition):
             asked = prompts[condition, cell.persona, cell.item, cell.instrument]
-            for block in bundles(cell.repetitions, together, study.file.protocol):
+            for block in bundles(cell.repetitions, together, study.protocol_of(cell.instrument)):
                 body = _body(study, run, known, asked.prompt, len(block))
                 slot = f"{condition}/{'-' if cell.persona is None else cell.persona}/{cell.item}/{block[0]}"
                 name = f"{_protocol(study, asked.instrument)}.q{cell.question}-{len(block)}-{asked.identity[:12]}/{slot}"

@@ -72,10 +72,9 @@ def _protocol(study: Study) -> Protocol:
 
 def questions(study: Study, run: Run, asked: Sequence[Any] | None = None) -> Iterator[Asked]:
     """Every cell of a run, with the hash that tells it from one asked otherwise; `asked` is another origin than its own."""
-    repetitions = _protocol(study).repetitions
     digit = study.by_logprobs if asked is None else asked[5] == "logprobs"
     for one in study.each:
-        came = asked or origin(one, run)
+        came, repetitions = asked or origin(one, run), _protocol(one).repetitions
         for condition in one.conditions(run):
             for persona in study.deck(condition) or (None,):
                 for item in one.instrument.items:
@@ -131,7 +130,7 @@ def simulate(study: Study, run: Run, store: Store, bar: "tqdm[NoReturn]") -> Non
         for condition in one.conditions(run):
             cells = [c for c in store.missing_cells(*run.keys, condition) if c.instrument == one.instrument.key]
             if cells:
-                store.add(_drawn(one, run, condition, cells))
+                store.add(_drawn(one, run, condition, cells), foreign=False)
                 bar.update(sum(len(cell.repetitions) for cell in cells))
 
 

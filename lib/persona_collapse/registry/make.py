@@ -21,12 +21,12 @@ from persona_collapse.text import tamed
 
 #: Columns of the page: heading, columns of the table it shows, and whether it is a number.
 _SHOWN = (
-    ("study", "study"), ("family", "family"), ("variant", "variant"), ("role", "role"), ("dataset", "dataset"),
-    ("recipe", "recipe"), ("seed", "seed"), ("of", "of"), ("step", "step"), ("questionnaire", "instrument"), ("stack", "stack"),
+    ("study", "study"), ("family", "family"), ("variant", "variant"), ("state", "state"), ("ratings", "simulated"),
+    ("role", "role"), ("dataset", "dataset"), ("recipe", "recipe"), ("seed", "seed"), ("of", "of"), ("step", "step"),
+    ("questionnaire", "instrument"), ("stack", "stack"),
     ("first answer", "first"), ("last answer", "last"), ("personas", "personas"), ("repetitions", "repetitions"),
     ("missing %", "missing_pct"), ("S", "s"), ("S change %", "s_change_pct"), ("R", "r"), ("R change %", "r_change_pct"),
-    ("style share", "style_share"), ("personas told apart", "presence"), ("verdict", "verdict"), ("state", "state"),
-    ("ratings", "simulated"),
+    ("style share", "style_share"), ("personas told apart", "presence"), ("verdict", "verdict"),
 )  # fmt: skip
 _NUMBERS = {"step", "personas", "missing_pct", "s", "s_change_pct", "r", "r_change_pct", "style_share"}
 #: What can be chosen.

@@ -42,6 +42,7 @@ class Protocol(Checked):
     temperature: Annotated[float, Field(ge=0)] = 0.1
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     repetitions: Annotated[int, Field(ge=1)] = 10
+    further_repetitions: Annotated[int, Field(ge=1)] | None = None  # of the instruments after the first; by default as many
     personas: Annotated[int, Field(ge=2)] | None = None
     max_tokens: Annotated[int, Field(ge=1)] = 1
     probe: Annotated[int, Field(ge=0, le=100)] = 10  # cells asked once more with 24 tokens, where max_tokens tells no recital
@@ -49,6 +50,11 @@ class Protocol(Checked):
     method: Literal["samples", "logprobs"] = "samples"
     requests: Annotated[int, Field(ge=1)] = 1  # over which the repetitions of a cell are dealt at the least
     request_probe: Annotated[int, Field(ge=0, le=100)] = 20  # cells asked a second time, where a cell is one request of choices
+
+    def of_further(self) -> "Protocol":
+        """How a cell of an instrument after the first is asked."""
+        repetitions = self.further_repetitions or self.repetitions
+        return self.model_copy(update={"repetitions": repetitions, "requests": min(self.requests, repetitions)})
 
     @model_validator(mode="after")
     def _has_ratings_for_all(self) -> "Protocol":
