@@ -99,6 +99,14 @@ class TestStates:
         (row,) = rows.of_study(str(tmp_path / "bad.yaml"))
         assert row["state"] == "" and "kind" in row["note"] and "\n" not in row["note"]
 
+    def test_a_questionnaire_that_came_into_the_study_file_later_is_planned(self, tmp_path, outputs):
+        collect(load_study(study_file(tmp_path)))
+        _, table = states(study_file(tmp_path, instruments=["mfq30", "neutral12"]))
+        assert table.groupby("instrument")["state"].unique().map(list).to_dict() == {
+            "mfq30": ["complete"],
+            "neutral12": ["planned"],
+        }
+
     def test_a_damaged_store_is_a_row_with_the_reason(self, tmp_path, outputs):
         path = study_file(tmp_path)
         (outputs / "small").mkdir(parents=True)

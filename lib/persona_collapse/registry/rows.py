@@ -89,6 +89,10 @@ def _rows(study: Study) -> Iterator[dict[str, Any]]:
                 "study files"
             )
         study = with_mark(study, store)
+        unasked: tuple[Study, ...] = ()
+        if study.further and store.of_one_instrument:
+            study, *rest = study.each
+            unasked = tuple(rest)
         digests = store.digests(run.keys for run in study.runs)
     file, stand = _reported(study)
     same = {run.key for run in study.runs if stand.get(run.key) == digests[run.keys]}
@@ -98,6 +102,8 @@ def _rows(study: Study) -> Iterator[dict[str, Any]]:
         own = {name: _own(table, one.instrument.key) for name, table in tables.items()}
         there = (study.outputs / one.page).is_file()
         yield from (_of_run(one, run, own, there and run.key in same) | {"note": beside} for run in one.runs)
+    for one in unasked:
+        yield from (_about(one, run) | {"state": PLANNED} for run in one.runs)
 
 
 def _about(study: Study, run: Run) -> dict[str, Any]:
