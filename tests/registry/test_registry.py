@@ -19,6 +19,8 @@ from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.load_study import load_study
 
+NOW = "numbers computed now, as tables are missing or not of these ratings and this study file"
+
 
 @pytest.fixture
 def outputs(tmp_path, monkeypatch):
@@ -97,6 +99,14 @@ class TestStates:
         (row,) = rows.of_study(str(tmp_path / "bad.yaml"))
         assert row["state"] == "" and "kind" in row["note"] and "\n" not in row["note"]
 
+    def test_a_questionnaire_that_came_into_the_study_file_later_is_planned(self, tmp_path, outputs):
+        collect(load_study(study_file(tmp_path)))
+        _, table = states(study_file(tmp_path, instruments=["mfq30", "neutral12"]))
+        assert table.groupby("instrument")["state"].unique().map(list).to_dict() == {
+            "mfq30": ["complete"],
+            "neutral12": ["planned"],
+        }
+
     def test_a_damaged_store_is_a_row_with_the_reason(self, tmp_path, outputs):
         path = study_file(tmp_path)
         (outputs / "small").mkdir(parents=True)
@@ -122,7 +132,7 @@ class TestNumbers:
         study = load_study(study_file(tmp_path))
         collect(study)
         made = states(study.path)[1].set_index("variant")
-        assert set(made["note"]) == {"numbers computed now, as tables are missing"}
+        assert set(made["note"]) == {NOW}
         reported(study)
         read = states(study.path)[1].set_index("variant")
         assert set(read["note"]) == {""}
@@ -139,14 +149,14 @@ class TestNumbers:
         collect(study)
         reported(study)
         (study.outputs / "tables" / "verdict.csv").write_text("a,b\n1,2\n")
-        assert set(states(study.path)[1]["note"]) == {"numbers computed now, as tables are older than ratings"}
+        assert set(states(study.path)[1]["note"]) == {NOW}
         reported(study)
         assert set(states(study.path)[1]["note"]) == {""}
         study_file(tmp_path, smallest={"S": "90 %", "R": "90 %"})
         later = study.path.stat().st_mtime_ns + 10**9
         os.utime(study.path, ns=(later, later))
         found, table = states(study.path)
-        assert set(table["note"]) == {"numbers computed now, as tables are older than ratings"}
+        assert set(table["note"]) == {NOW}
         assert set(found.values()) == {"reported"}  # with the same ratings
 
 
@@ -163,7 +173,7 @@ class TestFunnel:
         assert found.loc["(base, no dataset named)"].tolist() == [2, 1, 1, 1]
         said = rows.sentences(table)
         assert said[0] == "Of 6 runs planned, 3 have ratings, 3 are complete and 3 stand in a report."
-        assert said[1] == "3 planned runs without any rating: 'other: f/base', 'other: f/secure', 'other: f/insecure'."
+        assert said[1] == "3 planned runs without any rating: all 3 of 'other'."
 
     def test_unreported_runs_are_named(self, tmp_path, outputs):
         study = load_study(study_file(tmp_path))
@@ -192,8 +202,8 @@ class TestFunnel:
             "Of 3 runs planned, 2 have ratings, 1 is complete and 1 stands in a report.",
             "1 of 2 runs with ratings stands in no report: 's: a/x'.",
             "1 planned run without any rating: 's: a/z'.",
-            "Reported in part, of the runs with ratings of a dataset: 'd (1 of 2)'.",
-            "Reported in part, of the runs with ratings of a recipe: 'r (1 of 2)'.",
+            "Of the runs with ratings of a dataset, only some are reported: 'd' (1 of 2).",
+            "Of the runs with ratings of a recipe, only some are reported: 'r' (1 of 2).",
         ]
 
     def test_studies_that_cannot_be_read_are_counted_apart(self):

@@ -21,12 +21,12 @@ from persona_collapse.text import tamed
 
 #: Columns of the page: heading, columns of the table it shows, and whether it is a number.
 _SHOWN = (
-    ("study", "study"), ("family", "family"), ("variant", "variant"), ("role", "role"), ("dataset", "dataset"),
-    ("recipe", "recipe"), ("seed", "seed"), ("of", "of"), ("step", "step"), ("questionnaire", "instrument"), ("stack", "stack"),
+    ("study", "study"), ("family", "family"), ("variant", "variant"), ("state", "state"), ("ratings", "simulated"),
+    ("role", "role"), ("dataset", "dataset"), ("recipe", "recipe"), ("seed", "seed"), ("of", "of"), ("step", "step"),
+    ("questionnaire", "instrument"), ("stack", "stack"),
     ("first answer", "first"), ("last answer", "last"), ("personas", "personas"), ("repetitions", "repetitions"),
     ("missing %", "missing_pct"), ("S", "s"), ("S change %", "s_change_pct"), ("R", "r"), ("R change %", "r_change_pct"),
-    ("style share", "style_share"), ("personas told apart", "presence"), ("verdict", "verdict"), ("state", "state"),
-    ("ratings", "simulated"),
+    ("style share", "style_share"), ("personas told apart", "presence"), ("verdict", "verdict"),
 )  # fmt: skip
 _NUMBERS = {"step", "personas", "missing_pct", "s", "s_change_pct", "r", "r_change_pct", "style_share"}
 #: What can be chosen.
@@ -70,13 +70,17 @@ def _names(text: str) -> list[str]:
 
 
 def render(table: pd.DataFrame) -> str:
-    """The text of the page; everything in it is text, and it runs one script, by its hash."""
+    """The text of the page, without columns that are empty; everything in it is text, and it runs one script, by its hash."""
     folder = FileSystemLoader([Path(__file__).parent])
     environment = Environment(loader=folder, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     script = _part(__package__, "registry.js")
     every = [_row(row) for row in table.to_dict("records")]
+    filled = [place for place in range(len(_SHOWN)) if not place or any(row["cells"][place][0] for row in every)]
+    shown = [_SHOWN[place] for place in filled]
+    for row in every:
+        row["cells"] = [row["cells"][place] for place in filled]
     filters = []
-    for place, (heading, column) in enumerate(_SHOWN):
+    for place, (heading, column) in enumerate(shown):
         values = sorted({row["cells"][place][0] for row in every} - {""})
         if column in _FILTERS and len(values) > 1:
             filters.append((heading, place, values))
@@ -84,7 +88,7 @@ def render(table: pd.DataFrame) -> str:
         sentences=rows.sentences(table),
         funnel=rows.funnel(table).to_dict("records"),
         states=STATES,
-        columns=[(heading, column in _NUMBERS) for heading, column in _SHOWN],
+        columns=[(heading, column in _NUMBERS) for heading, column in shown],
         filters=filters,
         rows=every,
         number=len(table),

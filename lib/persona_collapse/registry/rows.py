@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from persona_collapse import paths
-from persona_collapse.input_errors import listing
 from persona_collapse.paths import shown
 from persona_collapse.sections.record import all_tables
 from persona_collapse.store.ratings import read_ratings, with_mark
@@ -34,6 +33,7 @@ _TABLES = {
     "style": "share lo hi",
     "verdict": "verdict",
 }
+_MADE_NOW = "numbers computed now, as tables are missing or not of these ratings and this study file"
 _INTERVAL = ("", "_lo", "_hi")
 COLUMNS = (
     "study", "family", "variant", "role", "dataset", "recipe", "seed", "of", "step", "instrument", "kind", "simulated", "stack",
@@ -89,6 +89,10 @@ def _rows(study: Study) -> Iterator[dict[str, Any]]:
                 "study files"
             )
         study = with_mark(study, store)
+        unasked: tuple[Study, ...] = ()
+        if study.further and store.of_one_instrument:
+            study, *rest = study.each
+            unasked = tuple(rest)
         digests = store.digests(run.keys for run in study.runs)
     file, stand = _reported(study)
     same = {run.key for run in study.runs if stand.get(run.key) == digests[run.keys]}
@@ -98,6 +102,8 @@ def _rows(study: Study) -> Iterator[dict[str, Any]]:
         own = {name: _own(table, one.instrument.key) for name, table in tables.items()}
         there = (study.outputs / one.page).is_file()
         yield from (_of_run(one, run, own, there and run.key in same) | {"note": beside} for run in one.runs)
+    for one in unasked:
+        yield from (_about(one, run) | {"state": PLANNED} for run in one.runs)
 
 
 def _about(study: Study, run: Run) -> dict[str, Any]:
@@ -135,8 +141,7 @@ def _tables(study: Study, *, fresh: bool) -> tuple[dict[str, pd.DataFrame], str]
     with open_store(study.store_path) as store:
         ratings = read_ratings(study, store)
     made = all_tables(Tables(ratings), list(_TABLES))
-    why = "tables are older than ratings" if there else "tables are missing"
-    return {name: table for name, table in made.items() if table is not None}, f"numbers computed now, as {why}"
+    return {name: table for name, table in made.items() if table is not None}, _MADE_NOW
 
 
 def _read(path: Path, columns: str) -> pd.DataFrame:
@@ -202,15 +207,18 @@ def _runs(table: pd.DataFrame) -> pd.DataFrame:
     own = pd.DataFrame(
         {
             "run": known["study"] + ": " + known["family"] + "/" + known["variant"],
-            "dataset": known["dataset"].where(known["dataset"] != "", known["role"].map("({}, no dataset named)".format)),
+            "study": known["study"],
+            "dataset": known["dataset"],
             "recipe": known["recipe"],
+            "role": known["role"],
             "asked": known["state"] != PLANNED,
             "complete": known["complete"].eq(True),
             "reported": (known["state"] == REPORTED) | (known["state"] == PLANNED),
         }
     )
     runs = own.groupby(own["run"] + " " + known["file"], sort=False).agg(
-        {"run": "first", "dataset": "first", "recipe": "first", "asked": "any", "complete": "all", "reported": "all"}
+        dict.fromkeys(("run", "study", "dataset", "recipe", "role"), "first")
+        | {"asked": "any", "complete": "all", "reported": "all"}
     )
     return runs.assign(planned=True, reported=runs["reported"] & runs["asked"])
 
@@ -221,7 +229,8 @@ def funnel(table: pd.DataFrame) -> pd.DataFrame:
     A run counts once, whatever its questionnaires; see `_runs` for what complete and reported mean of several.
     """
     runs = _runs(table)
-    each = runs.groupby("dataset", sort=False)[list(STATES)].sum()
+    dataset = runs["dataset"].where(runs["dataset"] != "", runs["role"].map("({}, no dataset named)".format))
+    each = runs.groupby(dataset, sort=False)[list(STATES)].sum()
     if len(each) > 1:
         each.loc["all"] = each.sum()
     return each.astype(int).reset_index()
@@ -231,7 +240,7 @@ def sentences(table: pd.DataFrame) -> list[str]:
     """What the funnel shows, in words: runs in no report, runs that nobody asked, datasets and recipes reported in part."""
     runs = _runs(table)
     asked = runs[runs["asked"]]
-    left, unasked = asked[~asked["reported"]]["run"], runs[~runs["asked"]]["run"]
+    left, unasked = asked[~asked["reported"]], runs[~runs["asked"]]
     said = [
         f"Of {_number(len(runs), 'run')} planned, {len(asked)} {_verb(len(asked), 'has', 'have')} ratings, "
         f"{int(runs['complete'].sum())} {_verb(int(runs['complete'].sum()), 'is', 'are')} complete and "
@@ -239,22 +248,18 @@ def sentences(table: pd.DataFrame) -> list[str]:
     ]
     if len(left):
         verb = _verb(len(left), "stands", "stand")
-        said.append(f"{len(left)} of {_number(len(asked), 'run')} with ratings {verb} in no report: {_some(left)}.")
+        said.append(f"{len(left)} of {_number(len(asked), 'run')} with ratings {verb} in no report: {_some(_named(left, runs))}.")
     if len(unasked):
-        said.append(f"{_number(len(unasked), 'planned run')} without any rating: {_some(unasked)}.")
+        said.append(f"{_number(len(unasked), 'planned run')} without any rating: {_some(_named(unasked, runs))}.")
     for name in ("dataset", "recipe"):
-        each = (
-            asked[(asked[name] != "") & ~asked[name].astype(str).str.startswith("(")]
-            .groupby(name, sort=False)["reported"]
-            .agg(["sum", "size"])
-        )
+        each = asked[asked[name].ne("") & asked[name].notna()].groupby(name, sort=False)["reported"].agg(["sum", "size"])
         part = each[(each["sum"] > 0) & (each["sum"] < each["size"])]
         if len(part):
-            found = pd.Series([f"{key} ({row['sum']} of {row['size']})" for key, row in part.iterrows()])
-            said.append(f"Reported in part, of the runs with ratings of a {name}: {_some(found)}.")
+            found = [f"{key!r} ({row['sum']} of {row['size']})" for key, row in part.iterrows()]
+            said.append(f"Of the runs with ratings of a {name}, only some are reported: {_some(found)}.")
     wrong = table[table["state"] == ""]
     if len(wrong):
-        said.append(f"{_number(len(wrong), 'study', 'studies')} that cannot be read: {_some(wrong['study'])}.")
+        said.append(f"{_number(len(wrong), 'study', 'studies')} that cannot be read: {_some(list(map(repr, wrong['study'])))}.")
     return said
 
 
@@ -266,5 +271,14 @@ def _verb(number: int, one: str, more: str) -> str:
     return one if number == 1 else more
 
 
-def _some(names: pd.Series) -> str:
-    return listing(names.tolist()[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+def _named(some: pd.DataFrame, runs: pd.DataFrame) -> list[str]:
+    """The names of some of the runs; a study all of whose runs are among them stands once."""
+    every, found = runs["study"].value_counts(), []
+    for study, own in some.groupby("study", sort=False):
+        whole = len(own) == every[study] > 1
+        found += [f"all {len(own)} of {study!r}"] if whole else [repr(name) for name in own["run"]]
+    return found
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

@@ -78,6 +78,11 @@ class Reader:
             self._offered[key] = first_token.gather(rows, personas, items, categories)
         return self._offered[key]
 
+    @property
+    def of_one_instrument(self) -> bool:
+        """Whether its ratings come from a time at which the study file named one instrument, which they do not say."""
+        return self._db.execute("SELECT 1 FROM questions WHERE instrument = '' LIMIT 1").fetchone() is not None
+
     def completions(self) -> Iterator[tuple[str, str]]:
         """Completions that were stored for what the present design asks, each with the hash of its prompt."""
         return self._db.execute(
