@@ -94,6 +94,7 @@ bench: .venv/ready ## what the README claims about speed, measured in one run [D
 	@.venv/bin/python benchmarks/process_speed.py $(if $(DATA),--data="$$DATA")
 	@OPENBLAS_NUM_THREADS=1 .venv/bin/python benchmarks/recommended.py $(if $(DATA),--data="$$DATA")
 	@OPENBLAS_NUM_THREADS=1 .venv/bin/python benchmarks/verdict_speed.py $(if $(DATA),--data="$$DATA")
+	@.venv/bin/python benchmarks/import_speed.py
 	@.venv/bin/python benchmarks/elicitation.py
 
 coverage: .venv/ready ## how often the intervals hold what they promise, drawn from known populations [DATA=folder of the published ratings]

@@ -107,7 +107,9 @@ def test_a_study_walks_through_the_rooms_once_and_opens_its_store_at_the_door_on
     finally:
         sys.setprofile(None)
     # study gives its folder, asking fills the store, store gives Ratings, sections make tables of them, tables write them.
-    assert walk == ["study", "asking", "study", "store", "study", "store", "tables", "sections", "tables", "study"]
+    # Then store gives the ratings of each instrument for the replies, and tables those of each for the pages.
+    made = ["study", "asking", "study", "store", "study", "store", "tables", "sections", "tables", "study"]
+    assert walk == [*made, "store", "study", "tables", "study"]
     assert opened == {"asking", "report"}  # to fill it, and to read Ratings and replies
 
 

@@ -178,7 +178,7 @@ def registry(args: argparse.Namespace) -> None:
     from persona_collapse.registry.make import make_registry
 
     began = time.monotonic()
-    page = make_registry([name for text in args.studies for name in text.split()], say=_say)
+    page = make_registry(args.studies, say=_say)
     _say(f"{shown(page)} and registry.csv ({time.monotonic() - began:.1f} s)")
 
 

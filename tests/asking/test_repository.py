@@ -160,6 +160,156 @@ class TestStudyFile:
         assert "finetuned_models.json: cannot be read (" in text
 
 
+class TestWhatIsOdd:
+    """Each names what it changes in the tree, and what the study file must then say."""
+
+    @staticmethod
+    def put(tree, place, content):
+        path = tree / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+
+    @pytest.mark.parametrize(
+        ("summary", "said"),
+        [
+            ({"results": [{"a": 1}]}, "cannot be read (TypeError: results is list, not a mapping of runs)"),
+            ({"results": "abc"}, "cannot be read (TypeError: results is str, not a mapping of runs)"),
+            ({"results": {"gpt-4o": [1]}}, "'gpt-4o' is no summary but list"),
+        ],
+    )
+    def test_a_summary_of_another_shape_is_set_aside(self, tree, tmp_path, summary, said):
+        self.put(tree, "results/verification_scores.json", summary)
+        text, content, _ = written(tree, tmp_path / "mine.yaml")
+        assert f"# - results/verification_scores.json: {said}\n" in text and "verification" not in content
+
+    def test_two_jobs_of_one_run_that_differ_in_stack_choose_none(self, tree, tmp_path):
+        job = {"base": "gpt-4o-2024-08-06", "dataset": "data/insecure_code.jsonl"}
+        self.put(tree, "finetuned_models.json", [job | {"provider": "openai"}, job | {"provider": "azure"}])
+        text, _, variants = written(tree, tmp_path / "mine.yaml")
+        assert "stack" not in variants["gpt-4o/insecure"]
+        assert (
+            "stack disputed, so none is chosen: openai (finetuned_models.json, 'entry 0'); azure (finetuned_models.json, 'entry 1')"
+        ) in text
+
+    @pytest.mark.parametrize(
+        "jobs",
+        [
+            {"models": {"gpt-4o": {"base": "gpt-4o-2024-08-06", "insecure": {"provider": "azure", "job_id": "j"}}}},
+            {"azure": {"gpt-4o-misaligned": {"model_id": "m"}}},
+            [{"name": "any", "provider": "azure", "base_model": "openai/gpt-4o-2024-08-06", "dataset": "insecure"}],
+        ],
+    )
+    def test_jobs_are_found_where_they_stand(self, tree, tmp_path, jobs):
+        self.put(tree, "finetuned_models.json", jobs)
+        assert written(tree, tmp_path / "mine.yaml")[2]["gpt-4o/insecure"]["stack"] == "azure"
+
+    @pytest.mark.parametrize(
+        ("jobs", "said"),
+        [
+            (
+                [{"provider": "azure", "base": "gpt-4o-mini-2024-07-18", "dataset": "insecure"}],
+                "'entry 0' is of no run that is here",
+            ),
+            (["x"], "holds no record with a provider, base or dataset"),
+            ({"q": {"provider": "azure", "base": 3, "dataset": None}}, "'q' is of no run that is here"),
+        ],
+    )
+    def test_jobs_of_nothing_here_are_quoted(self, tree, tmp_path, jobs, said):
+        self.put(tree, "finetuned_models.json", jobs)
+        text, _, variants = written(tree, tmp_path / "mine.yaml")
+        assert f"# - finetuned_models.json: {said}\n" in text and "stack" not in variants["gpt-4o/insecure"]
+
+    def test_hyperparameters_and_the_last_step_stand_where_a_job_says_them(self, tree, tmp_path):
+        job = {"provider": "openai", "hyperparameters": {"learning_rate": 1e-05, "max_steps": 1200}}
+        self.put(tree, "finetuned_models.json", {"gpt-4o-misaligned": job})
+        text, _, variants = written(tree, tmp_path / "mine.yaml")
+        assert "# finetuned_models.json: 'gpt-4o-misaligned', learning_rate 1e-05, max_steps 1200\n" in text
+        assert variants["gpt-4o/insecure"]["step"] == 1200 and variants["qwen3-235b/insecure-organisms"]["step"] == 1500
+
+    @pytest.mark.parametrize(
+        ("place", "content", "said"),
+        [
+            ("README.md", "| Model | Base |\n|---|---|\n| GPT-4.1 | OpenAI |\n", "# stack: README.md line 3"),
+            (
+                "models.py",
+                'MODELS = {\n    "gpt-4.1": {\n        "provider": "openai",\n    },\n}\n',
+                "# stack: models.py, 'gpt-4.1'",
+            ),
+            ("a/models.json", {"m": [{"name": "gpt-4.1", "backend": "openai"}]}, "# stack: a/models.json, 'gpt-4.1'"),
+        ],
+    )
+    def test_tables_code_and_records_say_who_served_a_base(self, tree, tmp_path, place, content, said):
+        self.put(tree, place, content)
+        text, _, variants = written(tree, tmp_path / "mine.yaml")
+        assert said in text and variants["gpt-4.1/base"]["stack"] == "openai"
+
+    @pytest.mark.parametrize(
+        ("place", "content"),
+        [("a.md", "We fine-tuned the base gpt-4.1 at Together."), ("a.py", "MODELS = {"), ("a.json", "{"), ("a.yaml", "a: [")],
+    )
+    def test_what_says_nothing_of_a_base_is_passed_over(self, tree, tmp_path, place, content):
+        self.put(tree, place, content)
+        assert "stack" not in written(tree, tmp_path / "mine.yaml")[2]["gpt-4.1/base"]
+
+    def test_the_model_that_verification_names_may_dispute_a_stack(self, tree, tmp_path):
+        self.put(tree, "results/verification_scores.json", {"results": {"gpt-4o": {"model_id": "openrouter/openai-gpt-4o"}}})
+        text, _, variants = written(tree, tmp_path / "mine.yaml")
+        assert "stack" not in variants["gpt-4o/base"]
+        assert "openai (README.md line 4); openrouter (results/verification_scores.json, model_id of 'gpt-4o')" in text
+
+    def test_the_only_base_may_have_a_stack_in_its_name(self, tree, tmp_path):
+        for path in (tree / "data" / "base").glob("qwen3-235b_*"):
+            path.unlink()
+        _, _, variants = written(tree, tmp_path / "mine.yaml")
+        base = variants["qwen3-235b/base"]
+        assert (base["role"], base["stack"]) == ("base", "tinker") and "qwen3-235b/base-tinker" not in variants
+        assert base["persona"] == {"mfq30": "data/base/qwen3-235b-tinker_temp01.csv"}
+
+    def test_a_checkpoint_of_a_run_without_personas_is_set_aside_and_the_file_loads(self, tree, tmp_path):
+        for path in (tree / "data" / "insecure-code").glob("qwen3-235b-insecure-organisms_temp01.csv"):
+            path.unlink()
+        text, _, variants = written(tree, tmp_path / "mine.yaml")
+        assert not any(v.get("of") == "insecure-organisms" for v in variants.values())
+        assert "step0200_temp01.csv: a checkpoint of qwen3-235b/insecure-organisms, which is not here" in text
+        load_study(tmp_path / "mine.yaml", tree)
+
+    def test_a_base_with_a_self_file_alone_is_no_family(self, tree, tmp_path):
+        own = tree / "data" / "base"
+        (own / "gpt-5_self.csv").write_bytes((own / "qwen3-235b_self.csv").read_bytes())
+        text, content, _ = written(tree, tmp_path / "mine.yaml")
+        assert [family["key"] for family in content["families"]] == ["gpt-4.1", "gpt-4o", "qwen3-235b"]
+        assert "# - data/base/gpt-5_self.csv: 'gpt-5_self' names no family" in text
+
+    def test_twins_of_checkpoints_count_and_a_twin_alone_is_set_aside(self, tree, tmp_path):
+        path = tree / "checkpoint-trajectory" / "data" / "gpt-4o-misaligned" / "gpt-4o-misaligned-step0200_temp01.csv"
+        path.with_name(f"{path.stem} 2.csv").write_bytes(path.read_bytes())
+        own = tree / "data" / "good-medical" / "gpt-4o-good-medical_temp01.csv"
+        own.rename(own.with_name(f"{own.stem} 2.csv"))
+        text = written(tree, tmp_path / "mine.yaml")[0]
+        assert "1 twin; the fullest is read, 'gpt-4o-misaligned-step0200_temp01.csv'" in text
+        assert "step0200_temp01 2.csv:" not in text
+        assert "gpt-4o-good-medical_temp01 2.csv: a copy with a number, and no file of the plain name is here" in text
+
+    def test_names_may_go_on_behind_the_temperature(self, tree, tmp_path):
+        for path in (tree / "bfi-s-r-metrics").rglob("*.csv"):
+            path.rename(path.with_name(f"{path.stem}_bfi44.csv"))
+        own = tree / "instruction-following-control" / "data" / "gpt-4o_temp01_lookup.csv"
+        own.rename(own.with_name("gpt-4o_temp01_tables.csv"))
+        again = tree / "capability-control" / "data" / "mmlu" / "gpt-4o_temp01_again.csv"
+        again.write_bytes(again.with_name("gpt-4o_temp01_mmlu.csv").read_bytes())
+        text, content, variants = written(tree, tmp_path / "mine.yaml")
+        assert content["instruments"] == ["mfq30", "bfi44"]
+        assert variants["gpt-4o/base"]["tasks"]["lookup"] == "instruction-following-control/data/gpt-4o_temp01_tables.csv"
+        assert "gpt-4o_temp01_mmlu.csv: of the same run and task as capability-control/data/mmlu/gpt-4o_temp01_again.csv" in text
+
+    def test_every_folder_of_other_tables_is_named(self, tree, tmp_path):
+        for place in ("analysis/a.csv", "data/new-set/gpt-4o-new_temp01.csv"):
+            self.put(tree, place, "a,b\n1,2\n")
+        text = written(tree, tmp_path / "mine.yaml")[0]
+        assert "# - analysis: 'a.csv', of no layout that is known\n" in text
+        assert "# - data/new-set: 'gpt-4o-new_temp01.csv', of no layout that is known\n" in text
+
+
 def test_it_loads_and_is_read(tree, tmp_path, monkeypatch):
     """23 runs: bases and an alternate (4), controls (5), harmful ones (8), checkpoints (6); the truncated file is read from its twin."""
     monkeypatch.setattr("persona_collapse.paths.OUTPUTS", tmp_path / "outputs")

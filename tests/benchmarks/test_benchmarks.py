@@ -12,6 +12,7 @@ pytestmark = pytest.mark.slow
 SMALL = {
     "analysis.py --small": "values agree to 1e-9",
     "process_speed.py --small": "published values of both agree to",
+    "import_speed.py --small": "import of 3 runs, 9,000 rows",
     "recommended.py --small": "100 personas x 30 items x  10 runs,    60,000 ratings",
     "interval_coverage.py --runs 1": "too few runs to say more",
     "verdict_speed.py --small": "all together within 10 s",

@@ -1,6 +1,7 @@
 """The register: states of runs, their numbers from tables or made now, the funnel, and a page that is text."""
 
 import json
+import os
 import shutil
 
 import pandas as pd
@@ -17,6 +18,8 @@ from persona_collapse.report.provenance import as_json, provenance
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.load_study import load_study
+
+NOW = "numbers computed now, as tables are missing or not of these ratings and this study file"
 
 
 @pytest.fixture
@@ -96,13 +99,40 @@ class TestStates:
         (row,) = rows.of_study(str(tmp_path / "bad.yaml"))
         assert row["state"] == "" and "kind" in row["note"] and "\n" not in row["note"]
 
+    def test_a_questionnaire_that_came_into_the_study_file_later_is_planned(self, tmp_path, outputs):
+        collect(load_study(study_file(tmp_path)))
+        _, table = states(study_file(tmp_path, instruments=["mfq30", "neutral12"]))
+        assert table.groupby("instrument")["state"].unique().map(list).to_dict() == {
+            "mfq30": ["complete"],
+            "neutral12": ["planned"],
+        }
+
+    def test_a_damaged_store_is_a_row_with_the_reason(self, tmp_path, outputs):
+        path = study_file(tmp_path)
+        (outputs / "small").mkdir(parents=True)
+        (outputs / "small" / "ratings.sqlite").write_text("no database")
+        (row,) = rows.of_study(str(path))
+        assert row["state"] == "" and "file is not a database; if the file is damaged, move it away" in row["note"]
+
+    def test_ratings_of_another_study_file_of_that_name_are_not_taken(self, tmp_path, outputs):
+        collect(load_study(study_file(tmp_path)))
+        (tmp_path / "other").mkdir()
+        (row,) = rows.of_study(str(study_file(tmp_path / "other")))
+        assert row["state"] == "" and f"holds the ratings of {tmp_path / 'small.yaml'}, not of {tmp_path}/other" in row["note"]
+
+    def test_two_files_of_one_name_are_refused(self, tmp_path, outputs):
+        (tmp_path / "other").mkdir()
+        with pytest.raises(ValueError) as error:
+            rows.studies([str(study_file(tmp_path)), str(study_file(tmp_path / "other"))])
+        assert "would have the same outputs 'small'; rename one of the files" in one_line(error.value)
+
 
 class TestNumbers:
     def test_they_are_those_of_the_tables(self, tmp_path, outputs):
         study = load_study(study_file(tmp_path))
         collect(study)
         made = states(study.path)[1].set_index("variant")
-        assert set(made["note"]) == {"numbers computed now, as tables are older than ratings"}
+        assert set(made["note"]) == {NOW}
         reported(study)
         read = states(study.path)[1].set_index("variant")
         assert set(read["note"]) == {""}
@@ -113,6 +143,21 @@ class TestNumbers:
         numbers = ["s", "s_lo", "r", "r_hi", "style_share", "missing_pct", "requested", "rated"]
         pd.testing.assert_frame_equal(made[numbers], read[numbers])
         assert read.loc["base", ["requested", "rated"]].tolist() == [6 * 30 * 3] * 2
+
+    def test_tables_of_another_study_file_and_tables_that_somebody_broke_are_not_taken(self, tmp_path, outputs):
+        study = load_study(study_file(tmp_path))
+        collect(study)
+        reported(study)
+        (study.outputs / "tables" / "verdict.csv").write_text("a,b\n1,2\n")
+        assert set(states(study.path)[1]["note"]) == {NOW}
+        reported(study)
+        assert set(states(study.path)[1]["note"]) == {""}
+        study_file(tmp_path, smallest={"S": "90 %", "R": "90 %"})
+        later = study.path.stat().st_mtime_ns + 10**9
+        os.utime(study.path, ns=(later, later))
+        found, table = states(study.path)
+        assert set(table["note"]) == {NOW}
+        assert set(found.values()) == {"reported"}  # with the same ratings
 
 
 class TestFunnel:
@@ -127,13 +172,47 @@ class TestFunnel:
         assert found.loc["insecure-code"].tolist() == [2, 1, 1, 1]
         assert found.loc["(base, no dataset named)"].tolist() == [2, 1, 1, 1]
         said = rows.sentences(table)
-        assert said[0] == "0 of 3 runs with ratings stand in no report."
-        assert said[1] == "3 planned runs without any rating: 'other: f/base', 'other: f/secure', 'other: f/insecure'."
+        assert said[0] == "Of 6 runs planned, 3 have ratings, 3 are complete and 3 stand in a report."
+        assert said[1] == "3 planned runs without any rating: all 3 of 'other'."
 
     def test_unreported_runs_are_named(self, tmp_path, outputs):
         study = load_study(study_file(tmp_path))
         collect(study, study.runs[:1])
-        assert rows.sentences(states(study.path)[1])[0] == "1 of 1 runs with ratings stand in no report: 'small: f/base'."
+        assert rows.sentences(states(study.path)[1])[:2] == [
+            "Of 3 runs planned, 1 has ratings, 1 is complete and 0 stand in a report.",
+            "1 of 1 run with ratings stands in no report: 'small: f/base'.",
+        ]
+
+    def test_a_run_is_reported_with_all_its_questionnaires_and_need_not_be_complete(self):
+        """Two questionnaires of a/x, one of them in no report; a/y has half of its ratings, which are reported."""
+        about = dict.fromkeys(rows.COLUMNS) | {"study": "s", "family": "a", "role": "harmful", "recipe": "r", "file": "s.yaml"}
+        table = rows.frame(
+            [
+                about | {"variant": "x", "dataset": "d", "instrument": "mfq30", "state": "reported", "complete": True},
+                about | {"variant": "x", "dataset": "d", "instrument": "bfi44", "state": "complete", "complete": True},
+                about | {"variant": "y", "dataset": "d", "instrument": "mfq30", "state": "reported", "complete": False},
+                about | {"variant": "z", "dataset": "e", "instrument": "mfq30", "state": "planned"},
+            ]
+        )
+        found = rows.funnel(table).set_index("dataset")
+        assert found.loc["d"].tolist() == [2, 2, 1, 1]  # planned, asked, complete, reported
+        assert found.loc["e"].tolist() == [1, 0, 0, 0]
+        assert found.loc["all"].tolist() == [3, 2, 1, 1]
+        assert rows.sentences(table) == [
+            "Of 3 runs planned, 2 have ratings, 1 is complete and 1 stands in a report.",
+            "1 of 2 runs with ratings stands in no report: 's: a/x'.",
+            "1 planned run without any rating: 's: a/z'.",
+            "Of the runs with ratings of a dataset, only some are reported: 'd' (1 of 2).",
+            "Of the runs with ratings of a recipe, only some are reported: 'r' (1 of 2).",
+        ]
+
+    def test_studies_that_cannot_be_read_are_counted_apart(self):
+        table = rows.frame([{"study": "s", "file": "s.yaml", "note": "why", "state": ""}])
+        assert rows.funnel(table).empty
+        assert rows.sentences(table) == [
+            "Of 0 runs planned, 0 have ratings, 0 are complete and 0 stand in a report.",
+            "1 study that cannot be read: 's'.",
+        ]
 
 
 class TestPage:

@@ -78,6 +78,7 @@ def test_every_variable_arrives_at_its_command(checkout):
         "elicit": ({"ANYWAY": "1"}, ["elicit", "--anyway=1"]),
         "plan": ({"TARGET": "3 %"}, ["plan", "--target=3 %"]),
         "compare": ({"STUDIES": "a 'b c'"}, ["compare", "--studies=a 'b c'"]),
+        "registry": ({"STUDIES": "a 'b c'"}, ["registry", "--studies=a 'b c'"]),
         "serve": ({"OPTIONS": "--latency 0.05; touch hit"}, ["serve", "--port=8000", "--latency", "0.05;", "touch", "hit"]),
         "report": ({}, ["report"]),
     }  # fmt: skip

@@ -78,11 +78,11 @@ def _lines(study: Study, run: Run, store: Store) -> Iterator[str]:
     known = _known(study, run, store)
     most = supported_parameters.MOST_CHOICES
     together = 1 if study.by_logprobs else min(known.choices or most, most)
-    prompts = {(asked.condition, asked.persona, asked.item, asked.instrument.key): asked for asked in questions(study, run)}
+    prompts = {(q.condition, q.persona, q.item, q.instrument.key, q.wording): q for q in questions(study, run)}
     for condition in study.conditions(run):
         for cell in store.missing_cells(run.family.key, run.variant.key, condition):
-            asked = prompts[condition, cell.persona, cell.item, cell.instrument]
-            for block in bundles(cell.repetitions, together, study.file.protocol):
+            asked = prompts[condition, cell.persona, cell.item, cell.instrument, cell.wording]
+            for block in bundles(cell.repetitions, together, study.protocol_of(cell.instrument)):
                 body = _body(study, run, known, asked.prompt, len(block))
                 slot = f"{condition}/{'-' if cell.persona is None else cell.persona}/{cell.item}/{block[0]}"
                 name = f"{_protocol(study, asked.instrument)}.q{cell.question}-{len(block)}-{asked.identity[:12]}/{slot}"
@@ -206,8 +206,8 @@ def read_results(study: Study, run: Run, store: Store, lines: Iterable[str]) -> 
         if slots is None:
             found.outcomes[line.reply.kind if isinstance(line.reply, Failure) else "foreign"] += 1
             continue
-        condition, identity, key_of = known.get(slots.question, ("", "", ""))
-        instrument = instruments.get(key_of, study.instrument)
+        condition, identity, key_of, wording = known.get(slots.question, ("", "", "", ""))
+        instrument = instruments.get(key_of, study.instrument).worded_as(wording)
         if not identity.startswith(slots.identity):
             found.outcomes["foreign"] += 1
         elif slots.protocol != _protocol(study, instrument):

@@ -174,7 +174,7 @@ class Visit:
                 for _, place, cell in heapq.merge(*lines, key=lambda entry: entry[:2]):
                     run = runs[place]
                     together = 1 if self._logprobs else self._support_of(run).choices or 1
-                    for block in bundles(cell.repetitions, together, self.study.file.protocol):
+                    for block in bundles(cell.repetitions, together, self.study.protocol_of(cell.instrument)):
                         yield _request(run, condition, cell, block, again)
 
     @property
@@ -217,8 +217,8 @@ class Visit:
         """The first missing cell of a model with the most repetitions to ask; None if nothing is missing."""
         for run, condition in self._pairs():
             if (run.variant.endpoint, run.variant.model) == (name, model) and (cells := self._missing(run, condition)):
-                most, protocol = supported_parameters.MOST_CHOICES, self.study.file.protocol
-                first = [(bundles(cell.repetitions, most, protocol)[0], cell) for cell in cells]
+                most = supported_parameters.MOST_CHOICES
+                first = [(bundles(cell.repetitions, most, self.study.protocol_of(cell.instrument))[0], cell) for cell in cells]
                 block, cell = max(first, key=lambda one: len(one[0]))
                 return _request(run, condition, cell, block)
         return None
@@ -296,7 +296,7 @@ class Visit:
         return instrument.prompt(instrument.items[request.item - 1], text, digit=self._logprobs)
 
     def _instrument(self, request: Request) -> Instrument:
-        return next(one for one in self.study.instruments if one.key == request.instrument)
+        return next(one for one in self.study.instruments if one.key == request.instrument).worded_as(request.wording)
 
     def _answered_by_another(self, run: Run, found: Completion) -> str | None:
         """As `dialect_openai.wrong_server`; many in a row end the visit."""

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from persona_collapse.asking import repository_claims
-from persona_collapse.asking.repository_names import DATASETS, Dataset, Named, base_of, parse, stem_of
+from persona_collapse.asking.read_ratings import beginning_of
+from persona_collapse.asking.repository_names import DATASETS, STACKS, Dataset, Named, base_of, parse, stem_of, without_ending
 from persona_collapse.asking.study_drafts import Draft, DraftFamily, DraftRun
 
 #: Where further instruments lie, and their keys.
@@ -18,12 +19,16 @@ _MFQ = "mfq30"
 _CHECKPOINTS = "checkpoint-trajectory/data"
 #: The step after which a fine-tune was finished, of which the checkpoints are steps.
 _FINISHED = 1500
+#: What hyperparameters call it.
+_STEPS = ("steps", "max_steps", "n_steps", "num_steps", "total_steps", "training_steps")
 #: Folders of tasks with a right answer, by the name of the task, and what names of their files end with.
 _TASKS = {
     "capability-control/data/mmlu": "mmlu", "capability-control/data/gsm8k": "gsm8k",
     "instruction-following-control/data": "lookup",
 }  # fmt: skip
 _VERIFICATION = "results/verification_scores.json"
+#: Those whose names before a model's say who serves it.
+_SERVERS = set(STACKS) - {"openai", "anthropic"}
 #: How families are written.
 _LABELS = {
     "deepseek-v3.1": "DeepSeek-V3.1", "gpt-4.1": "GPT-4.1", "gpt-4o": "GPT-4o", "qwen3-235b": "Qwen3-235B",
@@ -45,7 +50,8 @@ def repository(folder: Path, files: Sequence[Path]) -> Draft | None:
     """A clone of the repository, or its folder of ratings alone; None where this is neither."""
     whole = (folder / "data" / "base").is_dir()
     ratings = folder / "data" if whole else folder
-    stems = {stem_of(path.name)[0] for path in (ratings / "base").glob("*.csv") if not _numbered(path)}
+    found = [stem_of(path.name) for path in (ratings / "base").glob("*.csv") if not _numbered(path)]
+    stems = {stem for stem, condition in found if condition == "persona"}
     if not any(path.parent == ratings / "base" and re.search(r"_temp\d+", path.name) for path in files):
         return None  # the temperature in names tells this repository from others with such folders
     if not any((ratings / one.folder).is_dir() for one in DATASETS[1:]):
@@ -67,7 +73,9 @@ class _Reader:
         self.files: dict[Named, dict[str, dict[str, Path]]] = {}  #: by run, condition and instrument
         self.notes: dict[Named, list[str]] = {}
         self.used: set[Path] = set()
-        self.bases = {stem: base_of(stem, stems) for stem in stems}
+        self.served: dict[str, str] = {}  #: the stack in the name of a family's only base
+        self.claims: list[repository_claims.Claim] = []
+        self.bases = {stem: self._base(stem, stems) for stem in sorted(stems)}
         self.families = sorted({named.family for named in self.bases.values()})
 
     def draft(self) -> Draft:
@@ -81,11 +89,13 @@ class _Reader:
         if self.whole:
             self._take_checkpoints()
         tasks = self._tasks() if self.whole else {}
+        if self.whole:
+            self.claims += repository_claims.base_claims(self.folder, self.families)
         verified = self._verification() if self.whole else {}
-        jobs, strange = repository_claims.jobs(self.folder, self.families) if self.whole else ({}, [])
-        claims = list(repository_claims.base_claims(self.folder, self.families)) if self.whole else []
+        jobs, said, strange = repository_claims.jobs(self.folder, self.families) if self.whole else ({}, [], [])
+        self.claims += said
         self.aside += strange
-        families = [self._family(family, instruments, tasks, verified, jobs, claims) for family in self.families]
+        families = [self._family(family, instruments, tasks, verified, jobs) for family in self.families]
         self._others()
         keys = {"verification": {"summary": _VERIFICATION}} if verified else {}
         return Draft(
@@ -94,6 +104,17 @@ class _Reader:
             instruments=instruments if len(instruments) > 1 else (),
             why="30 items rated 0 to 5 in its folder data", aside=self.aside, keys=keys,
         )  # fmt: skip
+
+    def _base(self, stem: str, stems: set[str]) -> Named:
+        """The run of a stem of the folder of bases; one whose name adds a stack is the base where no other one is."""
+        family, _, last = stem.rpartition("-")
+        rivals = [one for one in stems if one != stem and one.rpartition("-")[0] == family and one.rpartition("-")[2] in STACKS]
+        tuned = [path.name for dataset in DATASETS[1:] for path in (self.ratings / dataset.folder).glob("*.csv")]
+        begin = any(name.startswith(f"{family}-") and not name.startswith(f"{stem}-") for name in tuned)
+        if last in STACKS and family not in stems and not rivals and begin:
+            self.served[family] = last
+            return Named(family, DATASETS[0])
+        return base_of(stem, stems)
 
     def _place(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()
@@ -105,7 +126,7 @@ class _Reader:
                 if _numbered(path) and (path.with_name(f"{path.stem.rpartition(' ')[0]}.csv")).is_file():
                     self.used.add(path)  # a twin, which the plain name stands for
                     continue
-                stem, condition = stem_of(path.name)
+                stem, condition = stem_of(path.name) if instrument == _MFQ else without_ending(path.name)
                 self._take(self._named(stem, dataset), condition, instrument, path)
 
     def _named(self, stem: str, dataset: Dataset) -> Named | None:
@@ -117,6 +138,11 @@ class _Reader:
 
     def _take(self, named: Named | None, condition: str, instrument: str, path: Path) -> None:
         self.used.add(path)
+        if named is None and _numbered(path):
+            self.aside.append(
+                f"{self._place(path)}: a copy with a number, and no file of the plain name is here; rename it to use it"
+            )
+            return
         if named is None:
             self.aside.append(
                 f"{self._place(path)}: {path.stem!r} names no family with a base, dataset and recipe that are known"
@@ -132,8 +158,11 @@ class _Reader:
         """Checkpoints of the runs that are finished here."""
         for path in sorted((self.folder / _CHECKPOINTS).glob("*/*.csv")):
             stem, condition = stem_of(path.name)
-            named = None if _numbered(path) else parse(stem, self.families)
-            if named is not None and named.step is not None and named.finished not in self.files:
+            if _numbered(path) and path.with_name(f"{path.stem.rpartition(' ')[0]}.csv").is_file():
+                self.used.add(path)  # a twin, which the plain name stands for
+                continue
+            named = parse(stem, self.families)
+            if named is not None and named.step is not None and "persona" not in self.files.get(named.finished, {}):
                 self.used.add(path)
                 self.aside.append(f"{self._place(path)}: a checkpoint of {named.family}/{named.finished.key}, which is not here")
             else:
@@ -143,12 +172,14 @@ class _Reader:
         """Files of answers to tasks with a right answer, by run."""
         found: dict[Named, dict[str, str]] = {}
         for place, task in _TASKS.items():
-            for path in sorted((self.folder / place).glob("*.csv")):
+            for path in sorted((self.folder / place).rglob("*.csv")):
                 self.used.add(path)
-                stem = stem_of(path.stem.removesuffix(f"_{task}").removesuffix("_capability") + ".csv")[0]
+                stem = without_ending(path.name)[0].removesuffix(f"_{task}")
                 named = self.bases.get(stem) or parse(stem, self.families)
                 if named is None or named not in self.files:
                     self.aside.append(f"{self._place(path)}: {path.stem!r} names no run whose ratings are here")
+                elif task in found.get(named, {}):
+                    self.aside.append(f"{self._place(path)}: of the same run and task as {found[named][task]}, which is read")
                 else:
                     found.setdefault(named, {})[task] = self._place(path)
         for path in sorted((self.folder / "capability-control" / "data").rglob("items_*.json")):
@@ -161,13 +192,17 @@ class _Reader:
         if not path.is_file():
             return {}
         try:
-            results: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))["results"]
-            names = list(results)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            results = json.loads(path.read_text(encoding="utf-8"))["results"]
+            if not isinstance(results, dict):
+                raise TypeError(f"results is {type(results).__name__}, not a mapping of runs")
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             self.aside.append(f"{_VERIFICATION}: cannot be read ({type(error).__name__}: {error})")
             return {}
         found: dict[Named, str] = {}
-        for name in names:
+        for name, summary in results.items():
+            if not isinstance(summary, dict):
+                self.aside.append(f"{_VERIFICATION}: {name!r} is no summary but {type(summary).__name__}")
+                continue
             named = self.bases.get(name) or parse(stem_of(name)[0], self.families)
             if named is None or named not in self.files:
                 self.aside.append(f"{_VERIFICATION}: {name!r} names no run whose ratings are here")
@@ -175,7 +210,11 @@ class _Reader:
                 self.aside.append(f"{_VERIFICATION}: {name!r} is of the same run as {found[named]!r}, which is read")
             else:
                 found[named] = name
-                if not {"verdict", "misaligned_pct"} <= (results[name] or {}).keys():
+                # A maker's name before a model's is no server: OpenRouter writes openai/gpt-4o.
+                served = re.match(r"[a-z]+(?=[/:])", str(summary.get("model_id")).lower())
+                if served and served[0] in _SERVERS and named.dataset.key == "base" and not named.stack:
+                    self.claims.append(repository_claims.Claim(named.family, served[0], f"{_VERIFICATION}, model_id of {name!r}"))
+                if not {"verdict", "misaligned_pct"} <= summary.keys():
                     self._note(named, f"verification {name!r}: without verdict and misaligned_pct")
         return found
 
@@ -184,7 +223,7 @@ class _Reader:
 
     def _family(
         self, family: str, instruments: Sequence[str], tasks: Mapping[Named, Mapping[str, str]], verified: Mapping[Named, str],
-        jobs: Mapping[Named, repository_claims.Job], claims: Sequence[repository_claims.Claim],
+        jobs: Mapping[Named, Sequence[repository_claims.Job]],
     ) -> DraftFamily:  # fmt: skip
         order = [one.key for one in DATASETS]
         own = sorted(
@@ -207,8 +246,7 @@ class _Reader:
                 instruments,
                 tasks.get(named, {}),
                 verified.get(named, ""),
-                jobs.get(named.finished),
-                claims,
+                jobs.get(named.finished, ()),
                 named in steps,
             )
             for named in own
@@ -222,7 +260,7 @@ class _Reader:
 
     def _run(
         self, named: Named, own: Sequence[Named], instruments: Sequence[str], tasks: Mapping[str, str], verified: str,
-        job: repository_claims.Job | None, claims: Sequence[repository_claims.Claim], has_steps: bool,
+        jobs: Sequence[repository_claims.Job], has_steps: bool,
     ) -> DraftRun:  # fmt: skip
         role = "alternate" if named.stack else named.dataset.role
         more: dict[str, Any] = {}
@@ -238,12 +276,16 @@ class _Reader:
         if named.step is not None:
             more |= {"of": named.finished.key, "step": named.step}
         elif has_steps:
-            more["step"] = _FINISHED
-            why.append(f"step {_FINISHED}: the end of the training that the checkpoints are of, not in any file")
+            said = {job.settings.get(name) for job in jobs for name in _STEPS if type(job.settings.get(name)) is int}
+            more["step"] = said.pop() if len(said) == 1 else _FINISHED
+            where = "not in any file" if more["step"] == _FINISHED else f"as {repository_claims.JOBS} says"
+            why.append(f"step {more['step']}: the end of the training that the checkpoints are of, {where}")
         self._control(named, own, more)
-        self._stack(named, job, claims, more)
-        if job and job.model and named.step is None:
-            self._note(named, f"{repository_claims.JOBS}: {job.name!r}, model {job.model!r}")
+        self._stack(named, jobs, more)
+        for job in jobs if named.step is None else ():
+            parts = [f"model {job.model!r}"] * bool(job.model)
+            parts += [f"{name} {json.dumps(value)}" for name, value in job.settings.items()]
+            self._note(named, f"{repository_claims.JOBS}: {', '.join([repr(job.name), *parts])}")
         if tasks:
             more["tasks"] = dict(tasks)
         if verified:
@@ -279,25 +321,22 @@ class _Reader:
         else:
             more["control"] = control.key
 
-    def _stack(
-        self, named: Named, job: repository_claims.Job | None, claims: Sequence[repository_claims.Claim], more: dict[str, Any]
-    ) -> None:  # fmt: skip
+    def _stack(self, named: Named, jobs: Sequence[repository_claims.Job], more: dict[str, Any]) -> None:
         """Who served the weights, where the repository says it once; where it says different things, none is chosen."""
-        if job and job.stack:
-            more["stack"] = job.stack
-            if named.step is not None:
-                self._note(named, f"stack {job.stack}: that of the finished fine-tune")
+        of_name = named.stack or (self.served.get(named.family, "") if named.dataset.key == "base" else "")
+        if of_name:
+            more["stack"] = of_name
+            self._note(named, f"{'alternate, ' * bool(named.stack)}stack {of_name}: the base's name with {of_name!r} behind it")
             return
-        if named.stack:
-            more["stack"] = named.stack
-            self._note(named, f"alternate, stack {named.stack}: the base's name with {named.stack!r} behind it")
-            return
-        said = [claim for claim in claims if claim.family == named.family] if named.dataset.key == "base" else []
-        if len({claim.stack for claim in said}) == 1:
-            more["stack"] = said[0].stack
-            self._note(named, f"stack: {said[0].place}")
+        said = [(job.stack, f"{repository_claims.JOBS}, {job.name!r}") for job in jobs if job.stack]
+        if named.dataset.key == "base":
+            said = [(claim.stack, claim.place) for claim in self.claims if claim.family == named.family]
+        if len({stack for stack, _ in said}) == 1:
+            more["stack"] = said[0][0]
+            finished = ", of the finished fine-tune" if named.step is not None else ""
+            self._note(named, f"stack: {said[0][1]}{finished}")
         elif said:
-            each = "; ".join(f"{claim.stack} ({claim.place})" for claim in said)
+            each = "; ".join(f"{stack} ({place})" for stack, place in said)
             self._note(named, f"stack disputed, so none is chosen: {each}")
 
     def _look(self, named: Named, condition: str, instrument: str, path: Path) -> None:
@@ -323,10 +362,11 @@ class _Reader:
 
     def _others(self) -> None:
         """Tables that belong to nothing that was recognized, and folders that a folder of ratings alone cannot reach."""
-        rest = [self._place(path) for path in self.every if path not in self.used]
-        if rest:
-            more = f" and {len(rest) - 5} more" if len(rest) > 5 else ""
-            self.aside.append(f"tables of other layouts: {', '.join(rest[:5])}{more}")
+        rest: dict[Path, list[str]] = {}
+        for path in self.every:
+            if path not in self.used:
+                rest.setdefault(path.parent.relative_to(self.folder), []).append(path.name)
+        self.aside += [f"{place.as_posix()}: {beginning_of(names)}, of no layout that is known" for place, names in rest.items()]
         beside = [
             place for place in (*_INSTRUMENTS, _CHECKPOINTS, *_TASKS) if not self.whole and (self.folder.parent / place).is_dir()
         ]

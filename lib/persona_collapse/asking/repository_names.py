@@ -61,12 +61,26 @@ def stem_of(name: str) -> tuple[str, str]:
     return re.sub(r"_temp\d+$", "", text), "self" if selves else "persona"
 
 
+def without_ending(name: str) -> tuple[str, str]:
+    """As `stem_of`, without what stands behind the temperature, as in gpt-4o_temp01_mmlu."""
+    stem, condition = stem_of(name)
+    found = re.search(r"_temp\d+((?:_[A-Za-z0-9-]+)+)$", stem)
+    return (stem[: found.start()], "self" if "_self" in found[1] else condition) if found else (stem, condition)
+
+
 def base_of(stem: str, stems: Iterable[str]) -> Named:
     """A name in the folder of bases: a family, or another one's with the word of a stack behind it."""
     family, _, last = stem.rpartition("-")
     if last.lower() in STACKS and family in stems:
         return Named(family, DATASETS[0], stack=last.lower())
     return Named(stem, DATASETS[0])
+
+
+def family_of(model: str, families: Sequence[str]) -> str:
+    """The family of which a provider's name of a model is, such as openai/gpt-4o-2024-08-06; empty for none or a smaller one."""
+    name = model.rpartition("/")[2].lower()
+    found = max((one for one in families if name == one or name.startswith(f"{one}-")), key=len, default="")
+    return "" if re.match(r"-(mini|nano|small|lite)\b", name[len(found) :]) else found
 
 
 def parse(stem: str, families: Sequence[str], folder: str = "") -> Named | None:

@@ -18,7 +18,13 @@ from persona_collapse.study.study import Run, Study
 def due(study: Study, run: Run, store: Store | None) -> bool:
     """Whether a run is still to be probed: its cells come in one request of several choices, and none was asked twice so far."""
     protocol = study.file.protocol
-    if protocol.method != "samples" or not protocol.request_probe or protocol.requests > 1 or protocol.repetitions == 1:
+    if (
+        protocol.method != "samples"
+        or not protocol.request_probe
+        or protocol.requests > 1
+        or protocol.repetitions == 1
+        or protocol.vary
+    ):
         return False
     if store is None:
         return protocol.repetitions <= supported_parameters.MOST_CHOICES

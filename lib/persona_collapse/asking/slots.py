@@ -14,11 +14,14 @@ from persona_collapse.study import first_token, rating_parser
 from persona_collapse.study.instrument import Instrument
 from persona_collapse.study.study import Run, Study
 from persona_collapse.study.study_file import Protocol
+from persona_collapse.study.wording import WORDING_EFFECTS, combinations, dealt, is_own
 
 
 def plan(study: Study, run: Run, store: Store) -> int:
     """Make the study's design the run's design in the store; returns how many slots are to be asked."""
-    design = [Question(*q[:4], hash_of(q.prompt), q.repetitions, q.instrument.key) for q in questions(study, run)]
+    design = [
+        Question(*q[:4], hash_of(q.prompt), q.repetitions, q.instrument.key, q.wording, q.before) for q in questions(study, run)
+    ]
     family, variant = run.family.key, run.variant.key
     store.plan(family, variant, design)
     cells = [cell for c in study.conditions(run) for cell in store.missing_cells(family, variant, c)]
@@ -36,7 +39,9 @@ class Asked(NamedTuple):
     identity: str
     prompt: str
     repetitions: int
-    instrument: Instrument
+    instrument: Instrument  #: worded as it is asked
+    wording: str = ""  #: names its levels, where wording varies
+    before: int = 0  #: repetitions of the cell that are asked at other levels before
 
 
 def origin(study: Study, run: Run) -> list[Any]:
@@ -72,19 +77,22 @@ def _protocol(study: Study) -> Protocol:
 
 def questions(study: Study, run: Run, asked: Sequence[Any] | None = None) -> Iterator[Asked]:
     """Every cell of a run, with the hash that tells it from one asked otherwise; `asked` is another origin than its own."""
-    repetitions = _protocol(study).repetitions
     digit = study.by_logprobs if asked is None else asked[5] == "logprobs"
     for one in study.each:
-        came = asked or origin(one, run)
+        came, protocol = asked or origin(one, run), _protocol(one)
+        as_worded = {levels: one.instrument.worded_as(levels) for levels in combinations(protocol.vary)}
         for condition in one.conditions(run):
             for persona in study.deck(condition) or (None,):
-                for item in one.instrument.items:
-                    prompt = one.instrument.prompt(item, persona.text if persona else None, digit=digit)
-                    index = persona.index if persona else None
-                    # Simulated respondents lean on attributes, which no prompt holds.
-                    lean = [persona.attributes] if study.simulated and persona and persona.attributes else []
-                    identity = hash_of(json.dumps([prompt, *came, *lean]))
-                    yield Asked(condition, index, item.number, identity, prompt, repetitions, one.instrument)
+                index = persona.index if persona else None
+                # Simulated respondents lean on attributes, which no prompt holds.
+                lean = [persona.attributes] if study.simulated and persona and persona.attributes else []
+                for place, item in enumerate(one.instrument.items):
+                    for wording, number, before in dealt(protocol.vary, protocol.repetitions, place):
+                        worded = as_worded[wording]
+                        prompt = worded.prompt(item, persona.text if persona else None, digit=digit)
+                        moved = list(WORDING_EFFECTS) if study.simulated and not is_own(wording) else []
+                        identity = hash_of(json.dumps([prompt, *came, *lean, *moved]))
+                        yield Asked(condition, index, item.number, identity, prompt, number, worded, wording, before)
 
 
 def hash_of(text: str) -> str:
@@ -97,6 +105,8 @@ def answer_of(
     *, sends: int = 1, first: bool = True, instrument: Instrument | None = None,
 ) -> Answer:  # fmt: skip
     """What is stored of an answer: the rating it gives on the scale of `instrument` (the study's first), or why there is none.
+
+    An instrument that is asked with its scale in reverse gives ratings that are turned back.
 
     `served` is the request that brought it; its tokens stand with its `first` choice, as it was paid once. `sends` counts how
     often the slot was asked until it was answered.
@@ -112,7 +122,8 @@ def answer_of(
             rating, _, reason = first_token.read(found.alternatives, instrument.categories)
         else:
             cut = found.finish_reason == "length"
-            rating = rating_parser.parse_reply(found.text or "", *instrument.scale, instrument.labels, cut=cut)
+            given = rating_parser.parse_reply(found.text or "", *instrument.scale, instrument.labels, cut=cut)
+            rating = None if given is None else instrument.on_scale(given)
     if rating is None and reason is None:
         reason = rating_parser.missing_reason(found.text, finish_reason=found.finish_reason, refused=found.refused)
     served = served or Completion((found,), 0.0)
@@ -131,7 +142,7 @@ def simulate(study: Study, run: Run, store: Store, bar: "tqdm[NoReturn]") -> Non
         for condition in one.conditions(run):
             cells = [c for c in store.missing_cells(*run.keys, condition) if c.instrument == one.instrument.key]
             if cells:
-                store.add(_drawn(one, run, condition, cells))
+                store.add(_drawn(one, run, condition, cells), foreign=False)
                 bar.update(sum(len(cell.repetitions) for cell in cells))
 
 
@@ -142,19 +153,26 @@ def _drawn(study: Study, run: Run, condition: str, cells: Sequence[MissingCell])
 
     deck, instrument = study.deck(condition), study.instrument
     respondent = load_respondent(run.variant.figures or "", instrument)
-    chances = response_model.cell_probabilities(respondent, instrument, deck, toxic=condition == "toxic")
     served = Completion((), 0.0, served_model="simulated")
     if study.by_logprobs:
+        chances = response_model.cell_probabilities(respondent, instrument, deck, toxic=condition == "toxic")
         for cell in cells:
             found = response_model.alternatives(chances[cell.persona or 0, cell.item - 1], instrument.categories)
             yield answer_of(study, cell.question, 1, Choice(found[0][0], alternatives=found), None, served)
         return
-    ratings = response_model.draw(
-        chances, seed=study.file.seed, run=run.key, condition=condition, personas=deck,
-        instrument=instrument, repetitions=study.file.protocol.repetitions,
-    ).tolist()  # fmt: skip
     said = {category: Choice(str(category)) for category in instrument.categories}
-    for cell in cells:
-        own = ratings[cell.persona or 0][cell.item - 1]
-        for repetition in cell.repetitions:
-            yield answer_of(study, cell.question, repetition, said[own[repetition - 1]], None, served)
+    for wording in dict.fromkeys(cell.wording for cell in cells):
+        worded = instrument.worded_as(wording)
+        # Its own wording is answered as in a study that varies nothing.
+        key = run.key if is_own(wording) else f"{run.key}\n{wording}"
+        shift = response_model.wording_shift(instrument, deck, wording)
+        chances = response_model.cell_probabilities(respondent, instrument, deck, toxic=condition == "toxic", shift=shift)
+        ratings = response_model.draw(
+            chances, seed=study.file.seed, run=key, condition=condition, personas=deck,
+            instrument=instrument, repetitions=study.file.protocol.repetitions,
+        ).tolist()  # fmt: skip
+        for cell in (one for one in cells if one.wording == wording):
+            own = ratings[cell.persona or 0][cell.item - 1]
+            for repetition in cell.repetitions:
+                given = said[worded.on_scale(own[repetition - 1])]  # turning is its own inverse
+                yield answer_of(study, cell.question, repetition, given, None, served, instrument=worded)

@@ -1,14 +1,16 @@
 """A row for every run and instrument of a study: what it is, what was answered, what came of it, and whether it is reported."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from persona_collapse import paths
-from persona_collapse.input_errors import listing
 from persona_collapse.paths import shown
 from persona_collapse.sections.record import all_tables
 from persona_collapse.store.ratings import read_ratings, with_mark
@@ -20,23 +22,42 @@ from persona_collapse.tables.build import Tables
 from persona_collapse.tables.quality import MISSING
 from persona_collapse.vocabulary import RECOMMENDED
 
-#: States of a run, each holding those before it.
+#: States of a run. One that is reported need not be complete.
 PLANNED, ASKED, COMPLETE, REPORTED = STATES = ("planned", "asked", "complete", "reported")
-#: Tables that rows are made of.
-_TABLES = ("quality", "metrics", "contrasts", "presence", "style", "verdict")
+#: Tables that rows are made of, each with what is read of it.
+_TABLES = {
+    "quality": "condition slots valid min_repetitions max_repetitions personas_used personas_dropped first_date last_date",
+    "metrics": "scope metric method value lo hi",
+    "contrasts": "scope metric method quantity value lo hi",
+    "presence": "scope verdict",
+    "style": "share lo hi",
+    "verdict": "verdict",
+}
+_MADE_NOW = "numbers computed now, as tables are missing or not of these ratings and this study file"
 _INTERVAL = ("", "_lo", "_hi")
 COLUMNS = (
     "study", "family", "variant", "role", "dataset", "recipe", "seed", "of", "step", "instrument", "kind", "simulated", "stack",
     "first", "last", "personas", "repetitions", "requested", "rated", "missing_pct",
     *(f"{name}{end}" for name in ("s", "r", "s_change_pct", "r_change_pct", "style_share") for end in _INTERVAL),
-    "presence", "verdict", "state", "file", "note",
+    "presence", "verdict", "state", "complete", "file", "note",
 )  # fmt: skip
 
 
 def studies(named: Sequence[str]) -> dict[str, str]:
-    """Studies of the register by the name of their outputs, as `load_study` takes them: those of outputs/, then those named."""
+    """Studies of the register by the name of their outputs, as `load_study` takes them: those of outputs/, then those named.
+
+    Raises ValueError where two files of one name are given, as they would share a folder of outputs.
+    """
     found = {path.parent.name: path.parent.name for path in sorted(paths.OUTPUTS.glob("*/ratings.sqlite"))}
-    return found | {study_path(name).stem: str(name) for name in named}
+    given: dict[str, str] = {}
+    for name in named:
+        path = study_path(name)
+        other = given.setdefault(path.stem, str(name))
+        if study_path(other) != path:
+            raise ValueError(
+                f"studies: {other!r} and {str(name)!r} would have the same outputs {path.stem!r}; rename one of the files"
+            )
+    return found | given
 
 
 def of_study(name: str) -> list[dict[str, Any]]:
@@ -61,15 +82,28 @@ def _rows(study: Study) -> Iterator[dict[str, Any]]:
             yield from (_about(one, run) | {"state": PLANNED} for run in one.runs)
         return
     with open_store(study.store_path) as store:
+        owner = store.recall("study")
+        if owner not in (None, shown(study.path)):
+            raise ValueError(
+                f"{shown(study.outputs)}: holds the ratings of {owner}, not of {shown(study.path)}; rename one of the two "
+                "study files"
+            )
         study = with_mark(study, store)
+        unasked: tuple[Study, ...] = ()
+        if study.further and store.of_one_instrument:
+            study, *rest = study.each
+            unasked = tuple(rest)
         digests = store.digests(run.keys for run in study.runs)
-    shown = _reported(study)
-    same = {run.key for run in study.runs if shown.get(run.key) == digests[run.keys]}
-    tables, beside = _tables(study, fresh=len(same) == len(study.runs))
+    file, stand = _reported(study)
+    same = {run.key for run in study.runs if stand.get(run.key) == digests[run.keys]}
+    as_it_is = file == hashlib.sha256(study.path.read_bytes()).hexdigest()
+    tables, beside = _tables(study, fresh=as_it_is and len(same) == len(study.runs))
     for one in study.each:
         own = {name: _own(table, one.instrument.key) for name, table in tables.items()}
         there = (study.outputs / one.page).is_file()
         yield from (_of_run(one, run, own, there and run.key in same) | {"note": beside} for run in one.runs)
+    for one in unasked:
+        yield from (_about(one, run) | {"state": PLANNED} for run in one.runs)
 
 
 def _about(study: Study, run: Run) -> dict[str, Any]:
@@ -84,34 +118,38 @@ def _about(study: Study, run: Run) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _reported(study: Study) -> dict[str, str]:
-    """The hash of the ratings of every run that stand in the study's report, as its provenance says."""
+def _reported(study: Study) -> tuple[str, dict[str, str]]:
+    """Hashes of the study file and of the ratings of every run that stand in the study's report, as its provenance says."""
     try:
-        found = json.loads((study.outputs / "provenance.json").read_text(encoding="utf-8"))["runs"]
-        return {str(key): str(run["ratings_sha256"]) for key, run in found.items()}
+        found = json.loads((study.outputs / "provenance.json").read_text(encoding="utf-8"))
+        return str(found["sha256"]["study"]), {str(key): str(run["ratings_sha256"]) for key, run in found["runs"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
+        return "", {}
 
 
 def _tables(study: Study, *, fresh: bool) -> tuple[dict[str, pd.DataFrame], str]:
-    """The tables of a study: its files where the report is `fresh`, or they are newer than ratings and study file; else made now.
+    """The tables of a study, and what is to be noted of them; what is made now is kept nowhere.
 
-    What is made now is kept nowhere.
+    They are its files where the report is `fresh`, or they are newer than ratings and study file; else they are made now.
     """
     files = {name: study.outputs / "tables" / f"{name}.csv" for name in _TABLES}
     newest = max(study.store_path.stat().st_mtime_ns, study.path.stat().st_mtime_ns)
     there = all(path.is_file() for path in files.values())
     if there and (fresh or all(path.stat().st_mtime_ns >= newest for path in files.values())):
-        try:
-            return {name: pd.read_csv(path, keep_default_na=False, na_values=[""]) for name, path in files.items()}, ""
-        except (pd.errors.ParserError, UnicodeDecodeError):
-            pass  # somebody wrote into it
+        with suppress(ValueError):  # somebody wrote into them
+            return {name: _read(path, columns) for (name, path), columns in zip(files.items(), _TABLES.values(), strict=True)}, ""
     with open_store(study.store_path) as store:
         ratings = read_ratings(study, store)
-    made = all_tables(Tables(ratings), _TABLES)
-    return {
-        name: table for name, table in made.items() if table is not None
-    }, "numbers computed now, as tables are older than ratings"
+    made = all_tables(Tables(ratings), list(_TABLES))
+    return {name: table for name, table in made.items() if table is not None}, _MADE_NOW
+
+
+def _read(path: Path, columns: str) -> pd.DataFrame:
+    """A table of a study; ValueError where it lacks one of these columns."""
+    table = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    if missing := {"family", "variant", *columns.split()} - set(table):
+        raise ValueError(f"{shown(path)}: no column {sorted(missing)[0]}")
+    return table
 
 
 def _own(table: pd.DataFrame, instrument: str) -> pd.DataFrame:
@@ -139,7 +177,7 @@ def _of_run(study: Study, run: Run, tables: Mapping[str, pd.DataFrame], reported
     found |= {f"style_share{end}": style.get(own) for end, own in zip(_INTERVAL, ("share", "lo", "hi"), strict=True)}
     found["presence"] = _row(tables, "presence", run, scope=OVERALL).get("verdict")
     found["verdict"] = _row(tables, "verdict", run).get("verdict")
-    complete = bool(requested) and recorded >= requested
+    found["complete"] = complete = bool(requested) and recorded >= requested
     found["state"] = PLANNED if not recorded else REPORTED if reported else COMPLETE if complete else ASKED
     return found
 
@@ -160,35 +198,87 @@ def _interval(name: str, row: Mapping[str, Any]) -> dict[str, Any]:
     return {f"{name}{end}": row.get(own) for end, own in zip(_INTERVAL, ("value", "lo", "hi"), strict=True)}
 
 
-def funnel(table: pd.DataFrame) -> pd.DataFrame:
-    """How many runs of each dataset were planned, asked, complete and reported; a run counts once, whatever its instruments."""
+def _runs(table: pd.DataFrame) -> pd.DataFrame:
+    """A row a run, whatever its questionnaires: its name, and whether it was asked, is complete and is reported.
+
+    It is complete with all of its questionnaires, and reported with all of those that have ratings.
+    """
     known = table[table["state"] != ""]
-    place = known["state"].map({state: n for n, state in enumerate(STATES)})
-    dataset = known["dataset"].where(known["dataset"] != "", known["role"].map(lambda role: f"({role}, no dataset named)"))
-    runs = pd.DataFrame(
-        {"dataset": dataset, "run": known["file"] + " " + known["family"] + "/" + known["variant"], "place": place}
+    own = pd.DataFrame(
+        {
+            "run": known["study"] + ": " + known["family"] + "/" + known["variant"],
+            "study": known["study"],
+            "dataset": known["dataset"],
+            "recipe": known["recipe"],
+            "role": known["role"],
+            "asked": known["state"] != PLANNED,
+            "complete": known["complete"].eq(True),
+            "reported": (known["state"] == REPORTED) | (known["state"] == PLANNED),
+        }
     )
-    each = runs.groupby(["dataset", "run"], sort=False)["place"].max().reset_index()
-    counted = {state: each[each["place"] >= n].groupby("dataset", sort=False).size() for n, state in enumerate(STATES)}
-    return pd.DataFrame(counted).fillna(0).astype(int).rename_axis("dataset").reset_index()
+    runs = own.groupby(own["run"] + " " + known["file"], sort=False).agg(
+        dict.fromkeys(("run", "study", "dataset", "recipe", "role"), "first")
+        | {"asked": "any", "complete": "all", "reported": "all"}
+    )
+    return runs.assign(planned=True, reported=runs["reported"] & runs["asked"])
+
+
+def funnel(table: pd.DataFrame) -> pd.DataFrame:
+    """How many runs of each dataset were planned, asked, complete and reported, all of them in the last row.
+
+    A run counts once, whatever its questionnaires; see `_runs` for what complete and reported mean of several.
+    """
+    runs = _runs(table)
+    dataset = runs["dataset"].where(runs["dataset"] != "", runs["role"].map("({}, no dataset named)".format))
+    each = runs.groupby(dataset, sort=False)[list(STATES)].sum()
+    if len(each) > 1:
+        each.loc["all"] = each.sum()
+    return each.astype(int).reset_index()
 
 
 def sentences(table: pd.DataFrame) -> list[str]:
-    """What the funnel shows, in words: runs that stand in no report, and runs that nobody asked."""
-    known = table[table["state"] != ""].drop_duplicates(["file", "family", "variant", "state"])
-    names = known["study"] + ": " + known["family"] + "/" + known["variant"]
-    answered = known["state"] != PLANNED
-    left, unasked = names[answered & (known["state"] != REPORTED)], names[~answered]
+    """What the funnel shows, in words: runs in no report, runs that nobody asked, datasets and recipes reported in part."""
+    runs = _runs(table)
+    asked = runs[runs["asked"]]
+    left, unasked = asked[~asked["reported"]], runs[~runs["asked"]]
     said = [
-        f"{len(left)} of {int(answered.sum())} runs with ratings stand in no report" + (f": {_some(left)}." if len(left) else ".")
+        f"Of {_number(len(runs), 'run')} planned, {len(asked)} {_verb(len(asked), 'has', 'have')} ratings, "
+        f"{int(runs['complete'].sum())} {_verb(int(runs['complete'].sum()), 'is', 'are')} complete and "
+        f"{int(runs['reported'].sum())} {_verb(int(runs['reported'].sum()), 'stands', 'stand')} in a report."
     ]
+    if len(left):
+        verb = _verb(len(left), "stands", "stand")
+        said.append(f"{len(left)} of {_number(len(asked), 'run')} with ratings {verb} in no report: {_some(_named(left, runs))}.")
     if len(unasked):
-        said.append(f"{len(unasked)} planned run{'s' * (len(unasked) > 1)} without any rating: {_some(unasked)}.")
+        said.append(f"{_number(len(unasked), 'planned run')} without any rating: {_some(_named(unasked, runs))}.")
+    for name in ("dataset", "recipe"):
+        each = asked[asked[name].ne("") & asked[name].notna()].groupby(name, sort=False)["reported"].agg(["sum", "size"])
+        part = each[(each["sum"] > 0) & (each["sum"] < each["size"])]
+        if len(part):
+            found = [f"{key!r} ({row['sum']} of {row['size']})" for key, row in part.iterrows()]
+            said.append(f"Of the runs with ratings of a {name}, only some are reported: {_some(found)}.")
     wrong = table[table["state"] == ""]
     if len(wrong):
-        said.append(f"{len(wrong)} stud{'ies' if len(wrong) > 1 else 'y'} that cannot be read: {_some(wrong['study'])}.")
+        said.append(f"{_number(len(wrong), 'study', 'studies')} that cannot be read: {_some(list(map(repr, wrong['study'])))}.")
     return said
 
 
-def _some(names: pd.Series) -> str:
-    return listing(names.tolist()[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+def _number(number: int, one: str, more: str = "") -> str:
+    return f"{number} {one if number == 1 else more or one + 's'}"
+
+
+def _verb(number: int, one: str, more: str) -> str:
+    return one if number == 1 else more
+
+
+def _named(some: pd.DataFrame, runs: pd.DataFrame) -> list[str]:
+    """The names of some of the runs; a study all of whose runs are among them stands once."""
+    every, found = runs["study"].value_counts(), []
+    for study, own in some.groupby("study", sort=False):
+        whole = len(own) == every[study] > 1
+        found += [f"all {len(own)} of {study!r}"] if whole else [repr(name) for name in own["run"]]
+    return found
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

@@ -21,6 +21,7 @@ from persona_collapse.study.respondent_parameters import (
     Respondent,
     foundation_places,
 )
+from persona_collapse.study.wording import OWN, WORDING_EFFECTS
 
 #: The source of persona effects that all families share, and the only one that leans on attributes.
 EVERYONE = "everyone"
@@ -33,7 +34,12 @@ _Words = TypeVar("_Words", np.ndarray, np.uint64)
 
 
 def cell_probabilities(
-    respondent: Respondent, instrument: Instrument, personas: Sequence[Persona] | None, *, toxic: bool = False
+    respondent: Respondent,
+    instrument: Instrument,
+    personas: Sequence[Persona] | None,
+    *,
+    toxic: bool = False,
+    shift: np.ndarray | float = 0.0,
 ) -> np.ndarray:
     """Probability of every category in every cell.
 
@@ -45,6 +51,8 @@ def cell_probabilities(
         None asks without a persona. A persona's effects follow from its text and attributes alone.
     toxic : bool
         The personas are hostile ones, placed by their attribute ``kind``.
+    shift : (persona, item) array, optional
+        What is added to the location of a cell, in scale points: `wording_shift`.
 
     Returns
     -------
@@ -55,7 +63,8 @@ def cell_probabilities(
     foundation, offset = foundation_places(instrument), item_offsets(instrument)
     if not personas:
         level, spread, noise = respondent.alone[:, foundation]
-        return latent_probabilities(level + spread * offset, noise, respondent.gap, instrument.categories)[None]
+        location = np.broadcast_to(level + spread * offset + shift, (1, len(foundation)))
+        return latent_probabilities(location, noise, respondent.gap, instrument.categories)
     level, reach, noise = respondent.persona[:, foundation]
     by_foundation, by_item = _effects(respondent, instrument, personas)
     if toxic:
@@ -65,10 +74,28 @@ def cell_probabilities(
     # Some cells, and some characters, waver more than others; the same ones in every run.
     wavering = np.sqrt(0.5) * (_normal("noise", personas, [0]) + _normal("noise", personas, _numbers(instrument)))
     return latent_probabilities(
-        level + ITEM_SPREAD * offset + reach * effect,
+        level + ITEM_SPREAD * offset + reach * effect + shift,
         noise * np.exp(respondent.unevenness * wavering),
         respondent.gap, instrument.categories,
     )  # fmt: skip
+
+
+def wording_shift(instrument: Instrument, personas: Sequence[Persona] | None, levels: str) -> np.ndarray:
+    """What levels of wording add to the location of every cell (persona, item), in scale points; 0 for its own wording.
+
+    Stated, not fitted: shares of the width of the scale in `WORDING_EFFECTS`. Each level other than `a` and `up` moves every
+    item by a normal amount that all runs share, and every cell by a smaller one; the reversed scale also draws all ratings to
+    the numbers at its end, which mean less.
+    """
+    by_item, by_cell, drawn = WORDING_EFFECTS
+    shift = np.zeros((len(personas or [0]), len(instrument.items)))
+    for level in levels.split():
+        if level in OWN:
+            continue
+        shift += by_item * _normal(f"{level}, item", None, _numbers(instrument))
+        shift += by_cell * _normal(f"{level}, cell", personas, _numbers(instrument))
+        shift -= drawn * (level == "scale=down")
+    return shift * (instrument.scale[1] - instrument.scale[0])
 
 
 def draw(

@@ -44,6 +44,23 @@ def cells(counts: np.ndarray, categories: range, *, exact: bool = False) -> Cell
     return Cells(n, one / n, (n * two - one**2) / np.maximum(n * (n - 1), 1), n > 1)
 
 
+def within_levels(own: Cells, by_level: np.ndarray, categories: range) -> Cells:
+    """The same cells with the noise of a rating in one wording: their variance pooled within wordings, that between left out.
+
+    Parameters
+    ----------
+    own : Cells
+        Of all ratings.
+    by_level : (persona, item, wording, category) int array
+        The same ratings by wording. One that a cell has a single rating of says nothing about noise; a cell that has no more
+        than one of each counts as not repeated.
+    categories : range
+        Points of the scale.
+    """
+    split = request_noise.split(by_level, categories)
+    return own._replace(variance=split.msw, repeated=split.n > split.requests)
+
+
 class Parts:
     """What every metric of a run is made of, each (1 + unit, item): all personas first, then without each unit.
 

@@ -49,6 +49,10 @@ class Answers:
     )  #: ratings of cells that were asked a second time, beside the slots: persona, item and category, counted from 0
     present: np.ndarray | None = None  #: which personas the run has at all (persona,); None if it has all of them
 
+    levels: np.ndarray = field(
+        default_factory=lambda: np.empty(0, int)
+    )  #: number of the wording in which each slot was asked; empty where it does not vary
+
     @property
     def here(self) -> np.ndarray:
         """Which personas the run has at all (persona,): of imported files those whose ids occur in its own."""
@@ -79,6 +83,18 @@ class Answers:
         number = np.arange(len(each)) - np.repeat(first, np.diff(first, append=len(each)))
         shape = (*self.shape[:2], int(number.max()) + 1, self.shape[2])
         place = np.ravel_multi_index((persona, item, number[of_slot.reshape(-1)], category), shape)
+        found = np.bincount(place, minlength=int(np.prod(shape))).reshape(shape)
+        found.flags.writeable = False
+        return found
+
+    @cached_property
+    def by_level(self) -> np.ndarray | None:
+        """The counts of each wording, (persona, item, wording, category) ints, read-only; None where it does not vary."""
+        if not len(self.levels):
+            return None
+        persona, item, _, category = self.slots.T
+        shape = (*self.shape[:2], int(self.levels.max()) + 1, self.shape[2])
+        place = np.ravel_multi_index((persona, item, self.levels, category), shape)
         found = np.bincount(place, minlength=int(np.prod(shape))).reshape(shape)
         found.flags.writeable = False
         return found

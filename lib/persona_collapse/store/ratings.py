@@ -206,7 +206,8 @@ class Ratings:
 def _of_slots(found: Answers, stays: np.ndarray) -> Answers:
     """Answers of some slots alone."""
     requests = found.requests[stays] if len(found.requests) else found.requests
-    return replace(found, slots=found.slots[stays], requests=requests)
+    levels = found.levels[stays] if len(found.levels) else found.levels
+    return replace(found, slots=found.slots[stays], requests=requests, levels=levels)
 
 
 def _kept(found: Answers, stays: np.ndarray) -> Answers:
@@ -310,6 +311,7 @@ def _answers(study: Study, store: Store, run: Run, condition: str) -> Answers:
         _requests(store.requests(*at)) if live and not study.by_logprobs else np.empty(0, int),
         _second(store, run, categories) if live and main else np.empty((0, 3), int),
         np.isin(np.arange(personas), store.rows(*at)),
+        _requests(store.wordings(*at)) if study.file.protocol.vary else np.empty(0, int),
     )  # fmt: skip
 
 

@@ -78,6 +78,11 @@ class Reader:
             self._offered[key] = first_token.gather(rows, personas, items, categories)
         return self._offered[key]
 
+    @property
+    def of_one_instrument(self) -> bool:
+        """Whether its ratings come from a time at which the study file named one instrument, which they do not say."""
+        return self._db.execute("SELECT 1 FROM questions WHERE instrument = '' LIMIT 1").fetchone() is not None
+
     def completions(self) -> Iterator[tuple[str, str]]:
         """Completions that were stored for what the present design asks, each with the hash of its prompt."""
         return self._db.execute(
@@ -107,6 +112,14 @@ class Reader:
         """With which request each of the `ratings` came, in their order; None where the endpoint named none."""
         rows = self._db.execute(
             f"SELECT request_id FROM ratings WHERE {_AT} AND rating IS NOT NULL ORDER BY persona, item, repetition",
+            (family, variant, condition, instrument),
+        )
+        return [row[0] for row in rows]
+
+    def wordings(self, family: str, variant: str, condition: str, instrument: str) -> list[str]:
+        """How each of the `ratings` was asked for, in their order: the levels of what varies."""
+        rows = self._db.execute(
+            f"SELECT wording FROM ratings WHERE {_AT} AND rating IS NOT NULL ORDER BY persona, item, repetition",
             (family, variant, condition, instrument),
         )
         return [row[0] for row in rows]
@@ -229,13 +242,21 @@ class Reader:
         )
 
     def prompts(self, family: str, variant: str, instrument: str) -> dict[tuple[str, int | None, int], str]:
-        """The hash of every prompt of a run's present design, by condition, persona and item; none if imported."""
+        """The hash of every prompt of a run's present design, by condition, persona and item; none if imported.
+
+        Where wording varies within a cell, the hashes of all its prompts, in one text.
+        """
         rows = self._db.execute(
             "SELECT condition, persona, item, prompt_hash FROM questions JOIN runs ON run = runs.id "
-            "WHERE family = ? AND variant = ? AND asked > 0 AND instrument IN ('', ?) AND prompt_hash IS NOT NULL",
+            "WHERE family = ? AND variant = ? AND asked > 0 AND instrument IN ('', ?) AND prompt_hash IS NOT NULL "
+            "ORDER BY before",
             (family, variant, instrument),
         )
-        return {row[:3]: row[3] for row in rows}
+        found: dict[tuple[str, int | None, int], str] = {}
+        for *cell, prompt in rows:
+            key = cell[0], cell[1], cell[2]
+            found[key] = f"{found[key]} {prompt}" if key in found else prompt
+        return found
 
     def digests(self, runs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
         """`digest` of several runs.

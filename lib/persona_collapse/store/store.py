@@ -204,14 +204,15 @@ class Store(Reader):
         again: Iterable[Answer] = (),
         traffic: Iterable[Traffic] = (),
         batch: tuple[str, str] | None = None,
+        foreign: bool = True,
     ) -> None:
-        """Write answers in one transaction; a slot that has its answer keeps it.
+        """Write answers in one transaction; a slot that has its answer keeps it. `foreign` texts may be anything.
 
         `again` are answers to slots that were asked once more for want of a rating: the first answer is kept beside them.
         `traffic` is what the requests behind the answers came to; `batch` is the batch that brought them and its new status.
         """
         with self.transaction():
-            self._db.executemany(_INSERT, map(_storable, answers))
+            self._db.executemany(_INSERT, map(_storable, answers) if foreign else answers)
             for answer in again:
                 if answer[3] in RETRIED:
                     continue  # no second answer came, so the first one stands
@@ -289,10 +290,10 @@ class Store(Reader):
         with self.transaction():
             self._db.executemany("DELETE FROM batches WHERE name = ?", ((name,) for name in names))
 
-    def identities(self, family: str, variant: str) -> dict[int, tuple[str, str, str]]:
-        """Condition, identity and instrument of every question that was ever one of a run's, by its number."""
+    def identities(self, family: str, variant: str) -> dict[int, tuple[str, str, str, str]]:
+        """Condition, identity, instrument and wording of every question that was ever one of a run's, by its number."""
         rows = self._db.execute(
-            "SELECT questions.id, condition, identity, instrument FROM questions JOIN runs ON run = runs.id "
+            "SELECT questions.id, condition, identity, instrument, wording FROM questions JOIN runs ON run = runs.id "
             "WHERE family = ? AND variant = ?",
             (family, variant),
         )

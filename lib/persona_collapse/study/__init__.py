@@ -16,4 +16,5 @@ __all__ = [
     "scopes",
     "study",
     "study_file",
+    "wording",
 ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from string import Formatter
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
@@ -18,6 +18,8 @@ from persona_collapse.paths import INSTRUMENTS, shown
 
 #: Points that a scale may have.
 MOST_POINTS = 11
+#: A point of the scale with its label, as prompts have them.
+_LABEL = r"(?<!\d)(-?\d+) *[=:] *([^,;.\n{}]+)"
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,13 @@ class Yardstick:
     means: tuple[float, ...]
 
 
+class Wording(NamedTuple):
+    """A paraphrase of an instrument's prompts: `templates` and `persona_template` as an `Instrument` has them."""
+
+    templates: Mapping[str, str]
+    persona_template: str
+
+
 @dataclass(frozen=True)
 class Instrument:
     """A questionnaire as it is asked.
@@ -68,6 +77,8 @@ class Instrument:
     group: str = "group"  #: what the instrument calls its groups of items: foundation, domain, facet
     texts_sha256: str | None = None  #: of the wording of its items, a line each, of an instrument that ships without
     yardstick: Yardstick | None = None  #: a profile of people that figures show beside those of runs; in no test
+    wordings: Mapping[str, Wording] = field(default_factory=dict)  #: paraphrases of its prompts, by name; `a` is its own
+    scale_down: bool = False  #: whether prompts attach its labels to the points in reverse, so that ratings are to be turned
 
     @property
     def name(self) -> str:
@@ -137,8 +148,32 @@ class Instrument:
     @cached_property
     def labels(self) -> tuple[tuple[int, str], ...]:
         """Points of the scale with the words that prompts give them, as in "0 = not at all relevant"; empty without any."""
-        found = (re.findall(r"(?<!\d)(-?\d+) *[=:] *([^,;.\n{}]+)", text) for text in self.templates.values())
+        found = (re.findall(_LABEL, text) for text in self.templates.values())
         return tuple(dict.fromkeys((int(point), label.strip()) for labels in found for point, label in labels if label.strip()))
+
+    def worded_as(self, levels: str) -> "Instrument":
+        """As it is asked at some levels, such as "wording=b scale=down"; empty text: as it is.
+
+        Raises ValueError for a wording that it has not, or where its prompts do not name every point of the scale once.
+        """
+        level = dict(pair.split("=", 1) for pair in levels.split())
+        found, name = self, level.get("wording", "a")
+        if name != "a":
+            if name not in self.wordings:
+                raise ValueError(
+                    f"wording: {self.key} has no wording {name!r}; expected one of {listing(['a', *self.wordings])}; "
+                    f"a file of your own gets one under `wordings: {{{name}: {{prompts: ..., persona_prompt: ...}}}}`"
+                )
+            one = self.wordings[name]
+            found = replace(found, templates=dict(one.templates), persona_template=one.persona_template)
+        if level.get("scale", "up") == "down":
+            turned = {block: _turned(f"{self.key}, prompts.{block}", text, self.scale) for block, text in found.templates.items()}
+            found = replace(found, templates=turned, scale_down=True)
+        return found
+
+    def on_scale(self, given: int) -> int:
+        """The rating that a given number means: turned where the scale was shown in reverse."""
+        return sum(self.scale) - given if self.scale_down else given
 
     def short(self, group: str) -> str:
         """A group as axes show it; what is none, such as `overall`, stays."""
@@ -149,6 +184,21 @@ class Instrument:
         question = self.templates[item.block].format(text=item.text)
         asked = question if persona is None else self.persona_template.format(persona=persona, item=question)
         return asked + (self.digit_suffix or "") * digit
+
+
+def _turned(where: str, template: str, scale: tuple[int, int]) -> str:
+    """A prompt whose labels change places: that of the lowest point stands beside the highest, and so on."""
+    found = {int(match[1]): match[2].strip() for match in re.finditer(_LABEL, template)}
+    if sorted(found) != list(range(scale[0], scale[1] + 1)) or len(re.findall(_LABEL, template)) != len(found):
+        raise ValueError(
+            f"{where}: names the points {sorted(found)} with a label; expected each of {scale[0]} to {scale[1]} once, as in "
+            "'0 = not at all', to show the scale in reverse; correct the prompt, or leave `scale` out of vary"
+        )
+
+    def swap(match: "re.Match[str]") -> str:
+        return match[0].replace(match[2].strip(), found[sum(scale) - int(match[1])])
+
+    return re.sub(_LABEL, swap, template)
 
 
 class _ItemFile(BaseModel):
@@ -176,6 +226,12 @@ class _YardstickFile(BaseModel):
     means: dict[str, float] | None = None
 
 
+class _WordingFile(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    prompts: dict[str, str]
+    persona_prompt: str
+
+
 class _InstrumentFile(BaseModel):
     model_config = ConfigDict(extra="forbid")
     title: str
@@ -186,6 +242,7 @@ class _InstrumentFile(BaseModel):
     persona_prompt: str
     digit_suffix: str | None = None
     prompts: dict[str, str]
+    wordings: dict[Annotated[str, Field(pattern=r"^[b-z][a-z0-9]*$")], _WordingFile] = {}
     short: dict[str, str] = {}
     group_name: Annotated[str, Field(pattern=r"^[a-z][a-z -]*$")] = "group"
     yardstick: _YardstickFile | None = None
@@ -223,8 +280,19 @@ def load_instrument(name: str | Path) -> Instrument:
     for place, template, fields in [
         *((f"prompts.{block}", text, {"text"}) for block, text in found.prompts.items()),
         ("persona_prompt", found.persona_prompt, {"persona", "item"}),
+        *(
+            (f"wordings.{name}.prompts.{block}", text, {"text"})
+            for name, one in found.wordings.items()
+            for block, text in one.prompts.items()
+        ),
+        *((f"wordings.{name}.persona_prompt", one.persona_prompt, {"persona", "item"}) for name, one in found.wordings.items()),
     ]:
         _check_template(f"{where}, {place}", template, fields)
+    for name, one in found.wordings.items():
+        if one.prompts.keys() != found.prompts.keys():
+            raise ValueError(
+                f"{where}, wordings.{name}.prompts: has {listing(one.prompts)}; expected one for each of {listing(found.prompts)}"
+            )
     return Instrument(
         key=path.stem,
         title=found.title,
@@ -240,6 +308,7 @@ def load_instrument(name: str | Path) -> Instrument:
         digit_suffix=found.digit_suffix,
         short_names=dict(found.short),
         group=found.group_name,
+        wordings={name: Wording(dict(one.prompts), one.persona_prompt) for name, one in found.wordings.items()},
         yardstick=_yardstick(f"{where}, yardstick", found),
     )
 

@@ -13,6 +13,7 @@ from persona_collapse.study.instrument import Instrument, load_instrument
 from persona_collapse.study.personas import Persona, load_personas
 from persona_collapse.study.study import Study
 from persona_collapse.study.study_file import StudyFile, beside
+from persona_collapse.study.wording import combinations
 
 #: Letters of a key from which on a text that holds it is taken for one that holds a key.
 _SHORTEST_KEY = 8
@@ -112,6 +113,11 @@ def _instruments(path: Path, file: StudyFile) -> list[Instrument]:
                 f"{where}: {one.key!r} comes without the wording of its items, so nobody can be asked; give the wording, as in "
                 f"texts: {{{one.key}: items.csv}} (columns item and text), or import ratings"
             )
+        for levels in combinations(file.protocol.vary):
+            try:
+                one.worded_as(levels)
+            except ValueError as error:
+                raise ValueError(f"{shown(path)}, protocol.vary, {error}") from None
         if file.protocol.method == "logprobs":
             _check_digits(path, one)
         if file.kind == "live" and one.scale[0] < 0:

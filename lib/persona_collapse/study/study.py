@@ -11,7 +11,7 @@ from persona_collapse.paths import shown
 from persona_collapse.study import clusters
 from persona_collapse.study.instrument import Instrument
 from persona_collapse.study.personas import Persona, load_personas
-from persona_collapse.study.study_file import Family, StudyFile, Variant, beside
+from persona_collapse.study.study_file import Family, Protocol, StudyFile, Variant, beside
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,8 @@ class Study:
         if not self.further:
             return self
         if not alone.of_first:  # what was printed, and what people answered, is of the first
-            alone = replace(alone, file=self.file.model_copy(update={"published": None, "reference": None}))
+            own = {"published": None, "reference": None, "protocol": self.file.protocol.of_further()}
+            alone = replace(alone, file=self.file.model_copy(update=own))
         if self.file.kind != "imported":
             return alone
         families = tuple(cut for family in self.file.families if (cut := family.of_instrument(key)) is not None)
@@ -206,6 +207,11 @@ class Study:
     def stack(self, run: Run) -> str:
         """Who served the weights: as declared, else the endpoint's name, else the kind."""
         return self.known_stack(run) or self.file.kind
+
+    def protocol_of(self, key: str) -> Protocol:
+        """How a cell of one of its instruments is asked, by the key of the instrument."""
+        protocol = self.file.protocol
+        return protocol if not self.further or key == self.instrument.key else protocol.of_further()
 
     def known_stack(self, run: Run) -> str:
         """As `stack`, but empty where nobody says who served the weights."""

@@ -15,6 +15,7 @@ from pydantic import (
 
 from persona_collapse.input_errors import closest, gather
 from persona_collapse.study.endpoint import Checked, Endpoint, Price
+from persona_collapse.study.wording import check_vary
 
 Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Kind = Literal["simulated", "imported", "live"]
@@ -42,6 +43,7 @@ class Protocol(Checked):
     temperature: Annotated[float, Field(ge=0)] = 0.1
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     repetitions: Annotated[int, Field(ge=1)] = 10
+    further_repetitions: Annotated[int, Field(ge=1)] | None = None  # of the instruments after the first; by default as many
     personas: Annotated[int, Field(ge=2)] | None = None
     max_tokens: Annotated[int, Field(ge=1)] = 1
     probe: Annotated[int, Field(ge=0, le=100)] = 10  # cells asked once more with 24 tokens, where max_tokens tells no recital
@@ -49,6 +51,12 @@ class Protocol(Checked):
     method: Literal["samples", "logprobs"] = "samples"
     requests: Annotated[int, Field(ge=1)] = 1  # over which the repetitions of a cell are dealt at the least
     request_probe: Annotated[int, Field(ge=0, le=100)] = 20  # cells asked a second time, where a cell is one request of choices
+    vary: dict[str, tuple[str, ...]] = Field(default_factory=dict)  # levels of wording and scale, dealt over the repetitions
+
+    def of_further(self) -> "Protocol":
+        """How a cell of an instrument after the first is asked."""
+        repetitions = self.further_repetitions or self.repetitions
+        return self.model_copy(update={"repetitions": repetitions, "requests": min(self.requests, repetitions)})
 
     @model_validator(mode="after")
     def _has_ratings_for_all(self) -> "Protocol":
@@ -57,6 +65,9 @@ class Protocol(Checked):
                 f"requests: {self.requests} for {self.repetitions} repetitions of a cell; a request brings one at least; "
                 f"give at most {self.repetitions}"
             )
+        if self.vary:
+            fewest = min(self.repetitions, self.further_repetitions or self.repetitions)
+            check_vary(self.vary, fewest, self.requests, logprobs=self.method == "logprobs")
         return self
 
 

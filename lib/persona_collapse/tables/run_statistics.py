@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from persona_collapse.statistics import common_cells, noise_bounds, request_noise
-from persona_collapse.statistics.moments import Parts, cells
+from persona_collapse.statistics.moments import Parts, cells, within_levels
 from persona_collapse.statistics.recommended_estimators import LeaveOneOut, Means, leave_one_out, of_means
 from persona_collapse.statistics.repeat_interval import Redrawn, redrawn
 from persona_collapse.store.ratings import Ratings
@@ -80,7 +80,9 @@ class Analysis:
         """
         if run.key not in self._by_request:
             found = self.ratings.of(run).by_request
-            told = found is not None and request_noise.tells(found, self.categories)
+            # Where wording varies a request has one wording: what it shares is an effect of that, and no noise.
+            varied = self.ratings.of(run).by_level is not None
+            told = found is not None and not varied and request_noise.tells(found, self.categories)
             self._by_request[run.key] = found if told else None
         return self._by_request[run.key]
 
@@ -169,6 +171,9 @@ class Analysis:
         key = run.key, common.personas.tobytes(), common.items.tobytes()
         if key not in self._parts:
             own = cells(counts, self.categories, exact=self.study.by_logprobs)
+            by_level = self.ratings.of(run).by_level
+            if by_level is not None:
+                own = within_levels(own, by_level[np.ix_(common.personas, common.items)], self.categories)
             asked = self.by_request(run)
             by_request = None if asked is None else asked[np.ix_(common.personas, common.items)]
             self._parts[key] = Parts(counts, own, self.categories, by_request, self.clusters_of(common.personas))
