@@ -1,6 +1,7 @@
 """Fine-tunes of the same data: which belong together, their rows, and what is said of them; recipes that a contrast crosses."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,8 +9,11 @@ import pytest
 import yaml
 
 import persona_collapse as pc
+from hostile import MARKERS, PAYLOADS, faults, lab
 from persona_collapse.asking.collect import collect
 from persona_collapse.exhibits import change_sentences, data_sentences, finetune_exhibits
+from persona_collapse.report.markdown import markdown
+from persona_collapse.report.page import as_html
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.store import open_store
 from persona_collapse.study.load_study import load_study
@@ -125,6 +129,24 @@ def test_what_is_said_of_them(tuned):
     shown = finetune_exhibits.table(tuned.finetunes, tuned.study)
     assert list(shown["metric"]) == ["S", "R", "noise"] and set(shown.index) == {"fam on insecure-code, recipe betley (3)"}
     assert "Another fine-tune of the same data" in finetune_exhibits.methods(tuned.study)
+
+
+@pytest.mark.parametrize("payload", PAYLOADS, ids=MARKERS)
+def test_whatever_a_dataset_or_recipe_is_called_stays_text(tuned, payload):
+    def called(v):
+        return v if v.role == "base" else v.model_copy(update={"dataset": payload, "recipe": f"{payload} {v.role}"})
+
+    families = tuple(f.model_copy(update={"variants": tuple(map(called, f.variants))}) for f in tuned.study.file.families)
+    study = replace(tuned.study, file=tuned.study.file.model_copy(update={"families": families}))
+    finetunes = tuned.finetunes.assign(dataset=payload, recipe=payload)
+    sentences = [
+        finetune_exhibits.said(finetunes, study), change_sentences.excess(tuned.contrasts, study, "susceptibility"),
+        data_sentences.cautions(tuned.quality, study),
+    ]  # fmt: skip
+    assert all("pwn" in sentence for sentence in sentences)
+    assert faults("\n".join(map(markdown, sentences))) == []
+    assert faults(lab([{"outputs": [{"data": {"text/markdown": sentence}} for sentence in sentences]}])) == []
+    assert faults(as_html(finetune_exhibits.table(finetunes, study).reset_index())) == []
 
 
 def test_a_study_without_two_has_no_table_and_says_so(mini):
