@@ -41,14 +41,14 @@ _MODULES = {
         "exhibits.data_tables", "exhibits.finetune_exhibits",
         "exhibits.reading_tables", "exhibits.trajectory_tables", "exhibits.validity_tables",
         "comparison.reading_tables",
-        "lesson.explore_answers",
+        "exhibits.wording_exhibits", "lesson.explore_answers",
     ),
     "finding": (
         "exhibits.answer_sentences", "exhibits.data_sentences",
         "exhibits.change_sentences", "exhibits.level_sentences", "exhibits.component_sentences",
         "exhibits.finetune_exhibits", "exhibits.glossary", "exhibits.instrument_exhibits",
         "exhibits.missing_sentences", "exhibits.reference_sentences", "exhibits.trajectory_sentences",
-        "exhibits.validity_sentences", "comparison.sentences",
+        "exhibits.validity_sentences", "exhibits.wording_exhibits", "comparison.sentences",
         "lesson.explore_answers",
     ),
 }  # fmt: skip
@@ -104,7 +104,7 @@ _TABLES = (
     "companions", "components", "contrasts", "drift", "equivalence", "finetunes",
     "foundation_claims", "frontier", "headlines", "instruments",
     "missing", "peaks", "profiles", "reference", "reliability", "saturation", "style", "temperature", "trajectory", "validity",
-    "verdict",
+    "verdict", "wordings",
 )  # fmt: skip
 
 

@@ -411,7 +411,10 @@ WRONG_SIMULATED = {
         [(f"{V0}.control", "secure")],
         [f"{AT_V0}: role base names a control; only role harmful has one; remove it"],
     ),
-    "live key": ([(f"{V0}.model", "gpt-4o")], [f"{AT_V0}.model: belongs to a study of kind live or imported, not simulated; remove it"]),
+    "live key": (
+        [(f"{V0}.model", "gpt-4o")],
+        [f"{AT_V0}.model: belongs to a study of kind live or imported, not simulated; remove it"],
+    ),
     "imported key": ([(f"{V0}.self", "x.csv")], [f"{AT_V0}.self: belongs to a study of kind imported, not simulated; remove it"]),
     "endpoints": ([("endpoints", {})], [", endpoints: belongs to a study of kind live, not simulated; remove it"]),
     "budget": ([("budget_usd", 5)], [", budget_usd: belongs to a study of kind live, not simulated"]),

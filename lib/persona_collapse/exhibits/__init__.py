@@ -35,4 +35,5 @@ __all__ = [
     "validity_tables",
     "verdict_figures",
     "verdict_sentences",
+    "wording_exhibits",
 ]

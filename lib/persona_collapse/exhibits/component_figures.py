@@ -15,6 +15,7 @@ _PARTS = {
     "persona_group": ("persona by group", "#4292C6"),
     "persona_item": ("persona by item", "#C6DBEF"),
     "repetition": ("repetition", "#D55E00"),
+    "wording": ("wording", "#E69F00"),
 }
 
 

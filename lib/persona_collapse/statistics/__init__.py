@@ -12,6 +12,7 @@ __all__ = [
     "equivalence",
     "estimates",
     "exchanged",
+    "level_variance",
     "missing_bounds",
     "moments",
     "near_duplicates",

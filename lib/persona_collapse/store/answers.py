@@ -52,6 +52,7 @@ class Answers:
     levels: np.ndarray = field(
         default_factory=lambda: np.empty(0, int)
     )  #: number of the wording in which each slot was asked; empty where it does not vary
+    wordings: tuple[str, ...] = ()  #: the names of those wordings, such as "wording=b scale=down"
 
     @property
     def here(self) -> np.ndarray:

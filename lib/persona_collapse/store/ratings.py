@@ -197,6 +197,15 @@ class Ratings:
             return self.personas.index(persona)
         return int(persona)
 
+    def at_level(self, factor: str, level: str) -> "Ratings":
+        """The ratings that were asked for at one level of a factor that varies, such as wording b."""
+
+        def cut(found: Answers) -> Answers:
+            there = np.array([f"{factor}={level}" in name.split() for name in found.wordings], bool)
+            return _of_slots(found, there[found.levels] if len(found.levels) else np.full(len(found.slots), False))
+
+        return replace(self, answers={key: cut(found) for key, found in self.answers.items()}, whole=None)
+
     def first(self, repetitions: int) -> "Ratings":
         """The first so many repetitions of every cell; probabilities, which have none, stay."""
         answers = {key: _of_slots(found, found.slots[:, 2] < repetitions) for key, found in self.answers.items()}
@@ -296,6 +305,7 @@ def _answers(study: Study, store: Store, run: Run, condition: str) -> Answers:
     imported = reports.get(report_key(condition, instrument.key)) or reports.get(condition)
     unread = [] if study.by_logprobs else store.unread(*at)
     alone = sum(n * (published_rule(reply, *instrument.scale) is not None) for reply, n in unread)
+    worded = store.wordings(*at) if study.file.protocol.vary else []
     few, main = 2 * found["valid"] < found["recorded"], condition == "persona" and study.of_first
     return Answers(
         slots, (personas, items, len(categories)),
@@ -311,7 +321,7 @@ def _answers(study: Study, store: Store, run: Run, condition: str) -> Answers:
         _requests(store.requests(*at)) if live and not study.by_logprobs else np.empty(0, int),
         _second(store, run, categories) if live and main else np.empty((0, 3), int),
         np.isin(np.arange(personas), store.rows(*at)),
-        _requests(store.wordings(*at)) if study.file.protocol.vary else np.empty(0, int),
+        _requests(worded) if worded else np.empty(0, int), tuple(sorted(set(worded))),
     )  # fmt: skip
 
 

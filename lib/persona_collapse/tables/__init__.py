@@ -29,4 +29,5 @@ __all__ = [
     "trajectory",
     "validity",
     "verdict",
+    "wordings",
 ]

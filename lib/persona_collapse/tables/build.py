@@ -37,6 +37,7 @@ from persona_collapse.tables.temperature import temperature_curves
 from persona_collapse.tables.trajectory import trajectory_tables
 from persona_collapse.tables.validity import foundation_claims, validity_table
 from persona_collapse.tables.verdict import verdict_table
+from persona_collapse.tables.wordings import wordings_table
 from persona_collapse.vocabulary import OF_PUBLISHED, PUBLISHED
 
 #: Beside published S where every cell has one rating.
@@ -69,6 +70,11 @@ class Tables:
         """The tables of every instrument of the study, in their order."""
         whole = self.ratings.whole
         return [tables_of(whole.of_instrument(key)) for key in whole.instruments] if whole else [self]
+
+    @cached_property
+    def wordings(self) -> pd.DataFrame | None:
+        """Changes of S and noise in each wording; None where the wording does not vary."""
+        return wordings_table(self.analysis)
 
     @cached_property
     def instruments(self) -> pd.DataFrame | None:

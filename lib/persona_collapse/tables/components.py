@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from persona_collapse.statistics import components as statistics
+from persona_collapse.statistics.level_variance import level_variance
 from persona_collapse.statistics.moments import Parts
 from persona_collapse.statistics.recommended_estimators import at_n
 from persona_collapse.study.study import Run
@@ -15,6 +16,8 @@ from persona_collapse.tables.run_statistics import Analysis
 #: Columns of components.csv and of reliability.csv.
 COMPONENTS = ("family", "variant", "component", "value", "lo", "hi", "note")
 RELIABILITY = ("family", "variant", "group", "items", "value", "lo", "hi", "note")
+#: The component of what varies in the design.
+WORDING = "wording"
 _NOBODY = "No persona answered every item."
 _SINGLE = "{single} of {items} items have one rating a cell, from which noise cannot be told."
 _ONE_ITEM_EACH = "One item in each group: groups cannot be told from items."
@@ -33,7 +36,8 @@ class _Asked(NamedTuple):
 def components_table(analysis: Analysis) -> pd.DataFrame:
     """Variance components of every run, in squared scale points: components.csv.
 
-    One row a component: persona, persona_group (left out of an instrument of one group), persona_item, repetition; value, lo
+    One row a component: persona, persona_group (left out of an instrument of one group), persona_item, repetition, which is the
+    noise within a wording, and wording, what the wordings of a cell differ by, where the design varies it; value, lo
     and hi are empty where it does not exist, and the note says why.
     """
     rows: list[tuple[Any, ...]] = []
@@ -44,6 +48,10 @@ def components_table(analysis: Analysis) -> pd.DataFrame:
                 continue
             numbers = tuple(field[place] for field in found) if found else (np.nan,) * 3
             rows.append((*run.keys, name, *numbers, _why_no_component(name, numbers[0], asked)))
+        if (by_level := analysis.ratings.of(run).by_level) is not None:
+            found_between = level_variance(by_level, analysis.categories)
+            why = "" if np.isfinite(found_between[0]) else "No cell has two ratings in one wording."
+            rows.append((*run.keys, WORDING, *found_between, why))
     return pd.DataFrame(rows, columns=list(COMPONENTS))
 
 

@@ -1,6 +1,6 @@
 """Changes of S and noise questionnaire beside questionnaire: relative to the base of the same one, on the same personas."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -48,30 +48,34 @@ def instruments_table(analyses: Sequence[Analysis]) -> pd.DataFrame:
         that answered all items of all of these instruments, the same ones left out of all. `family` is `mean` for the average
         over families with that variant. A pair of runs that cannot be compared is left out.
     """
-    first = analyses[0]
-    rows = [row for contrast in first.contrasts if contrast.control is None for row in _rows(analyses, [contrast.variant])]
+    first, named = analyses[0], {one.study.instrument.key: one for one in analyses}
+    rows = [row for contrast in first.contrasts if contrast.control is None for row in side_by_side(named, [contrast.variant])]
     for key in of_role(first.study, "control", "harmful"):
         runs = [run for run in first.study.runs if run.variant.key == key and not run.variant.of]
-        rows += _rows(analyses, runs) if len(runs) > 1 else []
+        rows += side_by_side(named, runs) if len(runs) > 1 else []
     return pd.DataFrame(rows, columns=list(InstrumentRow._fields))
 
 
-def _rows(analyses: Sequence[Analysis], runs: Sequence[Run]) -> Iterator[InstrumentRow]:
-    """Rows of one variant of one family, or of the mean of several, with the instruments that all of them were asked."""
-    asked = [one for one in analyses if all(_asked(one, run) for run in runs)]
+def side_by_side(analyses: Mapping[str, Analysis], runs: Sequence[Run]) -> Iterator[InstrumentRow]:
+    """Rows of one variant of one family, or of the mean of several, in every analysis that has all of them, by its name.
+
+    The name, such as that of an instrument, stands as `instrument`; the first one is what the others are held against.
+    """
+    named = {name: one for name, one in analyses.items() if all(_asked(one, run) for run in runs)}
+    asked = list(named.values())
     if len(asked) < 2:
         return
     common = _common(asked, runs)
     pairs = [[_pair(one, run, common) for run in runs] for one in asked]
     if not len(common):
         return
-    for own, one in zip(pairs, asked, strict=True):
+    for own, (name, one) in zip(pairs, named.items(), strict=True):
         changes = persona_jackknife.change(*own[0]) if len(own) == 1 else persona_jackknife.mean_change(own)
         apart = persona_jackknife.difference_of_changes(own, pairs[0])
         for metric in COMPARED:
             found, differs = changes.of(metric).at(0), apart.of(metric).at(0)
             row = InstrumentRow(
-                runs[0].family.key if len(runs) == 1 else "mean", runs[0].variant.key, metric, one.study.instrument.key,
+                runs[0].family.key if len(runs) == 1 else "mean", runs[0].variant.key, metric, name,
                 float(found.value), float(found.lo), float(found.hi), personas=len(common), families=len(runs),
             )  # fmt: skip
             if one is not asked[0]:

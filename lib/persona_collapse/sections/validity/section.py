@@ -8,6 +8,10 @@ SECTION = Section(
         Table("headlines", lambda tables: tables.headlines),
         Table("foundation_claims", lambda tables: tables.foundation_claims),
         Table("frontier", lambda tables: tables.frontier),
+        Table("wordings", lambda tables: tables.wordings),
     ),
-    shown={"only-frontier": lambda tables: tables.frontier is not None},
+    shown={
+        "only-frontier": lambda tables: tables.frontier is not None,
+        "only-wordings": lambda tables: tables.wordings is not None,
+    },
 )
