@@ -126,6 +126,17 @@ class TestStates:
             rows.studies([str(study_file(tmp_path)), str(study_file(tmp_path / "other"))])
         assert "would have the same outputs 'small'; rename one of the files" in one_line(error.value)
 
+    def test_a_run_that_was_taken_out_of_its_file_keeps_its_row(self, tmp_path, outputs):
+        study = load_study(study_file(tmp_path))
+        collect(study)
+        content = yaml.safe_load(study.path.read_text())
+        del content["families"][0]["variants"][2]
+        study.path.write_text(yaml.safe_dump(content))
+        found, table = states(study.path)
+        assert found["f/insecure"] == "asked"
+        row = table.set_index("variant").loc["insecure"]
+        assert (row["rated"], row["note"]) == (6 * 30 * 3, "has ratings, and the study file names it no more")
+
 
 class TestNumbers:
     def test_they_are_those_of_the_tables(self, tmp_path, outputs):

@@ -94,6 +94,8 @@ def _rows(study: Study) -> Iterator[dict[str, Any]]:
             study, *rest = study.each
             unasked = tuple(rest)
         digests = store.digests(run.keys for run in study.runs)
+        named = {run.keys for run in study.runs}
+        left = [run for run in store.rated_runs() if run[:2] not in named]
     file, stand = _reported(study)
     same = {run.key for run in study.runs if stand.get(run.key) == digests[run.keys]}
     as_it_is = file == hashlib.sha256(study.path.read_bytes()).hexdigest()
@@ -102,6 +104,13 @@ def _rows(study: Study) -> Iterator[dict[str, Any]]:
         own = {name: _own(table, one.instrument.key) for name, table in tables.items()}
         there = (study.outputs / one.page).is_file()
         yield from (_of_run(one, run, own, there and run.key in same) | {"note": beside} for run in one.runs)
+    nothing = dict.fromkeys(("role", "dataset", "recipe", "seed", "of", "instrument", "stack"), "")
+    for family, variant, rated in left:
+        yield nothing | {
+            "study": study.name, "family": family, "variant": variant, "kind": study.file.kind, "simulated": not study.is_evidence,
+            "file": shown(study.path), "rated": rated, "state": ASKED, "complete": False,
+            "note": "has ratings, and the study file names it no more",
+        }  # fmt: skip
     for one in unasked:
         yield from (_about(one, run) | {"state": PLANNED} for run in one.runs)
 

@@ -83,6 +83,12 @@ class Reader:
         """Whether its ratings come from a time at which the study file named one instrument, which they do not say."""
         return self._db.execute("SELECT 1 FROM questions WHERE instrument = '' LIMIT 1").fetchone() is not None
 
+    def rated_runs(self) -> list[tuple[str, str, int]]:
+        """Every run with ratings as personas, whether or not a study file still names it: (family, variant, ratings)."""
+        return self._db.execute(
+            "SELECT family, variant, count(*) FROM ratings WHERE condition = 'persona' AND rating IS NOT NULL GROUP BY 1, 2"
+        ).fetchall()
+
     def completions(self) -> Iterator[tuple[str, str]]:
         """Completions that were stored for what the present design asks, each with the hash of its prompt."""
         return self._db.execute(
