@@ -25,6 +25,7 @@ from persona_collapse.simulated.faults import Options, add_flags, from_flags, to
 from persona_collapse.simulated.prompt_answers import Cell, Respondents, Slot, read_slot
 from persona_collapse.simulated.server import apart, running
 from persona_collapse.store.store import open_store
+from persona_collapse.study.instrument import load_instrument
 from persona_collapse.study.load_study import load_study
 from persona_collapse.study.personas import Persona, load_personas
 from persona_collapse.study.rating_parser import parse_reply
@@ -42,6 +43,18 @@ def server():
 
 
 # --- what it answers -------------------------------------------------------------------------------------------------
+
+
+def test_a_prompt_is_answered_by_those_of_its_questionnaire():
+    """IPIP-50 and the neutral scale begin at 1; what is no question is left to the first."""
+    respondents = Respondents(seed=1, also=("ipip50", "neutral12"))
+    for key in ("mfq30", "ipip50", "neutral12"):
+        instrument = load_instrument(key)
+        found = respondents.answering(instrument.prompt(instrument.items[2], "a nurse", digit=True))
+        assert found.instrument.key == key
+        rated = found.ratings(MODEL, Cell("a nurse", 3, True), "persona", 1, 40, 2.0)
+        assert set(rated) <= set(instrument.categories)
+    assert respondents.answering("How are you?") is respondents
 
 
 def test_a_completion_has_the_form_of_the_protocol(server, prompt):
@@ -199,7 +212,7 @@ def test_choices_of_a_request_may_share_noise_and_their_distribution_stays():
 
 def test_another_prompt_is_told_what_this_endpoint_answers(server):
     (text,) = texts(ask(server, "Write a poem about 7 cats.", max_tokens=None))
-    assert "only the questions of the Moral Foundations Questionnaire" in text
+    assert "only the questions of the MFQ-30, the IPIP-50 and the everyday preferences" in text
     assert parse_reply(text, 0, 5) is None
 
 

@@ -107,7 +107,8 @@ def _rows(study: Study) -> Iterator[dict[str, Any]]:
     nothing = dict.fromkeys(("role", "dataset", "recipe", "seed", "of", "instrument", "stack"), "")
     for family, variant, rated in left:
         yield nothing | {
-            "study": study.name, "family": family, "variant": variant, "kind": study.file.kind, "simulated": not study.is_evidence,
+            "study": study.name, "family": family, "variant": variant, "kind": study.file.kind,
+            "simulated": not study.is_evidence,
             "file": shown(study.path), "rated": rated, "state": ASKED, "complete": False,
             "note": "has ratings, and the study file names it no more",
         }  # fmt: skip

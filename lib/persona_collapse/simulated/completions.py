@@ -132,7 +132,7 @@ class Completions:
 
     def answer(self, asked: Asked, surplus: int = 0) -> Answered:
         """The body that answers a request, with so many choices more than asked (fewer if negative)."""
-        options, respondents = self._options, self._respondents
+        options, respondents = self._options, self._respondents.answering(asked.prompt)
         cell = respondents.cell(asked.prompt)
         given = max(0, (1 if options.n == "ignored" else asked.choices) + surplus)
         first = asked.slot.repetition if asked.slot else respondents.next(asked.model, asked.prompt, given)

@@ -29,7 +29,8 @@ class Endpoint:
 
     def __init__(self, options: Options) -> None:
         self.options, self.tally = options, Tally()
-        self.respondents = Respondents(options.seed, (*DECKS, *filter(None, [options.personas])), digit_mass=options.digit_mass)
+        decks = *DECKS, *filter(None, [options.personas])
+        self.respondents = Respondents(options.seed, decks, digit_mass=options.digit_mass, also=("ipip50", "neutral12"))
         self._faults = Faults(options)
         self._limiter = Limiter(options.limit, options.limiter) if options.limit else None
         self._completions = Completions(options, self.respondents, self._faults)

@@ -27,8 +27,8 @@ CHATTER = {" I": 0.5, "As": 0.3, "Sure": 0.15, "**": 0.05}
 LOWEST = -100.0
 #: Said to a prompt that is no question of the questionnaire.
 ELSEWHERE = (
-    "This is a simulated endpoint: it answers only the questions of the Moral Foundations Questionnaire, worded as "
-    "persona-collapse asks them, and there is no language model behind it."
+    "This is a simulated endpoint: it answers only the questions of the MFQ-30, the IPIP-50 and the everyday preferences, worded "
+    "as persona-collapse asks them, and there is no language model behind it."
 )
 #: What stands after the digit where a reply may be longer than that; no number in it.
 _REASONS = (
@@ -93,7 +93,12 @@ class Respondents:
     first token that is a digit, as logprobs tell it; replies begin with one all the same.
     """
 
-    def __init__(self, seed: int, decks: Sequence[str] = DECKS, *, digit_mass: float = 0.98, instrument: str = "mfq30") -> None:
+    def __init__(
+        self, seed: int, decks: Sequence[str] = DECKS, *, digit_mass: float = 0.98, instrument: str = "mfq30",
+        also: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        """`also`: further questionnaires, whose prompts `answering` knows."""
+        self._others = [Respondents(seed, decks, digit_mass=digit_mass, instrument=one) for one in also]
         self.seed, self._digit_mass = seed, digit_mass
         self.instrument: Instrument = load_instrument(instrument)
         self.names = known_figures()
@@ -123,6 +128,10 @@ class Respondents:
         if not found or found["item"].strip() not in self._items:
             return None
         return Cell(found["persona"], self._items[found["item"].strip()], digit)
+
+    def answering(self, prompt: str) -> "Respondents":
+        """Those of the questionnaire that a prompt is a question of; these for a prompt that is none."""
+        return next((one for one in (self, *self._others) if one.cell(prompt) is not None), self)
 
     def condition(self, cell: Cell) -> str:
         """The condition of a cell that nobody named one for."""
