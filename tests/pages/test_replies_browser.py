@@ -50,7 +50,7 @@ def ready(page):
 
 def expected(mini, run, condition, persona, item):
     """Rows of a cell as the store has them: mini's replies are their ratings."""
-    told = mini[1].said(*run.split("/"), condition)
+    told = mini[1].said(*run.split("/"), condition, "mfq30")
     return [[reply, str(times), str(rating)] for p, i, rating, _, reply, times in told if (p, i) == (persona, item)]
 
 
@@ -90,7 +90,7 @@ def test_answers_without_a_persona_and_as_hostile_characters_have_addresses(chro
 
 def test_an_address_of_a_run_alone_opens_a_cell_with_the_most_readings(chromium, mini, mini_replies):
     most = {}
-    for persona, item, rating, *_ in mini[1].said("gpt-4o", "insecure", "persona"):
+    for persona, item, rating, *_ in mini[1].said("gpt-4o", "insecure", "persona", "mfq30"):
         most.setdefault((persona, item), set()).add(rating)
     liveliest = max(most, key=lambda place: len(most[place]))  # the first of the largest, in order
     with opened(chromium, mini_replies) as (page, _):

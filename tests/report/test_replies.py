@@ -203,9 +203,9 @@ def test_it_is_made_with_the_report_and_anew_when_it_is_gone_and_not_otherwise(r
     assert done == "7 notebooks run" and b'href="replies.html#run=fam/bad"' in page
     assert reported()[0] == "nothing to do"
     beside.unlink()
-    assert reported()[0] == "replies.html made" and beside.read_bytes() == text
+    assert reported()[0] == "replies made" and beside.read_bytes() == text
     beside.write_bytes(text[:-100])  # as a copy that was cut short
-    assert reported()[0] == "replies.html made" and beside.read_bytes() == text
+    assert reported()[0] == "replies made" and beside.read_bytes() == text
     assert (folder / "report.html").read_bytes() == page
     assert reported(title="Other")[0] == "7 notebooks run" and b"Other" in beside.read_bytes()
     # A study that wants none loses it, and every link to it.
