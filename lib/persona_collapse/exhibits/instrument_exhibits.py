@@ -38,6 +38,8 @@ def instruments(instruments: pd.DataFrame | None, study: Study) -> Any:
     data["Metric"] = data.pop("metric").map(_SHOWN)
     order = [one.name for one in named_instruments(study)]
     data["Questionnaire"] = data["Questionnaire"].map({one.key: one.name for one in named_instruments(study)})
+    data["Panel"] = data["Model"] + ": " + data["Metric"]
+    panels = [f"{model}: {word}" for model in look.families for word in _SHOWN.values()]
     pick = pick_of("pick_questionnaire", "Variant")
     frame = alt.Chart(data).encode(
         y=alt.Y("Questionnaire:N", sort=order, title=None, axis=alt.Axis(ticks=False)),
@@ -56,9 +58,8 @@ def instruments(instruments: pd.DataFrame | None, study: Study) -> Any:
             ),
             data=data,
         )
-        .properties(width=290, height=alt.Step(34))
-        .facet(column=alt.Column("Metric:N", sort=list(_SHOWN.values()), title=None),
-               row=alt.Row("Model:N", sort=look.families, title=None))
+        .properties(width=250, height=alt.Step(34))
+        .facet(facet=alt.Facet("Panel:N", sort=panels, title=None), columns=len(_SHOWN))
         .resolve_scale(x="independent")
         .add_params(pick, *look.family())
     )  # fmt: skip
@@ -66,7 +67,7 @@ def instruments(instruments: pd.DataFrame | None, study: Study) -> Any:
         chart, study, title="Changes questionnaire by questionnaire",
         caption="Change of S and of noise in percent of the base with the same questionnaire, with the 95 % interval for other "
         "personas like these; the same personas answered all of them. Levels are not compared, as scales and items differ.",
-        description="Dot plots of the change of S and noise against the base by questionnaire and variant, a row a model.",
+        description="Dot plots of the change of S and noise by questionnaire and variant, a panel a model and metric.",
     )  # fmt: skip
 
 
