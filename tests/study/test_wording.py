@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -78,8 +79,8 @@ def test_nothing_varies_and_a_cell_is_one_question():
 @pytest.mark.parametrize(
     ("vary", "protocol", "error"),
     [
-        ({"color": ["a", "b"]}, {}, "'color' is nothing that varies; expected wording or scale"),
-        ({"persona_in": ["user", "system"]}, {}, "'persona_in' is nothing that varies; expected wording or scale"),
+        ({"color": ["a", "b"]}, {}, "'color' is nothing that varies; expected 'wording', 'scale', 'persona_in'"),
+        ({"persona_in": ["user", "assistant"]}, {}, "vary.persona_in: 'assistant' is no message; expected user and system"),
         ({"wording": ["a"]}, {}, "vary.wording: has 'a'; expected two different levels or more"),
         ({"wording": ["b", "b"]}, {}, "expected two different levels or more"),
         ({"scale": ["up", "left"]}, {}, "vary.scale: 'left' is no direction; expected up and down"),
@@ -123,6 +124,46 @@ def test_a_reply_on_the_reversed_scale_is_turned_and_its_label_checked(tmp_path,
     study = study_of(tmp_path)
     found = answer_of(study, 1, 1, Choice(reply), None, instrument=study.instrument.worded_as("wording=a scale=down"))
     assert (found.rating, found.reply) == (rating, reply)
+
+
+@pytest.mark.parametrize("key", ["mfq30", "ipip50", "neutral12", "bfi44"])
+@pytest.mark.parametrize("wording", ["a", "b", "c"])
+def test_a_system_message_and_the_question_are_the_prompt_cut_in_two(key, wording):
+    one = load_instrument(key).worded_as(f"wording={wording}")
+    cut = one.worded_as("persona_in=system")
+    item = one.items[3]
+    assert cut.system("a {retired} judge") + "\n\n" + cut.prompt(item, "a {retired} judge") == one.prompt(
+        item, "a {retired} judge"
+    )
+    assert (cut.system(None), cut.prompt(item)) == ("", one.prompt(item))
+    assert one.system("a judge") == ""
+
+
+def test_a_prompt_that_goes_on_after_the_question_has_no_system_message():
+    own = replace(load_instrument("neutral12"), key="own", persona_template="You are {persona}. {item} Answer as this person.")
+    with pytest.raises(ValueError, match="persona_in: the persona_prompt of own does not end with the question") as raised:
+        own.worded_as("persona_in=system")
+    assert "\n" not in str(raised.value)
+
+
+def test_without_a_persona_no_message_varies(tmp_path):
+    """Two messages of two ratings as a persona; without one, a single question of all four."""
+    study = study_of(tmp_path, {"persona_in": ["user", "system"]}, repetitions=4)
+    study = replace(study, file=study.file.model_copy(update={"conditions": ("persona", "self")}))
+    asked = list(questions(study, study.runs[0]))
+    assert Counter((q.condition, q.wording, q.repetitions, bool(q.system)) for q in asked) == {
+        ("persona", "persona_in=user", 2, False): 12 * 30, ("persona", "persona_in=system", 2, True): 12 * 30,
+        ("self", "", 4, False): 30,
+    }  # fmt: skip
+    assert len({q.identity for q in asked}) == len(asked)
+
+
+def test_the_user_message_that_ships_is_the_question_it_always_was(tmp_path):
+    """The level `user` is asked as in a study that varies nothing: what was answered before stays answered."""
+    plain, varied = study_of(tmp_path / "a"), study_of(tmp_path / "b", {"persona_in": ["user", "system"]})
+    before = {q.identity for q in questions(plain, plain.runs[0])}
+    after = {q.identity for q in questions(varied, varied.runs[0]) if q.wording == "persona_in=user"}
+    assert before == after
 
 
 def test_an_instrument_without_labels_cannot_be_reversed(tmp_path):

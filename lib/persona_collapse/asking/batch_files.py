@@ -83,7 +83,7 @@ def _lines(study: Study, run: Run, store: Store) -> Iterator[str]:
         for cell in store.missing_cells(run.family.key, run.variant.key, condition):
             asked = prompts[condition, cell.persona, cell.item, cell.instrument, cell.wording]
             for block in bundles(cell.repetitions, together, study.protocol_of(cell.instrument)):
-                body = _body(study, run, known, asked.prompt, len(block))
+                body = _body(study, run, known, asked.prompt, len(block), asked.system)
                 slot = f"{condition}/{'-' if cell.persona is None else cell.persona}/{cell.item}/{block[0]}"
                 name = f"{_protocol(study, asked.instrument)}.q{cell.question}-{len(block)}-{asked.identity[:12]}/{slot}"
                 yield json.dumps({"custom_id": name, "method": "POST", "url": "/v1/chat/completions", "body": body}) + "\n"
@@ -94,11 +94,11 @@ def _known(study: Study, run: Run, store: Store) -> Supported:
     return supported_parameters.untried(supported_parameters.recall(store, endpoint, run.variant.model or ""), endpoint)
 
 
-def _body(study: Study, run: Run, known: Supported, prompt: str, choices: int) -> dict[str, Any]:
+def _body(study: Study, run: Run, known: Supported, prompt: str, choices: int, system: str = "") -> dict[str, Any]:
     endpoint = study.file.endpoints[run.variant.endpoint or ""]
     return request_body(
         endpoint, run.variant.model or "", study.file.protocol, prompt, choices=choices, limit=known.limit,
-        alternatives=known.top_logprobs, sampling=known.sampling(study.file.protocol),
+        alternatives=known.top_logprobs, sampling=known.sampling(study.file.protocol), system=system,
     )  # fmt: skip
 
 
@@ -140,7 +140,7 @@ def cost(study: Study, run: Run, batch: Batch) -> float:
     tokens_in = tokens_out = 0
     with path_of(study, batch).open(encoding="utf-8") as file:
         for body in (json.loads(line)["body"] for line in file):
-            tokens_in += math.ceil(len(body["messages"][0]["content"]) / spending.CHARACTERS_A_TOKEN)
+            tokens_in += math.ceil(sum(len(one["content"]) for one in body["messages"]) / spending.CHARACTERS_A_TOKEN)
             tokens_out += body.get("n", 1) * (body.get("max_tokens") or body["max_completion_tokens"])
     return spending.dollars(study, run, tokens_in, tokens_out) / 2
 
@@ -195,7 +195,7 @@ def read_results(study: Study, run: Run, store: Store, lines: Iterable[str]) -> 
     comes into the next batch.
     """
     known = store.identities(run.family.key, run.variant.key)
-    prompts = {asked.identity: asked.prompt for asked in questions(study, run)}
+    prompts = {asked.identity: asked.whole for asked in questions(study, run)}
     longest, instruments = max(prompts.values(), key=len), {one.key: one for one in study.instruments}
     found, answered = Found(), set[_Slots]()
     key = study.file.endpoints[run.variant.endpoint or ""].key()  # results by hand need none

@@ -89,15 +89,20 @@ class Failure(NamedTuple):
 
 def request_body(
     endpoint: Endpoint, model: str, protocol: Protocol, prompt: str, *, choices: int, limit: str, alternatives: int,
-    sampling: Mapping[str, float],
+    sampling: Mapping[str, float], system: str = "",
 ) -> dict[str, Any]:  # fmt: skip
     """A chat completion request for `choices` ratings, as the protocol says; `limit` names the parameter of its length.
 
     `sampling` is what else decides how a token is drawn, sent so that a server's own defaults do not decide it.
 
+    `system` is a message before the prompt, where there is one.
+
     With method logprobs it asks for the first token's `alternatives` at T = 1, where logprobs are those of the model itself.
     """
-    body: dict[str, Any] = {"model": model, "messages": [{"role": "user", "content": prompt}], **endpoint.extra_body}
+    before = [{"role": "system", "content": system}] if system else []
+    body: dict[str, Any] = {
+        "model": model, "messages": [*before, {"role": "user", "content": prompt}], **endpoint.extra_body,
+    }  # fmt: skip
     if protocol.method == "logprobs":
         body |= {"temperature": 1.0, limit: 1, "logprobs": True, "top_logprobs": alternatives}
     else:

@@ -269,13 +269,14 @@ class Visit:
         run, protocol, known = request.run, self.study.file.protocol, self._support_of(request.run)
         name = run.variant.endpoint or ""
         own = self.study.file.endpoints[name]
-        prompt = self._prompt(request)
+        prompt, system = self._prompt(request)
         choices = len(request.repetitions)
         body = dialect_openai.request_body(
             own, run.variant.model or "", protocol, prompt,
             choices=choices, limit=known.limit, alternatives=known.top_logprobs, sampling=known.sampling(protocol),
+            system=system,
         )  # fmt: skip
-        most = spending.most_tokens(prompt, body[known.limit], choices)
+        most = spending.most_tokens(system + prompt, body[known.limit], choices)
         request.number = self.ledger.sent(Sent(run.family.key, run.variant.key, request.condition, *most))
         try:
             found = await dialect_openai.send(self._client(name), body, slot=request.slot, timeout=own.timeout)
@@ -285,15 +286,16 @@ class Visit:
         if isinstance(found, Completion) and (wrong := self._answered_by_another(run, found)):
             self.ledger.answered(request.number, found, "wrong_server")
             return Failure("wrong_server", wrong)
-        if isinstance(found, Completion) and self.watch.cached(run, prompt, found):
+        if isinstance(found, Completion) and self.watch.cached(run, system + prompt, found):
             self.ledger.answered(request.number, found, "cached")
             return Failure("cached", "an answer that was given before, from a cache")
         return found
 
-    def _prompt(self, request: Request) -> str:
+    def _prompt(self, request: Request) -> tuple[str, str]:
+        """The user message of a request, and the system message before it, mostly empty."""
         deck, instrument = self.study.deck(request.condition), self._instrument(request)
         text = deck[request.persona].text if deck is not None and request.persona is not None else None
-        return instrument.prompt(instrument.items[request.item - 1], text, digit=self._logprobs)
+        return instrument.prompt(instrument.items[request.item - 1], text, digit=self._logprobs), instrument.system(text)
 
     def _instrument(self, request: Request) -> Instrument:
         return next(one for one in self.study.instruments if one.key == request.instrument).worded_as(request.wording)
@@ -344,7 +346,7 @@ class Visit:
 
 
 def _request(run: Run, condition: str, cell: MissingCell, block: tuple[int, ...], again: bool = False) -> Request:
-    return Request(run, condition, cell.question, cell.persona, cell.item, block, again, cell.instrument, cell.wording)
+    return Request(run, condition, cell.question, cell.persona, cell.item, block, again, *cell[4:])
 
 
 def _place(cell: MissingCell) -> tuple[int, int]:

@@ -30,6 +30,7 @@ class Request:
     again: bool = False  # asked once more for want of a rating
     instrument: str = ""  # its key, and how it is worded
     wording: str = ""
+    before: int = 0  # repetitions of its cell in other wordings that are counted first
     sends: int = 0
     failures: int = 0
     began: float = field(default=0.0, repr=False)
@@ -39,7 +40,7 @@ class Request:
     def slot(self) -> str:
         """Its first slot, as the request names it: condition/persona/item/repetition."""
         persona = "-" if self.persona is None else self.persona
-        return f"{self.condition}/{persona}/{self.item}/{self.repetitions[0]}"
+        return f"{self.condition}/{persona}/{self.item}/{self.before + self.repetitions[0]}"
 
 
 class Asker:

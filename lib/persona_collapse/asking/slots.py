@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, NoReturn
 
 from tqdm import tqdm
@@ -14,13 +15,13 @@ from persona_collapse.study import first_token, rating_parser
 from persona_collapse.study.instrument import Instrument
 from persona_collapse.study.study import Run, Study
 from persona_collapse.study.study_file import Protocol
-from persona_collapse.study.wording import WORDING_EFFECTS, combinations, dealt, is_own
+from persona_collapse.study.wording import WORDING_EFFECTS, dealt, is_own, of_condition
 
 
 def plan(study: Study, run: Run, store: Store) -> int:
     """Make the study's design the run's design in the store; returns how many slots are to be asked."""
     design = [
-        Question(*q[:4], hash_of(q.prompt), q.repetitions, q.instrument.key, q.wording, q.before) for q in questions(study, run)
+        Question(*q[:4], hash_of(q.whole), q.repetitions, q.instrument.key, q.wording, q.before) for q in questions(study, run)
     ]
     family, variant = run.family.key, run.variant.key
     store.plan(family, variant, design)
@@ -42,6 +43,12 @@ class Asked(NamedTuple):
     instrument: Instrument  #: worded as it is asked
     wording: str = ""  #: names its levels, where wording varies
     before: int = 0  #: repetitions of the cell that are asked at other levels before
+    system: str = ""  #: the message before the prompt, where the persona stands in one
+
+    @property
+    def whole(self) -> str:
+        """Both messages as one text."""
+        return f"{self.system}\n\n{self.prompt}" if self.system else self.prompt
 
 
 def origin(study: Study, run: Run) -> list[Any]:
@@ -80,19 +87,22 @@ def questions(study: Study, run: Run, asked: Sequence[Any] | None = None) -> Ite
     digit = study.by_logprobs if asked is None else asked[5] == "logprobs"
     for one in study.each:
         came, protocol = asked or origin(one, run), _protocol(one)
-        as_worded = {levels: one.instrument.worded_as(levels) for levels in combinations(protocol.vary)}
+        as_worded = lru_cache(one.instrument.worded_as)
         for condition in one.conditions(run):
+            vary = of_condition(protocol.vary, condition)
             for persona in study.deck(condition) or (None,):
                 index = persona.index if persona else None
                 # Simulated respondents lean on attributes, which no prompt holds.
                 lean = [persona.attributes] if study.simulated and persona and persona.attributes else []
                 for place, item in enumerate(one.instrument.items):
-                    for wording, number, before in dealt(protocol.vary, protocol.repetitions, place):
-                        worded = as_worded[wording]
+                    for wording, number, before in dealt(vary, protocol.repetitions, place):
+                        worded = as_worded(wording)
                         prompt = worded.prompt(item, persona.text if persona else None, digit=digit)
                         moved = list(WORDING_EFFECTS) if study.simulated and not is_own(wording) else []
-                        identity = hash_of(json.dumps([prompt, *came, *lean, *moved]))
-                        yield Asked(condition, index, item.number, identity, prompt, number, worded, wording, before)
+                        system = worded.system(persona.text if persona else None)
+                        said = [{"system": system}] if system else []
+                        identity = hash_of(json.dumps([prompt, *said, *came, *lean, *moved]))
+                        yield Asked(condition, index, item.number, identity, prompt, number, worded, wording, before, system)
 
 
 def hash_of(text: str) -> str:

@@ -8,7 +8,7 @@ from persona_collapse.text import safe
 
 _SHOWN = {"susceptibility": "S", "within_rms": "noise"}
 _NAMED = {"susceptibility": "S", "within_rms": "Noise"}
-_FACTORS = {"wording": "wording", "scale": "direction of the scale"}
+_FACTORS = {"wording": "wording", "scale": "direction of the scale", "persona_in": "message with the persona"}
 
 
 @exhibit.finding("wordings")

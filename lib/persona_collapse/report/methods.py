@@ -5,6 +5,7 @@ import re
 
 import pandas as pd
 
+from persona_collapse.input_errors import listing
 from persona_collapse.report.markdown import markdown
 from persona_collapse.report.page import Page
 from persona_collapse.study.first_token import LEAST_MASS
@@ -174,19 +175,40 @@ def _questionnaire(study: Study) -> str:
         + (
             "The ratings of this study were collected by others, by their account with these prompts; that is not checked."
             if study.file.kind == "imported"
-            else "Each request is one user message without a system prompt. These are its exact words, line breaks included."
+            else f"{_messages(study)} These are its exact words, line breaks included."
         )
     )
+
+
+def _messages(study: Study) -> str:
+    """Which messages a request has, and what of them varies over the repetitions of a cell."""
+    vary = study.file.protocol.vary
+    said = "Each request is one user message without a system prompt."
+    if "persona_in" in vary:
+        said = (
+            "Each request is one user message; where the persona stands in a system message, that holds what the prompt as a "
+            "persona says before the question, and the user message holds the question alone."
+        )
+    if not vary:
+        return said
+    named = [f"wordings {listing(vary['wording'])}"] * ("wording" in vary)
+    named += ["the direction of the scale (where it is reversed, its labels change places)"] * ("scale" in vary)
+    named += ["the message that holds the persona"] * ("persona_in" in vary)
+    return f"{said} What varies over the repetitions of a cell: {', '.join(named)}."
 
 
 def _prompts(study: Study) -> str:
     """The templates word for word, with the places that are filled marked."""
     instrument = study.instrument
     end = instrument.digit_suffix or "" if study.by_logprobs else ""
-    shown = [
-        ("As a persona", "the question of the item, one of those below, stands in its place", instrument.persona_template + end)
-    ]
-    shown += [(f"Items of block {block}", "alone when no persona is given", text) for block, text in instrument.templates.items()]
+    shown = []
+    for name in study.file.protocol.vary.get("wording", ("a",)):
+        worded, of = instrument.worded_as(f"wording={name}"), f", wording {name}" * ("wording" in study.file.protocol.vary)
+        note = "the question of the item, one of those below, stands in its place"
+        shown.append((f"As a persona{of}", note, worded.persona_template + end))
+        shown += [
+            (f"Items of block {block}{of}", "alone when no persona is given", text) for block, text in worded.templates.items()
+        ]
     if end:
         shown.append(("Without a persona, every question ends with", "", end.lstrip("\n")))
     return "\n".join(

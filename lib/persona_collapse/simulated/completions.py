@@ -259,14 +259,14 @@ def _number_in(body: dict[str, Any], name: str, kind: type, default: Any, low: f
 
 
 def _prompt(messages: Any) -> str:
-    """The text of the last user message, "" if there is none."""
+    """The text of the last user message, below that of the system message before it; "" if there is none."""
     if messages is None:
         raise ApiError(400, "Missing required parameter: 'messages'.", param="messages", code="missing_required_parameter")
     _field({"messages": messages}, "messages", list, None)
     if not messages:
         message = "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty array instead."
         raise ApiError(400, message, param="messages", code="empty_array")
-    prompt = ""
+    prompt = system = ""
     for place, message in enumerate(messages):
         where = f"messages[{place}]"
         _field({where: message}, where, dict, None)
@@ -276,7 +276,9 @@ def _prompt(messages: Any) -> str:
             raise ApiError(400, f"Missing required parameter: '{where}.role'.", param=f"{where}.role", code=code)
         if role == "user":
             prompt = _text(message.get("content"), f"{where}.content")
-    return prompt
+        elif role == "system":
+            system = _text(message.get("content"), f"{where}.content")
+    return f"{system}\n\n{prompt}" if system else prompt
 
 
 def _text(content: Any, where: str) -> str:

@@ -15,6 +15,7 @@ from persona_collapse.simulated import response_model
 from persona_collapse.study.instrument import Instrument, load_instrument
 from persona_collapse.study.personas import Persona, load_personas
 from persona_collapse.study.respondent_parameters import known_figures, load_respondent
+from persona_collapse.study.wording import combinations, is_own
 
 #: The shipped decks, whose personas bring their attributes; any other text is answered as a persona without.
 DECKS = ("everyday", "toxic")
@@ -51,11 +52,15 @@ class Slot(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """What a prompt asks about: the persona's text or None, the item's number, and whether a lone digit is wanted."""
+    """What a prompt asks about: the persona's text or None, the item's number, and whether a lone digit is wanted.
+
+    `wording` names the levels in which it asks; empty for the instrument's own.
+    """
 
     persona: str | None
     item: int
     digit: bool
+    wording: str = ""
 
 
 class Reply(NamedTuple):
@@ -105,11 +110,14 @@ class Respondents:
         self._known = {persona.text: persona for deck in decks for persona in load_personas(deck)}
         self._hostile = {text for text, persona in self._known.items() if "kind" in persona.attributes}
         self._respondents = {name: load_respondent(name, self.instrument) for name in self.names}
-        self._items = {self.instrument.prompt(item).strip(): item.number for item in self.instrument.items}
-        persona, item = r"(?P<persona>.*)", r"(?P<item>.*)"
-        template = re.escape(self.instrument.persona_template.strip())
-        self._asked = re.compile(template.replace(r"\{persona\}", persona).replace(r"\{item\}", item), flags=re.DOTALL)
-        self._drawn: dict[tuple[str, str, str | None, float, int], list[int]] = {}
+        named = combinations({"wording": ["a", *self.instrument.wordings], "scale": ["up", "down"]})
+        #: As the questionnaire can be worded; its own is called by the empty text.
+        self._worded = {"" if is_own(levels) else levels: self.instrument.worded_as(levels) for levels in named}
+        self._items = {
+            (levels, one.prompt(item).strip()): item.number for levels, one in self._worded.items() for item in one.items
+        }
+        self._asked = {levels: _pattern(one.persona_template) for levels, one in self._worded.items()}
+        self._drawn: dict[tuple[str, str, str | None, float, str, int], list[int]] = {}
         self._answered: Counter[tuple[str, str]] = Counter()
         self.cell = lru_cache(maxsize=65536)(self._cell)
         self._chances = lru_cache(maxsize=4096)(self._cell_probabilities)
@@ -122,12 +130,13 @@ class Respondents:
         digit = bool(suffix) and prompt.endswith(suffix)
         if digit:
             prompt = prompt.removesuffix(suffix).rstrip()
-        if prompt in self._items:
-            return Cell(None, self._items[prompt], digit)
-        found = self._asked.fullmatch(prompt)
-        if not found or found["item"].strip() not in self._items:
-            return None
-        return Cell(found["persona"], self._items[found["item"].strip()], digit)
+        for levels, asked in self._asked.items():
+            if item := self._items.get((levels, prompt)):
+                return Cell(None, item, digit, levels)
+            found = asked.fullmatch(prompt)
+            if found and (item := self._items.get((levels, found["item"].strip()))):
+                return Cell(found["persona"], item, digit, levels)
+        return None
 
     def answering(self, prompt: str) -> "Respondents":
         """Those of the questionnaire that a prompt is a question of; these for a prompt that is none."""
@@ -157,11 +166,12 @@ class Respondents:
         ratings = self.ratings(model, cell, condition, first, choices, temperature)
         if shared:
             ratings = self._with_common(ratings, model, cell, condition, first, temperature, shared)
-        return [_said(rating, cell, (cell.item + first + i) % len(_REASONS)) for i, rating in enumerate(ratings)]
+        shown = self._worded[cell.wording].on_scale  # turning is its own inverse
+        return [_said(shown(rating), cell, (cell.item + first + i) % len(_REASONS)) for i, rating in enumerate(ratings)]
 
     def ratings(self, model: str, cell: Cell, condition: str, first: int, choices: int, temperature: float) -> list[int]:
         """Ratings of repetitions first, first + 1, ... of a cell, at a sampling temperature."""
-        source = (model, condition, cell.persona, temperature)
+        source = (model, condition, cell.persona, temperature, cell.wording)
         drawn = self._drawn.get((*source, cell.item), [])
         last = first + choices - 1
         if len(drawn) < last:
@@ -177,48 +187,59 @@ class Respondents:
         """
         named = f"{self.seed}/{model}/{condition}/{cell.persona}/{cell.item}/{first}"
         rng = np.random.default_rng(list(hashlib.sha256(named.encode()).digest()[:16]))
-        chances = response_model.at_temperature(self._chances(model, condition == "toxic", cell.persona), temperature)
+        own = self._chances(model, condition == "toxic", cell.persona, cell.wording)
+        chances = response_model.at_temperature(own, temperature)
         common = int(rng.choice(list(self.instrument.categories), p=chances[0, cell.item - 1]))
         return [
             common if copied else rating for rating, copied in zip(ratings, rng.random(len(ratings)) < shared**0.5, strict=True)
         ]
 
     def _draw(
-        self, model: str, condition: str, persona: str | None, temperature: float, *, item: int, repetitions: int
+        self, model: str, condition: str, persona: str | None, temperature: float, wording: str, *, item: int, repetitions: int
     ) -> list[int]:
         """Draw ahead: a few repetitions of all items at once, as they are asked next, or twice as many of one item."""
         if len(self._drawn) > _REMEMBERED:
             self._drawn.clear()
-        chances = response_model.at_temperature(self._chances(model, condition == "toxic", persona), temperature)
+        chances = response_model.at_temperature(self._chances(model, condition == "toxic", persona, wording), temperature)
         asked = self.instrument
         if repetitions > _FIRST_DRAWN:
             asked, chances = replace(asked, items=(asked.items[item - 1],)), chances[:, item - 1 : item]
         drawn = response_model.draw(
-            chances, seed=self.seed, run=model, condition=condition, personas=self._personas(persona),
-            instrument=asked, repetitions=max(_FIRST_DRAWN, 2 ** (repetitions - 1).bit_length()),
+            chances, seed=self.seed, run=f"{model}\n{wording}" if wording else model, condition=condition,
+            personas=self._personas(persona), instrument=asked,
+            repetitions=max(_FIRST_DRAWN, 2 ** (repetitions - 1).bit_length()),
         )[0].tolist()  # fmt: skip
         for each, ratings in zip(asked.items, drawn, strict=True):
-            self._drawn[model, condition, persona, temperature, each.number] = ratings
-        return self._drawn[model, condition, persona, temperature, item]
+            self._drawn[model, condition, persona, temperature, wording, each.number] = ratings
+        return self._drawn[model, condition, persona, temperature, wording, item]
 
     def _personas(self, persona: str | None) -> list[Persona] | None:
         return None if persona is None else [self._known.get(persona, Persona(0, persona))]
 
-    def _cell_probabilities(self, model: str, toxic: bool, persona: str | None) -> np.ndarray:
+    def _cell_probabilities(self, model: str, toxic: bool, persona: str | None, wording: str) -> np.ndarray:
         """(1, item, category), at the temperature the respondents are fitted at."""
         respondent = self._respondents[model]
         # No figures are published for hostile personas of a fine-tune: it plays them as it plays anybody.
         toxic = toxic and respondent.toxic is not None
-        return response_model.cell_probabilities(respondent, self.instrument, self._personas(persona), toxic=toxic)
+        deck = self._personas(persona)
+        shift = response_model.wording_shift(self.instrument, deck, wording)
+        return response_model.cell_probabilities(respondent, self.instrument, deck, toxic=toxic, shift=shift)
 
     def _first_tokens(self, model: str, cell: Cell, condition: str) -> tuple[tuple[str, float], ...]:
         """(token, logprob) of a reply's first token, likeliest first, at T = 1 whatever was asked, as vLLM gives them."""
-        chances = self._chances(model, condition == "toxic", cell.persona)[0, cell.item - 1]
+        chances = self._chances(model, condition == "toxic", cell.persona, cell.wording)[0, cell.item - 1]
         digits = (response_model.at_temperature(chances, 1.0) * self._digit_mass).tolist()
-        mass = dict(zip(map(str, self.instrument.categories), digits, strict=True))
+        points = map(self._worded[cell.wording].on_scale, self.instrument.categories)
+        mass = dict(zip(map(str, points), digits, strict=True))
         mass |= {token: share * (1 - self._digit_mass) for token, share in CHATTER.items()}
         logs = {token: max(LOWEST, math.log(p)) if p > 0 else LOWEST for token, p in mass.items()}
         return tuple(sorted(logs.items(), key=lambda pair: -pair[1]))
+
+
+def _pattern(template: str) -> "re.Pattern[str]":
+    """What a prompt as a persona looks like, its persona and its question as groups."""
+    text = re.escape(template.strip()).replace(r"\{persona\}", r"(?P<persona>.*)").replace(r"\{item\}", r"(?P<item>.*)")
+    return re.compile(text, flags=re.DOTALL)
 
 
 @lru_cache

@@ -198,9 +198,14 @@ class Ratings:
         return int(persona)
 
     def at_level(self, factor: str, level: str) -> "Ratings":
-        """The ratings that were asked for at one level of a factor that varies, such as wording b."""
+        """The ratings that were asked for at one level of a factor that varies, such as wording b.
+
+        Those of a condition in which the factor does not vary stay.
+        """
 
         def cut(found: Answers) -> Answers:
+            if not any(f"{factor}=" in name for name in found.wordings):
+                return found
             there = np.array([f"{factor}={level}" in name.split() for name in found.wordings], bool)
             return _of_slots(found, there[found.levels] if len(found.levels) else np.full(len(found.slots), False))
 

@@ -52,6 +52,7 @@ class MissingCell(NamedTuple):
     repetitions: tuple[int, ...]
     instrument: str = ""
     wording: str = ""
+    before: int = 0  #: repetitions of the same cell in other wordings that are counted before these
 
 
 class Batch(NamedTuple):

@@ -169,7 +169,7 @@ class Store(Reader):
     def missing_cells(self, family: str, variant: str, condition: str) -> list[MissingCell]:
         """Cells with slots still to be asked, in the design's order."""
         design = self._db.execute(
-            "SELECT questions.id, asked, persona, item, group_concat(repetition), instrument, wording "
+            "SELECT questions.id, asked, persona, item, group_concat(repetition), instrument, wording, before "
             "FROM questions JOIN runs ON run = runs.id "
             "LEFT JOIN slots ON question = questions.id AND repetition <= asked "
             f"AND (reason IS NULL OR reason NOT IN {RETRIED}) "
@@ -186,7 +186,7 @@ class Store(Reader):
     def unrated_cells(self, family: str, variant: str, condition: str, times: int) -> list[MissingCell]:
         """Cells with answers that gave no rating and were asked again fewer than so many times, in the design's order."""
         design = self._db.execute(
-            "SELECT s.question, persona, item, group_concat(s.repetition), instrument, wording FROM slots s "
+            "SELECT s.question, persona, item, group_concat(s.repetition), instrument, wording, before FROM slots s "
             "JOIN questions ON s.question = questions.id JOIN runs ON run = runs.id "
             "LEFT JOIN first_answers f ON (f.question, f.repetition) = (s.question, s.repetition) "
             f"WHERE family = ? AND variant = ? AND condition = ? AND s.repetition <= asked AND s.reason NOT IN {RETRIED} "

@@ -78,6 +78,7 @@ class Instrument:
     texts_sha256: str | None = None  #: of the wording of its items, a line each, of an instrument that ships without
     yardstick: Yardstick | None = None  #: a profile of people that figures show beside those of runs; in no test
     wordings: Mapping[str, Wording] = field(default_factory=dict)  #: paraphrases of its prompts, by name; `a` is its own
+    persona_in: str = "user"  #: the message that says who is asked: that of the question, or a system message before it
     scale_down: bool = False  #: whether prompts attach its labels to the points in reverse, so that ratings are to be turned
 
     @property
@@ -169,6 +170,14 @@ class Instrument:
         if level.get("scale", "up") == "down":
             turned = {block: _turned(f"{self.key}, prompts.{block}", text, self.scale) for block, text in found.templates.items()}
             found = replace(found, templates=turned, scale_down=True)
+        if level.get("persona_in", "user") == "system":
+            before, _, after = found.persona_template.partition("{item}")
+            if "{persona}" not in before or after.strip():
+                raise ValueError(
+                    f"persona_in: the persona_prompt of {self.key} does not end with the question, and a system message is what "
+                    "stands before it; move {item} to its end, or leave `persona_in` out of vary"
+                )
+            found = replace(found, persona_in="system")
         return found
 
     def on_scale(self, given: int) -> int:
@@ -179,10 +188,23 @@ class Instrument:
         """A group as axes show it; what is none, such as `overall`, stays."""
         return self.short_names.get(group, group)
 
+    def system(self, persona: str | None) -> str:
+        """The system message that says who is asked; empty where the user message says it, or nobody is played."""
+        if persona is None or self.persona_in == "user":
+            return ""
+        return self.persona_template.partition("{item}")[0].format(persona=persona).strip()
+
     def prompt(self, item: Item, persona: str | None = None, *, digit: bool = False) -> str:
-        """The one user message that asks for `item`, as `persona` or, with None, without one; with `digit` for one digit."""
+        """The user message that asks for `item`, as `persona` or, with None, without one; with `digit` for one digit.
+
+        Without the persona where a `system` message has it.
+        """
         question = self.templates[item.block].format(text=item.text)
-        asked = question if persona is None else self.persona_template.format(persona=persona, item=question)
+        asked = (
+            question
+            if persona is None or self.persona_in == "system"
+            else self.persona_template.format(persona=persona, item=question)
+        )
         return asked + (self.digit_suffix or "") * digit
 
 

@@ -51,7 +51,7 @@ class Protocol(Checked):
     method: Literal["samples", "logprobs"] = "samples"
     requests: Annotated[int, Field(ge=1)] = 1  # over which the repetitions of a cell are dealt at the least
     request_probe: Annotated[int, Field(ge=0, le=100)] = 20  # cells asked a second time, where a cell is one request of choices
-    vary: dict[str, tuple[str, ...]] = Field(default_factory=dict)  # levels of wording and scale, dealt over the repetitions
+    vary: dict[str, tuple[str, ...]] = Field(default_factory=dict)  # levels by factor, dealt over the repetitions
 
     def of_further(self) -> "Protocol":
         """How a cell of an instrument after the first is asked."""

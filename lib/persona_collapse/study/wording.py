@@ -6,23 +6,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from persona_collapse.input_errors import listing
 
 #: Levels as an instrument is worded by itself.
-OWN = ("wording=a", "scale=up")
+OWN = ("wording=a", "scale=up", "persona_in=user")
 #: Stated effects of wording on simulated respondents, as shares of the width of the scale: SD of an item's location and of a
 #: cell's, and by how much a reversed scale moves all of them down.
 WORDING_EFFECTS = (0.06, 0.02, 0.03)
 
-_FACTORS, _SCALES = ("wording", "scale"), ("up", "down")
+#: Levels of the factors that have two: the direction of the scale, and the message that says who is asked.
+_LEVELS = {"scale": ("up", "down"), "persona_in": ("user", "system")}
+_NAMED = {"scale": "direction", "persona_in": "message"}
+_FACTORS = ("wording", *_LEVELS)
 
 
 def check_vary(vary: Mapping[str, Sequence[str]], repetitions: int, requests: int, *, logprobs: bool) -> None:
     """Raise ValueError, one line, for levels that cannot be dealt; which wordings an instrument has is checked with it."""
     for factor, levels in vary.items():
         if factor not in _FACTORS:
-            raise ValueError(f"vary: {factor!r} is nothing that varies; expected wording or scale; remove it")
+            raise ValueError(f"vary: {factor!r} is nothing that varies; expected {listing(_FACTORS)}; remove it")
         if len(levels) < 2 or len(set(levels)) < len(levels):
             raise ValueError(f"vary.{factor}: has {listing(levels) or 'nothing'}; expected two different levels or more")
-        if factor == "scale" and (unknown := [level for level in levels if level not in _SCALES]):
-            raise ValueError(f"vary.scale: {unknown[0]!r} is no direction; expected up and down")
+        if factor in _LEVELS and (unknown := [level for level in levels if level not in _LEVELS[factor]]):
+            expected = " and ".join(_LEVELS[factor])
+            raise ValueError(f"vary.{factor}: {unknown[0]!r} is no {_NAMED[factor]}; expected {expected}")
     number = len(combinations(vary))
     if logprobs:
         raise ValueError("vary: method logprobs asks a cell once, so nothing can vary in it; use method: samples, or remove vary")
@@ -56,6 +60,11 @@ def dealt(vary: Mapping[str, Sequence[str]], repetitions: int, item: int) -> Ite
         number = share + ((place - item * left) % len(each) < left)
         yield wording, number, before
         before += number
+
+
+def of_condition(vary: Mapping[str, Sequence[str]], condition: str) -> Mapping[str, Sequence[str]]:
+    """What varies in a condition: where nobody is played, no message says who."""
+    return {factor: levels for factor, levels in vary.items() if factor != "persona_in" or condition != "self"}
 
 
 def is_own(wording: str) -> bool:
