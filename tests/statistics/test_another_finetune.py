@@ -6,7 +6,7 @@ from scipy.stats import t
 
 from frames import answered, ratings_of
 from persona_collapse.statistics import persona_jackknife
-from persona_collapse.statistics.another_finetune import another, of_changes
+from persona_collapse.statistics.another_finetune import another, hidden, of_changes
 from persona_collapse.tables.run_statistics import Analysis
 
 
@@ -45,6 +45,44 @@ def test_the_interval_holds_another_fine_tune(number, between):
         found = of_changes(own, 1e-4, 1e-4 * (1 / number + 1), 99)
         held.append(np.log1p(found.lo / 100) <= wanted <= np.log1p(found.hi / 100))
     assert np.mean(held) >= 0.94
+
+
+def test_what_means_by_recipe_hide_by_hand():
+    """.1 and .3 by one recipe: variance .02 with one degree of freedom; 12.7062^2 x .02 x (1 - (1/2 + 1) / 2) = .80724."""
+    assert hidden(np.array([0.1, 0.8, 0.3]), [[0, 2], [1]]) == pytest.approx(0.80724, rel=1e-4)
+    assert hidden(np.array([0.1, 0.8]), [[0], [1]]) == 0
+    found = of_changes(np.array([0.2, 0.8]), 0, 0, 30, 0.80724)
+    # the variance of .2 and .8 is .18: 161.447 x .18 x 1.5 = 43.5906, with .80724 the square of 6.66316
+    assert np.log1p(found.hi / 100) - 0.5 == pytest.approx(6.66316, rel=1e-4)
+
+
+@pytest.mark.parametrize("sizes", [(5, 1), (2, 2), (3, 3, 3), (8, 1, 1)])
+@pytest.mark.parametrize(("between", "within"), [(5, 1), (1, 3), (0, 0)])
+def test_the_interval_over_recipes_holds_a_fine_tune_by_another_recipe(sizes, between, within):
+    """Drawn as above, with a variance between recipes too; each fine-tune as a draw would hold 62 % of those of (5, 1)."""
+    rng, ends = np.random.default_rng(5), np.cumsum(sizes)
+    places = [range(end - size, end) for size, end in zip(sizes, ends, strict=True)]
+    held = []
+    for _ in range(4000):
+        changes = np.repeat(rng.normal(0, between, len(sizes)), sizes) + rng.normal(0, np.hypot(within, 1), ends[-1])
+        changes = 0.001 * (changes + rng.normal())  # small, so that percent are logarithms; the base is shared
+        sampling = 1e-6 * np.mean([1 / size for size in sizes])
+        means = np.array([changes[own].mean() for own in map(list, places)])
+        found = of_changes(means, sampling, sampling / len(sizes) + 1e-6, 99, hidden(changes, places))
+        wanted = 0.001 * rng.normal(0, np.hypot(between, within))
+        held.append(np.log1p(found.lo / 100) <= wanted <= np.log1p(found.hi / 100))
+    assert np.mean(held) >= 0.94
+
+
+def test_a_recipe_counts_once():
+    """Two copies by one recipe and one by another are two draws: all is as with one of each."""
+    counts = sides(base=(1, 0.4), bad=(1.1, 0.6), worse=(1.2, 0.5))
+    (bad, worse, again), base = loos(counts | {"again": counts["bad"]})
+    found = another([bad, worse, again], base, "susceptibility", ["x", "y", "x"])
+    assert found == pytest.approx(another([bad, worse], base, "susceptibility"))
+    assert found.value != pytest.approx(another([bad, worse, again], base, "susceptibility").value)
+    with pytest.raises(ValueError, match="recipes: found 1; a spread over recipes needs two at least"):
+        another([bad, again], base, "susceptibility", ["x", "x"])
 
 
 def sides(**noise):

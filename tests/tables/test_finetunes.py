@@ -164,6 +164,33 @@ def test_a_fine_tune_that_was_not_asked_is_left_out(tmp_path, outputs):
     assert set(table["variants"]) == {"a b"} and set(table["finetunes"]) == {2}
 
 
+def test_over_recipes_each_counts_once(tmp_path, outputs):
+    """Seeds a and b by one recipe, c by another: the mean change is that of c and of the mean of a and b."""
+    other = variant("c", figures="gpt-4o/base..gpt-4o/insecure@0.5", dataset="insecure-code", recipe="organisms")
+    found = tables_of(study_of(tmp_path, variant("a", **CODE, seed=1), variant("b", **CODE, seed=2), other))
+    seeds, mixed = (
+        found.finetunes.query("metric == 'within_rms' and differ == @differ").iloc[0] for differ in ("seed", "recipe")
+    )
+    assert (seeds["finetunes"], seeds["recipes"], mixed["finetunes"], mixed["recipes"]) == (2, 1, 3, 2)
+    changes = found.contrasts.query(
+        "scope == 'overall' and quantity == 'change_pct' and method == 'recommended' and metric == 'within_rms' and family == 'fam'"
+    ).set_index("variant")["value"]
+    a, b, c = np.log1p(changes[["a", "b", "c"]] / 100)
+    assert mixed["value"] == pytest.approx(100 * np.expm1(((a + b) / 2 + c) / 2))
+    assert mixed["sd_seen"] == pytest.approx(100 * np.expm1(abs((a + b) / 2 - c) / np.sqrt(2)))
+    said = finetune_exhibits.said(found.finetunes, found.study)
+    assert "**fam on insecure-code** (3 fine-tunes, by 2 recipes)" in said and "of which each counts once" in said
+    assert "], recipes differ by " in said and "], fine-tunes differ " in said
+
+
+def test_a_recipe_of_which_nothing_was_asked_leaves_no_row_over_recipes(tmp_path, outputs):
+    other = variant("c", dataset="insecure-code", recipe="organisms")
+    study = study_of(tmp_path, variant("a", **CODE, seed=1), variant("b", **CODE, seed=2), other)
+    collect(study, [run for run in study.runs if run.variant.key != "c"])
+    with open_store(study.store_path) as store:
+        assert set(Tables(read_ratings(study, store)).finetunes["differ"]) == {"seed"}
+
+
 def test_of_a_data_frame_nobody_knows_the_data(mini):
     frame = pd.DataFrame([(p, i, n, (p + i + n) % 6) for p in range(4) for i in range(1, 31) for n in (1, 2)],
                          columns=["persona", "item", "repetition", "rating"])  # fmt: skip

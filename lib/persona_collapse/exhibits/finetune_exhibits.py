@@ -18,7 +18,6 @@ _FEW = 4
 _SAID = {"susceptibility": "S", "within_rms": "noise"}
 _DIFFER = {
     SEED: "which differ in their seed",
-    RECIPE: "by different recipes",
     NOT_SAID: "of which the study file does not say what they differ in",
 }
 
@@ -31,17 +30,16 @@ def said(finetunes: pd.DataFrame | None, study: Study) -> str:
     lines, few = [], False
     for _, rows in _groups(finetunes):
         row = rows.iloc[0]
-        few |= row["finetunes"] <= _FEW
+        few |= row["recipes" if row["differ"] == RECIPE else "finetunes"] <= _FEW
         metrics = [f"{_SAID[own.metric]} {_change(own)}" for own in rows.itertuples() if own.metric in _SAID]
-        lines.append(
-            f"- **{_name(row, study)}** ({row['finetunes']} fine-tunes, {_DIFFER[row['differ']]}): {'; '.join(metrics)}."
-        )
+        lines.append(f"- **{_name(row, study)}** ({row['finetunes']} fine-tunes, {_differ(row)}): {'; '.join(metrics)}.")
     mixed = (finetunes["differ"] == RECIPE).any()
     return "\n".join(lines) + "\n\n" + " ".join(filter(None, [
         "Mean change against the base, and in brackets the 95 % prediction interval for one more fine-tune of the same data, on "
         "other personas like these. No other interval on this page counts fine-tunes as draws.",
         f"With {_FEW} or fewer the spread between fine-tunes is hardly known, and such an interval is very wide." if few else "",
-        "Recipes are not draws of one kind: an interval over them is for a recipe like these." if mixed else "",
+        "Recipes are not draws of one kind: an interval over them is for a recipe like these, of which each counts once, however "
+        "many fine-tunes are by it." if mixed else "",
     ]))  # fmt: skip
 
 
@@ -71,6 +69,11 @@ def table(finetunes: pd.DataFrame | None, study: Study) -> pd.DataFrame | None:
     return pd.DataFrame(rows).set_index("fine-tunes")
 
 
+def _differ(row: Any) -> str:
+    """What the fine-tunes of a row differ in, in words."""
+    return f"by {row['recipes']} recipes" if row["differ"] == RECIPE else _DIFFER[row["differ"]]
+
+
 def _groups(finetunes: pd.DataFrame) -> Any:
     return finetunes.groupby(["family", "dataset", "recipe"], sort=False)
 
@@ -92,7 +95,8 @@ def _change(row: Any) -> str:
     between = (
         f"differ by {_number(row.sd_between)} % (SD)" if row.sd_between > 0 else "differ no more than ratings and personas do"
     )
-    return f"{whole(row.value, '+')} % [{whole(row.lo)}, {whole(row.hi)}], fine-tunes {between}"
+    who = "recipes" if row.differ == RECIPE else "fine-tunes"
+    return f"{whole(row.value, '+')} % [{whole(row.lo)}, {whole(row.hi)}], {who} {between}"
 
 
 def _number(value: float, sign: str = "") -> str:
@@ -118,5 +122,7 @@ $$
 + t_{0.975,\,P-1}^2 \max \left( 0, V - \frac{U}{K} \right) }
 $$
 
-in 95 % of draws or more: $s^2$ keeps $U$, as with few fine-tunes $s^2 - U$ is near nothing too often.
+in 95 % of draws or more: $s^2$ keeps $U$, as with few fine-tunes $s^2 - U$ is near nothing too often. Over recipes a recipe is
+the draw: $y_k$ is the mean of the $n_k$ fine-tunes by recipe $k$, and $t_{0.975,\,N-K}^2\, w \left( 1 - \overline{1/n} \right)$
+is added below the root, with $w$ the variance within recipes of all $N$ fine-tunes.
 """

@@ -34,6 +34,7 @@ class FinetuneRow(NamedTuple):
     variants: str
     metric: str
     finetunes: int
+    recipes: int
     personas: int
     value: float
     sd_seen: float
@@ -80,10 +81,13 @@ def _rows(analysis: Analysis, guard: Guard, group: Group) -> Iterator[FinetuneRo
     runs = [run for run in group.runs if len(analysis.counts(run)) and not guard.refusal(run, base)]
     if len(runs) < 2 or not len(analysis.counts(base)):
         return
+    by = [run.variant.recipe or "" for run in runs] if group.differ == RECIPE else []
+    recipes = len(set(by)) or 1
+    if by and recipes < 2:
+        return  # of the others nobody was asked
     *tuned, own = analysis.together(*runs, base).loo
     names = " ".join(run.variant.key for run in runs)
     for metric in HEADLINES:
-        found = another(tuned, own, metric)
-        yield FinetuneRow(
-            base.family.key, group.dataset, group.recipe, group.differ, names, metric, len(runs), len(own.personas), *found
-        )
+        found = another(tuned, own, metric, by)
+        said = (base.family.key, group.dataset, group.recipe, group.differ, names, metric)
+        yield FinetuneRow(*said, len(runs), recipes, len(own.personas), *found)
