@@ -92,4 +92,4 @@ def test_the_simulated_endpoint_reads_a_persona_in_a_system_message():
     messages = [
         {"role": "system", "content": worded.system("a judge")}, {"role": "user", "content": worded.prompt(worded.items[0], "a judge")},
     ]  # fmt: skip
-    assert Respondents(1).cell(_prompt(messages)) == ("a judge", 1, False, "")
+    assert Respondents(1).cell("\n\n".join(_prompt(messages))) == ("a judge", 1, False, "")

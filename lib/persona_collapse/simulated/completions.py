@@ -83,7 +83,10 @@ class Completions:
         model = _field(body, "model", str, None)
         if model is None:
             raise ApiError(400, "you must provide a model parameter")
-        prompt = _prompt(body.get("messages"))
+        system, prompt = _prompt(body.get("messages"))
+        if system:  # which may say who is asked, or anything else
+            whole = f"{system}\n\n{prompt}"
+            prompt = whole if self._respondents.answering(whole).cell(whole) else prompt
         choices = _number_in(body, "n", int, 1, 1, _MOST_CHOICES)
         temperature = float(_number_in(body, "temperature", float, 1.0, 0, 2))
         most, most_new = (_number_in(body, name, int, None, 1, None) for name in ("max_tokens", "max_completion_tokens"))
@@ -258,8 +261,8 @@ def _number_in(body: dict[str, Any], name: str, kind: type, default: Any, low: f
     return value
 
 
-def _prompt(messages: Any) -> str:
-    """The text of the last user message, below that of the system message before it; "" if there is none."""
+def _prompt(messages: Any) -> tuple[str, str]:
+    """The texts of the last system message and of the last user message; "" where there is none."""
     if messages is None:
         raise ApiError(400, "Missing required parameter: 'messages'.", param="messages", code="missing_required_parameter")
     _field({"messages": messages}, "messages", list, None)
@@ -278,7 +281,7 @@ def _prompt(messages: Any) -> str:
             prompt = _text(message.get("content"), f"{where}.content")
         elif role == "system":
             system = _text(message.get("content"), f"{where}.content")
-    return f"{system}\n\n{prompt}" if system else prompt
+    return system, prompt
 
 
 def _text(content: Any, where: str) -> str:

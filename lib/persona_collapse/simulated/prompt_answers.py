@@ -216,7 +216,7 @@ class Respondents:
     def _personas(self, persona: str | None) -> list[Persona] | None:
         return None if persona is None else [self._known.get(persona, Persona(0, persona))]
 
-    def _cell_probabilities(self, model: str, toxic: bool, persona: str | None, wording: str) -> np.ndarray:
+    def _cell_probabilities(self, model: str, toxic: bool, persona: str | None, wording: str = "") -> np.ndarray:
         """(1, item, category), at the temperature the respondents are fitted at."""
         respondent = self._respondents[model]
         # No figures are published for hostile personas of a fine-tune: it plays them as it plays anybody.
