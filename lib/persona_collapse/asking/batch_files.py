@@ -36,9 +36,10 @@ from persona_collapse.study.study import Run, Study
 MOST_REQUESTS, MOST_BYTES = 50_000, 200_000_000
 #: Statuses of a batch whose slots may be answered any time, so that asking them otherwise would buy them twice.
 UNDER_WAY = ("submitting", "submitted", "by hand")
-#: A custom_id: the protocol, question, number of slots and identity; its end names the first slot as the request header does.
+#: A custom_id: the protocol, question (with the repetitions of its cell that other questions ask before), number of slots and
+#: identity; its end names the first slot as the request header does, counted through the cell.
 _ID = re.compile(
-    r"(?P<protocol>[^.]+)\.q(?P<question>\d+)-(?P<count>\d+)-(?P<identity>[0-9a-f]{12})/[a-z]+/(?:\d+|-)/\d+/(?P<first>\d+)"
+    r"(?P<protocol>[^.]+)\.q(?P<question>\d+)(?:\+(?P<before>\d+))?-(?P<count>\d+)-(?P<identity>[0-9a-f]{12})/[a-z]+/(?:\d+|-)/\d+/(?P<first>\d+)"
 )
 #: Before this time (Unix seconds) no answer was ever made: a server that says so has no clock.
 _NO_CLOCK = 1e9
@@ -84,8 +85,9 @@ def _lines(study: Study, run: Run, store: Store) -> Iterator[str]:
             asked = prompts[condition, cell.persona, cell.item, cell.instrument, cell.wording]
             for block in bundles(cell.repetitions, together, study.protocol_of(cell.instrument)):
                 body = _body(study, run, known, asked.prompt, len(block), asked.system)
-                slot = f"{condition}/{'-' if cell.persona is None else cell.persona}/{cell.item}/{block[0]}"
-                name = f"{_protocol(study, asked.instrument)}.q{cell.question}-{len(block)}-{asked.identity[:12]}/{slot}"
+                slot = f"{condition}/{'-' if cell.persona is None else cell.persona}/{cell.item}/{asked.before + block[0]}"
+                question = f"q{cell.question}" + f"+{asked.before}" * bool(asked.before)
+                name = f"{_protocol(study, asked.instrument)}.{question}-{len(block)}-{asked.identity[:12]}/{slot}"
                 yield json.dumps({"custom_id": name, "method": "POST", "url": "/v1/chat/completions", "body": body}) + "\n"
 
 
@@ -233,7 +235,7 @@ def _read_line(text: str, sent: dict[str, Any]) -> _Line:
     if match is None:
         return _Line(None, Failure("foreign", "the line is for another study"), now)
     question, first, number = map(int, match.group("question", "first", "count"))
-    slots = _Slots(question, first, number, match["identity"], match["protocol"])
+    slots = _Slots(question, first - int(match["before"] or 0), number, match["identity"], match["protocol"])
     response = line.get("response") if isinstance(line.get("response"), dict) else {}
     status, body = response.get("status_code"), response.get("body")
     headers = {"x-request-id": str(response["request_id"])} if response.get("request_id") else {}

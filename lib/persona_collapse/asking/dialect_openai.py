@@ -27,6 +27,8 @@ _PARAMETERS = (
     "max_completion_tokens", "max_tokens", "top_logprobs", "logprobs", "temperature", "provider", "top_p", "top_k", "min_p",
     "repetition_penalty",
 )  # fmt: skip
+#: How servers say that a model's chat template takes no system message: vLLM and others pass on what the template says.
+_NO_SYSTEM = r"\bsystem(?: role| message| prompt)s?\b|\brole\W{0,3}system\b|conversation roles must alternate"
 #: Tokens that one request can have cost at most: what says more is no usage.
 _MOST_TOKENS = 10_000_000
 #: Characters of an endpoint's message that are quoted, and how such a message words the most that a parameter may be.
@@ -361,17 +363,20 @@ def _refused(status: int, param: str | None, message: str, body: Mapping[str, An
     hint = "max_completion_tokens" if "max_completion_tokens" in message and "max_tokens" in body else None
     # A message that names two parameters is about the one that was sent; one letter is looked for only if nothing else fits.
     parameter = "max_tokens" if hint else param if param in body else next(iter(named), None)
-    what = f"the parameter {parameter}" if parameter else "the request"
+    roles = {one["role"] for one in body["messages"] if one["content"]}  # none is known of a result line
+    about_system = not parameter and (not roles or "system" in roles) and re.search(_NO_SYSTEM, message, re.IGNORECASE)
+    what = f"the parameter {parameter}" if parameter else "the system message" if about_system else "the request"
     # No parameter is blamed that was not named: the endpoint's own words say what it is.
     said = "" if parameter or not message.strip() else f": {_quoted(message, body)}"
     caps = [int(number) for number in re.findall(_AT_MOST, message, re.IGNORECASE)]
     most = min((cap for cap in caps if 0 < cap < body.get("n", 1)), default=None) if parameter == "n" else None
-    raise RefusedError(f"{body['model']}: the endpoint refused {what} (status {status}){said}", parameter, hint, most)
+    told = f"{body['model']}: the endpoint refused {what} (status {status}){said}"
+    raise RefusedError(told, parameter or ("system" if about_system else None), hint, most)
 
 
 def _quoted(message: str, body: Mapping[str, Any]) -> str:
     """What an endpoint said, in one line and quotes, without the prompt; the key is taken out where it is known."""
-    for prompt in body["messages"]:
-        message = message.replace(prompt["content"], "[prompt]")
+    for prompt in filter(None, (one["content"] for one in body["messages"])):  # empty of a result line, which has no prompt
+        message = message.replace(prompt, "[prompt]")
     text = " ".join(message.split())
     return repr(text if len(text) <= _QUOTED else text[: _QUOTED - 1] + "…")

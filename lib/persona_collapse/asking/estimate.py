@@ -140,7 +140,7 @@ def _missing(study: Study, run: Run, store: Store | None) -> list[tuple[int, int
     """The cells of a run with something to ask: length of the prompt in characters, repetitions that are missing."""
     answered = store.answered(run.family.key, run.variant.key) if store else {}
     left = (
-        (len(q.whole), q.repetitions - answered.get((q.condition, q.persona, q.item, q.identity), 0))
+        (len(q.system + q.prompt), q.repetitions - answered.get((q.condition, q.persona, q.item, q.identity), 0))
         for q in slots.questions(study, run)
     )
     return [(characters, number) for characters, number in left if number > 0]

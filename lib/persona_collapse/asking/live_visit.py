@@ -19,7 +19,7 @@ from persona_collapse.asking.dialect_openai import Choice, Completion, Elicitati
 from persona_collapse.asking.extra_requests import ExtraRequests
 from persona_collapse.asking.ledger import Ledger, Sent
 from persona_collapse.asking.request_queue import Asker, Request
-from persona_collapse.asking.slots import answer_of
+from persona_collapse.asking.slots import answer_of, whole
 from persona_collapse.asking.supported_parameters import Supported
 from persona_collapse.asking.watch import Watch
 from persona_collapse.store.rows import MissingCell
@@ -286,7 +286,7 @@ class Visit:
         if isinstance(found, Completion) and (wrong := self._answered_by_another(run, found)):
             self.ledger.answered(request.number, found, "wrong_server")
             return Failure("wrong_server", wrong)
-        if isinstance(found, Completion) and self.watch.cached(run, system + prompt, found):
+        if isinstance(found, Completion) and self.watch.cached(run, whole(prompt, system), found):
             self.ledger.answered(request.number, found, "cached")
             return Failure("cached", "an answer that was given before, from a cache")
         return found

@@ -48,7 +48,7 @@ class Asked(NamedTuple):
     @property
     def whole(self) -> str:
         """Both messages as one text."""
-        return f"{self.system}\n\n{self.prompt}" if self.system else self.prompt
+        return whole(self.prompt, self.system)
 
 
 def origin(study: Study, run: Run) -> list[Any]:
@@ -103,6 +103,11 @@ def questions(study: Study, run: Run, asked: Sequence[Any] | None = None) -> Ite
                         said = [{"system": system}] if system else []
                         identity = hash_of(json.dumps([prompt, *said, *came, *lean, *moved]))
                         yield Asked(condition, index, item.number, identity, prompt, number, worded, wording, before, system)
+
+
+def whole(prompt: str, system: str) -> str:
+    """A prompt and the system message before it as one text, unlike that of a prompt which holds both."""
+    return f"system: {system}\n\nuser: {prompt}" if system else prompt
 
 
 def hash_of(text: str) -> str:

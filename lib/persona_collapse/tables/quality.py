@@ -78,6 +78,8 @@ def _sharing(answers: Answers, categories: range) -> dict[str, float]:
     if not len(answers.requests):
         return found
     found["requests_a_cell"] = answers.requests_a_cell.mean()
+    if answers.by_level is not None:
+        return found  # a request has one wording, and what its choices share is an effect of that
     told = answers.by_request
     if told is not None and not request_noise.tells(told, categories):
         told = answers.asked_twice
