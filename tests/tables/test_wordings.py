@@ -1,5 +1,7 @@
 """Wording as a factor of the design: its variance apart from noise, and the change in each wording, by hand and recovered."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import yaml
@@ -80,6 +82,18 @@ class TestChanges:
         table = tables_of(varied).wordings.copy()
         table.loc[table["level"] == "b", ["value", "lo", "hi"]] = -20.0, -30.0, -10.0
         assert "by wording**: the change does not hold at every level" in wording_exhibits.wordings(table, varied.study)
+
+    def test_a_level_without_a_change_says_how_many_repetitions_it_takes(self, varied):
+        table = tables_of(varied).wordings.copy()
+        table.loc[table["level"] == "b", ["value", "lo", "hi"]] = np.nan
+        protocol = varied.study.file.protocol.model_copy(update={"repetitions": 5})
+        few = replace(varied.study, file=varied.study.file.model_copy(update={"protocol": protocol}))
+        said = wording_exhibits.wordings(table, few)
+        assert (
+            "by wording**: it cannot be told whether the change holds, as it does not exist at b; two ratings at each combination "
+            "of levels do it (`repetitions: 8`)." in said
+        )
+        assert "as it does not exist at b." in wording_exhibits.wordings(table, varied.study)
 
     def test_without_it_there_is_no_table(self):
         ratings = pc.open_study("mini")

@@ -4,6 +4,7 @@ import pandas as pd
 
 from persona_collapse.exhibits import exhibit
 from persona_collapse.study.study import Study
+from persona_collapse.study.wording import combinations
 from persona_collapse.text import safe
 
 _SHOWN = {"susceptibility": "S", "within_rms": "noise"}
@@ -22,7 +23,7 @@ def wordings(wordings: pd.DataFrame | None, study: Study) -> str:
         for (factor, metric), own in rows.groupby(["factor", "metric"], sort=False):
             if metric in _SHOWN:
                 what = f"{_NAMED[str(metric)]} under {safe(str(variant))}{who}, by {_FACTORS[str(factor)]}"
-                lines.append(f"- **{what}**: {_held(own)}")
+                lines.append(f"- **{what}**: {_held(own, study)}")
     return "\n".join(lines)
 
 
@@ -51,8 +52,12 @@ def _headlines(table: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]
     return found
 
 
-def _held(own: pd.DataFrame) -> str:
+def _held(own: pd.DataFrame, study: Study) -> str:
     """Whether the change is told, with one sign, at every level, and how far the levels differ."""
+    if own["value"].isna().any():
+        at, enough = ", ".join(safe(str(row.level)) for row in own.itertuples() if pd.isna(row.value)), _enough(study)
+        asked = f"; two ratings at each combination of levels do it (`repetitions: {enough}`)" * bool(enough)
+        return f"it cannot be told whether the change holds, as it does not exist at {at}{asked}."
     each = "; ".join(f"{_interval(r.value, r.lo, r.hi)} % at {safe(str(r.level))}" for r in own.itertuples())
     if own["lo"].isna().any():
         return f"{each}. It cannot be told at every level, as an interval is missing."
@@ -69,6 +74,12 @@ def _held(own: pd.DataFrame) -> str:
     beside = "; ".join(f"{found} points at {level}" for found, level in apart_by)
     told = "differs" if len(apart) else "cannot be told to differ"
     return f"{said} Its size {told} from that at {safe(str(own.iloc[0]['level']))}: {beside}."
+
+
+def _enough(study: Study) -> int | None:
+    """Repetitions that give every combination of levels the two ratings which tell noise; None where there are as many."""
+    enough = 2 * len(combinations(study.file.protocol.vary))
+    return enough if study.file.protocol.repetitions < enough else None
 
 
 def _interval(value: float, lo: float, hi: float) -> str:

@@ -30,10 +30,10 @@ def check_vary(vary: Mapping[str, Sequence[str]], repetitions: int, requests: in
     number = len(combinations(vary))
     if logprobs:
         raise ValueError("vary: method logprobs asks a cell once, so nothing can vary in it; use method: samples, or remove vary")
-    if number > repetitions:
+    if number >= repetitions:
         raise ValueError(
-            f"vary: {number} combinations of levels for {repetitions} repetitions of a cell; every combination needs one at "
-            f"least; give repetitions: {2 * number}, so that each has the two that tell its noise, or fewer levels"
+            f"vary: {number} combinations of levels for {repetitions} repetitions of a cell; a single rating tells no "
+            f"noise, and S and R need it; give repetitions: {2 * number}, or fewer levels"
         )
     if requests > 1:
         raise ValueError("vary: every combination of levels is a request of its own already; remove requests")
