@@ -286,6 +286,16 @@ def test_methods_say_what_is_left_out_and_when_personas_count_as_gone(mini):
     assert "one by one" not in said and "below 0.3 of the base's" in said
 
 
+def test_methods_say_what_noise_is_where_wording_varies(mini):
+    study = mini[0]
+    protocol = study.file.protocol.model_copy(update={"vary": {"wording": ("a", "b")}})
+    varied = replace(study, file=study.file.model_copy(update={"protocol": protocol, "kind": "live"}))
+    said = methods._recommended(varied)
+    assert "$v_{pq}$ is the variance of its ratings within combinations of levels" in said
+    assert "one cell at a\ntime, whatever its wording" in said and "Choices of one request.**" not in said
+    assert "combinations" not in methods._recommended(study)
+
+
 def test_methods_say_how_it_was_asked(page):
     # params/studies/mini.yaml: 20 personas, 5 repetitions; temperature and token limit are the defaults.
     assert "asked 5 times at temperature 0.1, with at most 1 token an answer" in page

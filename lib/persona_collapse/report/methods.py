@@ -92,6 +92,13 @@ time{requests}. Neither uses random numbers. Families are averaged, never pooled
 **Personas count as gone** where answers cannot be told to depend on them (p above .05) and the upper limit of pooled $S$ lies
 below {half:g} of the base's pooled $S$.
 """
+#: What v is where the wording of a cell varies.
+_VARIED = (
+    " Here wording varies within a cell, and $v_{pq}$ is the variance of its ratings within combinations of levels: their sums "
+    "of squares about the mean of each, divided by the number of ratings less that of combinations. What combinations differ by "
+    "is the component *wording* of `components.csv`, by analysis of variance of unequal groups. Choices of one request are taken "
+    "as independent draws. The paper's formula below takes the spread of all ratings of a cell."
+)
 _CHOICES = r"""
 **Choices of one request.** Let a cell have $m$ requests of $c_j$ choices, and $\mathrm{MSW}$ and $\mathrm{MSB}$ be the mean
 squares of its ratings within and between them. The variance that choices of one request have in common and its share of rating
@@ -306,7 +313,10 @@ def _recommended(study: Study) -> str:
     asked = study.file.kind == "live" and not exact
     named = study.file.cluster.column if study.file.cluster else "cluster"
     clusters = _CLUSTERS.format(number=len(study.cluster_names), column=safe(named)) if study.cluster_names else _ONE_BY_ONE
+    varied = bool(study.file.protocol.vary)
     return _RECOMMENDED.format(
-        noise=noise, exact=said if exact else "", choices=_CHOICES.strip() if asked else "",
-        requests=", or one request where ratings of one may share noise" if asked else "", units=clusters, half=study.file.half,
+        noise=noise, exact=said if exact else _VARIED if varied else "",
+        choices=_CHOICES.strip() if asked and not varied else "",
+        requests=", whatever its wording" if varied else ", or one request where ratings of one may share noise" if asked else "",
+        units=clusters, half=study.file.half,
     )  # fmt: skip
