@@ -4,7 +4,7 @@ PORT ?= 8000
 TITLES ?= 1
 # Some systems have a variable NAME of their own, which is not meant.
 NAME =
-COMMANDS = help report tables published test lab study-from registry elicit batch estimate plan export pdf compare serve reproduce check-servers bench coverage verdicts truths fit notebooks rooms picture clean lint
+COMMANDS = help report tables published test lab study-from registry local finetune elicit batch estimate plan export pdf compare serve reproduce check-servers bench coverage verdicts truths fit notebooks rooms picture clean lint
 NAMES = STUDY STUDIES DATA ONLY TARGET PORT BY_HAND CANCEL ANYWAY OPTIONS REPLIES RATINGS TITLES LICENCE NAME PYTHON
 # A misspelt name would be passed over in silence, and the demo made instead.
 UNKNOWN := $(strip $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(filter-out $(NAMES) SHELL,$(name)))))
@@ -21,7 +21,7 @@ export PYTHONPATH := $(CURDIR)/lib
 SUITS = import sys; v = sys.version_info[:2]; sys.exit(11 if v < (3, 11) else 12 if v > (3, 14) else 0)
 PYTHONS = python3.13 python3.12 python3.11 python3.14 python3 python
 # A mistyped command gets the nearest there is, from any Python that can be found.
-WRONG := $(firstword $(filter-out $(COMMANDS) .venv/ready Makefile,$(MAKECMDGOALS)))
+WRONG := $(firstword $(filter-out $(COMMANDS) .venv/ready .venv/local Makefile,$(MAKECMDGOALS)))
 ifneq ($(WRONG),)
 NEAREST := $(shell for p in .venv/bin/python $(PYTHONS); do $$p -c 'import difflib, sys; \
 	print(*difflib.get_close_matches(sys.argv[1], sys.argv[2:], 1))' '$(subst ','\'',$(WRONG))' $(COMMANDS) 2>/dev/null && break; done)
@@ -52,6 +52,12 @@ test: .venv/ready ## all tests, notebooks included
 
 lab: .venv/ready ## JupyterLab on a working copy of the notebooks
 	@$(RUN) lab
+
+local: .venv/local ## open weights, no server: train, ask and report; SmolLM2 out of the box [STUDY=smollm2]
+	@$(RUN) local $(WITH)
+
+finetune: .venv/local ## train the adapters of a study of open weights STUDY=
+	@$(RUN) finetune $(WITH)
 
 study-from: .venv/ready ## a study file for you to edit, from ratings that you have DATA=file-or-folder NAME=x
 	@$(RUN) study-from $(if $(DATA),--data="$$DATA") $(if $(NAME),--name="$$NAME")
@@ -145,3 +151,8 @@ clean: ## remove what can be rebuilt, never ratings that were bought
 	@# Of what pip says only errors are heard; it warns of every place that a machine's configuration names in vain.
 	@.venv/bin/python -m pip install --quiet --quiet --no-user --disable-pip-version-check -r requirements.txt -c requirements.lock
 	@touch .venv/ready
+
+.venv/local: .venv/ready requirements-local.txt
+	@echo 'adding torch and what else open weights need to .venv (once, some minutes) ...'
+	@.venv/bin/python -m pip install --quiet --quiet --no-user --disable-pip-version-check -r requirements-local.txt -c requirements.lock
+	@touch .venv/local

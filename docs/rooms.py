@@ -13,8 +13,8 @@ PACKAGE = Path(persona_collapse.__file__).parent
 PICTURE = Path(__file__).with_name("rooms.svg")
 #: Rooms in the order of the data flow: each imports only from those before it. The first is the folder itself.
 ROOMS = (
-    "", "study", "store", "simulated", "asking", "statistics", "tables", "exhibits", "sections", "report", "export",
-    "comparison", "registry", "lesson",
+    "", "study", "store", "simulated", "weights", "asking", "statistics", "tables", "exhibits", "sections", "report",
+    "export", "comparison", "registry", "lesson",
 )  # fmt: skip
 #: The commands and the public door stand in the root and lead to everything.
 DOORS = (PACKAGE / "__main__.py", PACKAGE / "__init__.py", PACKAGE / "door.py")

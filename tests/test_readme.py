@@ -27,7 +27,11 @@ def test_every_command_is_known_and_reaches_the_library(path):
     for line in commands(path):
         words = shlex.split(line, comments=True)
         done = subprocess.run(
-            [words[0], "-n", "-o", ".venv/ready", *words[1:]], capture_output=True, text=True, cwd=ROOT, check=False
+            [words[0], "-n", "-o", ".venv/ready", "-o", ".venv/local", *words[1:]],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            check=False,
         )
         assert done.returncode == 0, (line, done.stderr)
         assert ".venv/bin/python" in done.stdout, line

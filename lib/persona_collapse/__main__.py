@@ -55,6 +55,25 @@ def published(args: argparse.Namespace) -> None:
     report(args)
 
 
+def local(args: argparse.Namespace) -> None:
+    """Open weights from their folder to the report: trains what is to be trained, asks, and needs no server."""
+    from persona_collapse.asking.train_adapters import prepare
+
+    args.study = args.study or "smollm2"
+    prepare(load_study(args.study), _say)
+    report(args)
+
+
+def finetune(args: argparse.Namespace) -> None:
+    """Train the adapters of a study of open weights that are not trained yet."""
+    from persona_collapse.asking.train_adapters import train_adapters
+
+    if not args.study:
+        raise ValueError("finetune: no study is named; say which, as in make finetune STUDY=smollm2")
+    done = train_adapters(load_study(args.study), _say)
+    _say(f"{done} {'adapters' if done != 1 else 'adapter'} trained" if done else "all adapters are trained: nothing to do")
+
+
 def elicit(args: argparse.Namespace) -> None:
     """Ask or read whatever a study's store lacks."""
     from persona_collapse.asking.collect import collect, import_report, unanswered
@@ -263,7 +282,24 @@ def parser() -> argparse.ArgumentParser:
     """Every command with its flags."""
     found = argparse.ArgumentParser(prog="persona_collapse", description=__doc__)
     commands = found.add_subparsers(dest="command", required=True)
-    for command in (report, tables, published, elicit, batch, estimate, plan, export, pdf, reproduce, fit, lab, notebooks, clean):
+    for command in (
+        report,
+        tables,
+        published,
+        local,
+        finetune,
+        elicit,
+        batch,
+        estimate,
+        plan,
+        export,
+        pdf,
+        reproduce,
+        fit,
+        lab,
+        notebooks,
+        clean,
+    ):
         sub = commands.add_parser(command.__name__, help=(command.__doc__ or "").splitlines()[0])
         sub.set_defaults(run=command)
         sub.add_argument("--study", default=None, help="a name in params/studies/ or a path to a YAML file")

@@ -11,7 +11,7 @@ from persona_collapse.store.store import open_store
 from persona_collapse.study.load_study import check_keys, load_study, study_path
 
 # A user may have studies of their own beside these.
-SHIPPED = ["demo", "demo-logprobs", "local-example", "mini", "mini-again", "openai-example", "published", "trajectory"]
+SHIPPED = ["demo", "demo-logprobs", "local-example", "mini", "mini-again", "openai-example", "published", "smollm2", "trajectory"]
 SECRET = "sk-proj-not-a-real-one-0123456789"
 
 
@@ -114,7 +114,7 @@ def test_shipped_study_loads_without_key_files_or_network(name, no_network, monk
     assert study.path == STUDIES / f"{name}.yaml"
     assert study.instrument.key == "mfq30"
     finished = [run.variant for run in study.runs if run.variant.role == "harmful" and not run.variant.of]
-    assert all(variant.control == "secure" for variant in finished)
+    assert all(variant.control in ("secure", "plain") for variant in finished)
 
 
 @pytest.mark.parametrize(
@@ -359,7 +359,7 @@ WRONG_SIMULATED = {
     "title missing": ([("title", ...)], [", title: is missing; add it"]),
     "title empty": ([("title", "")], [", title: found ''", "at least 1 character"]),
     "kind missing": ([("kind", ...)], [", kind: is missing; add it"]),
-    "wrong kind": ([("kind", "fake")], [", kind: found 'fake'", "'simulated', 'imported' or 'live'"]),
+    "wrong kind": ([("kind", "fake")], [", kind: found 'fake'", "'simulated', 'imported', 'live' or 'local'"]),
     "families missing": ([("families", ...)], [", families: is missing; add it"]),
     "no families": ([("families", [])], [", families: found []", "at least 1 item"]),
     "families a mapping": (

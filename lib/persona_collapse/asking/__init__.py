@@ -14,4 +14,5 @@ __all__ = [
     "spending",
     "study_from",
     "supported_parameters",
+    "train_adapters",
 ]

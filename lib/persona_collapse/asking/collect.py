@@ -1,4 +1,4 @@
-"""Completing a study's ratings, whatever their kind: simulated, imported or live."""
+"""Completing a study's ratings, whatever their kind: simulated, imported, live or of open weights."""
 
 import fcntl
 import os
@@ -42,7 +42,12 @@ def collect(
     with open_store(study.store_path, write=True) as store:
         store.claim(study.path, study.instrument.key)
         _take_in_reference(study, say)
-        missing = {run: slots.plan(study, run, store) for run in runs}
+        planned = slots.plan
+        if study.file.kind == "local":
+            from persona_collapse.asking import local_visit
+
+            planned = local_visit.plan
+        missing = {run: planned(study, run, store) for run in runs}
         _remember_origins(study, runs, store)
         if study.file.kind == "live" and any(missing.values()):
             check_keys(study)
@@ -52,6 +57,8 @@ def collect(
         alone, told = _alone(study, killed or any(missing.values())), _telling(study, runs, store)
         with alone, told, _bar(sum(missing.values()), "rating") as bar:
             todo = [run for run in runs if missing[run]]
+            if todo and study.file.kind == "local":
+                return local_visit.ask(study, todo, store, bar, say, anyway=anyway)
             if killed or (todo and not study.simulated):
                 from persona_collapse.asking.progress import ask
 

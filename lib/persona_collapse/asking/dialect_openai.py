@@ -102,9 +102,11 @@ def request_body(
     With method logprobs it asks for the first token's `alternatives` at T = 1, where logprobs are those of the model itself.
     """
     before = [{"role": "system", "content": system}] if system else []
-    body: dict[str, Any] = {
-        "model": model, "messages": [*before, {"role": "user", "content": prompt}], **endpoint.extra_body,
-    }  # fmt: skip
+    messages = [*before, {"role": "user", "content": prompt}]
+    body: dict[str, Any] = {"model": model, "messages": messages, **endpoint.extra_body}
+    if protocol.prefill:  # as vLLM and others take the beginning of a reply
+        messages.append({"role": "assistant", "content": protocol.prefill})
+        body |= {"add_generation_prompt": False, "continue_final_message": True}
     if protocol.method == "logprobs":
         body |= {"temperature": 1.0, limit: 1, "logprobs": True, "top_logprobs": alternatives}
     else:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, NoReturn
 from tqdm import tqdm
 
 from persona_collapse.asking.dialect_openai import Choice, Completion, Failure
+from persona_collapse.asking.local_weights import marks
 from persona_collapse.store.rows import Answer, MissingCell, Question
 from persona_collapse.store.store import Store
 from persona_collapse.study import first_token, rating_parser
@@ -62,12 +63,15 @@ def origin(study: Study, run: Run) -> list[Any]:
 
         respondent = load_respondent(variant.figures or "", study.instrument)
         return ["simulated", respondent.fingerprint, study.file.seed, run.key, *["logprobs"] * study.by_logprobs]
+    if study.file.kind == "local":
+        return ["local", *marks(study, run), protocol.template, protocol.prefill, study.file.local.dtype, "logprobs"]
     endpoint = study.file.endpoints[variant.endpoint or ""]
     found: list[Any] = ["live", endpoint.base_url, variant.model, protocol.temperature, protocol.max_tokens, protocol.method]
     if endpoint.provider:
         found.append(list(endpoint.provider))
     # Only what a study says otherwise: slots that were asked before there was a choice stay what they are.
     more = {"extra_body": endpoint.extra_body, "headers": endpoint.headers, "top_p": protocol.top_p}
+    more |= {"prefill": protocol.prefill} if protocol.prefill else {}
     if more != {"extra_body": {}, "headers": {}, "top_p": 1}:
         found.append(json.dumps(more, sort_keys=True))
     return found

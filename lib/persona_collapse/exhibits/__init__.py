@@ -26,6 +26,7 @@ __all__ = [
     "reference_sentences",
     "run_figures",
     "study_figures",
+    "taught_sentences",
     "theme",
     "trajectory_figures",
     "trajectory_sentences",

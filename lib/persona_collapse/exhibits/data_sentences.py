@@ -146,6 +146,8 @@ def mass_line(rows: pd.DataFrame) -> str:
 @exhibit.finding("asked")
 def asked(study: Study, run: Run, known: Supported | None, run_quality: pd.DataFrame) -> str:
     """How a live run was asked and what its endpoint says of itself, `known`; or that no endpoint was asked."""
+    if study.file.kind == "local":
+        return f"No endpoint was asked: weights were read on the machine that made this report, in {study.file.local.dtype}."
     if known is None:
         return f"No endpoint was asked: the ratings are {study.file.kind}."
     endpoint, model = study.file.endpoints[run.variant.endpoint or ""], run.variant.model or ""

@@ -2,6 +2,7 @@
 
 import html
 import re
+from pathlib import Path
 
 import pandas as pd
 
@@ -9,9 +10,9 @@ from persona_collapse.input_errors import listing
 from persona_collapse.report.markdown import markdown
 from persona_collapse.report.page import Page
 from persona_collapse.study.first_token import LEAST_MASS
-from persona_collapse.study.study import Study
+from persona_collapse.study.study import Run, Study
 from persona_collapse.study.study_file import Variant
-from persona_collapse.text import safe
+from persona_collapse.text import safe, tamed
 
 WHY_NONE = {
     "transport": "no answer came, after further attempts",
@@ -189,8 +190,12 @@ def _questionnaire(study: Study) -> str:
 
 def _messages(study: Study) -> str:
     """Which messages a request has, and what of them varies over the repetitions of a cell."""
-    vary = study.file.protocol.vary
+    vary, protocol = study.file.protocol.vary, study.file.protocol
     said = "Each request is one user message without a system prompt."
+    if protocol.template == "none":
+        said = "The model reads the prompt as plain text, without a chat template."
+    if protocol.prefill:
+        said += f" The beginning of the reply is given (`{safe(protocol.prefill)}`); what is read is the token behind it."
     if "persona_in" in vary:
         said = (
             "Each request is one user message; where the persona stands in a system message, that holds what the prompt as a "
@@ -218,11 +223,17 @@ def _prompts(study: Study) -> str:
         ]
     if end:
         shown.append(("Without a persona, every question ends with", "", end.lstrip("\n")))
-    return "\n".join(
+    found = "\n".join(
         f'<p class="prompt-name"><b>{html.escape(name)}</b>{f" ({html.escape(note)})" if note else ""}</p>'
         f'<pre class="prompt" tabindex="0">{_marked(text)}</pre>'
         for name, note, text in shown
     )
+    if study.as_read:
+        found += (
+            '<p class="prompt-name"><b>As the model reads it</b> (the first question to the first persona)</p>'
+            f'<pre class="prompt" tabindex="0">{html.escape(tamed(study.as_read))}</pre>'
+        )
+    return found
 
 
 def _marked(template: str) -> str:
@@ -273,17 +284,36 @@ def _asked(study: Study) -> str:
 
 
 def _runs(study: Study) -> pd.DataFrame:
+    local = study.file.kind == "local"
     rows = [
-        (r.family.name, v.name, v.role, v.control or "", study.stack(r), v.model or v.figures or _file_of(v))
+        (
+            r.family.name,
+            v.name,
+            v.role,
+            v.control or "",
+            study.stack(r),
+            v.model or v.figures or (_weights_of(study, r) if local else _file_of(v)),
+        )
         for r in study.runs
         for v in (r.variant,)
     ]
-    source = {"live": "asked for", "simulated": "imitates", "imported": "file"}[study.file.kind]
+    source = {"live": "asked for", "simulated": "imitates", "imported": "file", "local": "weights"}[study.file.kind]
     found = pd.DataFrame(rows, columns=["model", "variant", "role", "control", "served by", source])
     if any(run.variant.of for run in study.runs):  # checkpoints and treatments, which few studies have
         of = [(run.variant.of or "", "" if run.variant.step is None else str(run.variant.step)) for run in study.runs]
         found[["of", "training step"]] = of
     return found
+
+
+def _weights_of(study: Study, run: Run) -> str:
+    """The weights of a run of open weights and its adapter, as the study file names them."""
+    own = run.variant.weights or run.family.base.weights or study.file.weights or ""
+    adapter = f", adapter {Path(run.variant.adapter).name}" if run.variant.adapter else ""
+    return f"{own if _is_hub(own) else Path(own).name}{adapter}"
+
+
+def _is_hub(name: str) -> bool:
+    return name.count("/") == 1 and not name.startswith((".", "~", "/"))
 
 
 def _file_of(variant: Variant) -> str:

@@ -45,6 +45,7 @@ def provenance(ratings: Ratings) -> dict[str, Any]:
         "commit": commit(),
         "python": platform.python_version(),
         "packages": {name: version(name) for name in _PACKAGES},
+        **({"weights_read_with": study.read_with} if study.read_with else {}),
         "sha256": {
             "study": _sha(study.path.read_bytes()),
             **{f"instrument {one.key}" if study.further else "instrument": _of_instrument(one) for one in study.instruments},

@@ -7,6 +7,7 @@ import pandas as pd
 
 from persona_collapse.exhibits.data_sentences import how_made
 from persona_collapse.exhibits.glossary import glossary
+from persona_collapse.exhibits.taught_sentences import taught
 from persona_collapse.report import citing, methods
 from persona_collapse.report.answer import answer
 from persona_collapse.report.markdown import markdown
@@ -40,7 +41,9 @@ def render_report(tables: Tables, built: Mapping[str, pd.DataFrame | None], prov
         kind=f"Appendix: persona-model collapse, {_sort(study)}{_answered(provenance)}",
         simulated="" if study.is_evidence else "Simulated ratings",
         like=how_made(study),
-        measured=_measured(study, tables) + _beside(tables),
+        measured="\n\n".join(
+            filter(None, [_measured(study, tables) + _beside(tables), taught(tables), safe(study.file.about or "")])
+        ),
         made=provenance,
         families=[family.name for family in study.file.families],
     )

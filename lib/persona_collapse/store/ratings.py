@@ -12,7 +12,7 @@ import numpy as np
 from persona_collapse.input_errors import listing
 from persona_collapse.store.answers import Answers, Asked
 from persona_collapse.store.held import held
-from persona_collapse.store.store import Store, capability, open_store, probe_key
+from persona_collapse.store.store import Store, capability, local_key, open_store, probe_key
 from persona_collapse.study import first_token
 from persona_collapse.study.rating_parser import published_rule
 from persona_collapse.study.reference import people_of, people_path
@@ -281,7 +281,14 @@ def with_mark(study: Study, store: Store) -> Study:
     served = study.file.kind == "live" and store.has_fingerprint(SIMULATED_FINGERPRINT)
     if study.file.kind == "imported":
         served = any(found.get("simulated") for run in study.runs for found in store.origin(*run.keys)[1].values())
-    return replace(study.clustered(labels), served_simulated=served)
+    return replace(study.clustered(labels), served_simulated=served, **_as_read(study, store))  # type: ignore[arg-type]
+
+
+def _as_read(study: Study, store: Store) -> dict[str, str]:
+    """How open weights were read: of the first run of which it is known, as all runs of a study are read alike."""
+    known = (store.recall(local_key(*run.keys)) for run in study.runs) if study.file.kind == "local" else ()
+    found = next((json.loads(text) for text in known if text), None)
+    return {"as_read": str(found["rendered"]), "read_with": str(found["read_with"])} if found else {}
 
 
 def _sampling(study: Study, store: Store, run: Run) -> str:

@@ -35,6 +35,11 @@ def probe_key(family: str, variant: str, kind: str = "probe") -> str:
     return f"{kind} {family}/{variant}"
 
 
+def local_key(family: str, variant: str) -> str:
+    """The key of what is known of a run of open weights: how they were read, and what a prompt looks like to them."""
+    return f"local {family}/{variant}"
+
+
 class Store(Reader):
     """Ratings of one study on disk. Open with `open_store`; every write is one transaction."""
 

@@ -50,6 +50,8 @@ class Study:
     instrument: Instrument
     personas: tuple[Persona, ...] | None
     toxic: tuple[Persona, ...] | None
+    as_read: str = ""  # a prompt as open weights read it, where it is known
+    read_with: str = ""  # and the libraries and device that read them
     served_simulated: bool = False  # a live or imported study whose ratings are of simulated respondents
     further: tuple[Instrument, ...] = ()  # instruments beside the first
     labels: tuple[str, ...] = ()  # ids of the personas of imported ratings or of a data frame, by row; a deck has none

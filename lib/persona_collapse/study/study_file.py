@@ -18,17 +18,18 @@ from persona_collapse.study.endpoint import Checked, Endpoint, Price
 from persona_collapse.study.wording import check_vary
 
 Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-Kind = Literal["simulated", "imported", "live"]
+Kind = Literal["simulated", "imported", "live", "local"]
 Role = Literal["base", "control", "harmful", "alternate"]
 Condition = Literal["persona", "self", "toxic"]
 Name = Annotated[str, Field(min_length=1)]  # of a column
 
 #: What a variant says about where its ratings come from, by the kind of study.
-_ORIGIN = {"simulated": ("figures",), "imported": ("persona",), "live": ("endpoint", "model")}
+_ORIGIN = {"simulated": ("figures",), "imported": ("persona",), "live": ("endpoint", "model"), "local": ()}
 _ONLY = {
     "figures": "simulated", "persona": "imported", "self": "imported", "toxic": "imported", "rows": "imported",
     "tasks": "imported", "verification": "imported",
     "endpoint": "live", "served_model": "live", "price_per_million": "live",
+    "weights": "local", "adapter": "local", "training": "local",
 }  # fmt: skip
 
 
@@ -51,6 +52,8 @@ class Protocol(Checked):
     method: Literal["samples", "logprobs"] = "samples"
     requests: Annotated[int, Field(ge=1)] = 1  # over which the repetitions of a cell are dealt at the least
     request_probe: Annotated[int, Field(ge=0, le=100)] = 20  # cells asked a second time, where a cell is one request of choices
+    prefill: str = ""  # the beginning of the reply, given to the model: "My rating: "
+    template: Literal["chat", "none"] = "chat"  # of open weights: the model's own, or the prompt as plain text
     vary: dict[str, tuple[str, ...]] = Field(default_factory=dict)  # levels by factor, dealt over the repetitions
 
     def of_further(self) -> "Protocol":
@@ -153,6 +156,35 @@ class Reference(Checked):
     rows: dict[str, str | int] = Field(default_factory=dict)
 
 
+class Local(Checked):
+    """How open weights are read; prompts of a batch are read together."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    batch: Annotated[int, Field(ge=1)] | None = None  # prompts; by default as many as the device has room for
+    remote_code: StrictBool = False  # whether code that comes with the weights is run
+
+
+class Training(Checked):
+    """How `make finetune` trains a variant's adapter: LoRA by AdamW on a file of chat messages, one JSON object a line."""
+
+    data: Name  # relative to the study file
+    steps: Annotated[int, Field(ge=1)] = 30
+    batch: Annotated[int, Field(ge=1)] = 8
+    rate: Annotated[float, Field(gt=0, lt=1)] = 1e-3
+    rank: Annotated[int, Field(ge=1, le=512)] = 8
+    modules: tuple[Name, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
+    every: Annotated[int, Field(ge=1)] | None = None  # steps after which a checkpoint is kept, in <adapter>/step0010
+    most_tokens: Annotated[int, Field(ge=8)] = 512  # of an example; a longer one is refused
+
+
+class Taught(Checked):
+    """What a base was fine-tuned on before it was compared, and the variant that is the same model without it."""
+
+    data: Name  # in words, as in "everyday answers by other personas"
+    untaught: Key
+
+
 class Verification(Checked):
     """Answers to open questions that somebody else had judged: a file of summaries, relative to the data."""
 
@@ -186,6 +218,10 @@ class Variant(Checked):
     model: str | None = None
     served_model: str | None = None
     price_per_million: Price | None = None
+    weights: str | None = None  # a folder, a GGUF file or an id of the Hub; by default those of the family's base
+    adapter: str | None = None  # the folder of a LoRA adapter on these weights
+    training: Training | None = None  # how `make finetune` makes the adapter
+    taught: Taught | None = None  # what a base learned before, so that the page says first whether it plays characters
 
     @property
     def name(self) -> str:
@@ -230,6 +266,7 @@ class StudyFile(Checked):
     """A study file as it is written; docs/asking.md shows one."""
 
     title: Annotated[str, Field(min_length=1)]
+    about: str | None = None  # what the page says of the study at its head
     kind: Kind
     instrument: str = "mfq30"
     instruments: tuple[str, ...] = ()  # where there are several; headlines speak of the first
@@ -240,6 +277,8 @@ class StudyFile(Checked):
     conditions: tuple[Condition, ...] = ("persona", "self")
     budget_usd: Annotated[float, Field(gt=0)] | None = None
     endpoints: dict[str, Endpoint] = Field(default_factory=dict)
+    weights: str | None = None  # of every base that names none
+    local: Local = Local()
     source: Source | None = None
     columns: Columns | None = None
     published: str | None = None
@@ -264,6 +303,14 @@ class StudyFile(Checked):
             )
         found = content["instruments"]
         return {**content, "instrument": found[0]} if isinstance(found, list) and found else content
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_logprobs(cls, content: Any) -> Any:
+        """Open weights are asked by logprobs, whether the file says so or not."""
+        if not isinstance(content, dict) or content.get("kind") != "local" or not isinstance(content.get("protocol", {}), dict):
+            return content
+        return {**content, "protocol": {"method": "logprobs", **content.get("protocol", {})}}
 
     @field_validator("instruments")
     @classmethod
@@ -307,6 +354,17 @@ class StudyFile(Checked):
             if variant.role != "harmful":
                 raise ValueError(f"{where}: role {variant.role} names a control; only role harmful has one; remove it")
         self._check_of(where, family, variant)
+        if variant.taught:
+            alternates = [v.key for v in family.variants if v.role == "alternate"]
+            if variant.role != "base":
+                raise ValueError(f"{where}.taught: is about what a base learned before; {variant.key!r} is none; remove it")
+            if variant.taught.untaught not in alternates:
+                raise ValueError(
+                    f"{where}.taught: {variant.taught.untaught!r} does not exist in family {family.key!r} as a variant of role "
+                    f"alternate; {closest(variant.taught.untaught, alternates)}"
+                )
+        if self.kind == "local":
+            self._check_weights(where, family, variant)
         given = {"self" if name == "self_" else name for name in variant.model_fields_set}
         for name in sorted(given & set(_ONLY)):
             if _ONLY[name] != self.kind:
@@ -320,6 +378,18 @@ class StudyFile(Checked):
             raise ValueError(
                 f"{where}.endpoint: {variant.endpoint!r} is not among endpoints; "
                 f"{closest(variant.endpoint or '', self.endpoints)}"
+            )
+
+    def _check_weights(self, where: str, family: Family, variant: Variant) -> None:
+        if variant.training and not variant.adapter:
+            raise ValueError(f"{where}.training: trains an adapter, and no folder for it is named; add `adapter: <folder>`")
+        if variant.role == "base" and not (variant.weights or self.weights):
+            raise ValueError(
+                f"{where}.weights: is missing; a study of kind local needs weights of a base, there or for the study"
+            )
+        if variant.role != "base" and not (variant.weights or variant.adapter):
+            raise ValueError(
+                f"{where}: has neither an adapter nor weights of its own, and so would be its base; give one of them"
             )
 
     def _check_of(self, where: str, family: Family, variant: Variant) -> None:
@@ -339,11 +409,20 @@ class StudyFile(Checked):
 
     def _check_kind(self) -> None:
         given = self.model_fields_set
-        belongs = {"endpoints": "live", "budget_usd": "live", "source": "imported", "columns": "imported", "seed": "simulated",
+        belongs = {"endpoints": "live", "budget_usd": "live", "weights": "local", "local": "local",
+                   "source": "imported", "columns": "imported", "seed": "simulated",
                    "verification": "imported"}  # fmt: skip
         for name, kind in belongs.items():
             if name in given and self.kind != kind:
                 raise ValueError(f"{name}: belongs to a study of kind {kind}, not {self.kind}; remove it")
+        if self.kind == "local" and self.protocol.method != "logprobs":
+            raise ValueError(
+                "protocol.method: open weights give the probabilities of every answer, which is more than samples; remove it"
+            )
+        if self.kind == "simulated" and self.protocol.prefill:
+            raise ValueError("protocol.prefill: simulated respondents read no beginning of a reply; remove it")
+        if self.kind != "local" and "template" in self.protocol.model_fields_set:
+            raise ValueError("protocol.template: belongs to a study of kind local; a server applies its own; remove it")
         if self.kind == "imported" and (found := sorted(given & {"personas", "protocol", "conditions", "toxic"})):
             raise ValueError(f"{found[0]}: what was asked stands in the imported files; remove it")
 
