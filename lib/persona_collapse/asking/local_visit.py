@@ -165,7 +165,7 @@ class _Visit:
         most = self.model.differs(self.adapter, prompts, frame)
         from persona_collapse.weights.model import NOTHING
 
-        if most <= NOTHING:
+        if most <= NOTHING[self.study.file.local.dtype]:
             raise ValueError(
                 f"{self.run.key}: its adapter changes nothing: on {_CELLS} cells no probability of a first token moves by more "
                 f"than {most:.0e}; train it, or correct `adapter`"

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 #: Tokens beside those of the scale that are kept of a cell, the most probable ones.
 KEPT = 20
-#: Largest difference between probabilities of a first token that an adapter which changes nothing may make.
-NOTHING = 1e-6
+#: Largest difference between probabilities of a first token that an adapter which changes nothing makes, as sums of floats come
+#: out a little otherwise from pass to pass, by the type of number.
+NOTHING = {"float32": 1e-5, "bfloat16": 5e-3, "float16": 1e-3}
 #: Prompt tokens of a batch, blanks included, by device.
 _TOKENS = {"cpu": 4096, "cuda": 65536, "mps": 8192}
 #: Tokens that prompts must begin with alike for the beginning to be read once, and how far a probability may then be off.
