@@ -97,10 +97,10 @@ def _known(study: Study, run: Run, store: Store) -> Supported:
 
 
 def _body(study: Study, run: Run, known: Supported, prompt: str, choices: int, system: str = "") -> dict[str, Any]:
-    endpoint = study.file.endpoints[run.variant.endpoint or ""]
+    endpoint, protocol = study.file.endpoints[run.variant.endpoint or ""], run.variant.protocol(study.file.protocol)
     return request_body(
-        endpoint, run.variant.model or "", study.file.protocol, prompt, choices=choices, limit=known.limit,
-        alternatives=known.top_logprobs, sampling=known.sampling(study.file.protocol), system=system,
+        endpoint, run.variant.model or "", protocol, prompt, choices=choices, limit=known.limit,
+        alternatives=known.top_logprobs, sampling=known.sampling(protocol), system=system,
     )  # fmt: skip
 
 

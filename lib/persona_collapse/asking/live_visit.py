@@ -26,6 +26,7 @@ from persona_collapse.store.rows import MissingCell
 from persona_collapse.store.store import Store
 from persona_collapse.study.instrument import Instrument
 from persona_collapse.study.study import Run, Study
+from persona_collapse.study.treatment import Messages, messages
 
 #: Requests given up in a row, with no answer between, after which an endpoint is taken to be down.
 GIVE_UP_AFTER = 30
@@ -266,7 +267,8 @@ class Visit:
 
     async def _send(self, request: Request) -> Completion | Failure:
         """Send one request, with word of it on disk before and after, and refuse what another server answered."""
-        run, protocol, known = request.run, self.study.file.protocol, self._support_of(request.run)
+        run, known = request.run, self._support_of(request.run)
+        protocol = run.variant.protocol(self.study.file.protocol)
         name = run.variant.endpoint or ""
         own = self.study.file.endpoints[name]
         prompt, system = self._prompt(request)
@@ -291,11 +293,12 @@ class Visit:
             return Failure("cached", "an answer that was given before, from a cache")
         return found
 
-    def _prompt(self, request: Request) -> tuple[str, str]:
+    def _prompt(self, request: Request) -> Messages:
         """The user message of a request, and the system message before it, mostly empty."""
         deck, instrument = self.study.deck(request.condition), self._instrument(request)
         text = deck[request.persona].text if deck is not None and request.persona is not None else None
-        return instrument.prompt(instrument.items[request.item - 1], text, digit=self._logprobs), instrument.system(text)
+        asked = instrument.prompt(instrument.items[request.item - 1], text, digit=self._logprobs)
+        return messages(request.run.variant.protocol(self.study.file.protocol), asked, instrument.system(text))
 
     def _instrument(self, request: Request) -> Instrument:
         return next(one for one in self.study.instruments if one.key == request.instrument).worded_as(request.wording)

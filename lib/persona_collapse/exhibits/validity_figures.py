@@ -193,7 +193,7 @@ def frontier(frontier: pd.DataFrame | None, study: Study) -> Any:
     order = [*data[: len(models)].sort_values("value")["Who"], *data[len(models) :]["Who"]]
     bands = own.iloc[0]
     areas = alt.layer(_area(bands["expected_lo"], bands["expected_hi"], 0.12), _area(bands["band_lo"], bands["band_hi"], 0.28))
-    roles = ["frontier model", "base", "alternate", "control", "harmful"]
+    roles = ["frontier model", "base", "alternate", "control", "harmful", "mitigated"]
     looks = [QUIET, "#0072B2", "#56B4E9", "#009E73", "#D55E00"]
     shapes = ["circle", "circle", "diamond", "square", "triangle-up"]
     frame = alt.Chart(data).encode(

@@ -25,6 +25,7 @@ __all__ = [
     "published_estimators",
     "rarefaction",
     "recommended_estimators",
+    "recovery",
     "repeat_interval",
     "request_correlation",
     "request_noise",

@@ -16,5 +16,6 @@ __all__ = [
     "scopes",
     "study",
     "study_file",
+    "treatment",
     "wording",
 ]

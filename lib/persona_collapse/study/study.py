@@ -153,6 +153,11 @@ class Study:
         """Whether some run is a checkpoint of another's training."""
         return any(run.variant.of and run.variant.step is not None for run in self.runs)
 
+    @property
+    def has_treatments(self) -> bool:
+        """Whether some run is a harmful variant treated."""
+        return any(run.variant.role == "mitigated" for run in self.runs)
+
     def run(self, family: str, variant: str) -> Run:
         """The run of these keys; a KeyError names the nearest there is."""
         key = f"{family}/{variant}"

@@ -5,21 +5,16 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    StrictBool,
-    field_validator,
-    model_validator,
-)  # fmt: skip
+from pydantic import BeforeValidator, Field, StrictBool, field_validator, model_validator
 
 from persona_collapse.input_errors import closest, gather
 from persona_collapse.study.endpoint import Checked, Endpoint, Price
+from persona_collapse.study.treatment import OF_INFERENCE, check_treatment
 from persona_collapse.study.wording import check_vary
 
 Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Kind = Literal["simulated", "imported", "live"]
-Role = Literal["base", "control", "harmful", "alternate"]
+Role = Literal["base", "control", "harmful", "mitigated", "alternate"]
 Condition = Literal["persona", "self", "toxic"]
 Name = Annotated[str, Field(min_length=1)]  # of a column
 
@@ -52,6 +47,8 @@ class Protocol(Checked):
     requests: Annotated[int, Field(ge=1)] = 1  # over which the repetitions of a cell are dealt at the least
     request_probe: Annotated[int, Field(ge=0, le=100)] = 20  # cells asked a second time, where a cell is one request of choices
     vary: dict[str, tuple[str, ...]] = Field(default_factory=dict)  # levels by factor, dealt over the repetitions
+    system: str = ""  # a system prompt before every question
+    prefix: str = ""  # a line before every question
 
     def of_further(self) -> "Protocol":
         """How a cell of an instrument after the first is asked."""
@@ -172,6 +169,13 @@ class Variant(Checked):
     seed: int | str | None = None  # of the fine-tuning
     of: str | None = None  # the variant of which it is a checkpoint or a treatment
     step: Annotated[int, Field(ge=0)] | None = None  # of the training, after which it was taken
+    method: Name | None = None  # of a treatment: how a harmful variant was mitigated, by the name that the field gives it
+    when: Literal["training", "after", "inference"] | None = None  # it was treated
+    context: Literal["none", "trigger"] = "none"  # in which a treatment is looked at: behind a trigger, or without one
+    # How it is asked, where the protocol says it otherwise; a treatment at inference is made of these.
+    system: Name | None = None
+    prefix: Name | None = None
+    temperature: Annotated[float, Field(ge=0)] | None = None
     figures: str | None = None
     # Files of imported ratings; of several instruments one each, by the key of the instrument.
     persona: str | dict[str, str] | None = None
@@ -191,6 +195,11 @@ class Variant(Checked):
     def name(self) -> str:
         """How charts call it."""
         return self.label or self.key
+
+    def protocol(self, common: Protocol) -> Protocol:
+        """How it is asked: as the study's protocol says, and otherwise where it says so itself."""
+        own = {name: value for name in OF_INFERENCE if (value := getattr(self, name)) is not None}
+        return common.model_copy(update=own) if own else common
 
     def files(self, instrument: str) -> dict[str, str]:
         """Files of imported ratings of one instrument, by condition."""
@@ -304,9 +313,10 @@ class StudyFile(Checked):
                     f"{where}: control {variant.control!r} does not exist in family {family.key!r} as a variant of "
                     f"role control; {closest(variant.control, others)}"
                 )
-            if variant.role != "harmful":
+            if variant.role not in ("harmful", "mitigated"):
                 raise ValueError(f"{where}: role {variant.role} names a control; only role harmful has one; remove it")
         self._check_of(where, family, variant)
+        check_treatment(where, family.variants, variant, self.kind, self.protocol)
         given = {"self" if name == "self_" else name for name in variant.model_fields_set}
         for name in sorted(given & set(_ONLY)):
             if _ONLY[name] != self.kind:

@@ -17,6 +17,7 @@ __all__ = [
     "headlines",
     "instruments",
     "missing",
+    "mitigation",
     "notes",
     "plan",
     "printed_figures",

@@ -23,6 +23,7 @@ from persona_collapse.tables.frontier import frontier_table
 from persona_collapse.tables.headline_rows import headlines_table
 from persona_collapse.tables.instruments import instruments_table
 from persona_collapse.tables.missing import missing_table
+from persona_collapse.tables.mitigation import mitigation_table
 from persona_collapse.tables.multiverse import Multiverse
 from persona_collapse.tables.presence import presence_table
 from persona_collapse.tables.published_contrasts import NORMAL_95
@@ -220,6 +221,11 @@ class Tables:
     @cached_property
     def _along(self) -> tuple[pd.DataFrame, pd.DataFrame] | None:
         return trajectory_tables(self.ratings, self.guard)
+
+    @cached_property
+    def mitigation(self) -> pd.DataFrame | None:
+        """What treatments of a harmful fine-tune recover, and what they cost; None for a study without treatments."""
+        return mitigation_table(self.analysis, self.guard)
 
     @cached_property
     def frontier(self) -> pd.DataFrame | None:

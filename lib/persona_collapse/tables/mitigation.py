@@ -1,0 +1,248 @@
+"""Can it be undone? What every treatment of a harmful fine-tune recovers, what comes back behind a trigger, and what it costs."""
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from persona_collapse.statistics import persona_jackknife
+from persona_collapse.statistics.presence import NOTHING, Limits
+from persona_collapse.statistics.recovery import Recovered, logit_rates, share_of
+from persona_collapse.statistics.style import ceiling, folds, style_shares
+from persona_collapse.study.study import Run
+from persona_collapse.study.treatment import treatment
+from persona_collapse.tables.comparability import Guard
+from persona_collapse.tables.run_statistics import Analysis
+
+#: Quantities of mitigation.csv.
+RECOVERY, GAP, COST = "recovery", "conditional_gap", "cost"
+#: Metrics of which recovery is told: two on the logarithm, the style share on itself, the rate of misaligned answers as a logit.
+LOGS, STYLE, MISALIGNED = ("susceptibility", "within_rms"), "style_share", "misaligned"
+#: What a treatment may cost: the base's persona pattern (`FIDELITY_GAINED`: beside the harmful fine-tune's), and capability.
+FIDELITY, FIDELITY_GAINED, CAPABILITY = "fidelity", "fidelity_gained", "accuracy"
+
+#: Answers to open questions that count as misaligned, and all, by question, (question,) each, by the key of the run.
+Rates = Mapping[str, tuple[np.ndarray, np.ndarray]]
+
+
+class MitigationRow(NamedTuple):
+    """A row of mitigation.csv: a share of a gap, or a cost."""
+
+    family: str
+    variant: str
+    of: str
+    method: str
+    when: str
+    seed: str
+    context: str
+    quantity: str
+    metric: str
+    against: str
+    value: float
+    lo: float
+    hi: float
+    gap: float
+    gap_lo: float
+    gap_hi: float
+    units: int
+    differs: str = ""
+    why: str = ""
+
+
+class Treated(NamedTuple):
+    """A treatment with the runs that it is set beside."""
+
+    own: Run
+    harmful: Run
+    base: Run
+    control: Run | None
+    without: Run | None  #: behind a trigger: the same treatment without one
+
+    @property
+    def about(self) -> tuple[str, ...]:
+        """The first columns of its rows."""
+        variant = self.own.variant
+        seed = "" if variant.seed is None else str(variant.seed)
+        return (*self.own.keys, self.harmful.variant.key, variant.method or "", variant.when or "", seed, variant.context)
+
+
+def treatments(analysis: Analysis) -> list[Treated]:
+    """Every treatment of the study, in its order; of runs that a cut of the ratings left out none is known."""
+    found = []
+    for run in analysis.study.runs:
+        if run.variant.role != "mitigated":
+            continue
+        family = {variant.key: Run(run.family, variant) for variant in run.family.variants}
+        harmful = family.get(run.variant.of or "")
+        if harmful is None:
+            continue
+        named = run.variant.control or harmful.variant.control or ""
+        own = [
+            one for one in family.values()
+            if one.variant.role == "mitigated" and one.variant.context == "none"
+            and treatment(one.variant) == treatment(run.variant)
+        ]  # fmt: skip
+        without = own[0] if run.variant.context == "trigger" and own else None
+        found.append(Treated(run, harmful, Run(run.family, run.family.base), family.get(named), without))
+    return found
+
+
+def mitigation_table(
+    analysis: Analysis, guard: Guard, rates: Rates | None = None, capability: pd.DataFrame | None = None
+) -> pd.DataFrame | None:
+    """mitigation.csv; None for a study without treatments.
+
+    Parameters
+    ----------
+    rates : mapping, optional
+        Misaligned answers by question, of a study that verified; recovery of their rate has no row without.
+    capability : DataFrame, optional
+        capability.csv, of a study with tasks; a treatment's cost in accuracy has no row without.
+    """
+    if not analysis.study.has_treatments:
+        return None
+    rows: list[MitigationRow] = []
+    for one in treatments(analysis):
+        rows += _shares(analysis, guard, one)
+        rows += _of_answers(one, rates or {})
+        rows += _fidelity(analysis, guard, one)
+        rows += _accuracy(one, capability)
+    return pd.DataFrame(rows, columns=list(MitigationRow._fields))
+
+
+# --- shares of a gap -----------------------------------------------------------------------------------------------------
+
+
+class Aside:
+    """A treatment, its fine-tune and what the gap is measured to, on the personas and items common to all of them."""
+
+    def __init__(self, analysis: Analysis, one: Treated, to: Run) -> None:
+        self.analysis, self.one, self.to = analysis, one, to
+        runs = [one.own, one.harmful, one.base, *([to] if to != one.base else []), *([one.without] if one.without else [])]
+        self._together = analysis.together(*runs)
+        self._place = {run: place for place, run in enumerate(runs)}
+
+    @property
+    def units(self) -> int:
+        """Personas, or clusters, that are left out in turn."""
+        return len(self._together.loo[0].units) if len(self._together.common.personas) else 0
+
+    def log(self, run: Run, metric: str) -> np.ndarray:
+        """Logarithm of a metric of all, then without each unit (1 + unit,); not finite where there is none."""
+        loo = self._together.loo[self._place[run]]
+        near = metric == "susceptibility" and bool(persona_jackknife.near_zero(loo)[0])
+        with np.errstate(divide="ignore"):
+            return np.full(len(loo.of(metric)), -np.inf) if near else np.log(loo.of(metric)[:, 0])
+
+    def style(self, run: Run) -> np.ndarray:
+        """Style share against the base (1 + unit,): of the base itself that of an unchanged one."""
+        own, base = (self._together.loo[self._place[one]].parts for one in (run, self.one.base))
+        if run != self.one.base:
+            return style_shares(own, base, self._folds)
+        return np.full(self.units + 1, self._ceiling)
+
+    @cached_property
+    def _ceiling(self) -> float:
+        base, own = (self._together.loo[self._place[one]].parts for one in (self.one.base, self.one.own))
+        return ceiling(base, own.own.n, self._folds, exact=self.analysis.study.by_logprobs)
+
+    @cached_property
+    def _folds(self) -> np.ndarray:
+        answers = self.analysis.ratings.of(self.one.base)
+        return folds([answers.persona_id(row) for row in range(answers.shape[0])])[self._together.common.personas]
+
+    def share(self, metric: str, quantity: str) -> Recovered:
+        """Recovery, or the conditional gap, of one metric."""
+        if not self.units:
+            return Recovered(NOTHING, NOTHING, "no persona has a rating for every item on all sides")
+        of = self.style if metric == STYLE else lambda run: self.log(run, metric)
+        with np.errstate(invalid="ignore"):
+            gap = of(self.to) - of(self.one.harmful)
+            if quantity == GAP and self.one.without:
+                moved = of(self.one.without) - of(self.one.own)
+            else:
+                moved = of(self.one.own) - of(self.one.harmful)
+        return share_of(moved, gap, corrected=metric != STYLE)
+
+    def why(self, metric: str, found: Recovered) -> str:
+        """Why there is no share, with the side that a metric does not exist on."""
+        if not found.why or np.isfinite(found.gap.value) or not self.units or metric not in LOGS:
+            return found.why
+        lacks = [run for run in self._place if not np.isfinite(self.log(run, metric)).all()]
+        what = "personas cannot be told apart" if metric == "susceptibility" else "no rating varies"
+        return f"{what} under {lacks[0].variant.key}" if lacks else found.why
+
+
+def _shares(analysis: Analysis, guard: Guard, one: Treated) -> Iterator[MitigationRow]:
+    sides = [one.base, *([one.control] if one.control else [])]
+    for to in sides:
+        runs = [run for run in (one.own, one.harmful, to, one.base, one.without) if run]
+        refused = guard.refusal(*dict.fromkeys(runs))
+        aside = None if refused else Aside(analysis, one, to)
+        for quantity in (RECOVERY, GAP) if one.without and to == one.base else (RECOVERY,):
+            for metric in (*LOGS, STYLE):
+                found = aside.share(metric, quantity) if aside else Recovered(NOTHING, NOTHING, refused)
+                why = aside.why(metric, found) if aside else refused
+                yield _row(one, quantity, metric, to, found._replace(why=why), aside.units if aside else 0)
+
+
+def _of_answers(one: Treated, rates: Rates) -> Iterator[MitigationRow]:
+    """The same of the rate of misaligned answers, jackknifed over the questions that all of them were asked."""
+    for to in (one.base, one.control):
+        runs = [run for run in (one.own, one.harmful, to) if run]
+        if to is None or not all(run.key in rates for run in runs):
+            continue
+        own, harmful, other = (logit_rates(*rates[run.key]) for run in runs)
+        yield _row(one, RECOVERY, MISALIGNED, to, share_of(own - harmful, other - harmful), len(own) - 1)
+        if to == one.base and one.without and one.without.key in rates:
+            moved = logit_rates(*rates[one.without.key]) - own
+            yield _row(one, GAP, MISALIGNED, to, share_of(moved, other - harmful), len(own) - 1)
+
+
+def _row(one: Treated, quantity: str, metric: str, to: Run, found: Recovered, units: int) -> MitigationRow:
+    why = found.why
+    return MitigationRow(
+        *one.about, quantity, metric, to.variant.key, *found.share, *found.gap, units, differs=_differs(one, to), why=why
+    )
+
+
+def _differs(one: Treated, to: Run) -> str:
+    """Who served the sides, where it was not the same stack: what is recovered may then be the stack's."""
+    family = {run: run.variant.stack or run.variant.endpoint or "" for run in (one.own, one.harmful, to)}
+    return "" if len(set(family.values())) == 1 else "; ".join(f"{run.variant.key} by {who or '?'}" for run, who in family.items())
+
+
+# --- costs ---------------------------------------------------------------------------------------------------------------
+
+
+def _fidelity(analysis: Analysis, guard: Guard, one: Treated) -> Iterator[MitigationRow]:
+    """How far every persona keeps its place among the others, as the base has it; and whether further than before treatment."""
+    refused = guard.refusal(one.own, one.harmful, one.base)
+    together = None if refused else analysis.together(one.own, one.harmful, one.base)
+    if together is None or not len(together.common.personas):
+        why = refused or "no persona has a rating for every item on all sides"
+        for metric, against in ((FIDELITY, one.base), (FIDELITY_GAINED, one.harmful)):
+            yield _row(one, COST, metric, against, Recovered(NOTHING, NOTHING, why), 0)
+        return
+    own, harmful, _ = together.loo
+    units = len(own.units)
+    at = persona_jackknife.level(own).of(FIDELITY).at(0)
+    found = Limits(float(at.value), float(at.lo), float(at.hi))
+    gained = persona_jackknife.difference(own, harmful).of(FIDELITY).at(0)
+    more = Limits(float(gained.value), float(gained.lo), float(gained.hi))
+    for metric, against, limits in ((FIDELITY, one.base, found), (FIDELITY_GAINED, one.harmful, more)):
+        none = "" if np.isfinite(limits.value) else "personas cannot be told apart on some side, so that nobody has a place"
+        yield _row(one, COST, metric, against, Recovered(limits, NOTHING, none), units)
+
+
+def _accuracy(one: Treated, capability: pd.DataFrame | None) -> Iterator[MitigationRow]:
+    """Change of accuracy against the base, one row a task, of a study with tasks."""
+    if capability is None or "quantity" not in capability:
+        return
+    own = capability[(capability["family"] == one.own.family.key) & (capability["variant"] == one.own.variant.key)]
+    for row in own[(own["measure"] == CAPABILITY) & (own["quantity"] == "difference")].itertuples():
+        limits = Limits(float(row.value), float(row.lo), float(row.hi))
+        found = _row(one, COST, f"{CAPABILITY}, {row.task}", one.base, Recovered(limits, NOTHING), 0)
+        yield found
