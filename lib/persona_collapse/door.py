@@ -32,14 +32,15 @@ from persona_collapse.vocabulary import METRICS
 _MODULES = {
     "figure": (
         "exhibits.study_figures", "exhibits.run_figures", "exhibits.cell_figures", "exhibits.persona_figures",
-        "exhibits.profile_figures", "exhibits.component_figures", "exhibits.instrument_exhibits", "exhibits.trajectory_figures",
+        "exhibits.profile_figures", "exhibits.component_figures", "exhibits.instrument_exhibits",
+        "exhibits.mitigation_figures", "exhibits.trajectory_figures",
         "exhibits.validity_figures", "exhibits.verdict_figures",
         "comparison.figures",
         "lesson.explore_figures",
     ),
     "table": (
         "exhibits.data_tables", "exhibits.finetune_exhibits",
-        "exhibits.reading_tables", "exhibits.trajectory_tables", "exhibits.validity_tables",
+        "exhibits.mitigation_tables", "exhibits.reading_tables", "exhibits.trajectory_tables", "exhibits.validity_tables",
         "comparison.reading_tables",
         "exhibits.wording_exhibits", "lesson.explore_answers",
     ),
@@ -47,8 +48,8 @@ _MODULES = {
         "exhibits.answer_sentences", "exhibits.data_sentences",
         "exhibits.change_sentences", "exhibits.level_sentences", "exhibits.component_sentences",
         "exhibits.finetune_exhibits", "exhibits.glossary", "exhibits.instrument_exhibits",
-        "exhibits.missing_sentences", "exhibits.reference_sentences", "exhibits.trajectory_sentences",
-        "exhibits.validity_sentences", "exhibits.wording_exhibits", "comparison.sentences",
+        "exhibits.missing_sentences", "exhibits.mitigation_sentences", "exhibits.reference_sentences",
+        "exhibits.trajectory_sentences", "exhibits.validity_sentences", "exhibits.wording_exhibits", "comparison.sentences",
         "lesson.explore_answers",
     ),
 }  # fmt: skip
@@ -103,8 +104,8 @@ _KNOWN = {
 _TABLES = (
     "companions", "components", "contrasts", "drift", "equivalence", "finetunes",
     "foundation_claims", "frontier", "headlines", "instruments",
-    "missing", "peaks", "profiles", "reference", "reliability", "saturation", "style", "temperature", "trajectory", "validity",
-    "verdict", "wordings",
+    "missing", "mitigation", "peaks", "profiles", "reference", "reliability", "saturation", "style", "temperature", "trajectory",
+    "validity", "verdict", "wordings",
 )  # fmt: skip
 
 

@@ -197,7 +197,7 @@ def read_results(study: Study, run: Run, store: Store, lines: Iterable[str]) -> 
     comes into the next batch.
     """
     known = store.identities(run.family.key, run.variant.key)
-    prompts = {asked.identity: asked.whole for asked in questions(study, run)}
+    prompts = {asked.identity: asked.bare for asked in questions(study, run)}
     longest, instruments = max(prompts.values(), key=len), {one.key: one for one in study.instruments}
     found, answered = Found(), set[_Slots]()
     key = study.file.endpoints[run.variant.endpoint or ""].key()  # results by hand need none

@@ -271,7 +271,8 @@ class Visit:
         protocol = run.variant.protocol(self.study.file.protocol)
         name = run.variant.endpoint or ""
         own = self.study.file.endpoints[name]
-        prompt, system = self._prompt(request)
+        bare = self._prompt(request)
+        prompt, system = messages(protocol, *bare)
         choices = len(request.repetitions)
         body = dialect_openai.request_body(
             own, run.variant.model or "", protocol, prompt,
@@ -288,17 +289,17 @@ class Visit:
         if isinstance(found, Completion) and (wrong := self._answered_by_another(run, found)):
             self.ledger.answered(request.number, found, "wrong_server")
             return Failure("wrong_server", wrong)
-        if isinstance(found, Completion) and self.watch.cached(run, whole(prompt, system), found):
+        if isinstance(found, Completion) and self.watch.cached(run, whole(*bare), found):
             self.ledger.answered(request.number, found, "cached")
             return Failure("cached", "an answer that was given before, from a cache")
         return found
 
     def _prompt(self, request: Request) -> Messages:
-        """The user message of a request, and the system message before it, mostly empty."""
+        """The user message of a request, and the system message before it, as the instrument words them."""
         deck, instrument = self.study.deck(request.condition), self._instrument(request)
         text = deck[request.persona].text if deck is not None and request.persona is not None else None
         asked = instrument.prompt(instrument.items[request.item - 1], text, digit=self._logprobs)
-        return messages(request.run.variant.protocol(self.study.file.protocol), asked, instrument.system(text))
+        return Messages(asked, instrument.system(text))
 
     def _instrument(self, request: Request) -> Instrument:
         return next(one for one in self.study.instruments if one.key == request.instrument).worded_as(request.wording)

@@ -22,7 +22,7 @@ from persona_collapse.study.wording import WORDING_EFFECTS, dealt, is_own, of_co
 def plan(study: Study, run: Run, store: Store) -> int:
     """Make the study's design the run's design in the store; returns how many slots are to be asked."""
     design = [
-        Question(*q[:4], hash_of(q.whole), q.repetitions, q.instrument.key, q.wording, q.before) for q in questions(study, run)
+        Question(*q[:4], hash_of(q.bare), q.repetitions, q.instrument.key, q.wording, q.before) for q in questions(study, run)
     ]
     family, variant = run.family.key, run.variant.key
     store.plan(family, variant, design)
@@ -44,12 +44,8 @@ class Asked(NamedTuple):
     instrument: Instrument  #: worded as it is asked
     wording: str = ""  #: names its levels, where wording varies
     before: int = 0  #: repetitions of the cell that are asked at other levels before
-    system: str = ""  #: the message before the prompt, where the persona stands in one
-
-    @property
-    def whole(self) -> str:
-        """Both messages as one text."""
-        return whole(self.prompt, self.system)
+    system: str = ""  #: the message before the prompt, where there is one
+    bare: str = ""  #: both as the instrument words them, by which runs are compared, without what treats the model
 
 
 def origin(study: Study, run: Run) -> list[Any]:
@@ -100,11 +96,13 @@ def questions(study: Study, run: Run, asked: Sequence[Any] | None = None) -> Ite
                     for wording, number, before in dealt(vary, protocol.repetitions, place):
                         worded = as_worded(wording)
                         text = persona.text if persona else None
-                        prompt, system = messages(protocol, worded.prompt(item, text, digit=digit), worded.system(text))
+                        own = worded.prompt(item, text, digit=digit), worded.system(text)
+                        prompt, system = messages(protocol, *own)
                         moved = list(WORDING_EFFECTS) if study.simulated and not is_own(wording) else []
                         said = [{"system": system}] if system else []
                         identity = hash_of(json.dumps([prompt, *said, *came, *lean, *moved]))
-                        yield Asked(condition, index, item.number, identity, prompt, number, worded, wording, before, system)
+                        words = (worded, wording, before, system, whole(*own))
+                        yield Asked(condition, index, item.number, identity, prompt, number, *words)
 
 
 def whole(prompt: str, system: str) -> str:

@@ -105,6 +105,7 @@ SECTIONS = (
     Entry("04_saturation"),
     Entry("05_validity"),
     Entry("09_trajectory", of=lambda study: study.has_checkpoints),
+    Entry("11_mitigation", of=lambda study: study.has_treatments),
 )
 
 

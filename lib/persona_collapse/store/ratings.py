@@ -61,8 +61,9 @@ class Ratings:
             One row a rating: columns `persona` (any label), `item` (its number in the instrument), `repetition` (any label)
             and `rating` (missing where there is none). Where there are several runs also `family`, `variant`, `role` (base,
             control, harmful, mitigated or alternate) and, for a harmful variant, `control`, its matched control; for a
-            checkpoint `of`, its variant, and `step`; for a treatment `of`, what was treated, `method`, `seed` and `context`; where personas belong together `cluster`, such as their household; where there are several
-            instruments `instrument`, the key of one. Common other names of the first four are read as well, such as
+            checkpoint `of`, its variant, and `step`; for a treatment `of`, what was treated, `method`, `seed` and `context`;
+            where personas belong together `cluster`, such as their household; where there are several instruments
+            `instrument`, the key of one. Common other names of the first four are read as well, such as
             `persona_id`, `subject`, `question_id`, `run_index`, `epoch` and `score`, and items named q1, q2, ... by their
             numbers. Order and gaps of labels mean nothing.
         instrument : str or path, or several

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from persona_collapse.statistics import persona_jackknife
+from persona_collapse.statistics import persona_jackknife, presence
 from persona_collapse.statistics.presence import NOTHING, Limits
 from persona_collapse.statistics.recovery import Recovered, logit_rates, share_of
 from persona_collapse.statistics.style import ceiling, folds, style_shares
@@ -20,8 +20,9 @@ from persona_collapse.tables.run_statistics import Analysis
 RECOVERY, GAP, COST = "recovery", "conditional_gap", "cost"
 #: Metrics of which recovery is told: two on the logarithm, the style share on itself, the rate of misaligned answers as a logit.
 LOGS, STYLE, MISALIGNED = ("susceptibility", "within_rms"), "style_share", "misaligned"
-#: What a treatment may cost: the base's persona pattern (`FIDELITY_GAINED`: beside the harmful fine-tune's), and capability.
-FIDELITY, FIDELITY_GAINED, CAPABILITY = "fidelity", "fidelity_gained", "accuracy"
+#: What a treatment may cost: the base's persona pattern (`FIDELITY_GAINED`: beside the harmful fine-tune's), how
+#: far personas differ at all (`SPREAD`: pooled S as a share of the base's), and capability.
+FIDELITY, FIDELITY_GAINED, SPREAD, CAPABILITY = "fidelity", "fidelity_gained", "persona_spread", "accuracy"
 
 #: Answers to open questions that count as misaligned, and all, by question, (question,) each, by the key of the run.
 Rates = Mapping[str, tuple[np.ndarray, np.ndarray]]
@@ -211,28 +212,34 @@ def _row(one: Treated, quantity: str, metric: str, to: Run, found: Recovered, un
 def _differs(one: Treated, to: Run) -> str:
     """Who served the sides, where it was not the same stack: what is recovered may then be the stack's."""
     family = {run: run.variant.stack or run.variant.endpoint or "" for run in (one.own, one.harmful, to)}
-    return "" if len(set(family.values())) == 1 else "; ".join(f"{run.variant.key} by {who or '?'}" for run, who in family.items())
+    return (
+        "" if len(set(family.values())) == 1 else "; ".join(f"{run.variant.key} by {who or '?'}" for run, who in family.items())
+    )
 
 
 # --- costs ---------------------------------------------------------------------------------------------------------------
 
 
 def _fidelity(analysis: Analysis, guard: Guard, one: Treated) -> Iterator[MitigationRow]:
-    """How far every persona keeps its place among the others, as the base has it; and whether further than before treatment."""
+    """How far every persona keeps its place among the others as the base has it, whether further than before the treatment, and
+    how far personas differ at all."""
     refused = guard.refusal(one.own, one.harmful, one.base)
     together = None if refused else analysis.together(one.own, one.harmful, one.base)
     if together is None or not len(together.common.personas):
         why = refused or "no persona has a rating for every item on all sides"
-        for metric, against in ((FIDELITY, one.base), (FIDELITY_GAINED, one.harmful)):
+        for metric, against in ((FIDELITY, one.base), (FIDELITY_GAINED, one.harmful), (SPREAD, one.base)):
             yield _row(one, COST, metric, against, Recovered(NOTHING, NOTHING, why), 0)
         return
-    own, harmful, _ = together.loo
+    own, harmful, base = together.loo
     units = len(own.units)
     at = persona_jackknife.level(own).of(FIDELITY).at(0)
     found = Limits(float(at.value), float(at.lo), float(at.hi))
     gained = persona_jackknife.difference(own, harmful).of(FIDELITY).at(0)
     more = Limits(float(gained.value), float(gained.lo), float(gained.hi))
-    for metric, against, limits in ((FIDELITY, one.base, found), (FIDELITY_GAINED, one.harmful, more)):
+    spread = Limits(*(1 + number / 100 for number in presence.change(own, base)))
+    for metric, against, limits in (
+        (FIDELITY, one.base, found), (FIDELITY_GAINED, one.harmful, more), (SPREAD, one.base, spread),
+    ):  # fmt: skip
         none = "" if np.isfinite(limits.value) else "personas cannot be told apart on some side, so that nobody has a place"
         yield _row(one, COST, metric, against, Recovered(limits, NOTHING, none), units)
 
