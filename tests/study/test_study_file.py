@@ -368,7 +368,10 @@ WRONG_SIMULATED = {
     ),
     "no variants": ([("families.1.variants", [])], [", families[1].variants: found []", "at least 1 item"]),
     "role missing": ([(f"{V0}.role", ...)], [f"{AT_V0}.role: is missing; add it"]),
-    "wrong role": ([(f"{V0}.role", "bad")], [f"{AT_V0}.role: found 'bad'", "'base', 'control', 'harmful', 'mitigated' or 'alternate'"]),
+    "wrong role": (
+        [(f"{V0}.role", "bad")],
+        [f"{AT_V0}.role: found 'bad'", "'base', 'control', 'harmful', 'mitigated' or 'alternate'"],
+    ),
     "figures missing": ([(f"{V2}.figures", ...)], [f"{AT_V2}.figures: is missing; a study of kind simulated needs it"]),
     "two variants of one key": ([(f"{V2}.key", "secure")], [", families[0].variants: 'secure' stands 2 times", "rename one"]),
     "two families of one key": ([("families.1.key", "one")], [", families: 'one' stands 2 times; keys must differ; rename one"]),

@@ -39,7 +39,7 @@ def recoveries(mitigation: pd.DataFrame | None, study: Study) -> Any:
         return None
     look, data = Look(study, base=False), _named(rows, study)
     order = list(dict.fromkeys(data["run"]))
-    panels = []
+    panels: list[Any] = []
     for metric, title in _PANELS.items():
         own = data[data["metric"] == metric]
         if own.empty:

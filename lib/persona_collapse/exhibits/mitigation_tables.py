@@ -7,40 +7,40 @@ from persona_collapse.exhibits import exhibit
 from persona_collapse.study.study import Study
 from persona_collapse.tables.mitigation import COST, FIDELITY, GAP, MISALIGNED, RECOVERY, SPREAD, STYLE
 
-#: Columns of percent: quantity and metric of each.
-_SHARES = {
-    "S": (RECOVERY, "susceptibility"), "noise": (RECOVERY, "within_rms"), "style share": (RECOVERY, STYLE),
-    "misaligned": (RECOVERY, MISALIGNED), "back behind the trigger: S": (GAP, "susceptibility"),
-    "back behind the trigger: noise": (GAP, "within_rms"), "spread of personas": (COST, SPREAD),
-}  # fmt: skip
+#: Columns of percent by the metric of a share; `SPREAD` is a cost.
+_SHARES = {"S": "susceptibility", "noise": "within_rms", "style share": STYLE, "misaligned": MISALIGNED}
 
 
 @exhibit.table(
     "mitigation",
     "What each treatment recovers, towards the base and towards the control, in percent of the change that the harmful fine-tune "
-    "made; what of it is back behind a trigger; and the cost: spread of personas (pooled S) in percent of the base's, and the "
-    "correlation with the base's persona pattern. 95 % intervals for other personas in brackets; a dash: nothing to recover, or "
-    "it does not exist.",
+    "made, and what of that change is back behind a trigger. Beside it what is left of the characters: the spread of personas "
+    "(pooled S) in percent of the base's, and the correlation with the base's persona pattern. 95 % intervals for other personas "
+    "in brackets; a dash: nothing to recover, or it does not exist.",
 )
 def table(mitigation: pd.DataFrame | None, study: Study) -> pd.DataFrame | None:
     """One row a treatment and what it is set beside; None for a study without treatments. `mitigation` is mitigation.csv."""
     if mitigation is None or mitigation.empty:
         return None
     rows = []
-    recovered = mitigation[mitigation["quantity"] == RECOVERY]
-    for (family, variant, against), _ in recovered.groupby(["family", "variant", "against"], sort=False):
-        run = study.run(str(family), str(variant))
-        own = mitigation[(mitigation["family"] == family) & (mitigation["variant"] == variant)]
-        by = {(r.quantity, r.metric): r for r in own.itertuples() if r.against == against}
-        fidelity = by.get((COST, FIDELITY))
+    shares = mitigation[mitigation["quantity"] != COST]
+    several = len(study.file.families) > 1
+    for (family, variant, quantity, against), own in shares.groupby(["family", "variant", "quantity", "against"], sort=False):
+        run, of = study.run(str(family), str(variant)), study.run(str(family), str(own["of"].iloc[0]))
+        to = study.run(str(family), str(against))
+        by = {str(row.metric): row for row in own.itertuples()}
+        first = quantity == RECOVERY and to.variant.role == "base"
+        cost = mitigation[(mitigation["family"] == family) & (mitigation["variant"] == variant) & first]
+        costs = {str(row.metric): row for row in cost[cost["quantity"] == COST].itertuples()}
         rows.append({
-            "treatment": run.name, "of": study.run(str(family), str(run.variant.of)).variant.name,
-            "method": run.variant.method or "", "towards": study.run(str(family), str(against)).variant.name,
-            **{name: _percent(by.get(at)) for name, at in _SHARES.items()},
-            "pattern": "" if fidelity is None else _plain(fidelity),
+            "treatment": run.name if several else run.variant.name, "of": of.variant.name,
+            "share": "back behind the trigger" if quantity == GAP else f"recovered, to {to.variant.name}",
+            **{name: _percent(by.get(metric)) for name, metric in _SHARES.items()},
+            "spread": _percent(costs.get(SPREAD)), "pattern": _plain(costs.get(FIDELITY)),
         })  # fmt: skip
     found = pd.DataFrame(rows)
-    return found[[name for name in found if (found[name] != "").any()]].set_index("treatment")
+    kept = [name for name in found if (found[name] != "").any() and (name != "of" or found[name].nunique() > 1)]
+    return found[kept].set_index("treatment")
 
 
 def _percent(row: object) -> str:
@@ -54,6 +54,8 @@ def _percent(row: object) -> str:
 
 
 def _plain(row: object) -> str:
+    if row is None:
+        return ""
     value, lo, hi = (float(getattr(row, part)) for part in ("value", "lo", "hi"))
     if not np.isfinite(value):
         return "–"

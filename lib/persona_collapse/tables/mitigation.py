@@ -62,7 +62,7 @@ class Treated(NamedTuple):
     without: Run | None  #: behind a trigger: the same treatment without one
 
     @property
-    def about(self) -> tuple[str, ...]:
+    def about(self) -> tuple[str, str, str, str, str, str, str]:
         """The first columns of its rows."""
         variant = self.own.variant
         seed = "" if variant.seed is None else str(variant.seed)

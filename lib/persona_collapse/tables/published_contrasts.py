@@ -118,7 +118,7 @@ def _of_family(
             continue
         level = at[family.key, variant.key, *kind]
         found = [(CHANGE, "", change_pct(level, base))]
-        if variant.control and variant.role != "mitigated":
+        if variant.control:
             found.append((EXCESS, variant.control, excess_pp(level, at[family.key, variant.control, *kind], base)))
         for quantity, control, (value, se) in found:
             interval = value - NORMAL_95 * se, value + NORMAL_95 * se

@@ -96,9 +96,7 @@ class Analysis:
         return Run(run.family, run.family.base)
 
     def control(self, run: Run) -> Run | None:
-        """The matched control that a run names, if it names one; that of a treatment is for what it recovers, and no excess."""
-        if run.variant.role == "mitigated":
-            return None
+        """The matched control that a run names, if it names one."""
         return next((Run(run.family, v) for v in run.family.variants if v.key == run.variant.control), None)
 
     @cached_property
