@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from known_treatments import alike, between
 from known_truths import POPULATION, Design, Latent, population
 from persona_collapse.statistics import persona_jackknife, recommended_estimators
 from persona_collapse.statistics.recovery import share_of
@@ -21,25 +22,13 @@ PERSONAS, REPETITIONS, STUDIES = 60, 5, 2000
 METRICS = ("susceptibility", "within_rms")
 
 
-def _between(start: Latent, end: Latent, share: float) -> Latent:
-    """A share of the way from one to another, noise by its logarithm."""
-    location = (1 - share) * start.location + share * end.location
-    return Latent(location, start.noise ** (1 - share) * end.noise**share)
-
-
-def _alike(base: Latent) -> Latent:
-    """Everybody answers as the mean persona does, as steadily as the base."""
-    noise = np.exp(np.log(base.noise).mean(axis=0))
-    return Latent(*(np.broadcast_to(of, base.location.shape) for of in (base.location.mean(axis=0), noise)))
-
-
 #: What a treatment leaves of a fine-tune, of base and fine-tune.
 TREATMENTS: Mapping[str, Callable[[Latent, Latent], Latent]] = {
     "nothing": lambda base, harmful: harmful,
-    "half": lambda base, harmful: _between(harmful, base, 0.5),
+    "half": lambda base, harmful: between(harmful, base, 0.5),
     "all": lambda base, harmful: base,
-    "too much": lambda base, harmful: _between(harmful, base, 1.2),
-    "alike": lambda base, harmful: _alike(base),
+    "too much": lambda base, harmful: between(harmful, base, 1.2),
+    "alike": lambda base, harmful: alike(base),
 }
 #: Fine-tunes: one that loses its anchor, one that loses a little of it, and one that changes nothing, of which nothing can be
 #: recovered.

@@ -1,6 +1,6 @@
 """What a treatment undoes, what it costs, and what comes back behind a trigger, as sentences computed from mitigation.csv."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -107,8 +107,7 @@ def _about(one: Told, study: Study) -> Iterator[str]:
     if refused := one.refused:
         yield f"nothing can be told. {safe(refused)}"
         return
-    parts = [share(row, what) for metric, what in NAMED.items() if (row := one.recovery(metric)) is not None]
-    yield f"it recovers {'; '.join(parts)}."
+    yield f"it {recovers(one, tuple(NAMED))}."
     if one.control:
         beside = [
             share(row, what)
@@ -125,10 +124,16 @@ def _about(one: Told, study: Study) -> Iterator[str]:
         yield f"Served otherwise: {safe(differs)}; a difference may be the stack's."
 
 
+def recovers(one: Told, metrics: Sequence[str]) -> str:
+    """What a treatment recovers of these numbers, and of which of them nothing can be told, in words."""
+    rows = [(NAMED[metric], row) for metric in metrics if (row := one.recovery(metric)) is not None]
+    known = [share(row, what) for what, row in rows if not row.why]
+    said = [f"recovers {_list(known)}" if known else "recovers nothing that can be told"]
+    return "; ".join([*said, *(f"of {what} nothing can be told ({safe(row.why)})" for what, row in rows if row.why)])
+
+
 def share(row: Any, what: str) -> str:
     """A recovery in words, in percent with its interval."""
-    if row.why:
-        return f"of {what} none can be told ({safe(row.why)})"
     number = f"{_percent(row)}"
     if row.lo > 1:
         return f"more than all of {what} ({number})"
@@ -147,10 +152,7 @@ def _percent(row: Any) -> str:
 def _undone(plain: list[Told], study: Study) -> str:
     """What treatments recover of noise and S; the most is that of one that keeps characters."""
     if len(plain) <= _FEW:
-        each = []
-        for one in plain:
-            parts = [share(row, NAMED[m]) for m in ("within_rms", "susceptibility") if (row := one.recovery(m)) is not None]
-            each.append(f"{one.name} recovers {' and '.join(parts)} of what {one.harmful} did")
+        each = [f"of what {one.harmful} did {one.name} {recovers(one, ('within_rms', 'susceptibility'))}" for one in plain]
         return f"**Mitigation**: {'; '.join(each)}."
     said = []
     for metric in ("within_rms", "susceptibility"):

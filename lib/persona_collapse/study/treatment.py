@@ -67,7 +67,7 @@ def check_treatment(where: str, family: "Sequence[Variant]", variant: "Variant",
 def _check_mitigated(where: str, family: "Sequence[Variant]", variant: "Variant") -> None:
     """It is a treatment of a harmful variant."""
     if variant.of is None:
-        harmful = listing(v.key for v in family if v.role == "harmful") or "none"
+        harmful = listing(v.key for v in family if v.role == "harmful")
         raise ValueError(f"{where}: role mitigated without `of`, the harmful variant that was treated; name it ({harmful})")
     if variant.step is not None:
         raise ValueError(f"{where}.step: a treatment is no checkpoint; remove it, or give another role")
@@ -91,7 +91,7 @@ def _check_trigger(where: str, family: "Sequence[Variant]", variant: "Variant", 
     if len(same) != 1:
         raise ValueError(
             f"{where}.context: trigger, but {len(same) or 'no'} variants are the same treatment (of, method, seed) without one; "
-            f"expected one to set it beside (treatments without a trigger: {listing(v.key for v in without) or 'none'})"
+            f"expected one to set it beside (treatments without a trigger: {listing(v.key for v in without)})"
         )
 
 

@@ -1,7 +1,6 @@
 """Can it be undone? What every treatment of a harmful fine-tune recovers, what comes back behind a trigger, and what it costs."""
 
 from collections.abc import Iterator, Mapping
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +13,7 @@ from persona_collapse.statistics.style import ceiling, folds, style_shares
 from persona_collapse.study.study import Run
 from persona_collapse.study.treatment import treatment
 from persona_collapse.tables.comparability import Guard
-from persona_collapse.tables.run_statistics import Analysis
+from persona_collapse.tables.run_statistics import Analysis, Together
 
 #: Quantities of mitigation.csv.
 RECOVERY, GAP, COST = "recovery", "conditional_gap", "cost"
@@ -105,8 +104,9 @@ def mitigation_table(
     if not analysis.study.has_treatments:
         return None
     rows: list[MitigationRow] = []
+    styles = Styles(analysis)
     for one in treatments(analysis):
-        rows += _shares(analysis, guard, one)
+        rows += _shares(analysis, guard, one, styles)
         rows += _of_answers(one, rates or {})
         rows += _fidelity(analysis, guard, one)
         rows += _accuracy(one, capability)
@@ -116,11 +116,36 @@ def mitigation_table(
 # --- shares of a gap -----------------------------------------------------------------------------------------------------
 
 
+class Styles:
+    """Style shares against a base, and those of an unchanged base, each computed once for the same personas and items."""
+
+    def __init__(self, analysis: Analysis) -> None:
+        self._analysis = analysis
+        self._shares: dict[tuple[str, str, bytes, bytes], np.ndarray] = {}
+
+    def of(self, run: Run, base: Run, together: Together, places: Mapping[Run, int]) -> np.ndarray:
+        """The share of a run (1 + unit,); of the base itself that of a redraw, with as many ratings as the first of the runs."""
+        common = together.common
+        first = next(iter(places)).key if run == base else base.key
+        key = run.key, first, common.personas.tobytes(), common.items.tobytes()
+        if key not in self._shares:
+            answers = self._analysis.ratings.of(base)
+            fold = folds([answers.persona_id(row) for row in range(answers.shape[0])])[common.personas]
+            own, other = (together.loo[places[one]].parts for one in (run, base))
+            if run == base:
+                n = together.loo[0].parts.own.n
+                unchanged = ceiling(other, n, fold, exact=self._analysis.study.by_logprobs)
+                self._shares[key] = np.full(len(together.loo[0].units) + 1, unchanged)
+            else:
+                self._shares[key] = style_shares(own, other, fold)
+        return self._shares[key]
+
+
 class Aside:
     """A treatment, its fine-tune and what the gap is measured to, on the personas and items common to all of them."""
 
-    def __init__(self, analysis: Analysis, one: Treated, to: Run) -> None:
-        self.analysis, self.one, self.to = analysis, one, to
+    def __init__(self, analysis: Analysis, one: Treated, to: Run, styles: Styles) -> None:
+        self.one, self.to, self._styles = one, to, styles
         runs = [one.own, one.harmful, one.base, *([to] if to != one.base else []), *([one.without] if one.without else [])]
         self._together = analysis.together(*runs)
         self._place = {run: place for place, run in enumerate(runs)}
@@ -139,20 +164,7 @@ class Aside:
 
     def style(self, run: Run) -> np.ndarray:
         """Style share against the base (1 + unit,): of the base itself that of an unchanged one."""
-        own, base = (self._together.loo[self._place[one]].parts for one in (run, self.one.base))
-        if run != self.one.base:
-            return style_shares(own, base, self._folds)
-        return np.full(self.units + 1, self._ceiling)
-
-    @cached_property
-    def _ceiling(self) -> float:
-        base, own = (self._together.loo[self._place[one]].parts for one in (self.one.base, self.one.own))
-        return ceiling(base, own.own.n, self._folds, exact=self.analysis.study.by_logprobs)
-
-    @cached_property
-    def _folds(self) -> np.ndarray:
-        answers = self.analysis.ratings.of(self.one.base)
-        return folds([answers.persona_id(row) for row in range(answers.shape[0])])[self._together.common.personas]
+        return self._styles.of(run, self.one.base, self._together, self._place)
 
     def share(self, metric: str, quantity: str) -> Recovered:
         """Recovery, or the conditional gap, of one metric."""
@@ -176,12 +188,12 @@ class Aside:
         return f"{what} under {lacks[0].variant.key}" if lacks else found.why
 
 
-def _shares(analysis: Analysis, guard: Guard, one: Treated) -> Iterator[MitigationRow]:
+def _shares(analysis: Analysis, guard: Guard, one: Treated, styles: Styles) -> Iterator[MitigationRow]:
     sides = [one.base, *([one.control] if one.control else [])]
     for to in sides:
         runs = [run for run in (one.own, one.harmful, to, one.base, one.without) if run]
         refused = guard.refusal(*dict.fromkeys(runs))
-        aside = None if refused else Aside(analysis, one, to)
+        aside = None if refused else Aside(analysis, one, to, styles)
         for quantity in (RECOVERY, GAP) if one.without and to == one.base else (RECOVERY,):
             for metric in (*LOGS, STYLE):
                 found = aside.share(metric, quantity) if aside else Recovered(NOTHING, NOTHING, refused)
