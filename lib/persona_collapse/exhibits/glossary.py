@@ -17,6 +17,8 @@ TERMS = {
     "Within-persona noise": "how much the answers of one persona to one item vary over repetitions: the root mean square of "
     "the standard deviations of its cells",
     "Step, checkpoint": "a number of updates of a fine-tune's training; the model as it was after so many of them",
+    "Treatment, recovery": "a harmful variant mitigated; the share of what fine-tuning changed that is undone: 0 nothing, 1 all",
+    "Conditional gap": "the share of a change that is back behind a trigger, a text that brings out what was trained",
     "Persona collapse": "used for two opposite things: personas that become alike (*homogenised*: S falls or personas are gone), "
     "and personas that differ more while each is held less steadily (*dysregulated*: S and noise rise)",
     "Told apart, gone": "whether answers depend on the persona at all, by an interval for the variance between personas and a "
