@@ -21,6 +21,7 @@ __all__ = [
     "mitigation_figures",
     "mitigation_sentences",
     "mitigation_tables",
+    "normalisation_exhibits",
     "persona_figures",
     "persona_sentences",
     "pictures",

@@ -24,6 +24,7 @@ __all__ = [
     "published_errors",
     "published_estimators",
     "rarefaction",
+    "recoding",
     "recommended_estimators",
     "recovery",
     "repeat_interval",

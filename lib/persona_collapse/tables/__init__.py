@@ -18,6 +18,7 @@ __all__ = [
     "instruments",
     "missing",
     "mitigation",
+    "normalisation",
     "notes",
     "plan",
     "printed_figures",

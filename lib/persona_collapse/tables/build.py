@@ -25,6 +25,7 @@ from persona_collapse.tables.instruments import instruments_table
 from persona_collapse.tables.missing import missing_table
 from persona_collapse.tables.mitigation import mitigation_table
 from persona_collapse.tables.multiverse import Multiverse
+from persona_collapse.tables.normalisation import normalisation_table
 from persona_collapse.tables.presence import presence_table
 from persona_collapse.tables.published_contrasts import NORMAL_95
 from persona_collapse.tables.published_contrasts import contrasts as published_contrasts
@@ -188,6 +189,11 @@ class Tables:
     def drift(self) -> pd.DataFrame:
         """How far answers without a persona moved from, or towards, the ceiling."""
         return drift_rows(self.ratings)
+
+    @cached_property
+    def normalisation(self) -> pd.DataFrame:
+        """What is left of every change of S and noise after a monotone recoding of the scale."""
+        return normalisation_table(self.analysis, self.guard)
 
     @cached_property
     def validity(self) -> pd.DataFrame:

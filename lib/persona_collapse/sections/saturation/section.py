@@ -1,6 +1,6 @@
 """Where on the scale the answers lie: profiles, ends of the scale, and what a change of noise is made of."""
 
-from persona_collapse.exhibits import answer_sentences
+from persona_collapse.exhibits import answer_sentences, normalisation_exhibits
 from persona_collapse.exhibits.exhibit import exhibit_id
 from persona_collapse.sections.record import Section, Summary, Table
 
@@ -10,6 +10,8 @@ SECTION = Section(
         Table("profiles", lambda tables: tables.profiles),
         Table("saturation", lambda tables: tables.saturation),
         Table("drift", lambda tables: tables.drift),
+        Table("normalisation", lambda tables: tables.normalisation),
     ),
+    methods=normalisation_exhibits.methods,
     summary=(Summary(answer_sentences.without_persona, (exhibit_id("figure", "self_profiles"),)),),
 )
