@@ -33,7 +33,8 @@ _MODULES = {
     "figure": (
         "exhibits.study_figures", "exhibits.run_figures", "exhibits.cell_figures", "exhibits.persona_figures",
         "exhibits.profile_figures", "exhibits.component_figures", "exhibits.instrument_exhibits",
-        "exhibits.mitigation_figures", "exhibits.normalisation_exhibits", "exhibits.trajectory_figures",
+        "exhibits.hostile_exhibits", "exhibits.mitigation_figures", "exhibits.normalisation_exhibits",
+        "exhibits.trajectory_figures",
         "exhibits.validity_figures", "exhibits.verdict_figures",
         "comparison.figures",
         "lesson.explore_figures",
@@ -47,7 +48,7 @@ _MODULES = {
     "finding": (
         "exhibits.answer_sentences", "exhibits.data_sentences",
         "exhibits.change_sentences", "exhibits.level_sentences", "exhibits.component_sentences",
-        "exhibits.finetune_exhibits", "exhibits.glossary", "exhibits.instrument_exhibits",
+        "exhibits.finetune_exhibits", "exhibits.glossary", "exhibits.hostile_exhibits", "exhibits.instrument_exhibits",
         "exhibits.missing_sentences", "exhibits.mitigation_sentences",
         "exhibits.normalisation_exhibits", "exhibits.reference_sentences",
         "exhibits.trajectory_sentences", "exhibits.validity_sentences", "exhibits.wording_exhibits", "comparison.sentences",
@@ -104,8 +105,8 @@ _KNOWN = {
 #: Tables of a study that exhibits take whole, under their own names.
 _TABLES = (
     "companions", "components", "contrasts", "drift", "equivalence", "finetunes", "foundation_claims", "frontier",
-    "headlines", "instruments", "missing", "mitigation", "normalisation", "peaks", "profiles", "reference", "reliability",
-    "saturation", "style", "temperature", "trajectory", "validity", "verdict", "wordings",
+    "headlines", "hostile", "instruments", "missing", "mitigation", "normalisation", "peaks", "profiles", "reference",
+    "reliability", "saturation", "style", "temperature", "trajectory", "validity", "verdict", "wordings",
 )  # fmt: skip
 
 

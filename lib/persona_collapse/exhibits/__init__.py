@@ -15,6 +15,7 @@ __all__ = [
     "exhibit",
     "finetune_exhibits",
     "glossary",
+    "hostile_exhibits",
     "instrument_exhibits",
     "level_sentences",
     "missing_sentences",

@@ -49,8 +49,8 @@ def normalisation(normalisation: pd.DataFrame, study: Study) -> Any:
     )
     return figure(
         chart, study, title="What is left after a recoding of the scale",
-        caption="Changes against the base as they are measured; what is left once the scales of base and variant are equated, item "
-        "by item, by a monotone recoding of their points; and the change relative to the room that item means leave. Equated scales "
+        caption="Changes against the base as measured; what is left once the scales of base and variant are equated, item by "
+        "item, by a monotone recoding of their points; and the change relative to the room that item means leave. Equated scales "
         "share one total, so that what noise gains S loses. 95 % intervals for other personas like these; the line is no change.",
         description="Dot plots of changes of S and noise, measured and normalised in two ways, by variant.",
     )  # fmt: skip
@@ -96,6 +96,6 @@ $$
 \\tfrac12 [\\log (X_{b \\to v} / X_b) - \\log (X_{v \\to b} / X_v)]
 $$
 
-with $X$ either S or noise; the rest of $\\log (X_v / X_b)$ is left. The recoding is found anew without each persona. Relative susceptibility and noise
-are the other normalisation: shares of the largest standard deviation that the item means allow.
+with $X$ either S or noise; the rest of $\\log (X_v / X_b)$ is left. The recoding is found anew without each persona. Relative
+susceptibility and noise are the other normalisation: shares of the largest standard deviation that the item means allow.
 """

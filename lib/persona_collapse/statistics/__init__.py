@@ -8,6 +8,7 @@ __all__ = [
     "another_finetune",
     "common_cells",
     "components",
+    "distances",
     "drift",
     "equivalence",
     "estimates",

@@ -15,6 +15,7 @@ __all__ = [
     "frontier",
     "headline_rows",
     "headlines",
+    "hostile",
     "instruments",
     "missing",
     "mitigation",

@@ -21,6 +21,7 @@ from persona_collapse.tables.equivalence import equivalence_table
 from persona_collapse.tables.finetunes import finetunes_table
 from persona_collapse.tables.frontier import frontier_table
 from persona_collapse.tables.headline_rows import headlines_table
+from persona_collapse.tables.hostile import hostile_table
 from persona_collapse.tables.instruments import instruments_table
 from persona_collapse.tables.missing import missing_table
 from persona_collapse.tables.mitigation import mitigation_table
@@ -189,6 +190,11 @@ class Tables:
     def drift(self) -> pd.DataFrame:
         """How far answers without a persona moved from, or towards, the ceiling."""
         return drift_rows(self.ratings)
+
+    @cached_property
+    def hostile(self) -> pd.DataFrame | None:
+        """How far answers without a persona lie from the base as hostile characters; None where no base played one."""
+        return hostile_table(self.ratings, self.profiles)
 
     @cached_property
     def normalisation(self) -> pd.DataFrame:

@@ -56,9 +56,10 @@ def _rows(analysis: Analysis, contrast: Contrast, refused: str) -> list[Normalis
     for metric, relative in NORMALISED.items():
         with np.errstate(divide="ignore", invalid="ignore"):
             whole = np.log(variant.of(metric)[:, 0]) - np.log(base.of(metric)[:, 0])
-        made = getattr(alone, metric)
+            made = getattr(alone, metric)
+            rest = whole - made
         for part, limits in (
-            (MEASURED, _of(change, metric)), (RECODING, _percent(made)), (LEFT, _percent(whole - made)),
+            (MEASURED, _of(change, metric)), (RECODING, _percent(made)), (LEFT, _percent(rest)),
             (ROOM, _of(change, relative)),
         ):  # fmt: skip
             why = "" if np.isfinite(limits.value) else "It does not exist, as personas do not differ or no rating varies."

@@ -11,7 +11,9 @@ SECTION = Section(
         Table("saturation", lambda tables: tables.saturation),
         Table("drift", lambda tables: tables.drift),
         Table("normalisation", lambda tables: tables.normalisation),
+        Table("hostile", lambda tables: tables.hostile),
     ),
     methods=normalisation_exhibits.methods,
+    shown={"only-hostile": lambda tables: tables.hostile is not None},
     summary=(Summary(answer_sentences.without_persona, (exhibit_id("figure", "self_profiles"),)),),
 )
