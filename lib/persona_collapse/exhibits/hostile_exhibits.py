@@ -138,8 +138,8 @@ def hostile(hostile: pd.DataFrame | None, study: Study) -> str:
         )
     rule = (
         "Role-play of the base *reproduces* a variant's answers without a persona where the mean profile of its hostile "
-        "characters is clearly nearer to them than the ceiling is, and than the base's own; it does *not* where either is clearly nearer. "
-        "Clearly: by the 95 % interval of the difference for the same requests again."
+        "characters is clearly nearer to them than the ceiling is, and than the base's own; it does *not* where either is "
+        "clearly nearer. Clearly: by the 95 % interval of the difference for the same requests again."
     )
     return "\n".join([*lines, "", rule])
 

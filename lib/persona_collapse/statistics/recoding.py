@@ -117,5 +117,6 @@ def _of_item(counts: np.ndarray, values: np.ndarray, kept: np.ndarray, *, exact:
     taken = 0.0 if exact else (kept * known / n).sum(axis=1) / kept.sum(axis=1)
     people = kept.sum(axis=1)
     middle = (kept * mean).sum(axis=1) / people
-    between = (kept * (mean - middle[:, None]) ** 2).sum(axis=1) / (people - 1)
+    with np.errstate(invalid="ignore", divide="ignore"):  # of one persona
+        between = (kept * (mean - middle[:, None]) ** 2).sum(axis=1) / (people - 1)
     return between - taken, noise
