@@ -11,6 +11,7 @@ PARAMS = ROOT / "params"
 STUDIES = PARAMS / "studies"
 INSTRUMENTS = PARAMS / "instruments"
 PERSONAS = PARAMS / "personas"
+QUESTIONS = PARAMS / "questions"
 PUBLISHED = PARAMS / "published"
 OUTPUTS = ROOT / "outputs"
 #: Where `make published` puts the ratings it fetches; ignored by git.

@@ -93,6 +93,7 @@ def load_study(name: str | Path, data: str | Path | None = None, *, files: bool 
         path, file, folder, instrument, personas, toxic, further=tuple(further), clusters=_clusters(path, file, personas)
     )
     _check_files(found)
+    assert found.open_questions is not None and found.rubrics is not None  # read now: what is wrong with them is said first
     return found
 
 
@@ -189,7 +190,7 @@ def _clusters(path: Path, file: StudyFile, personas: tuple[Persona, ...] | None)
 def check_keys(study: Study) -> None:
     """Refuse a live study whose key variables are not set; the keys themselves are not looked at."""
     for name, endpoint in study.file.endpoints.items():
-        used = any(run.variant.endpoint == name for run in study.runs)
+        used = any(run.variant.endpoint == name for run in (*study.runs, *study.judges))
         if used and endpoint.api_key_env and not endpoint.key():
             raise ValueError(
                 f"{shown(study.path)}, endpoints.{name}: {endpoint.api_key_env} is not set; "

@@ -10,8 +10,10 @@ from persona_collapse.input_errors import closest, listing
 from persona_collapse.paths import shown
 from persona_collapse.study import clusters
 from persona_collapse.study.instrument import Instrument
+from persona_collapse.study.open_questions import OpenQuestion, load_questions, load_rubrics
 from persona_collapse.study.personas import Persona, load_personas
 from persona_collapse.study.study_file import Family, Protocol, StudyFile, Variant, beside
+from persona_collapse.study.verification import JUDGE
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,31 @@ class Study:
     def has_checkpoints(self) -> bool:
         """Whether some run is a checkpoint of another's training."""
         return any(run.variant.of and run.variant.step is not None for run in self.runs)
+
+    @cached_property
+    def judges(self) -> tuple[Run, ...]:
+        """Who judges answers to open questions, as runs of a family of their own."""
+        named = self.file.verification.judges if self.file.verification else ()
+        names = ("key", "endpoint", "model", "served_model", "price_per_million")
+        variants = tuple(Variant(role="alternate", **{name: getattr(one, name) for name in names}) for one in named)
+        family = Family.model_construct(key=JUDGE, label="judge", variants=variants)
+        return tuple(Run(family, variant) for variant in variants)
+
+    @cached_property
+    def open_questions(self) -> tuple[OpenQuestion, ...]:
+        """The questions of its verification; none without, or where it is imported."""
+        named = self.file.verification
+        return load_questions(self.path, named.questions) if named and named.summary is None else ()
+
+    @cached_property
+    def rubrics(self) -> dict[str, str]:
+        """What its judges are asked, by what they rate."""
+        named = self.file.verification
+        return load_rubrics(self.path, named.rubrics) if named and named.summary is None else {}
+
+    def asked_of(self, family: str, variant: str) -> Run:
+        """The run of these keys, or the judge."""
+        return next((one for one in self.judges if one.keys == (family, variant)), None) or self.run(family, variant)
 
     def run(self, family: str, variant: str) -> Run:
         """The run of these keys; a KeyError names the nearest there is."""

@@ -14,7 +14,9 @@ from pydantic import (
 )  # fmt: skip
 
 from persona_collapse.input_errors import closest, gather
+from persona_collapse.study import verification as verifying
 from persona_collapse.study.endpoint import Checked, Endpoint, Price
+from persona_collapse.study.verification import Assumed, Verification
 from persona_collapse.study.wording import check_vary
 
 Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -26,9 +28,9 @@ Name = Annotated[str, Field(min_length=1)]  # of a column
 #: What a variant says about where its ratings come from, by the kind of study.
 _ORIGIN = {"simulated": ("figures",), "imported": ("persona",), "live": ("endpoint", "model")}
 _ONLY = {
-    "figures": "simulated", "persona": "imported", "self": "imported", "toxic": "imported", "rows": "imported",
-    "tasks": "imported", "verification": "imported",
-    "endpoint": "live", "served_model": "live", "price_per_million": "live",
+    "figures": "simulated", "assumed": "simulated",
+    "persona": "imported", "self": "imported", "toxic": "imported", "rows": "imported", "tasks": "imported",
+    "verification": "imported", "endpoint": "live", "served_model": "live", "price_per_million": "live",
 }  # fmt: skip
 
 
@@ -153,12 +155,6 @@ class Reference(Checked):
     rows: dict[str, str | int] = Field(default_factory=dict)
 
 
-class Verification(Checked):
-    """Answers to open questions that somebody else had judged: a file of summaries, relative to the data."""
-
-    summary: Name
-
-
 class Variant(Checked):
     """One model of a family, and where its ratings come from."""
 
@@ -173,6 +169,7 @@ class Variant(Checked):
     of: str | None = None  # the variant of which it is a checkpoint or a treatment
     step: Annotated[int, Field(ge=0)] | None = None  # of the training, after which it was taken
     figures: str | None = None
+    assumed: Assumed | None = None  # of a simulated respondent, beside its ratings
     # Files of imported ratings; of several instruments one each, by the key of the instrument.
     persona: str | dict[str, str] | None = None
     self_: Annotated[str | dict[str, str] | None, Field(alias="self")] = None
@@ -248,6 +245,7 @@ class StudyFile(Checked):
     cluster: Annotated[Cluster | None, _short("column")] = None
     reference: Annotated[Reference | None, _short("file")] = None
     verification: Verification | None = None
+    contexts: dict[Key, Name] = Field(default_factory=dict)  # texts that can stand before a question, such as a trigger
     replies: StrictBool = True  # whether replies.html is made beside the report
     seed: int = 0
     families: Annotated[tuple[Family, ...], Field(min_length=1)]
@@ -282,12 +280,14 @@ class StudyFile(Checked):
             # With doubled keys it cannot be said who names whom.
             for j, variant in enumerate(family.variants if len(keys) == len(family.variants) else ()):
                 checks.append(partial(self._check_variant, f"families[{i}].variants[{j}]", family, variant))
-        gather([*checks, self._check_kind, self._check_conditions, self._check_prices, self._check_cluster])
+        whole = [self._check_kind, self._check_conditions, self._check_prices, self._check_cluster, self._check_verification]
+        gather([*checks, *whole])
         return self
 
     def _check_family(self, where: str, family: Family) -> None:
-        if family.key == "mean":
-            raise ValueError(f"{where}.key: 'mean' is reserved for averages over families; choose another")
+        for name, what in (("mean", "averages over families"), (verifying.JUDGE, "judges of answers")):
+            if family.key == name:
+                raise ValueError(f"{where}.key: {name!r} is reserved for {what}; choose another")
         _unique(f"{where}.variants", [v.key for v in family.variants])
         bases = [v.key for v in family.variants if v.role == "base"]
         if len(bases) != 1:
@@ -339,8 +339,7 @@ class StudyFile(Checked):
 
     def _check_kind(self) -> None:
         given = self.model_fields_set
-        belongs = {"endpoints": "live", "budget_usd": "live", "source": "imported", "columns": "imported", "seed": "simulated",
-                   "verification": "imported"}  # fmt: skip
+        belongs = {"endpoints": "live", "budget_usd": "live", "source": "imported", "columns": "imported", "seed": "simulated"}
         for name, kind in belongs.items():
             if name in given and self.kind != kind:
                 raise ValueError(f"{name}: belongs to a study of kind {kind}, not {self.kind}; remove it")
@@ -364,6 +363,11 @@ class StudyFile(Checked):
             raise ValueError(
                 f"cluster.file: belongs to a study of kind imported, not {self.kind}; name the column of the deck alone"
             )
+
+    def _check_verification(self) -> None:
+        if self.verification is not None:
+            variants = [variant for family in self.families for variant in family.variants]
+            verifying.check(self.verification, self.kind, self.contexts, self.endpoints, variants, self.budget_usd)
 
     def _check_prices(self) -> None:
         for i, family in enumerate(self.families):

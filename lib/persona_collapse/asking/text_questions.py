@@ -1,0 +1,149 @@
+"""What is asked without a persona and answered in words: of the runs of a study, and of judges about those answers.
+
+A purpose brings its questions by a function in `SOURCES`; how a question is asked is part of its identity, as with a slot.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import PurePath
+from typing import Any, NamedTuple
+
+from persona_collapse.asking.slots import hash_of, whole
+from persona_collapse.store.rows import TextAnswer
+from persona_collapse.store.store import Store
+from persona_collapse.study import open_questions
+from persona_collapse.study.study import Run, Study
+from persona_collapse.study.study_file import Protocol
+from persona_collapse.study.verification import JUDGE, Judge, assumed
+
+VERIFICATION, JUDGEMENT = "verification", "judgement"
+#: Tokens that a judge's reply has room for: a number, or the sentence of one that does not keep to a number.
+_JUDGE_TOKENS = 16
+
+
+class TextQuestion(NamedTuple):
+    """A question as it is asked of a run, or of a judge as of one; `sample` counts from 1."""
+
+    run: Run
+    purpose: str
+    name: str  #: of the set of questions
+    question: str
+    arm: str
+    sample: int
+    identity: str
+    prompt: str
+    how: Protocol  #: temperature and max_tokens; with method logprobs the first token's alternatives are asked for beside a reply
+    system: str = ""
+
+    @property
+    def key(self) -> tuple[str, str, str, str, str, str, int, str]:
+        """As `TextAnswer.key`."""
+        return (*self.run.keys, self.purpose, self.name, self.question, self.arm, self.sample, self.identity)
+
+    @property
+    def whole(self) -> str:
+        """All of its messages as one text."""
+        return whole(self.prompt, self.system)
+
+
+def text_question(
+    study: Study, run: Run, purpose: str, name: str, question: str, arm: str, sample: int, prompt: str, how: Protocol,
+    *, system: str = "", more: Sequence[Any] = (),
+) -> TextQuestion:  # fmt: skip
+    """A question with its identity: a hash of prompt, endpoint, model and how it is asked; `more` is what else tells it apart."""
+    if study.simulated:
+        origin: list[Any] = ["simulated", run.variant.figures, study.file.seed, run.key]
+    else:
+        endpoint = study.file.endpoints[run.variant.endpoint or ""]
+        origin = ["live", endpoint.base_url, run.variant.model, list(endpoint.provider), endpoint.extra_body, endpoint.headers]
+    said = [prompt, system, *origin, how.temperature, how.top_p, how.max_tokens, how.method, *more]
+    identity = hash_of(json.dumps(said, sort_keys=True))
+    return TextQuestion(run, purpose, name, question, arm, sample, identity, prompt, how, system)
+
+
+def _verification(study: Study, run: Run) -> Iterator[TextQuestion]:
+    """Open questions of a run: sample by sample over all questions, so that what was asked of a stopped visit is balanced."""
+    named = study.file.verification
+    if named is None or named.summary is not None:
+        return
+    how = Protocol(temperature=named.temperature, max_tokens=named.max_tokens, repetitions=1)
+    more = [(run.variant.assumed or assumed(run.variant.figures or "")).model_dump()] if study.simulated else []
+    for sample in range(1, named.samples + 1):
+        for arm in named.arms:
+            for one in study.open_questions:
+                prompt = one.prompt(arm, study.file.contexts)
+                yield text_question(study, run, VERIFICATION, set_name(study), one.key, arm, sample, prompt, how, more=more)
+
+
+def set_name(study: Study) -> str:
+    """What the open questions of a study go by."""
+    return PurePath(study.file.verification.questions).stem if study.file.verification else ""
+
+
+#: What the runs of a study are asked in words, by purpose.
+SOURCES: dict[str, Callable[[Study, Run], Iterator[TextQuestion]]] = {VERIFICATION: _verification}
+
+
+def of_run(study: Study, run: Run) -> Iterator[TextQuestion]:
+    """Everything that a run is asked in words."""
+    for source in SOURCES.values():
+        yield from source(study, run)
+
+
+def of_judges(study: Study, store: Store, runs: Sequence[Run]) -> Iterator[TextQuestion]:
+    """What judges are asked about the answers of `runs` to what is asked now, as far as those are there and have a text."""
+    if not study.judges:
+        return
+    asked = {q.key: q for run in runs for q in _verification(study, run)}
+    for answer in store.text_answers(VERIFICATION):
+        question = asked.get(answer.key)
+        if question is not None and answer.reply and answer.reason is None:
+            for judge in study.judges:
+                yield from _judgements(study, judge, question, answer)
+
+
+def _judgements(study: Study, run: Run, asked: TextQuestion, answer: TextAnswer) -> Iterator[TextQuestion]:
+    judge = judge_of(study, run)
+    plain = next(one.text for one in study.open_questions if one.key == asked.question)
+    how = Protocol(
+        temperature=1.0 if judge.logprobs and not study.simulated else 0.0, max_tokens=_JUDGE_TOKENS, repetitions=1,
+        method="logprobs" if judge.logprobs else "samples",
+    )  # fmt: skip
+    more = [judge.bias, judge.noise, judge.prose] if study.simulated else []
+    for score, rubric in study.rubrics.items():
+        prompt = open_questions.judged(rubric, plain, answer.reply or "")
+        about = f"{answer.family}/{answer.variant}/{answer.question}"
+        yield text_question(
+            study, run, JUDGEMENT, f"{answer.name}/{score}", about, answer.arm, answer.sample, prompt, how, more=more
+        )  # fmt: skip
+
+
+def judge_of(study: Study, run: Run) -> Judge:
+    """The judge of a study file that a run of the family `judge` stands for."""
+    assert study.file.verification is not None and run.family.key == JUDGE
+    return next(one for one in study.file.verification.judges if one.key == run.variant.key)
+
+
+def missing(study: Study, store: Store, runs: Sequence[Run]) -> list[TextQuestion]:
+    """What `runs` are still to be asked in words."""
+    settled = store.texts_settled()
+    return [q for run in runs for q in of_run(study, run) if q.key not in settled]
+
+
+def unjudged(study: Study, store: Store, runs: Sequence[Run]) -> list[TextQuestion]:
+    """What judges are still to be asked about the answers that are there."""
+    settled = store.texts_settled()
+    return [q for q in of_judges(study, store, runs) if q.key not in settled]
+
+
+def whole_design(study: Study, runs: Sequence[Run]) -> int:
+    """How many text answers a study is made of, if every answer is judged."""
+    own = [q.purpose for run in runs for q in of_run(study, run)]
+    return len(own) + own.count(VERIFICATION) * len(study.judges) * len(study.rubrics)
+
+
+def left(study: Study, store: Store, runs: Sequence[Run]) -> int:
+    """How many text answers are to come: those that are missing, and what judges will say of them and of others."""
+    lacking = missing(study, store, runs)
+    to_judge = sum(q.purpose == VERIFICATION for q in lacking) * len(study.judges) * len(study.rubrics)
+    return len(lacking) + to_judge + len(unjudged(study, store, runs))
