@@ -44,7 +44,7 @@ def collect(
         _take_in_reference(study, say)
         missing = {run: slots.plan(study, run, store) for run in runs}
         _remember_origins(study, runs, store)
-        texts = text_questions.left(study, store, runs)
+        texts = text_questions.plan(study, store, runs)
         if study.file.kind == "live" and (texts or any(missing.values())):
             check_keys(study)
             _refuse_twice(study, store, [run for run in runs if missing[run]])
@@ -115,9 +115,9 @@ def _telling(study: Study, runs: Sequence[Run], store: Store) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         total = sum(question.repetitions for run in runs for question in slots.questions(study, run))
-        total += text_questions.whole_design(study, runs)
+        total += text_questions.whole_design(study)
         cells = (store.missing_cells(*run.keys, condition) for run in runs for condition in study.conditions(run))
-        left = sum(len(cell.repetitions) for each in cells for cell in each) + text_questions.left(study, store, runs)
+        left = sum(len(cell.repetitions) for each in cells for cell in each) + text_questions.left(study, store)
         done = total - left
         raise KeyboardInterrupt(f"{done:,} of {total:,} answers are stored; the same command goes on") from None
 
@@ -128,7 +128,7 @@ def unanswered(study: Study) -> int:
 
     with open_store(study.store_path) as store:
         cells = (store.missing_cells(r.family.key, r.variant.key, condition) for r, condition in study.conditions_asked())
-        texts = 0 if study.file.kind == "imported" else text_questions.left(study, store, study.runs)
+        texts = 0 if study.file.kind == "imported" else text_questions.left(study, store)
         return sum(len(cell.repetitions) for each in cells for cell in each) + texts
 
 

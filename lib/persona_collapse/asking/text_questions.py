@@ -91,20 +91,17 @@ def of_run(study: Study, run: Run) -> Iterator[TextQuestion]:
 
 
 def of_judges(study: Study, store: Store, runs: Sequence[Run]) -> Iterator[TextQuestion]:
-    """What judges are asked about the answers of `runs` to what is asked now, as far as those are there and have a text."""
-    if not study.judges:
-        return
-    asked = {q.key: q for run in runs for q in _verification(study, run)}
-    for answer in store.text_answers(VERIFICATION):
-        question = asked.get(answer.key)
-        if question is not None and answer.reply and answer.reason is None:
+    """What judges are asked about the answers of `runs` that are there and have a text; the design was planned before."""
+    keys = [run.keys for run in runs]
+    for answer in store.text_answers(VERIFICATION, keys) if study.judges else ():
+        if answer.reply and answer.reason is None:
             for judge in study.judges:
-                yield from _judgements(study, judge, question, answer)
+                yield from _judgements(study, judge, answer)
 
 
-def _judgements(study: Study, run: Run, asked: TextQuestion, answer: TextAnswer) -> Iterator[TextQuestion]:
+def _judgements(study: Study, run: Run, answer: TextAnswer) -> Iterator[TextQuestion]:
     judge = judge_of(study, run)
-    plain = next(one.text for one in study.open_questions if one.key == asked.question)
+    plain = next(one.text for one in study.open_questions if one.key == answer.question)
     how = Protocol(
         temperature=1.0 if judge.logprobs and not study.simulated else 0.0, max_tokens=_JUDGE_TOKENS, repetitions=1,
         method="logprobs" if judge.logprobs else "samples",
@@ -136,14 +133,31 @@ def unjudged(study: Study, store: Store, runs: Sequence[Run]) -> list[TextQuesti
     return [q for q in of_judges(study, store, runs) if q.key not in settled]
 
 
-def whole_design(study: Study, runs: Sequence[Run]) -> int:
+def whole_design(study: Study) -> int:
     """How many text answers a study is made of, if every answer is judged."""
-    own = [q.purpose for run in runs for q in of_run(study, run)]
+    own = [q.purpose for run in study.runs for q in of_run(study, run)]
     return len(own) + own.count(VERIFICATION) * len(study.judges) * len(study.rubrics)
 
 
-def left(study: Study, store: Store, runs: Sequence[Run]) -> int:
-    """How many text answers are to come: those that are missing, and what judges will say of them and of others."""
-    lacking = missing(study, store, runs)
+def plan(study: Study, store: Store, runs: Sequence[Run]) -> int:
+    """Make what the study asks in words its design in the store; returns how many answers are to come.
+
+    These are the missing ones, what judges will say of them, and what judges have not said yet of others.
+    """
+    if not (store.has_texts or any(True for run in runs for _ in of_run(study, run))):
+        return 0
+    own = [q for run in runs for q in of_run(study, run)]
+    store.plan_texts([run.keys for run in runs], {q.key for q in own} | store.text_keys(JUDGEMENT))
+    judged = list(of_judges(study, store, runs))
+    store.plan_texts([run.keys for run in runs], {q.key for q in (*own, *judged)})
+    settled = store.texts_settled()
+    lacking = [q for q in own if q.key not in settled]
     to_judge = sum(q.purpose == VERIFICATION for q in lacking) * len(study.judges) * len(study.rubrics)
-    return len(lacking) + to_judge + len(unjudged(study, store, runs))
+    return len(lacking) + to_judge + sum(q.key not in settled for q in judged)
+
+
+def left(study: Study, store: Store) -> int:
+    """As `plan`, of all runs, from a store that was planned before and is not written to."""
+    lacking = missing(study, store, study.runs)
+    to_judge = sum(q.purpose == VERIFICATION for q in lacking) * len(study.judges) * len(study.rubrics)
+    return len(lacking) + to_judge + len(unjudged(study, store, study.runs))

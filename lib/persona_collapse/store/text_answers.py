@@ -23,19 +23,47 @@ def add(db: sqlite3.Connection, answers: Iterable[TextAnswer]) -> None:
     db.executemany(_INSERT, (tuple(whole(v) if isinstance(v, str) else v for v in answer) for answer in answers))
 
 
+def plan(db: sqlite3.Connection, runs: Sequence[tuple[str, str]], wanted: set[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Keys of answers of `runs`, and of judges about them, whose `asked` is not what the present design wants; each with that."""
+    columns, about = ", ".join(TextAnswer._fields[:8]), {"/".join(run) for run in runs}
+    return [
+        (int(not asked), *key)
+        for *key, asked in db.execute(f"SELECT {columns}, asked FROM answers")
+        if (tuple(key[:2]) in runs or (key[2] == "judgement" and key[4].rpartition("/")[0] in about))
+        and bool(asked) != (tuple(key) in wanted)
+    ]
+
+
+def set_asked(db: sqlite3.Connection, changes: Sequence[tuple[Any, ...]]) -> None:
+    """Set `asked` of answers as `plan` says, within a transaction of the caller's."""
+    where = " AND ".join(f"{name} = ?" for name in TextAnswer._fields[:8])
+    db.executemany(f"UPDATE answers SET asked = ? WHERE {where}", changes)
+
+
 class TextReader:
     """The reading side of a store, for questions without a persona."""
 
     _db: sqlite3.Connection
 
     def text_answers(self, purpose: str, runs: Sequence[tuple[str, str]] = ()) -> list[TextAnswer]:
-        """Every answer of one purpose (of these runs, where some are named), also to questions that are no longer asked."""
+        """Every answer of one purpose (of these runs, where some are named) to what the present design asks."""
         rows = self._db.execute(
-            f"SELECT {_COLUMNS} FROM answers WHERE purpose = ? ORDER BY family, variant, name, question, arm, sample, identity",
+            f"SELECT {_COLUMNS} FROM answers WHERE purpose = ? AND asked "
+            "ORDER BY family, variant, name, question, arm, sample, identity",
             (purpose,),
         )
         found = (TextAnswer(*row) for row in rows)
         return [one for one in found if not runs or one[:2] in runs]
+
+    @property
+    def has_texts(self) -> bool:
+        """Whether it holds any answer in words."""
+        return self._db.execute("SELECT 1 FROM answers LIMIT 1").fetchone() is not None
+
+    def text_keys(self, purpose: str) -> set[tuple[Any, ...]]:
+        """Every answer of a purpose that counts at present, by `TextAnswer.key`."""
+        columns = ", ".join(TextAnswer._fields[:8])
+        return set(self._db.execute(f"SELECT {columns} FROM answers WHERE purpose = ? AND asked", (purpose,)))
 
     def texts_settled(self) -> set[tuple[Any, ...]]:
         """What need not be asked again, by `TextAnswer.key`."""
@@ -53,7 +81,7 @@ class TextReader:
         about = f"{family}/{variant}/"
         return self._db.execute(
             "SELECT family, variant, purpose, name, question, arm, sample, identity, reply, reason, finish_reason, logprobs, "
-            "served_model, time FROM answers WHERE (family = ? AND variant = ?) OR substr(question, 1, ?) = ? "
+            "served_model, time FROM answers WHERE asked AND ((family = ? AND variant = ?) OR substr(question, 1, ?) = ?) "
             "ORDER BY 1, 2, 3, 4, 5, 6, 7, 8",
             (family, variant, len(about), about),
         )
