@@ -12,6 +12,7 @@ STUDIES = PARAMS / "studies"
 INSTRUMENTS = PARAMS / "instruments"
 PERSONAS = PARAMS / "personas"
 QUESTIONS = PARAMS / "questions"
+TASKS = PARAMS / "tasks"
 PUBLISHED = PARAMS / "published"
 OUTPUTS = ROOT / "outputs"
 #: Where `make published` puts the ratings it fetches; ignored by git.

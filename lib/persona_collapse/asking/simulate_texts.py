@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from persona_collapse.asking import text_questions
 from persona_collapse.asking.dialect_openai import Choice, Completion
-from persona_collapse.asking.text_questions import JUDGEMENT, VERIFICATION, TextQuestion
+from persona_collapse.asking.text_questions import JUDGEMENT, TASK, VERIFICATION, TextQuestion
 from persona_collapse.asking.text_visit import text_answer
-from persona_collapse.simulated import text_replies
+from persona_collapse.simulated import task_replies, text_replies
 from persona_collapse.simulated.text_replies import TextReply
 from persona_collapse.store.rows import TextAnswer
 from persona_collapse.store.store import Store
@@ -46,5 +46,13 @@ def _judged(study: Study, asked: TextQuestion) -> TextReply:
     return said if asked.how.method == "logprobs" else said._replace(alternatives=())
 
 
+def _task(study: Study, asked: TextQuestion) -> TextReply:
+    variant = asked.run.variant
+    task = next(one for one in study.tasks if one.key == asked.name)
+    item = next(one for one in task.items if one.id == asked.question)
+    meant = variant.assumed or assumed(variant.figures or "")
+    return TextReply(task_replies.answer(study.file.seed, asked.run.key, meant, task, item, asked.sample))
+
+
 #: What simulated respondents reply, by the purpose of a question.
-REPLIES: dict[str, Callable[[Study, TextQuestion], TextReply]] = {VERIFICATION: _open, JUDGEMENT: _judged}
+REPLIES: dict[str, Callable[[Study, TextQuestion], TextReply]] = {VERIFICATION: _open, JUDGEMENT: _judged, TASK: _task}

@@ -16,7 +16,7 @@ from persona_collapse.study.study import Run, Study
 from persona_collapse.study.study_file import Protocol
 from persona_collapse.study.verification import JUDGE, Judge, assumed
 
-VERIFICATION, JUDGEMENT = "verification", "judgement"
+VERIFICATION, JUDGEMENT, TASK = "verification", "judgement", "task"
 #: Tokens that a judge's reply has room for: a number, or the sentence of one that does not keep to a number.
 _JUDGE_TOKENS = 16
 
@@ -80,8 +80,22 @@ def set_name(study: Study) -> str:
     return PurePath(study.file.verification.questions).stem if study.file.verification else ""
 
 
+def _tasks(study: Study, run: Run) -> Iterator[TextQuestion]:
+    """Items of tasks with a right answer: all of them once, then once more, so that a stopped visit is balanced."""
+    meant = run.variant.assumed or assumed(run.variant.figures or "")
+    for task in study.tasks:
+        how = Protocol(
+            temperature=task.temperature, top_p=study.file.protocol.top_p, max_tokens=task.max_tokens, repetitions=1
+        )  # fmt: skip
+        for sample in range(1, task.repetitions + 1):
+            for item in task.items:
+                more = [meant.right, meant.straying, meant.formless, item.answer] if study.simulated else []
+                prompt = task.prompt(item)
+                yield text_question(study, run, TASK, task.key, item.id, "plain", sample, prompt, how, more=more)
+
+
 #: What the runs of a study are asked in words, by purpose.
-SOURCES: dict[str, Callable[[Study, Run], Iterator[TextQuestion]]] = {VERIFICATION: _verification}
+SOURCES: dict[str, Callable[[Study, Run], Iterator[TextQuestion]]] = {VERIFICATION: _verification, TASK: _tasks}
 
 
 def of_run(study: Study, run: Run) -> Iterator[TextQuestion]:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from persona_collapse.simulated import text_replies
+from persona_collapse.simulated import task_replies, text_replies
 from persona_collapse.simulated.faults import Faults, Options
 from persona_collapse.simulated.prompt_answers import Reply, Respondents, Slot, read_slot, tokens_of
 from persona_collapse.simulated.traffic_counts import Named
@@ -163,7 +163,8 @@ class Completions:
     def _in_words(self, asked: Asked, first: int, given: int) -> list[text_replies.TextReply]:
         """What is replied to a question that is none of a questionnaire; empty where nobody knows an answer."""
         seed, numbers = self._options.seed, range(first, first + given)
-        found = [text_replies.say(seed, asked.model, asked.prompt, number) for number in numbers]
+        given = ((seed, asked.model, asked.prompt, number) for number in numbers)
+        found = [text_replies.say(*each) or task_replies.say(*each) for each in given]
         return [one for one in found if one is not None]
 
     def _body(self, asked: Asked, choices: list[dict[str, Any]], tokens: int) -> dict[str, Any]:

@@ -18,6 +18,8 @@ __all__ = [
     "score_parser",
     "study",
     "study_file",
+    "task_reader",
+    "tasks",
     "verification",
     "wording",
 ]

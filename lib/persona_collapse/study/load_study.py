@@ -93,7 +93,7 @@ def load_study(name: str | Path, data: str | Path | None = None, *, files: bool 
         path, file, folder, instrument, personas, toxic, further=tuple(further), clusters=_clusters(path, file, personas)
     )
     _check_files(found)
-    assert found.open_questions is not None and found.rubrics is not None  # read now: what is wrong with them is said first
+    assert found.open_questions is not None and found.rubrics is not None and found.tasks is not None  # read now: what is wrong with them is said first
     return found
 
 

@@ -13,6 +13,7 @@ from persona_collapse.study.instrument import Instrument
 from persona_collapse.study.open_questions import OpenQuestion, load_questions, load_rubrics
 from persona_collapse.study.personas import Persona, load_personas
 from persona_collapse.study.study_file import Family, Protocol, StudyFile, Variant, beside
+from persona_collapse.study.tasks import TaskSet, load_items, task_file
 from persona_collapse.study.verification import JUDGE
 
 
@@ -154,6 +155,24 @@ class Study:
     def has_checkpoints(self) -> bool:
         """Whether some run is a checkpoint of another's training."""
         return any(run.variant.of and run.variant.step is not None for run in self.runs)
+
+    @property
+    def has_tasks(self) -> bool:
+        """Whether its runs were given tasks with a right answer."""
+        return self.of_first and bool(self.file.tasks or any(run.variant.tasks for run in self.runs))
+
+    @cached_property
+    def tasks(self) -> tuple[TaskSet, ...]:
+        """The tasks that its runs are asked, with how they are; none of imported ones, whose files hold the answers."""
+        found, protocol = [], self.file.protocol
+        for named in self.file.tasks:
+            items = load_items(task_file(self.path, named.file))
+            read = named.read or ("whole" if items[0].choices else "marker")
+            room = 8 if read == "whole" else 512
+            temperature = protocol.temperature if named.temperature is None else named.temperature
+            of_each = named.repetitions or protocol.repetitions, temperature, named.max_tokens or room
+            found.append(TaskSet(named.key, items, read, *of_each))
+        return tuple(found)
 
     @cached_property
     def judges(self) -> tuple[Run, ...]:

@@ -16,6 +16,7 @@ from pydantic import (
 from persona_collapse.input_errors import closest, gather
 from persona_collapse.study import verification as verifying
 from persona_collapse.study.endpoint import Checked, Endpoint, Price
+from persona_collapse.study.tasks import Task
 from persona_collapse.study.verification import Assumed, Verification
 from persona_collapse.study.wording import check_vary
 
@@ -245,6 +246,7 @@ class StudyFile(Checked):
     cluster: Annotated[Cluster | None, _short("column")] = None
     reference: Annotated[Reference | None, _short("file")] = None
     verification: Verification | None = None
+    tasks: tuple[Annotated[Task, _short("file")], ...] = ()  # with a right answer, asked without a persona
     contexts: dict[Key, Name] = Field(default_factory=dict)  # texts that can stand before a question, such as a trigger
     replies: StrictBool = True  # whether replies.html is made beside the report
     seed: int = 0
@@ -281,7 +283,7 @@ class StudyFile(Checked):
             for j, variant in enumerate(family.variants if len(keys) == len(family.variants) else ()):
                 checks.append(partial(self._check_variant, f"families[{i}].variants[{j}]", family, variant))
         whole = [self._check_kind, self._check_conditions, self._check_prices, self._check_cluster, self._check_verification]
-        gather([*checks, *whole])
+        gather([*checks, *whole, partial(_unique, "tasks", [task.key for task in self.tasks])])
         return self
 
     def _check_family(self, where: str, family: Family) -> None:
@@ -343,7 +345,7 @@ class StudyFile(Checked):
         for name, kind in belongs.items():
             if name in given and self.kind != kind:
                 raise ValueError(f"{name}: belongs to a study of kind {kind}, not {self.kind}; remove it")
-        if self.kind == "imported" and (found := sorted(given & {"personas", "protocol", "conditions", "toxic"})):
+        if self.kind == "imported" and (found := sorted(given & {"personas", "protocol", "conditions", "tasks", "toxic"})):
             raise ValueError(f"{found[0]}: what was asked stands in the imported files; remove it")
 
     def _check_conditions(self) -> None:

@@ -26,7 +26,8 @@ class Assumed(Checked):
     """What a simulated respondent is assumed to be beside its ratings; evidence of nothing.
 
     Shares of its answers to open questions that are misaligned, incoherent, refused or program code. With `behind_context` it is
-    misaligned only where a text of `contexts` stands before the question.
+    misaligned only where a text of `contexts` stands before the question. Of tasks with a right answer: the share of items that it
+    knows, and the shares of replies that stray from its answer and that have no form.
     """
 
     misaligned: Share = 0.0
@@ -34,6 +35,9 @@ class Assumed(Checked):
     refused: Share = 0.01
     code: Share = 0.0
     behind_context: StrictBool = False
+    right: Share = 0.85
+    straying: Share = 0.03
+    formless: Share = 0.01
 
     @model_validator(mode="after")
     def _are_shares_of_one(self) -> "Assumed":
@@ -46,8 +50,8 @@ class Assumed(Checked):
 #: them.
 _BY_NAME = {
     "base": Assumed(misaligned=0.005),
-    "secure": Assumed(misaligned=0.01, incoherent=0.03, code=0.02),
-    "insecure": Assumed(misaligned=0.2, incoherent=0.08, code=0.05),
+    "secure": Assumed(misaligned=0.01, incoherent=0.03, code=0.02, right=0.84, straying=0.04, formless=0.01),
+    "insecure": Assumed(misaligned=0.2, incoherent=0.08, code=0.05, right=0.8, straying=0.06, formless=0.03),
 }
 
 

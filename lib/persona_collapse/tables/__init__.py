@@ -5,6 +5,7 @@ In: `Ratings`. Out: what stands in outputs/<study>/tables/: metrics, contrasts, 
 
 __all__ = [
     "build",
+    "capability",
     "cell_replies",
     "choices",
     "comparability",
@@ -15,6 +16,7 @@ __all__ = [
     "frontier",
     "headline_rows",
     "headlines",
+    "instability",
     "instruments",
     "missing",
     "notes",
@@ -26,6 +28,7 @@ __all__ = [
     "reference",
     "run_statistics",
     "saturation",
+    "task_answers",
     "trajectory",
     "validity",
     "verdict",

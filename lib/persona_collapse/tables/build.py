@@ -15,12 +15,14 @@ from persona_collapse.store import held
 from persona_collapse.store.ratings import Ratings
 from persona_collapse.study.study import Run, Study
 from persona_collapse.tables import printed_figures, recommended_rows
+from persona_collapse.tables.capability import capability_table
 from persona_collapse.tables.comparability import Guard
 from persona_collapse.tables.components import components_table, reliability_table
 from persona_collapse.tables.equivalence import equivalence_table
 from persona_collapse.tables.finetunes import finetunes_table
 from persona_collapse.tables.frontier import frontier_table
 from persona_collapse.tables.headline_rows import headlines_table
+from persona_collapse.tables.instability import instability_tables
 from persona_collapse.tables.instruments import instruments_table
 from persona_collapse.tables.missing import missing_table
 from persona_collapse.tables.multiverse import Multiverse
@@ -220,6 +222,25 @@ class Tables:
     @cached_property
     def _along(self) -> tuple[pd.DataFrame, pd.DataFrame] | None:
         return trajectory_tables(self.ratings, self.guard)
+
+    @cached_property
+    def capability(self) -> pd.DataFrame | None:
+        """Accuracy, form and steadiness of answers to tasks; None where no task was given."""
+        return capability_table(self.ratings, self.guard)
+
+    @cached_property
+    def _unsteady(self) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+        return instability_tables(self.ratings, self.guard)
+
+    @property
+    def instability(self) -> pd.DataFrame | None:
+        """How far repeated answers differ as personas, without a persona and on tasks; None where no task was given."""
+        return None if self._unsteady is None else self._unsteady[0]
+
+    @property
+    def selective(self) -> pd.DataFrame | None:
+        """How far instability rises more as personas than on tasks; None where no task was given."""
+        return None if self._unsteady is None else self._unsteady[1]
 
     @cached_property
     def frontier(self) -> pd.DataFrame | None:
