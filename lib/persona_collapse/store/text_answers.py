@@ -56,6 +56,12 @@ class TextReader:
         return [one for one in found if not runs or one[:2] in runs]
 
     @property
+    def purposes(self) -> tuple[str, ...]:
+        """Purposes of which some answer counts at present."""
+        rows = self._db.execute("SELECT DISTINCT purpose FROM answers WHERE asked ORDER BY 1")
+        return tuple(row[0] for row in rows)
+
+    @property
     def has_texts(self) -> bool:
         """Whether it holds any answer in words."""
         return self._db.execute("SELECT 1 FROM answers LIMIT 1").fetchone() is not None

@@ -15,9 +15,11 @@ __all__ = [
     "frontier",
     "headline_rows",
     "headlines",
+    "incoherence",
     "instruments",
     "missing",
     "notes",
+    "open_replies",
     "plan",
     "printed_figures",
     "published_contrasts",
@@ -29,5 +31,6 @@ __all__ = [
     "trajectory",
     "validity",
     "verdict",
+    "verification",
     "wordings",
 ]
