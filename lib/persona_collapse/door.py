@@ -33,22 +33,23 @@ _MODULES = {
     "figure": (
         "exhibits.study_figures", "exhibits.run_figures", "exhibits.cell_figures", "exhibits.persona_figures",
         "exhibits.profile_figures", "exhibits.component_figures", "exhibits.instrument_exhibits", "exhibits.trajectory_figures",
-        "exhibits.validity_figures", "exhibits.verdict_figures",
+        "exhibits.validity_figures", "exhibits.verdict_figures", "exhibits.verification_figures",
         "comparison.figures",
         "lesson.explore_figures",
     ),
     "table": (
         "exhibits.data_tables", "exhibits.finetune_exhibits",
         "exhibits.reading_tables", "exhibits.trajectory_tables", "exhibits.validity_tables",
+        "exhibits.verification_tables",
         "comparison.reading_tables",
         "exhibits.wording_exhibits", "lesson.explore_answers",
     ),
     "finding": (
         "exhibits.answer_sentences", "exhibits.data_sentences",
         "exhibits.change_sentences", "exhibits.level_sentences", "exhibits.component_sentences",
-        "exhibits.finetune_exhibits", "exhibits.glossary", "exhibits.instrument_exhibits",
+        "exhibits.finetune_exhibits", "exhibits.glossary", "exhibits.instrument_exhibits", "exhibits.judge_sentences",
         "exhibits.missing_sentences", "exhibits.reference_sentences", "exhibits.trajectory_sentences",
-        "exhibits.validity_sentences", "exhibits.wording_exhibits", "comparison.sentences",
+        "exhibits.validity_sentences", "exhibits.verification_sentences", "exhibits.wording_exhibits", "comparison.sentences",
         "lesson.explore_answers",
     ),
 }  # fmt: skip
@@ -86,7 +87,7 @@ _KINDS = {"figures": "figure", "tabulate": "table", "say": "finding"}
 #: For the example of a function: what stands for an argument of this name.
 _SAMPLES = {
     "metric": "susceptibility", "condition": "persona", "what": "mean", "kind": "noise", "quantity": "effect_pct",
-    "method": "recommended",
+    "method": "recommended", "measure": "misaligned",
 }  # fmt: skip
 
 
@@ -101,10 +102,10 @@ _KNOWN = {
 
 #: Tables of a study that exhibits take whole, under their own names.
 _TABLES = (
-    "companions", "components", "contrasts", "drift", "equivalence", "finetunes",
-    "foundation_claims", "frontier", "headlines", "instruments",
-    "missing", "peaks", "profiles", "reference", "reliability", "saturation", "style", "temperature", "trajectory", "validity",
-    "verdict", "wordings",
+    "agreement", "companions", "components", "contrasts", "drift", "equivalence", "finetunes",
+    "foundation_claims", "frontier", "headlines", "incoherence", "instruments",
+    "missing", "open_questions", "peaks", "profiles", "reference", "reliability", "saturation", "style", "temperature",
+    "trajectory", "validity", "verdict", "verification", "wordings",
 )  # fmt: skip
 
 

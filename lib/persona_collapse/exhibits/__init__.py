@@ -16,6 +16,7 @@ __all__ = [
     "finetune_exhibits",
     "glossary",
     "instrument_exhibits",
+    "judge_sentences",
     "level_sentences",
     "missing_sentences",
     "persona_figures",
@@ -35,5 +36,8 @@ __all__ = [
     "validity_tables",
     "verdict_figures",
     "verdict_sentences",
+    "verification_figures",
+    "verification_sentences",
+    "verification_tables",
     "wording_exhibits",
 ]

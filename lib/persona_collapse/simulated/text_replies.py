@@ -109,7 +109,7 @@ def _spread(centre: float, noise: float) -> tuple[tuple[str, float], ...]:
     logs = -0.5 * ((points - np.clip(centre, 0, 100)) / max(noise, 0.5)) ** 2
     logs -= math.log(np.exp(logs).sum())
     best = sorted(zip(points.tolist(), logs.tolist(), strict=True), key=lambda pair: -pair[1])[:20]
-    return tuple((str(point), logprob) for point, logprob in best)
+    return tuple((str(point), round(logprob, 4)) for point, logprob in best)
 
 
 #: What a served respondent may say to a prompt that is no question of a questionnaire: (seed, model, prompt, sample), None if it

@@ -4,6 +4,7 @@ In: counts (persona, item, category) and weights of scopes. Out: values, standar
 """
 
 __all__ = [
+    "agreement",
     "alike",
     "another_finetune",
     "answer_spread",
@@ -25,6 +26,7 @@ __all__ = [
     "presence",
     "published_errors",
     "published_estimators",
+    "question_jackknife",
     "rarefaction",
     "recommended_estimators",
     "repeat_interval",

@@ -198,7 +198,7 @@ class Store(Reader):
         return [MissingCell(q, p, item, tuple(sorted(map(int, r.split(",")))), *how) for q, p, item, r, *how in design]
 
     def plan_texts(self, runs: Sequence[tuple[str, str]], wanted: set[tuple[Any, ...]]) -> None:
-        """Make `wanted`, by `TextAnswer.key`, what is asked of `runs` and of judges at present; other answers leave every count."""
+        """Make `wanted`, by `TextAnswer.key`, what is asked of `runs` and judges at present; other answers leave every count."""
         if changes := text_answers.plan(self._db, runs, wanted):
             with self.transaction():
                 text_answers.set_asked(self._db, changes)

@@ -124,7 +124,7 @@ class Study:
         if not self.further:
             return self
         if not alone.of_first:  # what was printed, and what people answered, is of the first
-            own = {"published": None, "reference": None, "protocol": self.file.protocol.of_further()}
+            own = {"published": None, "reference": None, "verification": None, "protocol": self.file.protocol.of_further()}
             alone = replace(alone, file=self.file.model_copy(update=own))
         if self.file.kind != "imported":
             return alone
@@ -150,6 +150,11 @@ class Study:
     def runs(self) -> tuple[Run, ...]:
         """Every variant of every family, in the file's order."""
         return tuple(Run(family, variant) for family in self.file.families for variant in family.variants)
+
+    @property
+    def has_verification(self) -> bool:
+        """Whether its runs are asked open questions, or summaries of such answers were imported."""
+        return self.file.verification is not None
 
     @property
     def has_checkpoints(self) -> bool:

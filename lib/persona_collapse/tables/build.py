@@ -22,6 +22,7 @@ from persona_collapse.tables.equivalence import equivalence_table
 from persona_collapse.tables.finetunes import finetunes_table
 from persona_collapse.tables.frontier import frontier_table
 from persona_collapse.tables.headline_rows import headlines_table
+from persona_collapse.tables.incoherence import incoherence_table
 from persona_collapse.tables.instability import instability_tables
 from persona_collapse.tables.instruments import instruments_table
 from persona_collapse.tables.missing import missing_table
@@ -39,6 +40,7 @@ from persona_collapse.tables.temperature import temperature_curves
 from persona_collapse.tables.trajectory import trajectory_tables
 from persona_collapse.tables.validity import foundation_claims, validity_table
 from persona_collapse.tables.verdict import verdict_table
+from persona_collapse.tables.verification import Verified, verification_tables
 from persona_collapse.tables.wordings import wordings_table
 from persona_collapse.vocabulary import OF_PUBLISHED, PUBLISHED
 
@@ -241,6 +243,31 @@ class Tables:
     def selective(self) -> pd.DataFrame | None:
         """How far instability rises more as personas than on tasks; None where no task was given."""
         return None if self._unsteady is None else self._unsteady[1]
+
+    @cached_property
+    def verified(self) -> Verified | None:
+        """The tables of answers to open questions; None where there are none."""
+        return verification_tables(self.ratings)
+
+    @property
+    def verification(self) -> pd.DataFrame | None:
+        """Scores and shares of answers to open questions, judge by judge."""
+        return None if self.verified is None else self.verified.verification
+
+    @property
+    def agreement(self) -> pd.DataFrame | None:
+        """How far judges agree, and how often each gave a number."""
+        return None if self.verified is None else self.verified.agreement
+
+    @property
+    def open_questions(self) -> pd.DataFrame | None:
+        """Counts of judged answers by question."""
+        return None if self.verified is None else self.verified.questions
+
+    @cached_property
+    def incoherence(self) -> pd.DataFrame | None:
+        """Excess of noise beside excess of incoherent answers, by family; None without controls or answers."""
+        return incoherence_table(self.study, self.contrasts, self.open_questions)
 
     @cached_property
     def frontier(self) -> pd.DataFrame | None:
