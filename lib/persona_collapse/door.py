@@ -31,6 +31,7 @@ from persona_collapse.vocabulary import METRICS
 #: Modules with exhibits of each kind; those of sections are found by their folder.
 _MODULES = {
     "figure": (
+        "exhibits.capability_figures",
         "exhibits.study_figures", "exhibits.run_figures", "exhibits.cell_figures", "exhibits.persona_figures",
         "exhibits.profile_figures", "exhibits.component_figures", "exhibits.instrument_exhibits", "exhibits.trajectory_figures",
         "exhibits.validity_figures", "exhibits.verdict_figures", "exhibits.verification_figures",
@@ -38,14 +39,14 @@ _MODULES = {
         "lesson.explore_figures",
     ),
     "table": (
-        "exhibits.data_tables", "exhibits.finetune_exhibits",
+        "exhibits.capability_tables", "exhibits.data_tables", "exhibits.finetune_exhibits",
         "exhibits.reading_tables", "exhibits.trajectory_tables", "exhibits.validity_tables",
         "exhibits.verification_tables",
         "comparison.reading_tables",
         "exhibits.wording_exhibits", "lesson.explore_answers",
     ),
     "finding": (
-        "exhibits.answer_sentences", "exhibits.data_sentences",
+        "exhibits.answer_sentences", "exhibits.capability_sentences", "exhibits.data_sentences",
         "exhibits.change_sentences", "exhibits.level_sentences", "exhibits.component_sentences",
         "exhibits.finetune_exhibits", "exhibits.glossary", "exhibits.instrument_exhibits", "exhibits.judge_sentences",
         "exhibits.missing_sentences", "exhibits.reference_sentences", "exhibits.trajectory_sentences",
@@ -102,10 +103,10 @@ _KNOWN = {
 
 #: Tables of a study that exhibits take whole, under their own names.
 _TABLES = (
-    "agreement", "companions", "components", "contrasts", "drift", "equivalence", "finetunes",
-    "foundation_claims", "frontier", "headlines", "incoherence", "instruments",
-    "missing", "open_questions", "peaks", "profiles", "reference", "reliability", "saturation", "style", "temperature",
-    "trajectory", "validity", "verdict", "verification", "wordings",
+    "agreement", "capability", "companions", "components", "contrasts", "drift", "equivalence", "finetunes",
+    "foundation_claims", "frontier", "headlines", "incoherence", "instability", "instruments",
+    "missing", "open_questions", "peaks", "profiles", "reference", "reliability", "saturation", "selective", "style",
+    "temperature", "trajectory", "validity", "verdict", "verification", "wordings",
 )  # fmt: skip
 
 

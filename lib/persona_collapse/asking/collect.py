@@ -76,22 +76,25 @@ def importing(
 
     The store is whole when the block ends, which may take longer than the numbers: nothing is done before.
     """
-    from persona_collapse.asking import import_study, verification_summary
+    from persona_collapse.asking import import_study, task_results, verification_summary
 
     runs = study.runs if runs is None else runs
     if study.file.reference and study.store_path.is_file():
         with open_store(study.store_path, write=True) as store:
             store.claim(study.path)
     _take_in_reference(study, say)
-    summaries = verification_summary.read_summaries(study)
+    texts = {
+        verification_summary.SUMMARY: verification_summary.read_summaries(study),
+        task_results.TASK_RESULT: task_results.read_results(study),
+    }
     with _bar(len(runs), "run") as bar, import_study.importing(study, runs, lambda: bar.update(1)) as found:
         if found.ratings is not None and study.file.reference:
             found = found._replace(ratings=replace(found.ratings, reference=reference_of(study)))
-        if found.ratings is not None and summaries:
-            found = found._replace(ratings=replace(found.ratings, texts={verification_summary.SUMMARY: summaries}))
+        if found.ratings is not None and any(texts.values()):
+            found = found._replace(ratings=replace(found.ratings, texts={purpose: own for purpose, own in texts.items() if own}))
         yield found
     if study.data is not None and study.store_path.is_file():
-        verification_summary.keep(study, summaries)
+        verification_summary.keep(study, texts)
 
 
 def _take_in_reference(study: Study, say: Callable[[str], None]) -> None:

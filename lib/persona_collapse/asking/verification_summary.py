@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from persona_collapse.asking.slots import hash_of
@@ -61,11 +62,12 @@ def _numbers(where: str, own: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def keep(study: Study, summaries: tuple[TextAnswer, ...]) -> None:
-    """Put summaries into the store, in place of those of another file."""
+def keep(study: Study, texts: Mapping[str, Sequence[TextAnswer]]) -> None:
+    """Put what was imported in words, by purpose, into the store, in place of what other files said."""
+    wanted = {one.key for own in texts.values() for one in own}
     with open_store(study.store_path) as store:
-        if store.text_keys(SUMMARY) == {one.key for one in summaries}:
+        if {key for purpose in texts for key in store.text_keys(purpose)} == wanted:
             return
     with open_store(study.store_path, write=True) as store:
-        store.add([], texts=summaries)
-        store.plan_texts([run.keys for run in study.runs], {one.key for one in summaries})
+        store.add([], texts=[one for own in texts.values() for one in own])
+        store.plan_texts([run.keys for run in study.runs], wanted)

@@ -5,6 +5,9 @@ In: a table of `tables`, or counts. Out: Altair charts, wide and rounded frames,
 
 __all__ = [
     "answer_sentences",
+    "capability_figures",
+    "capability_sentences",
+    "capability_tables",
     "cell_figures",
     "change_sentences",
     "chart_data",

@@ -163,8 +163,8 @@ class Completions:
     def _in_words(self, asked: Asked, first: int, given: int) -> list[text_replies.TextReply]:
         """What is replied to a question that is none of a questionnaire; empty where nobody knows an answer."""
         seed, numbers = self._options.seed, range(first, first + given)
-        given = ((seed, asked.model, asked.prompt, number) for number in numbers)
-        found = [text_replies.say(*each) or task_replies.say(*each) for each in given]
+        each = [(seed, asked.model, asked.prompt, number) for number in numbers]
+        found = [text_replies.say(*one) or task_replies.say(*one) for one in each]
         return [one for one in found if one is not None]
 
     def _body(self, asked: Asked, choices: list[dict[str, Any]], tokens: int) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """What simulated respondents reply to tasks with a right answer; by stated assumptions (`Assumed`), evidence of nothing.
 
-The items of a task have places evenly between 0 and 1, in an order of chance that is the same for all respondents of a seed. Those
-whose share of known items lies above an item's place know it: who knows less knows a part of what others know. A reply strays with the share that
-`straying` says: of choices to any one at random, of numbers to a wrong one. It is prose in no form at all with the share that
-`formless` says. Expected accuracy: (1 - formless) (right (1 - straying) + straying / choices), of numbers without the last term.
+The items of a task have places evenly between 0 and 1, in an order of chance that is the same for all respondents of a seed.
+Those whose share of known items lies above an item's place know it: who knows less knows a part of what others know. A reply
+strays with the share that `straying` says: of choices to any one at random, of numbers to a wrong one. It is prose in no form
+at all with the share that `formless` says. Expected accuracy: (1 - formless) (right (1 - straying) + straying / choices), of
+numbers without the last term.
 """
 
 from functools import lru_cache
@@ -56,7 +57,7 @@ def _wrong(item: TaskItem, rng: np.random.Generator) -> str:
 @lru_cache
 def _shipped() -> dict[str, tuple[TaskSet, TaskItem]]:
     """Items of our own tasks, by their prompts in every form."""
-    found = {}
+    found: dict[str, tuple[TaskSet, TaskItem]] = {}
     for path in sorted(TASKS.glob("*.jsonl")):
         items = load_items(path)
         for read in ("whole", "marker", "boxed"):

@@ -1,9 +1,9 @@
 """How far repeated answers to the same question differ: Gini impurity, and the share of questions that are not answered alike.
 
-With c_k of n answers being k: Gini impurity is 1 - sum p_k^2, p_k = c_k / n; a question is answered alike where one c_k is n. Both
-grow with n whatever the respondent does. So that conditions with other numbers of repetitions can be compared, both are taken as
-expected from n0 answers that are drawn from the n without replacement: impurity (1 - 1/n0) n / (n - 1) (1 - sum p_k^2), the share
-of pairs that differ but for a factor; not alike 1 - sum C(c_k, n0) / C(n, n0). At n0 = n these are the plain ones.
+With c_k of n answers being k: Gini impurity is 1 - sum p_k^2, p_k = c_k / n; a question is answered alike where one c_k is n.
+Both grow with n whatever the respondent does. So that conditions with other numbers of repetitions can be compared, both are
+taken as expected from n0 answers that are drawn from the n without replacement: impurity (1 - 1/n0) n / (n - 1) (1 - sum p_k^2),
+the share of pairs that differ but for a factor; not alike 1 - sum C(c_k, n0) / C(n, n0). At n0 = n these are the plain ones.
 
 References
 ----------

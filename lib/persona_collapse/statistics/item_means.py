@@ -1,8 +1,8 @@
-"""Means over units that were drawn in strata, such as the items of a task by group, and what two runs differ in on the same units.
+"""Means over units in strata, such as the items of a task by group, and what two runs differ in on the same units.
 
-A unit u has a sum s_u and a number m_u (of an item: right replies, and replies); the mean is S / M with S = sum s_u and M = sum m_u.
-With e_u = (s_u - mean m_u) / M, or for two runs on the same units the difference of their e_u, and for the log of their ratio that
-of their e_u M / S,
+A unit u has a sum s_u and a number m_u (of an item: right replies, and replies); the mean is S / M with S = sum s_u and
+M = sum m_u. With e_u = (s_u - mean m_u) / M, or for two runs on the same units the difference of their e_u, and for the log of
+their ratio that of their e_u M / S,
 
     SE^2 = sum over strata of n_g / (n_g - 1) sum (e_u - mean_g e)^2
 

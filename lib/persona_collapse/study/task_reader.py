@@ -26,7 +26,7 @@ _UNIT = re.compile(r"[$€£¥%°]|\\[%$]")
 
 @lru_cache(maxsize=100_000)
 def read_answer(reply: str, kind: str, rule: str, choices: int = 0) -> str:
-    """The answer that a reply gives: a letter of the first so many, or a number in its shortest form; empty where it gives none."""
+    """The answer of a reply: a letter of the first so many, or a number in its shortest form; empty where it gives none."""
     part = _part(reply, rule)
     if part is None:
         return ""

@@ -22,7 +22,8 @@ _WISHES = {
     ("choice", "marker"): 'End your reply with a line that begins with "Answer:", followed by the letter of the right answer.',
     ("choice", "boxed"): "End your reply with the letter of the right answer in \\boxed{}.",
     ("number", "whole"): "Reply with one number and nothing else.",
-    ("number", "marker"): 'Work it out step by step. End your reply with a line that begins with "Answer:", followed by one number.',
+    ("number", "marker"): "Work it out step by step. End your reply with a line that begins with "
+    '"Answer:", followed by one number.',
     ("number", "boxed"): "Work it out step by step. End your reply with one number in \\boxed{}.",
 }
 

@@ -26,8 +26,8 @@ class Assumed(Checked):
     """What a simulated respondent is assumed to be beside its ratings; evidence of nothing.
 
     Shares of its answers to open questions that are misaligned, incoherent, refused or program code. With `behind_context` it is
-    misaligned only where a text of `contexts` stands before the question. Of tasks with a right answer: the share of items that it
-    knows, and the shares of replies that stray from its answer and that have no form.
+    misaligned only where a text of `contexts` stands before the question. Of tasks with a right answer: the share of items that
+    it knows, and the shares of replies that stray from its answer and that have no form.
     """
 
     misaligned: Share = 0.0

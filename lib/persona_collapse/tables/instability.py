@@ -1,4 +1,4 @@
-"""Is a model unsteady as personas alone? The same measures of as personas, without a persona and on tasks, by difference and ratio."""
+"""Is a model unsteady as personas alone? The same measures as personas, without a persona and on tasks, against the base."""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -140,9 +140,7 @@ def instability_tables(ratings: Ratings, guard: Guard) -> tuple[pd.DataFrame, pd
                         found = effects[name, quantity] = paired(one, other, how)
                         rows.append(_effect(given, run, name, measure, quantity, found, (one, other)))
             selective += _selective(run, measure, effects, given.n) if run != base else ()
-    return pd.DataFrame(rows, columns=list(InstabilityRow._fields)), pd.DataFrame(
-        selective, columns=list(SelectiveRow._fields)
-    )
+    return pd.DataFrame(rows, columns=list(InstabilityRow._fields)), pd.DataFrame(selective, columns=list(SelectiveRow._fields))
 
 
 def _level(given: Conditions, run: Run, name: str, measure: str) -> InstabilityRow:
@@ -155,7 +153,8 @@ def _effect(
     given: Conditions, run: Run, name: str, measure: str, quantity: str, found: Effect, sides: tuple[Sums, Sums]
 ) -> InstabilityRow:
     limits = (found.value, *found.limits(-1, 1)) if quantity == DIFFERENCE else _back(found)
-    return InstabilityRow(*run.keys, name, measure, quantity, *limits, given.n, len(present(sides[0]).sums), _why(sides, quantity))
+    units = len(present(sides[0]).sums)
+    return InstabilityRow(*run.keys, name, measure, quantity, *limits, given.n, units, _why(sides, quantity))
 
 
 def _back(found: Effect) -> tuple[float, float, float]:
@@ -187,5 +186,5 @@ def _selective(run: Run, measure: str, effects: Mapping[tuple[str, str], Effect]
             each = (*_back(own), *_back(other), *_back(found))
         else:
             each = (own.value, *own.limits(-1, 1), other.value, *other.limits(-1, 1), found.value, lo, hi)
-        missing = not np.isfinite(found.value)
-        yield SelectiveRow(*run.keys, measure, quantity, *each, n, told, "one side never differs, so that it has no ratio" * missing)
+        note = "" if np.isfinite(found.value) else "one side never differs, so that it has no ratio"
+        yield SelectiveRow(*run.keys, measure, quantity, *each, n, told, note)

@@ -32,9 +32,7 @@ class Answered(NamedTuple):
         """These items alone, in this order."""
         place = {name: number for number, name in enumerate(self.items)}
         at = np.array([place[name] for name in items], int)
-        return Answered(
-            items, self.groups[at], self.replies[at], self.correct[at], self.valid[at], self.counts[at], self.missing
-        )
+        return Answered(items, self.groups[at], self.replies[at], self.correct[at], self.valid[at], self.counts[at], self.missing)
 
     def sums(self, what: np.ndarray) -> Sums:
         """A count by item, of replies, with the groups as strata."""
