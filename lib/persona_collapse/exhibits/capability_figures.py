@@ -44,7 +44,7 @@ def tasks(capability: pd.DataFrame | None, study: Study) -> Any:
             frame.mark_point(filled=True, size=60).encode(x=alt.X("value:Q", scale=x), shape=look.shape()),
             data=data,
         )
-        .properties(width=270, height=alt.Step(22))
+        .properties(width=270, height=22 * len(look.names))
         .facet(facet=alt.Facet("Panel:N", sort=panels, title=None), columns=2)
         .resolve_scale(y="independent")
         .add_params(pick, *look.family())

@@ -44,7 +44,7 @@ def _of_run(run: Run, own: pd.DataFrame, study: Study) -> Iterator[str]:
     if run.variant.role == "base":
         yield f"**{safe(run.name)}** answers rightly: {each}."
         return
-    told = [f"{_moved(row)} on {safe(row.task)}" for row in changes]
+    told = [_moved(row) for row in changes]
     said = f"accuracy {'; '.join(told)}" if told else f"no base to compare with; {each}"
     differs = next((row.differs for row in changes if row.differs), "")
     yield f"**{safe(run.name)}**: {said}." + (f" Its sides differ in more: {safe(differs)}." if differs else "")
@@ -56,13 +56,15 @@ def _percent(row: Any) -> str:
 
 
 def _moved(row: Any) -> str:
+    on = f"on {safe(row.task)}"
     if np.isnan(row.lo):
-        return "shows no difference in any item" if row.value == 0 else f"differs by {100 * row.value:+.1f} points (no interval)"
+        same = f"{on} shows no difference in any item"
+        return same if row.value == 0 else f"{on} differs by {100 * row.value:+.1f} points (no interval)"
     limits = f"{100 * row.value:+.1f} points [{100 * row.lo:.1f}, {100 * row.hi:.1f}]"
     p = f"p {_p(row.p_holm)}"
     if row.p_holm < _ALPHA:
-        return f"{'falls' if row.value < 0 else 'rises'} ({limits}, {p})"
-    return f"shows no clear difference ({limits}, {p})"
+        return f"{on} {'falls' if row.value < 0 else 'rises'} ({limits}, {p})"
+    return f"{on} shows no clear difference ({limits}, {p})"
 
 
 def _p(value: float) -> str:
@@ -111,9 +113,9 @@ def _verdict(by: dict[str, Any]) -> str:
             return words if not by[other].note else f"selective in {one}s; {other}s do not exist"
     if any(less.values()):
         where = " and in ".join(f"{quantity}s" for quantity, told in less.items() if told)
-        return f"not selective: tasks suffer more than personas, in {where}"
+        return f"not selective; tasks suffer more than personas, in {where}"
     if not by[DIFFERENCE].persona_lo > 0:
-        return "not selective: no rise of instability as personas can be told"
+        return "not selective; no rise of instability as personas can be told"
     return "whether it is selective cannot be told"
 
 
@@ -160,9 +162,11 @@ def summary(found: Tables) -> list[str]:
     both = [safe(run.name) for run, by in each.items() if by and all(is_selective(row) for row in by.values())]
     one = [safe(run.name) for run, by in each.items() if any(is_selective(row) for row in by.values())]
     partly = [name for name in one if name not in both]
-    named = f" ({', '.join(both)})" if both else ""
-    also = f", and by one of the two in {len(partly)} more ({', '.join(partly)})" if partly else ""
-    return [f"{said}; instability is selective to personas, by difference and by ratio, in {len(both)}{named}{also}."]
+    told = [f"{words} under {', '.join(names)}" for names, words in ((both, "by difference and by ratio"), (partly, "by one alone"))
+            if names]  # fmt: skip
+    if not told:
+        return [f"{said}; under none instability is told to rise more as personas than on tasks."]
+    return [f"{said}; instability rises more as personas than on tasks {'; '.join(told)}."]
 
 
 def methods(study: Study) -> str:
