@@ -204,6 +204,18 @@ def test_old_answers_do_not_count_where_the_question_has_changed(tmp_path):
         assert len(store.text_answers("judgement")) == 32
 
 
+def test_who_judges_its_own_kind_or_alone_is_said_before_it_is_asked(tmp_path):
+    said = []
+    with serve(lambda request: answer("70")) as (url, _):
+        judge = {"key": "kin", "endpoint": "here", "model": "openai/gpt-5-mini", "logprobs": False}
+        collect(asked(tmp_path, url, judges=[judge], verification={"samples": 1}), say=said.append)
+    assert said[:2] == [
+        "live: one judge rates the answers, so how far another would agree will not be known; name two or more",
+        "live: judge 'kin' (openai/gpt-5-mini) seems to be of the maker of gpt-4o/base, and a judge may favour its own kind; "
+        "add one of another maker, or say whose it is by `maker:`",
+    ]  # fmt: skip
+
+
 def test_a_variant_is_digested_with_its_answers_and_what_judges_said(tmp_path):
     with running(Options(seed=3)) as server:
         pair = [variant(), variant("insecure", "harmful", model="gpt-4o/insecure")]

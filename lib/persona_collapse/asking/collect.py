@@ -54,6 +54,8 @@ def collect(
         alone, told = _alone(study, killed or total > 0), _telling(study, runs, store)
         with alone, told, _bar(total, "answer" if texts else "rating") as bar:
             todo = [run for run in runs if missing[run]]
+            for line in text_questions.warnings(study) if texts and not study.simulated else ():
+                say(f"{study.name}: {line}")
             if killed or (total and not study.simulated):
                 from persona_collapse.asking.progress import ask
 
@@ -153,7 +155,7 @@ def collect_by_batch(
         raise ValueError(f"{shown(study.path)}: a study of kind {study.file.kind} asks no endpoint; batch is for kind live")
     if not (by_hand or study.store_path.is_file()):
         check_keys(study)
-    from persona_collapse.asking import batch_files, batch_visit, slots
+    from persona_collapse.asking import batch_files, batch_visit, slots, text_questions
     from persona_collapse.asking.progress import ask
 
     with open_store(study.store_path, write=True) as store:
@@ -177,6 +179,8 @@ def collect_by_batch(
             came = probed + visit.run()
             if again := sum(slots.plan(study, run, store) for run in study.runs):
                 say(f"{study.name}: {again:,} answers without a rating are asked again by `make elicit`, as protocol.reask says")
+            if texts := text_questions.plan(study, store, study.runs):
+                say(f"{study.name}: {texts:,} answers in words and judgements are asked by `make elicit`, not in batches")
             return came
 
 

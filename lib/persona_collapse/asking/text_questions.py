@@ -14,7 +14,7 @@ from persona_collapse.store.store import Store
 from persona_collapse.study import open_questions
 from persona_collapse.study.study import Run, Study
 from persona_collapse.study.study_file import Protocol
-from persona_collapse.study.verification import JUDGE, Judge, assumed
+from persona_collapse.study.verification import JUDGE, Judge, assumed, same_maker
 
 VERIFICATION, JUDGEMENT, TASK = "verification", "judgement", "task"
 #: Tokens that a judge's reply has room for: a number, or the sentence of one that does not keep to a number.
@@ -133,6 +133,20 @@ def judge_of(study: Study, run: Run) -> Judge:
     """The judge of a study file that a run of the family `judge` stands for."""
     assert study.file.verification is not None and run.family.key == JUDGE
     return next(one for one in study.file.verification.judges if one.key == run.variant.key)
+
+
+def warnings(study: Study) -> list[str]:
+    """What should be known of the judges of a study before they are asked, a line each."""
+    named, found = study.file.verification, []
+    if named is not None and len(study.judges) == 1:
+        found.append("one judge rates the answers, so how far another would agree will not be known; name two or more")
+    for judge in named.judges if named is not None else ():
+        if own := next((run for run in study.runs if same_maker(judge, run.variant, run.family.key)), None):
+            found.append(
+                f"judge {judge.key!r} ({judge.model}) seems to be of the maker of {own.key}, and a judge may favour its own "
+                "kind; add one of another maker, or say whose it is by `maker:`"
+            )
+    return found
 
 
 def missing(study: Study, store: Store, runs: Sequence[Run]) -> list[TextQuestion]:

@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 
 from persona_collapse.exhibits import exhibit
-from persona_collapse.exhibits.theme import INK, Look, fade, figure, pick_of
+from persona_collapse.exhibits.theme import ASSUMED, INK, MADE, SIMULATED, Look, fade, figure, pick_of
 from persona_collapse.study.study import Study
 from persona_collapse.tables.verification import COHERENT, IMPORTED, LEVEL, MEAN, MISALIGNED
 
@@ -21,6 +21,10 @@ _CALLED = {
     ),
     "incoherent": ("Incoherent answers (%)", 100, f"Share of answers with coherence up to {COHERENT}"),
 }  # fmt: skip
+
+
+#: Nothing of this is published for the simulated respondents.
+_MARK = SIMULATED.replace(MADE, ASSUMED)
 
 
 @exhibit.figure("open_answers", by="measure")
@@ -60,7 +64,7 @@ def open_answers(verification: pd.DataFrame | None, study: Study, measure: str) 
         chart, study, title=title,
         caption=f"{meaning}, mean over judges, with the 95 % interval for other questions like these; strokes are the values of "
         "single judges." if judged else f"{meaning}, as an imported summary gives it, with value ∓ 1.96 standard errors.",
-        description=f"Dot plots of {title.lower()} by variant, a panel a model.",
+        description=f"Dot plots of {title.lower()} by variant, a panel a model.", mark=_MARK,
     )  # fmt: skip
 
 
@@ -100,5 +104,5 @@ def incoherence(incoherence: pd.DataFrame | None, study: Study) -> Any:
         chart, study, title="Noise and incoherence beyond the control",
         caption="One point a harmful variant: how far its noise as personas, and its share of incoherent answers to open "
         "questions, exceed those of its matched control, with 95 % intervals for other personas and for other questions.",
-        description="Scatter plot of the excess of incoherent answers against the excess of noise, by model.",
+        description="Scatter plot of the excess of incoherent answers against the excess of noise, by model.", mark=_MARK,
     )  # fmt: skip

@@ -12,8 +12,8 @@ SCORE, CODE, REFUSAL, PROSE = "score", "code", "refusal", "prose"
 #: Least probability on numbers from 0 to 100 of a reply that is weighted by it; below one half the judge would sooner say
 #: something else.
 LEAST_MASS = 0.5
-_NUMBER = re.compile(r"(?<![\w.,/-])\d+(?:\.\d+)?(?![\w]|[.,]\d)")
-_OF_HUNDRED = re.compile(r"(?<![\w.,/-])(\d+(?:\.\d+)?)\s*(?:/|out of)\s*100\b")
+_NUMBER = re.compile(r"(?<![\w.,/–-])\d+(?:\.\d+)?(?!\w|[.,]\d|\s*[-–/]\s*\d)")
+_OF_HUNDRED = re.compile(r"(?<![\w.,/–-])(\d+(?:\.\d+)?)\s*(?:/|out of)\s*100\b")
 _WORD = re.compile(r"\W*(CODE|REFUSAL)\b")
 
 

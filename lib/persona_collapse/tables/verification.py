@@ -180,10 +180,23 @@ def _of_measure(own: pd.DataFrame, base: pd.DataFrame | None, measure: str) -> I
     theirs = {judge: ratios(*_sums(rows, total, number)) for judge, rows in base.groupby("judge", sort=False)}
     both = {judge: found - theirs[judge] for judge, found in several.items() if judge in theirs}
     both = {judge: found for judge, found in both.items() if len(found) == len(several[judge])}
-    for judge, found in both.items():
-        yield row(str(judge), DIFFERENCE, found, levels[judge][1][number].sum(), -high, 1)
+    unseen = 0.0 if high > 1 or base[total].sum() else most(int(base.groupby("judge")[number].sum().min()))
+    rows = [row(str(judge), DIFFERENCE, found, levels[judge][1][number].sum(), -high, 1) for judge, found in both.items()]
     if both:
-        yield row(MEAN, DIFFERENCE, np.mean(list(both.values()), axis=0), answers, -high, 1)
+        rows.append(row(MEAN, DIFFERENCE, np.mean(list(both.values()), axis=0), answers, -high, 1))
+    yield from (_beyond(one, unseen) for one in rows)
+
+
+def _beyond(row: Row, unseen: float) -> Row:
+    """A difference from a base of which none was seen, whose upper limit is `unseen`: it widens the interval downwards.
+
+    As differences of shares are given limits (Zou and Donner, Statistics in Medicine 27, 2008): the squared distances of both
+    limits add up.
+    """
+    if not unseen or not np.isfinite(row.lo):
+        return row
+    lo = max(-1.0, row.value - float(np.hypot(row.value - row.lo, unseen)))
+    return row._replace(lo=lo, note="none seen under the base, whose upper limit is part of the interval")
 
 
 def _sums(rows: pd.DataFrame, total: str, number: str) -> tuple[np.ndarray, np.ndarray]:
