@@ -158,15 +158,16 @@ def summary(found: Tables) -> list[str]:
     said = f"**Capability**: accuracy on tasks falls in {len(lost)} of {many}" + (f" ({', '.join(lost)})" if lost else "")
     if found.selective is None:
         return [f"{said}."]
-    each = {run: _by(found.selective, run) for run in runs}
-    both = [safe(run.name) for run, by in each.items() if by and all(is_selective(row) for row in by.values())]
-    one = [safe(run.name) for run, by in each.items() if any(is_selective(row) for row in by.values())]
-    partly = [name for name in one if name not in both]
-    told = [f"{words} under {', '.join(names)}" for names, words in ((both, "by difference and by ratio"), (partly, "by one alone"))
-            if names]  # fmt: skip
+    told: dict[str, list[str]] = {}
+    for run in runs:
+        yes = [row.quantity for row in _by(found.selective, run).values() if is_selective(row)]
+        if yes:
+            words = "by difference and by ratio" if len(yes) > 1 else f"by {yes[0]} alone"
+            told.setdefault(words, []).append(safe(run.name))
     if not told:
         return [f"{said}; under none instability is told to rise more as personas than on tasks."]
-    return [f"{said}; instability rises more as personas than on tasks {'; '.join(told)}."]
+    where = "; ".join(f"under {', '.join(names)} {words}" for words, names in told.items())
+    return [f"{said}; instability rises more as personas than on tasks {where}."]
 
 
 def methods(study: Study) -> str:
