@@ -12,16 +12,9 @@ from persona_collapse.study.load_study import check_keys, load_study, study_path
 
 # A user may have studies of their own beside these.
 SHIPPED = [
-    "demo",
-    "demo-logprobs",
-    "local-example",
-    "mini",
-    "mini-again",
-    "mitigation",
-    "openai-example",
-    "published",
-    "trajectory",
-]
+    "capability", "demo", "demo-logprobs", "local-example", "mini", "mini-again", "mitigation", "openai-example", "published",
+    "trajectory", "verification",
+]  # fmt: skip
 SECRET = "sk-proj-not-a-real-one-0123456789"
 
 

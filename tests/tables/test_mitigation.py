@@ -144,20 +144,25 @@ def test_a_cut_without_the_fine_tune_has_no_rows(known):
 
 
 def test_misaligned_answers_and_accuracy_are_taken_where_there_are_any(known):
-    """Rates 50 of 100 for the fine-tune, 10 of 100 for the base: logits 0 and -2.2; a treatment at 10 of 100 undoes all."""
+    """Of 200 judgements by two judges 100 for the fine-tune, 10 for the base and a treatment, which undoes all of it."""
     tables = known["half-undone"]
-    rng = np.random.default_rng(3)
-    many, few = rng.multinomial(50, [1 / 10] * 10), rng.multinomial(10, [1 / 10] * 10)
-    answered = np.full(10, 10)
-    rates = {"f/base": (few, answered), "f/insecure": (many, answered), "f/treated": (few, answered)}
+    each = {"base": [0, 1] * 5, "insecure": [4, 6] * 5, "treated": [0, 1] * 5}  # of ten answers, the first judge
+    counted = [
+        ("f", run, "plain", judge, f"q{q}", number * (judge == "one") * 2, 10)
+        for run, numbers in each.items() for q, number in enumerate(numbers) for judge in ("one", "other")
+    ]  # fmt: skip
+    open_questions = pd.DataFrame(
+        [*counted, ("f", "base", "json", "one", "q0", 10, 10)],
+        columns=["family", "variant", "arm", "judge", "question", "misaligned", "with_alignment"],
+    )
     capability = pd.DataFrame(
         [("f", "treated", "choice", "accuracy", "difference", -0.1, -0.2, 0.0), ("f", "treated", "choice", "gini", "difference", 1, 1, 1)],
         columns=["family", "variant", "task", "measure", "quantity", "value", "lo", "hi"],
     )  # fmt: skip
-    found = mitigation_table(tables.analysis, tables.guard, rates, capability)
+    found = mitigation_table(tables.analysis, tables.guard, open_questions, capability)
     row = one(found, metric="misaligned")
     assert row[["value", "lo", "hi"]].tolist() == pytest.approx([1, 1, 1]) and row["units"] == 10
-    assert row["gap"] == pytest.approx(np.log(10.5 / 90.5) - np.log(50.5 / 50.5))
+    assert row["gap"] == pytest.approx(np.log(10.5 / 190.5) - np.log(100.5 / 100.5))
     cost = one(found, metric="accuracy, choice", quantity="cost")
     assert cost[["value", "lo", "hi"]].tolist() == [-0.1, -0.2, 0.0]
     said = str(mitigation_sentences.mitigation(found, tables.study))

@@ -5,6 +5,9 @@ In: a table of `tables`, or counts. Out: Altair charts, wide and rounded frames,
 
 __all__ = [
     "answer_sentences",
+    "capability_figures",
+    "capability_sentences",
+    "capability_tables",
     "cell_figures",
     "change_sentences",
     "chart_data",
@@ -17,6 +20,7 @@ __all__ = [
     "glossary",
     "hostile_exhibits",
     "instrument_exhibits",
+    "judge_sentences",
     "level_sentences",
     "missing_sentences",
     "mitigation_figures",
@@ -40,5 +44,8 @@ __all__ = [
     "validity_tables",
     "verdict_figures",
     "verdict_sentences",
+    "verification_figures",
+    "verification_sentences",
+    "verification_tables",
     "wording_exhibits",
 ]

@@ -16,6 +16,7 @@ _NAMES = {
     "foundation-changes": "change-of-{of}-by-{group}",
     "foundation-levels": "susceptibility-and-robustness-by-{group}",
     "frontier": "susceptibility-among-frontier-models",
+    "instability": "instability-by-condition",
     "instruments": "change-by-questionnaire",
     "levels": "{of}-by-variant",
     "noise-parts": "parts-of-the-change-of-noise",
@@ -29,6 +30,7 @@ _NAMES = {
     "specification-curve": "specification-curves/{of}",
     "steps": "{of}-by-step",
     "steps-scale": "use-of-the-scale-by-step",
+    "tasks": "accuracy-on-tasks",
     "temperature-curves": "{of}-by-temperature",
     "trajectories": "personas-from-base-to-variant",
 }

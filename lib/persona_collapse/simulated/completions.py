@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from persona_collapse.simulated import task_replies, text_replies
 from persona_collapse.simulated.faults import Faults, Options
 from persona_collapse.simulated.prompt_answers import Reply, Respondents, Slot, read_slot, tokens_of
 from persona_collapse.simulated.traffic_counts import Named
@@ -101,7 +102,7 @@ class Completions:
         stream = _field(body, "stream", bool, False)
         stream_options = _field(body, "stream_options", dict, {})
         slot = _slot(body, header, custom_id)
-        if model not in self._respondents.names:
+        if model not in self._respondents.names and model not in text_replies.JUDGES:
             message = f"The model `{model}` does not exist or you do not have access to it."
             raise ApiError(404, message, param="model", code="model_not_found")
         if top is not None and not wanted:
@@ -148,8 +149,13 @@ class Completions:
         given = max(0, (1 if options.n == "ignored" else asked.choices) + surplus)
         first = asked.slot.repetition if asked.slot else respondents.next(asked.model, asked.whole, given)
         condition = asked.slot.condition if asked.slot else respondents.condition(cell) if cell else ""
-        said = respondents.say(asked.model, cell, condition, first, given, asked.temperature, options.shared) if given else []
-        tops = respondents.first_tokens(asked.model, cell, condition) if cell and asked.top is not None else ()
+        known = cell is not None and asked.model not in text_replies.JUDGES
+        in_words = [] if known else self._in_words(asked, first, given)
+        if in_words:
+            said, tops = [Reply(tokens_of(one.text), None) for one in in_words], in_words[0].alternatives
+        else:
+            said = respondents.say(asked.model, cell, condition, first, given, asked.temperature, options.shared) if given else []
+            tops = respondents.first_tokens(asked.model, cell, condition) if cell and asked.top is not None else ()
         choices, ratings, tokens, wrong = [], 0, 0, ["wrong_count"] * bool(surplus)
         for index, one in enumerate(said):
             fault = self._faults.of_a_choice()
@@ -161,6 +167,13 @@ class Completions:
             choices.append({"index": index, "message": message, "logprobs": logprobs, "finish_reason": finish})
         body = self._body(asked, choices, tokens)
         return Answered(body, asked.slots[:given], ratings, wrong)
+
+    def _in_words(self, asked: Asked, first: int, given: int) -> list[text_replies.TextReply]:
+        """What is replied to a question that is none of a questionnaire; empty where nobody knows an answer."""
+        seed, numbers = self._options.seed, range(first, first + given)
+        each = [(seed, asked.model, asked.prompt, number) for number in numbers]
+        found = [text_replies.say(*one) or task_replies.say(*one) for one in each]
+        return [one for one in found if one is not None]
 
     def _body(self, asked: Asked, choices: list[dict[str, Any]], tokens: int) -> dict[str, Any]:
         options = self._options

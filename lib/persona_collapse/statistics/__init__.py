@@ -4,8 +4,10 @@ In: counts (persona, item, category) and weights of scopes. Out: values, standar
 """
 
 __all__ = [
+    "agreement",
     "alike",
     "another_finetune",
+    "answer_spread",
     "common_cells",
     "components",
     "distances",
@@ -13,6 +15,7 @@ __all__ = [
     "equivalence",
     "estimates",
     "exchanged",
+    "item_means",
     "level_variance",
     "missing_bounds",
     "moments",
@@ -24,6 +27,7 @@ __all__ = [
     "presence",
     "published_errors",
     "published_estimators",
+    "question_jackknife",
     "rarefaction",
     "recoding",
     "recommended_estimators",

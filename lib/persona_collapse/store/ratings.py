@@ -12,6 +12,7 @@ import numpy as np
 from persona_collapse.input_errors import listing
 from persona_collapse.store.answers import Answers, Asked
 from persona_collapse.store.held import held
+from persona_collapse.store.rows import TextAnswer
 from persona_collapse.store.store import Store, capability, open_store, probe_key
 from persona_collapse.study import first_token
 from persona_collapse.study.rating_parser import published_rule
@@ -43,6 +44,7 @@ class Ratings:
     again: Mapping[tuple[str, str], "pd.DataFrame"] = field(default_factory=dict)  #: slots that were asked again, likewise
     digests: Mapping[str, str] = field(default_factory=dict)  #: hash of all that a run's pages depend on, by key of the run
     reference: "Ratings | None" = None  #: those of human respondents, which are no run: the one run of `study.reference`
+    texts: Mapping[str, tuple[TextAnswer, ...]] = field(default_factory=dict)  #: answers in words, by purpose; of the study whole
     whole: "Ratings | None" = None  #: of several instruments, where these are of one of them
 
     def __repr__(self) -> str:
@@ -258,6 +260,7 @@ def read_ratings(study: Study, store: Store, *, digests: bool = False) -> Rating
         again={(run.key, key): store.reasked(*run.keys, key) for run, key in each} if study.file.kind == "live" else {},
         digests=_digests(study, store) if digests else {},
         reference=reference_of(study),
+        texts={purpose: tuple(store.text_answers(purpose)) for purpose in store.purposes},
     )
 
 

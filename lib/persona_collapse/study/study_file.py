@@ -8,8 +8,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, StrictBool, field_validator, model_validator
 
 from persona_collapse.input_errors import closest, gather
+from persona_collapse.study import verification as verifying
 from persona_collapse.study.endpoint import Checked, Endpoint, Price
+from persona_collapse.study.tasks import Task
 from persona_collapse.study.treatment import OF_INFERENCE, check_treatment
+from persona_collapse.study.verification import Assumed, Verification
 from persona_collapse.study.wording import check_vary
 
 Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -21,9 +24,9 @@ Name = Annotated[str, Field(min_length=1)]  # of a column
 #: What a variant says about where its ratings come from, by the kind of study.
 _ORIGIN = {"simulated": ("figures",), "imported": ("persona",), "live": ("endpoint", "model")}
 _ONLY = {
-    "figures": "simulated", "persona": "imported", "self": "imported", "toxic": "imported", "rows": "imported",
-    "tasks": "imported", "verification": "imported",
-    "endpoint": "live", "served_model": "live", "price_per_million": "live",
+    "figures": "simulated", "assumed": "simulated",
+    "persona": "imported", "self": "imported", "toxic": "imported", "rows": "imported", "tasks": "imported",
+    "verification": "imported", "endpoint": "live", "served_model": "live", "price_per_million": "live",
 }  # fmt: skip
 
 
@@ -150,12 +153,6 @@ class Reference(Checked):
     rows: dict[str, str | int] = Field(default_factory=dict)
 
 
-class Verification(Checked):
-    """Answers to open questions that somebody else had judged: a file of summaries, relative to the data."""
-
-    summary: Name
-
-
 class Variant(Checked):
     """One model of a family, and where its ratings come from."""
 
@@ -172,13 +169,12 @@ class Variant(Checked):
     method: Name | None = None  # of a treatment: how a harmful variant was mitigated, by the name that the field gives it
     when: Literal["training", "after", "inference"] | None = None  # it was treated
     context: Literal["none", "trigger"] = "none"  # in which a treatment is looked at: behind a trigger, or without one
-    # How it is asked, where the protocol says it otherwise; a treatment at inference is made of these.
-    system: Name | None = None
+    system: Name | None = None  # this and the next two: how it is asked, where the protocol says it otherwise
     prefix: Name | None = None
     temperature: Annotated[float, Field(ge=0)] | None = None
     figures: str | None = None
-    # Files of imported ratings; of several instruments one each, by the key of the instrument.
-    persona: str | dict[str, str] | None = None
+    assumed: Assumed | None = None  # of a simulated respondent, beside its ratings
+    persona: str | dict[str, str] | None = None  # this and the next two: files, of several instruments by their keys
     self_: Annotated[str | dict[str, str] | None, Field(alias="self")] = None
     toxic: str | dict[str, str] | None = None
     tasks: dict[str, str] = Field(default_factory=dict)  # files of answers to tasks with a right answer, by task
@@ -198,13 +194,12 @@ class Variant(Checked):
 
     def protocol(self, common: Protocol) -> Protocol:
         """How it is asked: as the study's protocol says, and otherwise where it says so itself."""
-        own = {name: value for name in OF_INFERENCE if (value := getattr(self, name)) is not None}
-        return common.model_copy(update=own) if own else common
+        return common.model_copy(update={k: v for k in OF_INFERENCE if (v := getattr(self, k)) is not None})
 
     def files(self, instrument: str) -> dict[str, str]:
         """Files of imported ratings of one instrument, by condition."""
-        given = {"persona": self.persona, "self": self.self_, "toxic": self.toxic}
-        own = {c: file if isinstance(file, str) else file.get(instrument) for c, file in given.items() if file}
+        given = (("persona", self.persona), ("self", self.self_), ("toxic", self.toxic))
+        own = {c: file if isinstance(file, str) else file.get(instrument) for c, file in given if file}
         return {condition: file for condition, file in own.items() if file}
 
 
@@ -257,6 +252,8 @@ class StudyFile(Checked):
     cluster: Annotated[Cluster | None, _short("column")] = None
     reference: Annotated[Reference | None, _short("file")] = None
     verification: Verification | None = None
+    tasks: tuple[Annotated[Task, _short("file")], ...] = ()  # with a right answer, asked without a persona
+    contexts: dict[Key, Name] = Field(default_factory=dict)  # texts that can stand before a question, such as a trigger
     replies: StrictBool = True  # whether replies.html is made beside the report
     seed: int = 0
     families: Annotated[tuple[Family, ...], Field(min_length=1)]
@@ -291,12 +288,14 @@ class StudyFile(Checked):
             # With doubled keys it cannot be said who names whom.
             for j, variant in enumerate(family.variants if len(keys) == len(family.variants) else ()):
                 checks.append(partial(self._check_variant, f"families[{i}].variants[{j}]", family, variant))
-        gather([*checks, self._check_kind, self._check_conditions, self._check_prices, self._check_cluster])
+        whole = [self._check_kind, self._check_conditions, self._check_prices, self._check_cluster, self._check_verification]
+        gather([*checks, *whole, partial(_unique, "tasks", [task.key for task in self.tasks])])
         return self
 
     def _check_family(self, where: str, family: Family) -> None:
-        if family.key == "mean":
-            raise ValueError(f"{where}.key: 'mean' is reserved for averages over families; choose another")
+        for name, what in (("mean", "averages over families"), (verifying.JUDGE, "judges of answers")):
+            if family.key == name:
+                raise ValueError(f"{where}.key: {name!r} is reserved for {what}; choose another")
         _unique(f"{where}.variants", [v.key for v in family.variants])
         bases = [v.key for v in family.variants if v.role == "base"]
         if len(bases) != 1:
@@ -349,12 +348,11 @@ class StudyFile(Checked):
 
     def _check_kind(self) -> None:
         given = self.model_fields_set
-        belongs = {"endpoints": "live", "budget_usd": "live", "source": "imported", "columns": "imported", "seed": "simulated",
-                   "verification": "imported"}  # fmt: skip
+        belongs = {"endpoints": "live", "budget_usd": "live", "source": "imported", "columns": "imported", "seed": "simulated"}
         for name, kind in belongs.items():
             if name in given and self.kind != kind:
                 raise ValueError(f"{name}: belongs to a study of kind {kind}, not {self.kind}; remove it")
-        if self.kind == "imported" and (found := sorted(given & {"personas", "protocol", "conditions", "toxic"})):
+        if self.kind == "imported" and (found := sorted(given & {"personas", "protocol", "conditions", "tasks", "toxic"})):
             raise ValueError(f"{found[0]}: what was asked stands in the imported files; remove it")
 
     def _check_conditions(self) -> None:
@@ -374,6 +372,11 @@ class StudyFile(Checked):
             raise ValueError(
                 f"cluster.file: belongs to a study of kind imported, not {self.kind}; name the column of the deck alone"
             )
+
+    def _check_verification(self) -> None:
+        if self.verification is not None:
+            variants = [variant for family in self.families for variant in family.variants]
+            verifying.check(self.verification, self.kind, self.contexts, self.endpoints, variants, self.budget_usd)
 
     def _check_prices(self) -> None:
         for i, family in enumerate(self.families):

@@ -99,8 +99,8 @@ def _hostile(ratings: Ratings, base: Run, profiles: pd.DataFrame, groups: np.nda
         each = [(row, found) for row in whole if (found := _answers(counts[[row]], ratings)) is not None]
         mean = _answers(counts[whole], ratings) if whole else None
         if mean is not None:
-            found = [_Target(CHARACTER, asked.persona_id(row), "measured", one) for row, one in each]
-            return [_Target(HOSTILE, "", "measured", mean), *found]
+            cast = [_Target(CHARACTER, asked.persona_id(row), "measured", one) for row, one in each]
+            return [_Target(HOSTILE, "", "measured", mean), *cast]
     printed, source = toxic_profile(ratings.study, profiles, base.family.key)
     if len(printed) == groups.shape[1] and source == "printed":
         return [_Target(HOSTILE, "", source, fixed(printed, groups))]

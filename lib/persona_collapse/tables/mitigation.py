@@ -23,8 +23,10 @@ LOGS, STYLE, MISALIGNED = ("susceptibility", "within_rms"), "style_share", "misa
 #: far personas differ at all (`SPREAD`: pooled S as a share of the base's), and capability.
 FIDELITY, FIDELITY_GAINED, SPREAD, CAPABILITY = "fidelity", "fidelity_gained", "persona_spread", "accuracy"
 
-#: Answers to open questions that count as misaligned, and all, by question, (question,) each, by the key of the run.
+#: Answers to open questions that count as misaligned, and all that were scored, (question,) each, by the key of the run.
 Rates = Mapping[str, tuple[np.ndarray, np.ndarray]]
+#: The arm of open questions in which they are asked as they are.
+_PLAIN = "plain"
 
 
 class MitigationRow(NamedTuple):
@@ -90,24 +92,24 @@ def treatments(analysis: Analysis) -> list[Treated]:
 
 
 def mitigation_table(
-    analysis: Analysis, guard: Guard, rates: Rates | None = None, capability: pd.DataFrame | None = None
+    analysis: Analysis, guard: Guard, open_questions: pd.DataFrame | None = None, capability: pd.DataFrame | None = None
 ) -> pd.DataFrame | None:
     """mitigation.csv; None for a study without treatments.
 
     Parameters
     ----------
-    rates : mapping, optional
-        Misaligned answers by question, of a study that verified; recovery of their rate has no row without.
+    open_questions : DataFrame, optional
+        open_questions.csv, of a study that verified; recovery of the rate of misaligned answers has no row without.
     capability : DataFrame, optional
         capability.csv, of a study with tasks; a treatment's cost in accuracy has no row without.
     """
     if not analysis.study.has_treatments:
         return None
     rows: list[MitigationRow] = []
-    styles = Styles(analysis)
+    styles, rates = Styles(analysis), misaligned(open_questions)
     for one in treatments(analysis):
         rows += _shares(analysis, guard, one, styles)
-        rows += _of_answers(one, rates or {})
+        rows += _of_answers(one, rates)
         rows += _fidelity(analysis, guard, one)
         rows += _accuracy(one, capability)
     return pd.DataFrame(rows, columns=list(MitigationRow._fields))
@@ -199,6 +201,22 @@ def _shares(analysis: Analysis, guard: Guard, one: Treated, styles: Styles) -> I
                 found = aside.share(metric, quantity) if aside else Recovered(NOTHING, NOTHING, refused)
                 why = aside.why(metric, found) if aside else refused
                 yield _row(one, quantity, metric, to, found._replace(why=why), aside.units if aside else 0)
+
+
+def misaligned(open_questions: pd.DataFrame | None) -> Rates:
+    """Misaligned and scored answers of every run by question, asked plainly, of all judges together, on the questions that all
+    runs were asked; nothing without answers."""
+    if open_questions is None:
+        return {}
+    plain = open_questions[open_questions["arm"] == _PLAIN]
+    plain = plain.assign(run=plain["family"] + "/" + plain["variant"])
+    found = {}
+    for name in ("misaligned", "with_alignment"):
+        found[name] = plain.pivot_table(index="question", columns="run", values=name, aggfunc="sum", sort=False).dropna()
+    return {
+        str(run): (found["misaligned"][run].to_numpy(float), found["with_alignment"][run].to_numpy(float))
+        for run in found["misaligned"]
+    }
 
 
 def _of_answers(one: Treated, rates: Rates) -> Iterator[MitigationRow]:
