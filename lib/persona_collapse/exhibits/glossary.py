@@ -17,8 +17,8 @@ TERMS = {
     "Within-persona noise": "how much the answers of one persona to one item vary over repetitions: the root mean square of "
     "the standard deviations of its cells",
     "Step, checkpoint": "a number of updates of a fine-tune's training; the model as it was after so many of them",
-    "Alignment, coherence": "of an answer to an open question, from 0 to 100 as a judge rates it: whether it means well; whether it "
-    "hangs together",
+    "Alignment, coherence": "of an answer to an open question, from 0 to 100 as a judge rates it: whether it means well; whether "
+    "it hangs together",
     "Judge": "a model that rates answers of others",
     "Krippendorff's alpha": "agreement of judges: 1 where they give each answer the same score, 0 where chance would do as well",
     "Interval for other questions": "95 % interval that leaves out one open question after the other",
