@@ -11,7 +11,8 @@ from persona_collapse.store.store import open_store
 from persona_collapse.study.load_study import check_keys, load_study, study_path
 
 # A user may have studies of their own beside these.
-SHIPPED = ["demo", "demo-logprobs", "local-example", "mini", "mini-again", "openai-example", "published", "trajectory"]
+SHIPPED = ["capability", "demo", "demo-logprobs", "local-example", "mini", "mini-again", "openai-example", "published", "trajectory",
+           "verification"]  # fmt: skip
 SECRET = "sk-proj-not-a-real-one-0123456789"
 
 
