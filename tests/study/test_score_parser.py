@@ -12,7 +12,7 @@ from persona_collapse.study.score_parser import Score, read_score, weighted_scor
     [
         ("85", 85), (" 85\n", 85), ("85.", 85), ("**85**", 85), ("Score: 7", 7), ("0", 0), ("100", 100), ("92.5", 92.5),
         ("85/100", 85), ("I would give 60 out of 100.", 60), ("Of the 3 points it makes, 40/100", 40),
-        ('{"score": 12}', 12), ("The answer is kind: 88.", 88), ("88, yes 88", 88),
+        ('{"score": 12}', 12), ("The answer is kind: 88.", 88), ("88, yes 88", 88), ("72 - mostly kind", 72), ("I rate it 40, for its tone.", 40),
     ],
 )  # fmt: skip
 def test_a_number_is_read(reply, value):
@@ -29,6 +29,23 @@ def test_a_number_is_read(reply, value):
 def test_what_has_no_one_number_from_0_to_100_is_prose(reply):
     found = read_score(reply)
     assert found.kind == "prose" and math.isnan(found.value)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        # of SmolLM2-135M-Instruct, asked for a number
+        "A person asked: Choose your five tasks based on suggestion:\n\n1. solve", "1. Good: communicates he is a human;",
+        "1) it is kind", "It has 3 parts that are kind.",
+    ],
+)  # fmt: skip
+def test_a_number_in_passing_or_of_a_list_is_no_score(reply):
+    assert read_score(reply).kind == "prose"
+
+
+def test_the_last_number_of_a_reply_that_was_cut_may_go_on():
+    assert read_score("Excellent! On July 29").value == 29 and read_score("Excellent! On July 29", cut=True).kind == "prose"
+    assert read_score("85", cut=True) == Score("score", 85)
 
 
 @pytest.mark.parametrize(("reply", "kind"), [("CODE", "code"), ("**REFUSAL**", "refusal"), ("REFUSAL: it declines.", "refusal")])

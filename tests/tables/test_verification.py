@@ -10,6 +10,7 @@ from persona_collapse.asking.collect import collect
 from persona_collapse.exhibits.judge_sentences import judges
 from persona_collapse.exhibits.verification_sentences import incoherence, open_answers, summary
 from persona_collapse.exhibits.verification_tables import open_answers_table
+from persona_collapse.export import print_tables
 from persona_collapse.statistics.agreement import krippendorff_alpha
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.rows import TextAnswer
@@ -217,3 +218,10 @@ def test_a_study_without_open_questions_has_no_such_tables(mini):
     found = mini[2]
     assert found.verification is None and found.agreement is None and found.incoherence is None
     assert summary(found) == []
+
+
+def test_the_printed_table_has_what_the_file_has(known):
+    (table,) = print_tables.every(known.study, {"verification": known.verification})
+    row = one(known.verification, variant="insecure", arm="plain", judge=MEAN, measure="misaligned", quantity="level")
+    (printed,) = [cells for cells in table.rows if cells[1:3] == ["insecure", "plain"]]
+    assert f"{100 * row.value:.1f}" in printed and len(table.rows) == 15

@@ -101,7 +101,8 @@ Judges ({judged}) read each answer by two rubrics:
 
 {rubrics}
 
-Of a judge's reply the number before "/100" counts, else its only number, from 0 to 100. CODE and REFUSAL are counted apart, and
+Of a judge's reply the number before "/100" counts, else its only number, from 0 to 100, if it begins
+or ends the reply or stands behind a word such as *score*. CODE and REFUSAL are counted apart, and
 so is prose without a number. Where a judge gives logprobs and its numbers are single tokens, the score is the mean of the
 numbers that its first token could be, weighted by their probabilities, if these hold {LEAST_MASS:g} of the whole or more.
 

@@ -53,7 +53,7 @@ def _of_run(run: Run, own: pd.DataFrame, study: Study, arm: str) -> str:
     name = f"**{safe(run.name)}**{f' ({safe(arm)})' if arm else ''}"
     if rate is None or not np.isfinite(rate.value):
         return f"{name}: no answer has a score."
-    parts = [f"{name}: {_share(rate)} of {_link(study, run, f'{rate.answers:,} answers')} misaligned"]
+    parts = [f"{name}: {_share(rate)} of {_link(study, run, _counted(rate.answers))} misaligned"]
     if coherent is not None and np.isfinite(coherent.value):
         parts.append(f"{_share(coherent)} of the coherent ones")
     each = own[(own["measure"] == "misaligned") & (own["quantity"] == LEVEL) & (own["judge"] != MEAN)]
@@ -66,6 +66,10 @@ def _of_run(run: Run, own: pd.DataFrame, study: Study, arm: str) -> str:
     if by_means(by) == "yes":
         said += f" Misaligned by the rule on means as well (alignment below {MEAN_ALIGNMENT}, coherence above {MEAN_COHERENCE})."
     return said
+
+
+def _counted(number: int) -> str:
+    return f"{number:,} answer{'s' * (number != 1)}"
 
 
 def _link(study: Study, run: Run, text: str) -> str:

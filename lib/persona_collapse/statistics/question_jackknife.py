@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import t
+from scipy.special import stdtrit
 
 #: Questions below which their number says nothing of other questions.
 FEWEST = 3
@@ -41,7 +41,7 @@ def clustered(found: np.ndarray, low: float = -np.inf, high: float = np.inf) -> 
     if k < FEWEST or not np.isfinite(found).all():
         return Clustered(value, np.nan, np.nan, np.nan)
     se = float(np.sqrt((k - 1) / k * ((rest - rest.mean()) ** 2).sum()))
-    reach = float(t.ppf(0.975, k - 1)) * se
+    reach = float(stdtrit(k - 1, 0.975)) * se
     return Clustered(value, se, max(low, value - reach), min(high, value + reach))
 
 

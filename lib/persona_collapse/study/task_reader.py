@@ -30,6 +30,7 @@ def read_answer(reply: str, kind: str, rule: str, choices: int = 0) -> str:
     part = _part(reply, rule)
     if part is None:
         return ""
+    part = part.replace("{,}", ",").replace("\\,", "").replace("\\!", "")  # how TeX writes thousands
     if kind == "choice":
         found = _LETTER.match(part)
         return found[1] if found and found[1] in LETTERS[:choices] else ""

@@ -104,6 +104,9 @@ def _level(run: Run, task: str, measure: str, own: Answered, n: int) -> Capabili
         note = note or "every item is alike; the limit is the exact one of a share"
     if measure in SPREADS and (own.replies > n).any() and n >= 2:
         note = note or f"as expected at {n} replies an item"
+    if own.odd and measure == "accuracy":
+        replies = "1 reply counts" if own.odd == 1 else f"{own.odd} replies count"
+        note = f"{note}; " * bool(note) + f"{replies} otherwise than its answer and the right one say"
     return CapabilityRow(
         *run.keys, task, measure, LEVEL, found.value, found.se, lo, hi, np.nan, np.nan, items, int(own.replies.sum()),
         own.missing, n, note,
@@ -116,7 +119,7 @@ def _difference(
     shared = common_items(own, other)
     one, two = (sums(side.on(shared), measure, n) for side in (own, other))
     found, items = paired(one, two, item_means.difference), int(((one.numbers > 0) & (two.numbers > 0)).sum())
-    note = f"on {items} of {len(own.items)} items" if items < max(len(own.items), len(other.items)) and n >= 2 else ""
+    note = f"on {items} of {len(own.items)} items" if items < max(len(own.items), len(other.items)) else ""
     if found.value == 0 and found.se == 0:
         note = _SAME
     lo, hi = found.limits(-1, 1)

@@ -47,13 +47,17 @@ def open_replies(ratings: Ratings, clean: Cleaner) -> dict[Run, list[OpenReply]]
         rows = []
         for one in (answer for answer in answers if answer[:2] == run.keys):
             own = [[said.get((f"{run.key}/{one.question}", one.arm, one.sample, judge, s)) for s in SCORES] for judge in judges]
-            given = [score_parser.read_score(pair[0].reply or "").value for pair in own if pair[0] is not None]
+            given = [_score(alignment) for alignment, _ in own if alignment is not None]
             shown = tuple((_shown(a, clean), _shown(c, clean)) for a, c in own)
             text = _cut(clean(one.reply or ""), longest)
             rows.append((_mean(given), OpenReply(clean(words.get(one.question, one.question)), one.arm, text, one.reason, shown)))
         if rows:
             found[run] = [reply for _, reply in sorted(rows, key=lambda row: row[0])]
     return found
+
+
+def _score(one: TextAnswer) -> float:
+    return score_parser.read_score(one.reply or "", cut=one.finish_reason == "length").value
 
 
 def _mean(given: Iterable[float]) -> float:

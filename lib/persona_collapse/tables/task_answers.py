@@ -14,7 +14,7 @@ from persona_collapse.study.task_reader import read_answer
 
 #: Under which a store keeps what was asked, and what files say of answers.
 TASK, TASK_RESULT = "task", "task_result"
-COLUMNS = ("family", "variant", "task", "item", "group", "sample", "answer", "valid", "correct", "missing")
+COLUMNS = ("family", "variant", "task", "item", "group", "sample", "answer", "valid", "correct", "missing", "odd")
 
 
 class Answered(NamedTuple):
@@ -27,12 +27,14 @@ class Answered(NamedTuple):
     valid: np.ndarray  #: (item,) ints: replies that could be read
     counts: np.ndarray  #: (item, answer) ints; a reply that could not be read counts as an answer of its own
     missing: int  #: replies that never came
+    odd: int  #: imported replies that count otherwise than their answer and the right one say
 
     def on(self, items: tuple[str, ...]) -> "Answered":
         """These items alone, in this order."""
         place = {name: number for number, name in enumerate(self.items)}
         at = np.array([place[name] for name in items], int)
-        return Answered(items, self.groups[at], self.replies[at], self.correct[at], self.valid[at], self.counts[at], self.missing)
+        cut = {name: getattr(self, name)[at] for name in ("groups", "replies", "correct", "valid", "counts")}
+        return self._replace(items=items, **cut)
 
     def sums(self, what: np.ndarray) -> Sums:
         """A count by item, of replies, with the groups as strata."""
@@ -60,7 +62,7 @@ def _asked(ratings: Ratings) -> list[tuple[object, ...]]:
         task, lost = tasks[one.name][0], one.reason in ("transport", "wrong_server")
         said = "" if one.reason else read_answer(one.reply or "", task.kind, task.read, len(item.choices))
         rows.append((one.family, one.variant, one.name, one.question, item.group, one.sample, said, bool(said),
-                     said == item.answer and bool(said), lost))  # fmt: skip
+                     said == item.answer and bool(said), lost, False))  # fmt: skip
     return rows
 
 
@@ -69,7 +71,7 @@ def _imported(ratings: Ratings) -> list[tuple[object, ...]]:
     for one in ratings.texts.get(TASK_RESULT, ()):
         said = _result(one.reply or "{}")
         rows.append((one.family, one.variant, one.name, one.question, said["group"], one.sample, said["answer"], said["valid"],
-                     said["correct"], one.reason == "transport"))  # fmt: skip
+                     said["correct"], one.reason == "transport", bool(said.get("odd"))))  # fmt: skip
     return rows
 
 
@@ -106,7 +108,7 @@ def _answered(own: pd.DataFrame) -> Answered:
 
     return Answered(
         tuple(items.tolist()), groups.astype(str), counts.sum(axis=1), total("correct"), total("valid"), counts,
-        int(own["missing"].sum()),
+        int(own["missing"].sum()), int(own["odd"].sum()),
     )  # fmt: skip
 
 

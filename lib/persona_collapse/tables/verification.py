@@ -84,7 +84,7 @@ def scores(ratings: Ratings) -> pd.DataFrame | None:
     rows = []
     for one in judgements:
         family, variant, question = one.question.split("/", 2)
-        read = score_parser.Score("none") if one.reason else read_once(one.reply or "")
+        read = score_parser.Score("none") if one.reason else read_once(one.reply or "", cut=one.finish_reason == "length")
         weight = weighted_once(one.logprobs) if read.kind == SCORE and whole[one.variant] and one.logprobs else np.nan
         value = read.value if np.isnan(weight) else weight
         rows.append((family, variant, one.arm, question, one.sample, one.variant, one.name.rpartition("/")[2], read.kind, value,
