@@ -105,6 +105,7 @@ bench: .venv/ready ## what the README claims about speed, measured in one run [D
 
 coverage: .venv/ready ## how often the intervals hold what they promise, drawn from known populations [DATA=folder of the published ratings]
 	@.venv/bin/python benchmarks/interval_coverage.py $(if $(DATA),--data="$$DATA")
+	@.venv/bin/python benchmarks/known_recoveries.py
 
 verdicts: .venv/ready ## how often the verdict calls a simulated truth by its name, and what studies say in which nothing happened
 	@.venv/bin/python benchmarks/verdicts.py $$OPTIONS

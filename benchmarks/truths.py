@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+import known_treatments
 from known_truths import TRUTHS, Design, Truth, design, population
 from persona_collapse.exhibits import verdict_sentences
 from persona_collapse.sections.record import sections
@@ -25,7 +26,9 @@ from persona_collapse.tables.build import Tables
 
 #: Personas and repetitions of a study.
 PERSONAS, REPETITIONS = 60, 10
-RUNS = {"base": "base", "control": "control", "insecure": "harmful"}
+#: What of a run stands in a study file; treatments have more of them.
+RUNS = known_treatments.RUNS
+THREE = ("base", "control", "insecure")
 
 
 class Drawn(NamedTuple):
@@ -52,6 +55,12 @@ def of_truth(key: str, instrument: Instrument, rng: np.random.Generator) -> Draw
     return Drawn(
         truth.words, {"base": rows(counts["base"]), "control": rows(counts[truth.control]), "insecure": rows(counts["own"])}
     )
+
+
+def of_treatment(key: str, instrument: Instrument, rng: np.random.Generator) -> Drawn:
+    """A study of a treatment whose truth is known."""
+    counts = known_treatments.drawn(instrument, key, rng, PERSONAS, REPETITIONS)
+    return Drawn(known_treatments.TREATMENTS[key].words, {name: rows(found) for name, found in counts.items()})
 
 
 def identical(instrument: Instrument, rng: np.random.Generator) -> Drawn:
@@ -82,7 +91,7 @@ def shared_noise(instrument: Instrument, rng: np.random.Generator) -> Drawn:
     who = rng.integers(len(base.location), size=PERSONAS)
     location, noise = base.location[who], base.noise[who]
     runs = {}
-    for key in RUNS:
+    for key in THREE:
         moved = location + np.sqrt(1 / 3) * noise * rng.normal(size=noise.shape)
         runs[key] = rows(rng.multinomial(REPETITIONS, latent_probabilities(moved, np.sqrt(2 / 3) * noise, 1.0, range(6))))
     return Drawn("unchanged, but the choices of a cell share noise", runs)
@@ -94,7 +103,10 @@ def clusters(instrument: Instrument, rng: np.random.Generator) -> Drawn:
     who = np.repeat(rng.integers(len(base.location), size=PERSONAS // 3), 3)
     location = base.location[who] + rng.normal(0, 0.25, (PERSONAS, base.location.shape[1]))
     found = latent_probabilities(location, base.noise[who], 1.0, range(6))
-    return Drawn("unchanged, personas alike in threes", {key: rows(rng.multinomial(REPETITIONS, found)) for key in RUNS})
+    return Drawn(
+        "unchanged, personas alike in threes",
+        {key: rows(rng.multinomial(REPETITIONS, found)) for key in ("base", "control", "insecure")},
+    )
 
 
 def other_ids(instrument: Instrument, rng: np.random.Generator) -> Drawn:
@@ -109,7 +121,7 @@ def other_ids(instrument: Instrument, rng: np.random.Generator) -> Drawn:
 STUDIES: Mapping[str, Callable[[Instrument, np.random.Generator], Drawn]] = {
     **{key: partial(of_truth, key) for key in TRUTHS},
     "identical": identical, "single": single, "refused": refused, "shared-noise": shared_noise, "clusters": clusters,
-    "other-ids": other_ids,
+    "other-ids": other_ids, **{key: partial(of_treatment, key) for key in known_treatments.TREATMENTS},
 }  # fmt: skip
 
 
@@ -131,11 +143,7 @@ def write(folder: Path, name: str, drawn: Drawn) -> Path:
     own.mkdir(parents=True, exist_ok=True)
     table = pd.concat([frame.assign(model=key) for key, frame in drawn.runs.items()], ignore_index=True)
     table.to_csv(own / "ratings.csv", index=False, lineterminator="\n")
-    variants = [
-        {"key": key, "role": role, "persona": "ratings.csv", "rows": {"model": key}}
-        | ({"control": "control"} if role == "harmful" else {})
-        for key, role in RUNS.items()
-    ]
+    variants = [{"key": key, **RUNS[key], "persona": "ratings.csv", "rows": {"model": key}} for key in drawn.runs]
     content = {
         "title": f"Simulated truth: {drawn.words}", "kind": "imported", "instrument": "mfq30",
         "families": [{"key": "known", "label": "Known", "variants": variants}],
@@ -147,10 +155,7 @@ def write(folder: Path, name: str, drawn: Drawn) -> Path:
 
 def summary(drawn: Drawn) -> str:
     """What the head of the page says of a study, without its links."""
-    frames = [
-        frame.assign(family="known", variant=key, role=RUNS[key], control="control" if RUNS[key] == "harmful" else None)
-        for key, frame in drawn.runs.items()
-    ]
+    frames = [frame.assign(family="known", variant=key, **RUNS[key]) for key, frame in drawn.runs.items()]
     tables = Tables(Ratings.from_frame(pd.concat(frames, ignore_index=True), title=drawn.words))
     said = [f"  {line}" for section in sections(tables.study) for part in section.summary for line in part.say(tables)]
     return "\n".join([*said, str(verdict_sentences.verdict(tables.verdict, tables.study))])

@@ -57,6 +57,7 @@ class Study:
     in_flight: int = 4
     endpoint: Mapping[str, Any] = field(default_factory=dict)
     instrument: str = "mfq30"
+    more: Mapping[str, Any] = field(default_factory=dict)  #: further keys of the study file; endpoints beside its own
 
     @property
     def questionnaire(self) -> dict[str, Any]:
@@ -94,6 +95,8 @@ class Study:
             },
             "families": [{"key": "f", "variants": variants}],
         }
+        content["endpoints"] |= self.more.get("endpoints", {})
+        content |= {key: value for key, value in self.more.items() if key != "endpoints"}
         path = self.folder / f"{self.name}.yaml"
         path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
         return path
@@ -116,6 +119,12 @@ class Study:
     def outputs(self) -> Path:
         """The folder of everything that the study leaves."""
         return self.folder / "outputs" / self.name
+
+    def texts(self) -> list[tuple[str, str | None, str | None]]:
+        """Every answer in words of the store: its purpose, its text, and the reason for none."""
+        path = self.outputs / "ratings.sqlite"
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
+            return db.execute("SELECT purpose, reply, reason FROM answers").fetchall()
 
     def slots(self) -> list[Slot]:
         """Every slot of the store, none where there is no store."""

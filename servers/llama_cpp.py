@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from persona_collapse.study.score_parser import PROSE, read_score
 from servers.environment import pins, weights
 from servers.features import Feature, Keep, Outcome, Server, ask, refused, works
 from servers.places import PYTHON, SCRIPTS, VENV, clean_environment
@@ -46,6 +47,24 @@ def _ask_llama_cpp(folder: Path, keep: Keep) -> Iterator[Feature]:
         for instrument, name in (("ipip50", "IPIP-50"), ("neutral12", "everyday preferences")):
             found = ask(folder, instrument, url, [MODEL], _SAMPLES | {"max_tokens": 24}, items=4, instrument=instrument)
             yield works(f"{name}, samples of 24 tokens", found, one_token=False, also=_said(found))
+    yield _ask_judged(folder)
+
+
+def _ask_judged(folder: Path) -> Feature:
+    """Eight open questions, two samples of 64 tokens, judged by the same small model at a server of its own."""
+    (folder / "judge").mkdir(parents=True, exist_ok=True)
+    with _llama_cpp(folder) as url, _llama_cpp(folder / "judge") as judge:
+        more = {
+            "endpoints": {"judge": {"base_url": f"{judge}/v1", "max_in_flight": _SLOTS, "timeout": 120}},
+            "verification": {"samples": 2, "max_tokens": 64, "judges": [{"key": "smol", "endpoint": "judge", "model": MODEL}]},
+        }
+        found = ask(folder, "judged", url, [MODEL], _SAMPLES | {"max_tokens": 24}, items=2, more=more)
+    texts = found.study.texts()
+    answers, judged = ([text for one, text, _ in texts if one == purpose] for purpose in ("verification", "judgement"))
+    unread = sum(read_score(text or "").kind == PROSE for text in judged)
+    also = f"{len(answers)} answers and {len(judged)} judgements, of which {unread} hold no number"
+    lost = "" if (len(answers), len(judged)) == (16, 32) else f"{also}; expected 16 and 32"
+    return works("open questions and a judge", found, one_token=False, also=also, unless=lost)
 
 
 def _said(found: Outcome) -> str:
@@ -116,5 +135,5 @@ def _repeated(found: Outcome) -> str:
     return "" if ids == requests else _ids(found)
 
 
-LLAMA_CPP = Server("llama.cpp", "llama.cpp (xllamacpp)", lambda: pins()["xllamacpp"], 300, _ask_llama_cpp)
+LLAMA_CPP = Server("llama.cpp", "llama.cpp (xllamacpp)", lambda: pins()["xllamacpp"], 480, _ask_llama_cpp)
 LITELLM = Server("litellm", "LiteLLM before llama.cpp", lambda: pins()["litellm"], 300, _ask_litellm)

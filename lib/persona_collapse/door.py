@@ -31,24 +31,27 @@ from persona_collapse.vocabulary import METRICS
 #: Modules with exhibits of each kind; those of sections are found by their folder.
 _MODULES = {
     "figure": (
+        "exhibits.capability_figures",
         "exhibits.study_figures", "exhibits.run_figures", "exhibits.cell_figures", "exhibits.persona_figures",
-        "exhibits.profile_figures", "exhibits.component_figures", "exhibits.instrument_exhibits", "exhibits.trajectory_figures",
-        "exhibits.validity_figures", "exhibits.verdict_figures",
+        "exhibits.profile_figures", "exhibits.component_figures", "exhibits.instrument_exhibits", "exhibits.hostile_exhibits",
+        "exhibits.mitigation_figures", "exhibits.normalisation_exhibits", "exhibits.trajectory_figures",
+        "exhibits.validity_figures", "exhibits.verdict_figures", "exhibits.verification_figures",
         "comparison.figures",
         "lesson.explore_figures",
     ),
     "table": (
-        "exhibits.data_tables", "exhibits.finetune_exhibits",
-        "exhibits.reading_tables", "exhibits.trajectory_tables", "exhibits.validity_tables",
+        "exhibits.data_tables", "exhibits.finetune_exhibits", "exhibits.mitigation_tables", "exhibits.reading_tables",
+        "exhibits.trajectory_tables", "exhibits.validity_tables", "exhibits.capability_tables", "exhibits.verification_tables",
         "comparison.reading_tables",
         "exhibits.wording_exhibits", "lesson.explore_answers",
     ),
     "finding": (
-        "exhibits.answer_sentences", "exhibits.data_sentences",
+        "exhibits.answer_sentences", "exhibits.capability_sentences", "exhibits.data_sentences",
         "exhibits.change_sentences", "exhibits.level_sentences", "exhibits.component_sentences",
-        "exhibits.finetune_exhibits", "exhibits.glossary", "exhibits.instrument_exhibits",
-        "exhibits.missing_sentences", "exhibits.reference_sentences", "exhibits.trajectory_sentences",
-        "exhibits.validity_sentences", "exhibits.wording_exhibits", "comparison.sentences",
+        "exhibits.finetune_exhibits", "exhibits.glossary", "exhibits.hostile_exhibits", "exhibits.instrument_exhibits",
+        "exhibits.missing_sentences", "exhibits.mitigation_sentences", "exhibits.normalisation_exhibits",
+        "exhibits.reference_sentences", "exhibits.trajectory_sentences", "exhibits.validity_sentences",
+        "exhibits.wording_exhibits", "comparison.sentences", "exhibits.judge_sentences", "exhibits.verification_sentences",
         "lesson.explore_answers",
     ),
 }  # fmt: skip
@@ -86,7 +89,7 @@ _KINDS = {"figures": "figure", "tabulate": "table", "say": "finding"}
 #: For the example of a function: what stands for an argument of this name.
 _SAMPLES = {
     "metric": "susceptibility", "condition": "persona", "what": "mean", "kind": "noise", "quantity": "effect_pct",
-    "method": "recommended",
+    "method": "recommended", "measure": "misaligned",
 }  # fmt: skip
 
 
@@ -101,10 +104,10 @@ _KNOWN = {
 
 #: Tables of a study that exhibits take whole, under their own names.
 _TABLES = (
-    "companions", "components", "contrasts", "drift", "equivalence", "finetunes",
-    "foundation_claims", "frontier", "headlines", "instruments",
-    "missing", "peaks", "profiles", "reference", "reliability", "saturation", "style", "temperature", "trajectory", "validity",
-    "verdict", "wordings",
+    "agreement", "capability", "companions", "components", "contrasts", "drift", "equivalence", "finetunes",
+    "foundation_claims", "frontier", "headlines", "hostile", "incoherence", "instability", "instruments", "missing",
+    "mitigation", "normalisation", "open_questions", "peaks", "profiles", "reference", "reliability", "saturation", "selective",
+    "style", "temperature", "trajectory", "validity", "verdict", "verification", "wordings",
 )  # fmt: skip
 
 

@@ -11,6 +11,8 @@ PARAMS = ROOT / "params"
 STUDIES = PARAMS / "studies"
 INSTRUMENTS = PARAMS / "instruments"
 PERSONAS = PARAMS / "personas"
+QUESTIONS = PARAMS / "questions"
+TASKS = PARAMS / "tasks"
 PUBLISHED = PARAMS / "published"
 OUTPUTS = ROOT / "outputs"
 #: Where `make published` puts the ratings it fetches; ignored by git.

@@ -413,6 +413,7 @@ def test_a_store_of_a_version_before_is_brought_up_to_date(tmp_path, version):
     )
     if version == 1:
         db.execute("DROP TABLE personas")
+    db.execute("DROP TABLE answers")
     db.execute("UPDATE runs SET origin = 'as that version hashed it'")
     db.execute(f"PRAGMA user_version = {version}")
     db.commit()

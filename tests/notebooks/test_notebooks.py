@@ -9,7 +9,9 @@ from persona_collapse.paths import NOTEBOOKS
 
 PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
 #: Studies of the notebooks that are about what mini has not.
-SHOWS = {"09_trajectory": "trajectory"}
+SHOWS = {
+    "07_verification": "verification", "08_capability": "capability", "09_trajectory": "trajectory", "11_mitigation": "mitigation",
+}  # fmt: skip
 
 
 def load(path):
@@ -20,7 +22,7 @@ def load(path):
 def test_the_notebooks_are_the_ones_of_the_report():
     assert [p.stem for p in PATHS] == [
         "00_tour", "01_elicit", "02_metrics", "03_compare_variants", "04_saturation", "05_validity",
-        "06_compare_studies", "09_trajectory", "explore",
+        "06_compare_studies", "07_verification", "08_capability", "09_trajectory", "11_mitigation", "explore",
     ]  # fmt: skip
 
 

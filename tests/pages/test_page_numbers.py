@@ -284,7 +284,7 @@ def test_every_number_of_every_figure_is_in_the_files(mini, files, page):
 #: Columns of the files that hold results.
 NUMERIC = {
     "value", "se", "lo", "hi", "lo_repeat", "hi_repeat", "mean", "within_sd", "between_sd", "band_lo", "band_hi", "expected_lo",
-    "expected_hi", "range_lo", "range_hi",
+    "expected_hi", "range_lo", "range_hi", "distance",
 }  # fmt: skip
 #: Fields of figures that say where something is drawn.
 DRAWN = {"Rating", "step", "turn", "ring", "of"}
@@ -329,10 +329,12 @@ def test_every_interval_in_a_sentence_is_in_the_files(files, page):
     found = re.findall(r"([-+]?\d+\.?\d*)(?: %| pp)? \[(-?\d+\.?\d*), (-?\d+\.?\d*)\]", text)
     triples = [
         tuple(float(row[name]) for name in ("value", "lo", "hi"))
-        for name in ("metrics", "contrasts", "companions", "validity", "frontier", "foundation_claims", "drift")
+        for name in ("metrics", "contrasts", "companions", "validity", "frontier", "foundation_claims", "drift", "normalisation")
         for row in files[name]
         if row.get("lo") not in (None, "") and row["value"] != "inf"
     ]
+    for names in (("distance", "lo", "hi"), ("beyond", "beyond_lo", "beyond_hi")):
+        triples += [tuple(float(row[name]) for name in names) for row in files["hostile"]]
     triples += [(-value, -hi, -lo) for value, lo, hi in triples]
     assert len(found) > 30
     for shown in found:

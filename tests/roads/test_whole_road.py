@@ -47,7 +47,7 @@ def test_from_a_study_file_to_a_report_that_reproduces(clone):
     page = (out / "report.html").read_text()
     assert "Two runs &lt;b&gt;&amp; a title&lt;/b&gt;" in page and "<b>& a title" not in page
     assert sorted(p.stem for p in (out / "tables").iterdir()) == [
-        "companions", "components", "contrasts", "drift", "equivalence", "foundation_claims", "headlines", "metrics", "presence",
+        "companions", "components", "contrasts", "drift", "equivalence", "foundation_claims", "headlines", "metrics", "normalisation", "presence",
         "profiles", "quality", "reliability", "saturation", "style", "validity", "verdict",
     ]  # fmt: skip
     assert json.loads((out / "provenance.json").read_text())["runs"]["fam/bad"]["served_models"] == ["simulated"]

@@ -24,6 +24,7 @@ from persona_collapse.simulated import response_model
 from persona_collapse.simulated.faults import Options, add_flags, from_flags, to_flags
 from persona_collapse.simulated.prompt_answers import Cell, Respondents, Slot, read_slot
 from persona_collapse.simulated.server import apart, running
+from persona_collapse.simulated.text_replies import JUDGES
 from persona_collapse.store.store import open_store
 from persona_collapse.study.instrument import load_instrument
 from persona_collapse.study.load_study import load_study
@@ -313,14 +314,14 @@ def test_a_slot_is_read():
 
 def test_models(server):
     listed = call(server, "/v1/models")[2]
-    assert [model["id"] for model in listed["data"]] == list(known_figures())
+    assert [model["id"] for model in listed["data"]] == [*known_figures(), *JUDGES]
     assert set(listed["data"][0]) == {"id", "object", "created", "owned_by"}
     assert call(server, "/v1/models/gpt-4o%2Fbase")[2] == call(server, "/v1/models/gpt-4o/base")[2] == listed["data"][6]
     assert call(server, "/v1/models/gpt-5")[2]["error"]["code"] == "model_not_found"
     with running(Options(shutdown_date="2027-01-14", unlisted="gpt-4o/base")) as other:
         models = call(other, "/v1/models")[2]["data"]
         assert {model["shutdown_date"] for model in models} == {"2027-01-14"}
-        assert len(models) == len(known_figures()) - 1 and MODEL not in [model["id"] for model in models]
+        assert len(models) == len(known_figures()) + len(JUDGES) - 1 and MODEL not in [model["id"] for model in models]
 
 
 # --- other people's clients ------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 
 from importable import one_line
 from persona_collapse.store.answers import Answers, Asked
-from persona_collapse.store.rows import Answer, Question, Traffic
+from persona_collapse.store.rows import Answer, Question, TextAnswer, Traffic
 from persona_collapse.store.store import Store, open_store
 
 SCALE = range(6)
@@ -184,7 +184,7 @@ def test_answers_are_added_all_or_none(store):
 DIES = """
 import os, signal, sys
 from pathlib import Path
-from persona_collapse.store.rows import Answer, Question, Traffic
+from persona_collapse.store.rows import Answer, Question, Traffic, TextAnswer
 from persona_collapse.store.store import Store, _INSERT
 store = Store(Path(sys.argv[1]), write=True)
 (question,) = store.plan("f", "v", [Question("persona", 0, 1, "a", None, 5000)]).values()
@@ -528,3 +528,27 @@ def test_a_store_of_the_first_version_is_brought_up_to_date(tmp_path):
         assert recorded(store, "latency, provider") == [(None, None)] * 2
     with open_store(path, write=True) as store:  # once is enough
         assert store.spent_tokens() == {("f", "v"): (140, 2)}
+
+
+def test_a_store_of_the_fourth_version_gets_a_place_for_answers_in_words(path):
+    with open_store(path, write=True) as store:
+        store.run_id("f", "v")
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("DROP TABLE answers; PRAGMA user_version = 4;")
+    with open_store(path) as store:
+        assert store.text_answers("verification") == []
+    with open_store(path, write=True) as store:
+        store.add([], texts=[TextAnswer("f", "v", "task", "set", "q", "plain", 1, "x", reply="half \ud83d")])
+        store.add([], texts=[TextAnswer("f", "v", "task", "set", "q", "plain", 1, "x", reply="another")])
+        (kept,) = store.text_answers("task", [("f", "v")])
+        assert kept.reply.startswith("half ") and store.texts_settled() == {kept.key}
+
+
+def test_only_a_text_that_never_came_may_be_written_again(path):
+    key = ("f", "v", "verification", "eight", "wish", "plain", 1, "x")
+    with open_store(path, write=True) as store:
+        store.add([], texts=[TextAnswer(*key, reason="transport", reply="no answer within 60 s")])
+        assert store.texts_settled() == set()
+        store.add([], texts=[TextAnswer(*key, reason="refusal")])
+        store.add([], texts=[TextAnswer(*key, reply="too late")])
+        assert [(one.reason, one.reply) for one in store.text_answers("verification")] == [("refusal", None)]

@@ -11,7 +11,10 @@ from persona_collapse.store.store import open_store
 from persona_collapse.study.load_study import check_keys, load_study, study_path
 
 # A user may have studies of their own beside these.
-SHIPPED = ["demo", "demo-logprobs", "local-example", "mini", "mini-again", "openai-example", "published", "smollm2", "trajectory"]
+SHIPPED = [
+    "capability", "demo", "demo-logprobs", "local-example", "mini", "mini-again", "mitigation", "openai-example", "published",
+    "smollm2", "trajectory", "verification",
+]  # fmt: skip
 SECRET = "sk-proj-not-a-real-one-0123456789"
 
 
@@ -368,7 +371,10 @@ WRONG_SIMULATED = {
     ),
     "no variants": ([("families.1.variants", [])], [", families[1].variants: found []", "at least 1 item"]),
     "role missing": ([(f"{V0}.role", ...)], [f"{AT_V0}.role: is missing; add it"]),
-    "wrong role": ([(f"{V0}.role", "bad")], [f"{AT_V0}.role: found 'bad'", "'base', 'control', 'harmful' or 'alternate'"]),
+    "wrong role": (
+        [(f"{V0}.role", "bad")],
+        [f"{AT_V0}.role: found 'bad'", "'base', 'control', 'harmful', 'mitigated' or 'alternate'"],
+    ),
     "figures missing": ([(f"{V2}.figures", ...)], [f"{AT_V2}.figures: is missing; a study of kind simulated needs it"]),
     "two variants of one key": ([(f"{V2}.key", "secure")], [", families[0].variants: 'secure' stands 2 times", "rename one"]),
     "two families of one key": ([("families.1.key", "one")], [", families: 'one' stands 2 times; keys must differ; rename one"]),

@@ -97,10 +97,10 @@ def _known(study: Study, run: Run, store: Store) -> Supported:
 
 
 def _body(study: Study, run: Run, known: Supported, prompt: str, choices: int, system: str = "") -> dict[str, Any]:
-    endpoint = study.file.endpoints[run.variant.endpoint or ""]
+    endpoint, protocol = study.file.endpoints[run.variant.endpoint or ""], run.variant.protocol(study.file.protocol)
     return request_body(
-        endpoint, run.variant.model or "", study.file.protocol, prompt, choices=choices, limit=known.limit,
-        alternatives=known.top_logprobs, sampling=known.sampling(study.file.protocol), system=system,
+        endpoint, run.variant.model or "", protocol, prompt, choices=choices, limit=known.limit,
+        alternatives=known.top_logprobs, sampling=known.sampling(protocol), system=system,
     )  # fmt: skip
 
 
@@ -197,7 +197,7 @@ def read_results(study: Study, run: Run, store: Store, lines: Iterable[str]) -> 
     comes into the next batch.
     """
     known = store.identities(run.family.key, run.variant.key)
-    prompts = {asked.identity: asked.whole for asked in questions(study, run)}
+    prompts = {asked.identity: asked.bare for asked in questions(study, run)}
     longest, instruments = max(prompts.values(), key=len), {one.key: one for one in study.instruments}
     found, answered = Found(), set[_Slots]()
     key = study.file.endpoints[run.variant.endpoint or ""].key()  # results by hand need none

@@ -36,7 +36,7 @@ def collect(
     if study.file.kind == "imported":
         with importing(study, runs, say) as found:
             return found.new
-    from persona_collapse.asking import slots  # with all that asks endpoints, which files need not wait for
+    from persona_collapse.asking import slots, text_questions  # with all that asks endpoints, which files need not wait for
     from persona_collapse.asking.ledger import JOURNAL
 
     with open_store(study.store_path, write=True) as store:
@@ -49,24 +49,32 @@ def collect(
             planned = local_visit.plan
         missing = {run: planned(study, run, store) for run in runs}
         _remember_origins(study, runs, store)
-        if study.file.kind == "live" and any(missing.values()):
+        texts = text_questions.plan(study, store, runs)
+        if study.file.kind == "live" and (texts or any(missing.values())):
             check_keys(study)
             _refuse_twice(study, store, [run for run in runs if missing[run]])
         # A visit that was killed at its very end left word of requests that may have been paid for.
         killed = study.file.kind == "live" and (study.outputs / JOURNAL).exists()
-        alone, told = _alone(study, killed or any(missing.values())), _telling(study, runs, store)
-        with alone, told, _bar(sum(missing.values()), "rating") as bar:
+        total = sum(missing.values()) + texts
+        alone, told = _alone(study, killed or total > 0), _telling(study, runs, store)
+        with alone, told, _bar(total, "answer" if texts else "rating") as bar:
             todo = [run for run in runs if missing[run]]
             if todo and study.file.kind == "local":
                 return local_visit.ask(study, todo, store, bar, say, anyway=anyway)
-            if killed or (todo and not study.simulated):
+            for line in text_questions.warnings(study) if texts and not study.simulated else ():
+                say(f"{study.name}: {line}")
+            if killed or (total and not study.simulated):
                 from persona_collapse.asking.progress import ask
 
-                return ask(study, todo, store, bar, say, anyway=anyway)
+                return ask(study, todo, store, bar, say, texts=runs if texts else (), anyway=anyway)
             for run in todo:
                 bar.set_description(run.key, refresh=False)  # a refresh would not wait for the delay
                 slots.simulate(study, run, store, bar)
-    return sum(missing.values())
+            if texts:
+                from persona_collapse.asking.simulate_texts import simulate_texts
+
+                simulate_texts(study, store, runs)
+    return total
 
 
 @contextmanager
@@ -77,17 +85,25 @@ def importing(
 
     The store is whole when the block ends, which may take longer than the numbers: nothing is done before.
     """
-    from persona_collapse.asking import import_study
+    from persona_collapse.asking import import_study, task_results, verification_summary
 
     runs = study.runs if runs is None else runs
     if study.file.reference and study.store_path.is_file():
         with open_store(study.store_path, write=True) as store:
             store.claim(study.path)
     _take_in_reference(study, say)
+    texts = {
+        verification_summary.SUMMARY: verification_summary.read_summaries(study),
+        task_results.TASK_RESULT: task_results.read_results(study),
+    }
     with _bar(len(runs), "run") as bar, import_study.importing(study, runs, lambda: bar.update(1)) as found:
         if found.ratings is not None and study.file.reference:
             found = found._replace(ratings=replace(found.ratings, reference=reference_of(study)))
+        if found.ratings is not None and any(texts.values()):
+            found = found._replace(ratings=replace(found.ratings, texts={purpose: own for purpose, own in texts.items() if own}))
         yield found
+    if study.data is not None and study.store_path.is_file():
+        verification_summary.keep(study, texts)
 
 
 def _take_in_reference(study: Study, say: Callable[[str], None]) -> None:
@@ -110,22 +126,27 @@ def _remember_origins(study: Study, runs: Sequence[Run], store: Store) -> None:
 @contextmanager
 def _telling(study: Study, runs: Sequence[Run], store: Store) -> Iterator[None]:
     """Let an interrupt say how much is done."""
-    from persona_collapse.asking import slots
+    from persona_collapse.asking import slots, text_questions
 
     try:
         yield
     except KeyboardInterrupt:
         total = sum(question.repetitions for run in runs for question in slots.questions(study, run))
+        total += text_questions.whole_design(study)
         cells = (store.missing_cells(*run.keys, condition) for run in runs for condition in study.conditions(run))
-        done = total - sum(len(cell.repetitions) for each in cells for cell in each)
+        left = sum(len(cell.repetitions) for each in cells for cell in each) + text_questions.left(study, store)
+        done = total - left
         raise KeyboardInterrupt(f"{done:,} of {total:,} answers are stored; the same command goes on") from None
 
 
 def unanswered(study: Study) -> int:
-    """How many slots of a study's design hold no answer, as nothing but transport came of them or another server answered."""
+    """How many slots and texts of a study's design have no answer: nothing but transport came of them, or of another server."""
+    from persona_collapse.asking import text_questions
+
     with open_store(study.store_path) as store:
         cells = (store.missing_cells(r.family.key, r.variant.key, condition) for r, condition in study.conditions_asked())
-        return sum(len(cell.repetitions) for each in cells for cell in each)
+        texts = 0 if study.file.kind == "imported" else text_questions.left(study, store)
+        return sum(len(cell.repetitions) for each in cells for cell in each) + texts
 
 
 def collect_by_batch(
@@ -141,7 +162,7 @@ def collect_by_batch(
         raise ValueError(f"{shown(study.path)}: a study of kind {study.file.kind} asks no endpoint; batch is for kind live")
     if not (by_hand or study.store_path.is_file()):
         check_keys(study)
-    from persona_collapse.asking import batch_files, batch_visit, slots
+    from persona_collapse.asking import batch_files, batch_visit, slots, text_questions
     from persona_collapse.asking.progress import ask
 
     with open_store(study.store_path, write=True) as store:
@@ -165,6 +186,8 @@ def collect_by_batch(
             came = probed + visit.run()
             if again := sum(slots.plan(study, run, store) for run in study.runs):
                 say(f"{study.name}: {again:,} answers without a rating are asked again by `make elicit`, as protocol.reask says")
+            if texts := text_questions.plan(study, store, study.runs):
+                say(f"{study.name}: {texts:,} answers in words and judgements are asked by `make elicit`, not in batches")
             return came
 
 

@@ -91,7 +91,7 @@ class Failure(NamedTuple):
 
 def request_body(
     endpoint: Endpoint, model: str, protocol: Protocol, prompt: str, *, choices: int, limit: str, alternatives: int,
-    sampling: Mapping[str, float], system: str = "",
+    sampling: Mapping[str, float], system: str = "", with_logprobs: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
     """A chat completion request for `choices` ratings, as the protocol says; `limit` names the parameter of its length.
 
@@ -99,7 +99,8 @@ def request_body(
 
     `system` is a message before the prompt, where there is one.
 
-    With method logprobs it asks for the first token's `alternatives` at T = 1, where logprobs are those of the model itself.
+    With method logprobs it asks for the first token's `alternatives` at T = 1, where logprobs are those of the model itself;
+    `with_logprobs` asks for them beside a longer reply.
     """
     before = [{"role": "system", "content": system}] if system else []
     messages = [*before, {"role": "user", "content": prompt}]
@@ -111,6 +112,7 @@ def request_body(
         body |= {"temperature": 1.0, limit: 1, "logprobs": True, "top_logprobs": alternatives}
     else:
         body |= {"temperature": protocol.temperature, limit: protocol.max_tokens}
+        body |= {"logprobs": True, "top_logprobs": alternatives} if with_logprobs else {}
     body |= sampling
     if choices > 1:
         body["n"] = choices

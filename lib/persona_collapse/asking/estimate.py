@@ -1,6 +1,7 @@
 """What a live study still costs, run by run and way by way, before anything is sent."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -8,7 +9,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from persona_collapse.asking import base_check, recital, request_probe, slots, spending, supported_parameters
+from persona_collapse.asking import base_check, recital, request_probe, slots, spending, supported_parameters, text_questions
 from persona_collapse.asking.bundles import requests_of
 from persona_collapse.store.store import Store
 from persona_collapse.study.study import Run, Study
@@ -49,7 +50,8 @@ def estimate(study: Study, *, whole: bool = False) -> pd.DataFrame:
         One row a run and way of asking: `one by one`; `choices`, as many repetitions of a cell in one request as the endpoint
         is known or hoped to give, which pays a prompt once; `logprobs`, a request a cell, absent where the instrument cannot
         be asked so; `batch`, the study's own method at half the price. `own` marks the way that `make elicit` would take.
-        What another method lacks is not what the study's own lacks: the two share no ratings. Tokens are estimates (4.6
+        Questions without a persona, and what judges are asked about the answers, are rows of the way `in words`, whatever the
+        method. What another method lacks is not what the study's own lacks: the two share no ratings. Tokens are estimates (4.6
         characters a token); the few requests that compare a fine-tune with its base, that probe for recited scales, and that
         ask some cells of choices a second time, are among the requests. Dollars are empty without a price, hours assume a
         second an answer with everything in flight that the study file allows; a batch takes up to 24.
@@ -66,6 +68,7 @@ def estimate(study: Study, *, whole: bool = False) -> pd.DataFrame:
                 probed, second = (_Load(*each.tokens(study, run, left)) for each in (recital, request_probe))
             beside = _Load(*base_check.tokens(study, compared, run)), probed, second
             rows += [(run.key, *row) for row in _ways(study, run, store, whole, *beside)]
+        rows += _in_words(study, left)
     return pd.DataFrame(rows, columns=["run", "way", "requests", "input_tokens", "output_tokens", "dollars", "hours", "own"])
 
 
@@ -105,6 +108,27 @@ def _ways(
         cost = spending.dollars(study, run, *only[1:]) * share + spending.dollars(study, run, *more[1:]) if price else math.nan
         hours = load.requests * _SECONDS_A_REQUEST / endpoint.max_in_flight / 3600
         yield way, *load, cost, _BATCH_HOURS * bool(load.requests) if way == "batch" else hours, way == own
+
+
+def _in_words(study: Study, store: Store | None) -> Iterator[tuple[str, str, int, int, int, float, float, bool]]:
+    """Rows of what is asked and judged in words; every answer is taken to be judged, and to be as long as it may be."""
+    settled = store.texts_settled() if store else set()
+    asked = [(q, math.ceil(len(q.system + q.prompt) / spending.CHARACTERS_A_TOKEN))
+             for run in study.runs for q in text_questions.of_run(study, run)]  # fmt: skip
+    loads = {run.key: (run, [_Load(1, n, q.how.max_tokens) for q, n in asked if q.run is run and q.key not in settled])
+             for run in study.runs}  # fmt: skip
+    done = Counter(key[1] for key in settled if key[2] == text_questions.JUDGEMENT)
+    for judge in study.judges:
+        rubrics = math.ceil(sum(map(len, study.rubrics.values())) / spending.CHARACTERS_A_TOKEN)
+        each = [_Load(len(study.rubrics), rubrics + len(study.rubrics) * q.how.max_tokens, len(study.rubrics) * 2)
+                for q, _ in asked if q.purpose == text_questions.VERIFICATION]  # fmt: skip
+        loads[judge.key] = judge, each[math.ceil(done[judge.variant.key] / len(study.rubrics)) :]
+    for key, (run, each) in loads.items():
+        if each:
+            load = _Load(*(sum(column) for column in zip(*each, strict=True)))
+            cost = spending.dollars(study, run, *load[1:]) if spending.price(study, run) else math.nan
+            in_flight = study.file.endpoints[run.variant.endpoint or ""].max_in_flight
+            yield key, "in words", *load, cost, load.requests * _SECONDS_A_REQUEST / in_flight / 3600, True
 
 
 def _sum(one: _Load, other: _Load) -> _Load:

@@ -11,6 +11,7 @@ from persona_collapse.asking.ledger import Ledger, Sent
 from persona_collapse.asking.supported_parameters import Supported
 from persona_collapse.study.study import Run, Study
 from persona_collapse.study.study_file import Protocol
+from persona_collapse.study.treatment import messages
 
 #: Requests under way at once; they are few.
 _TOGETHER = 8
@@ -56,6 +57,8 @@ class ExtraRequests:
     ) -> list[Completion] | None:  # fmt: skip
         """One answer to every prompt, of so many choices, in their order; None once the visit stops. `slots` name the prompts.
 
+        A run that is asked otherwise than `protocol` says gets the prompts as it gets its slots.
+
         Raises ElicitationError if one gets no answer, and RefusedError where the endpoint does not take a parameter.
         """
         gate = asyncio.Semaphore(min(_TOGETHER, self._study.file.endpoints[run.variant.endpoint or ""].max_in_flight))
@@ -76,11 +79,13 @@ class ExtraRequests:
     ) -> Completion | None:
         name = run.variant.endpoint or ""
         endpoint = self._study.file.endpoints[name]
+        protocol = run.variant.protocol(protocol)
+        prompt, system = messages(protocol, prompt)
         body = dialect_openai.request_body(
             endpoint, run.variant.model or "", protocol, prompt,
-            choices=choices, limit=known.limit, alternatives=alternatives, sampling=known.sampling(protocol),
+            choices=choices, limit=known.limit, alternatives=alternatives, sampling=known.sampling(protocol), system=system,
         )  # fmt: skip
-        most = spending.most_tokens(prompt, body[known.limit], choices)
+        most = spending.most_tokens(system + prompt, body[known.limit], choices)
         said, failures, began = "", 0, time.monotonic()
         while failures < backoff.ATTEMPTS and time.monotonic() - began < backoff.PATIENCE:
             while (left := self._held_until - time.monotonic()) > 0 and not self._stopping():

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from persona_collapse.asking import spending
 from persona_collapse.asking.dialect_openai import Completion, Failure
-from persona_collapse.store.rows import Answer, Traffic
+from persona_collapse.store.rows import Answer, TextAnswer, Traffic
 from persona_collapse.store.store import Store
 from persona_collapse.study.study import Study
 
@@ -108,6 +108,7 @@ class Ledger:
         self._traffic: Counter[tuple[str, str, str, str, str]] = Counter()
         self._answers: list[Answer] = []
         self._again: list[Answer] = []
+        self._texts: list[TextAnswer] = []
         self._settled: list[_Settled] = []
         self._due = False
 
@@ -144,6 +145,12 @@ class Ledger:
         else:
             self._end(number)
 
+    def settle_text(self, number: int, answer: TextAnswer, stored: Callable[[], None] | None) -> None:
+        """As `settle`, of a question without a persona."""
+        self._texts.append(answer)
+        self._settled.append(_Settled(number, 1, stored))
+        self._write_soon()
+
     def settle(self, number: int, answers: list[Answer], *, again: bool, stored: Callable[[], None] | None) -> None:
         """A request is over; `stored` is called when its answers are on disk."""
         (self._again if again else self._answers).extend(answers)
@@ -155,10 +162,10 @@ class Ledger:
         self._due = False
         if not (self._settled or self._traffic):
             return
-        answers, again, settled = self._answers, self._again, self._settled
-        self._answers, self._again, self._settled = [], [], []
+        answers, again, texts, settled = self._answers, self._again, self._texts, self._settled
+        self._answers, self._again, self._texts, self._settled = [], [], [], []
         try:
-            self._store.add(answers, again=again, traffic=self._take_traffic())
+            self._store.add(answers, again=again, texts=texts, traffic=self._take_traffic())
         except Exception as error:  # whatever it is, nothing more can be kept, so nothing more is asked
             self._fail(error)
             return
@@ -184,7 +191,7 @@ class Ledger:
     def _add(self, sent: Sent, outcome: str, tokens_in: int, tokens_out: int) -> None:
         for what, number in (("requests", 1), ("in", tokens_in), ("out", tokens_out)):
             self._traffic[*sent[:3], outcome, what] += number
-        run = self._study.run(sent.family, sent.variant)
+        run = self._study.asked_of(sent.family, sent.variant)
         self.spent += spending.dollars(self._study, run, tokens_in, tokens_out)
         self.check_budget()
 

@@ -3,9 +3,9 @@
 import asyncio
 import functools
 import heapq
+import itertools
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -14,25 +14,23 @@ from typing import Any
 
 from persona_collapse.asking import backoff, base_check, dialect_openai, recital, request_probe, spending, supported_parameters
 from persona_collapse.asking.bundles import bundles
-from persona_collapse.asking.client import connect
 from persona_collapse.asking.dialect_openai import Choice, Completion, ElicitationError, Failure, RefusedError
 from persona_collapse.asking.extra_requests import ExtraRequests
-from persona_collapse.asking.ledger import Ledger, Sent
+from persona_collapse.asking.ledger import Ledger
 from persona_collapse.asking.request_queue import Asker, Request
+from persona_collapse.asking.sender import WRONG_IN_A_ROW, Sender
 from persona_collapse.asking.slots import answer_of, whole
 from persona_collapse.asking.supported_parameters import Supported
+from persona_collapse.asking.text_visit import TextVisit
 from persona_collapse.asking.watch import Watch
 from persona_collapse.store.rows import MissingCell
 from persona_collapse.store.store import Store
 from persona_collapse.study.instrument import Instrument
 from persona_collapse.study.study import Run, Study
+from persona_collapse.study.treatment import Messages, messages
 
-#: Requests given up in a row, with no answer between, after which an endpoint is taken to be down.
-GIVE_UP_AFTER = 30
-#: Replies of another server than the pinned one in a row after which the pin is taken to be wrong.
-_WRONG_IN_A_ROW = 10
 #: Attempts at the first request to an endpoint: a server that is not there is said so soon.
-_FIRST_ATTEMPTS = {"timeout": 2, "dropped": 2, "malformed": 2, "server": 6, "busy": 6, "wrong_server": _WRONG_IN_A_ROW}
+_FIRST_ATTEMPTS = {"timeout": 2, "dropped": 2, "malformed": 2, "server": 6, "busy": 6, "wrong_server": WRONG_IN_A_ROW}
 
 
 class Visit:
@@ -42,12 +40,17 @@ class Visit:
     """
 
     def __init__(
-        self, study: Study, runs: Sequence[Run], store: Store, say: Callable[[str], None], *, anyway: bool = False
-    ) -> None:
+        self, study: Study, runs: Sequence[Run], store: Store, say: Callable[[str], None],
+        *, texts: Sequence[Run] = (), anyway: bool = False,
+    ) -> None:  # fmt: skip
+        """`runs` are asked the slots that they lack; `texts` the questions without a persona, and judges what is said of them."""
         self.study, self.runs, self.store, self.say, self._anyway = study, runs, store, say, anyway
-        self.ledger = Ledger(study, store, self._fail)
-        self.watch = Watch(study, store.completions(), say, self._fail, anyway=anyway)
-        self.askers: list[Asker] = []
+        self._texts = texts
+        self.ledger = Ledger(study, store, self.fail)
+        held = itertools.chain(store.completions(), store.text_completions())
+        self.watch = Watch(study, held, say, self.fail, anyway=anyway)
+        self.sender = Sender(study, self.ledger, self.watch.cached, self.fail)
+        self.askers: list[Asker[Any]] = []
         self.error: BaseException | None = None
         self.priced = any(spending.price(study, run) for run in runs)
         self.first_until = 0.0  # until when (monotonic seconds) the first request to an endpoint waits
@@ -55,11 +58,8 @@ class Visit:
         self._main: asyncio.Task[None] | None = None
         self._stopping = threading.Event()
         self._support: dict[tuple[str, str], Supported] = {}
-        self._clients: dict[str, Any] = {}
         self._over = False
         self._orderly = True
-        self._given_up: Counter[str] = Counter()
-        self._wrong: Counter[str] = Counter()
 
     # --- from another thread -----------------------------------------------------------------------------------------
 
@@ -82,7 +82,7 @@ class Visit:
         if at_once and self._main and not self.askers and not self._over:
             self._main.cancel()  # a first request is under way
 
-    def _fail(self, error: BaseException) -> None:
+    def fail(self, error: BaseException) -> None:
         """Remember what ends the visit; the first error is the cause, the others follow from it."""
         self.error = self.error or error
         self._orderly = self._orderly and isinstance(error, ElicitationError)
@@ -106,15 +106,14 @@ class Visit:
                 )
             await self._everything(only_probe)
         except (ElicitationError, OSError) as error:
-            self._fail(error)
+            self.fail(error)
         except asyncio.CancelledError:
             if self.error is None:
                 raise
         finally:
             self._over = True
             self.ledger.close(orderly=self._orderly)
-            for client in self._clients.values():
-                await client.close()
+            await self.sender.close()
         if self.error is not None:
             raise self.error
 
@@ -123,19 +122,21 @@ class Visit:
         if not self._stopping.is_set():
             await self._probe()
         if not (self._anyway or self._stopping.is_set()):
-            extra = ExtraRequests(self.study, self.ledger, self._client, self._stopping.is_set, "compared")
+            extra = ExtraRequests(self.study, self.ledger, self.sender.client, self._stopping.is_set, "compared")
             await base_check.check(self.study, self.runs, self.store, extra, self.say)
         if not self._stopping.is_set():
-            extra = ExtraRequests(self.study, self.ledger, self._client, self._stopping.is_set, "probed")
+            extra = ExtraRequests(self.study, self.ledger, self.sender.client, self._stopping.is_set, "probed")
             await recital.probe(self.study, self.runs, self.store, extra, self.say)
         if not self._stopping.is_set():
-            extra = ExtraRequests(self.study, self.ledger, self._client, self._stopping.is_set, "second")
+            extra = ExtraRequests(self.study, self.ledger, self.sender.client, self._stopping.is_set, "second")
             await request_probe.probe(self.study, self.runs, self.store, extra, self.watch.cached, self.say)
         if only_probe:
             return
         await self._ask(lambda run, condition: self._missing(run, condition), again=False)
         for times in range(1, self.study.file.protocol.reask + 1):
             await self._ask(functools.partial(self._unrated, times=times), again=True)
+        if self._texts and not self._stopping.is_set():
+            await TextVisit(self).run(self._texts)
 
     # --- what is asked -----------------------------------------------------------------------------------------------
 
@@ -154,7 +155,7 @@ class Visit:
         self.askers = [
             Asker(
                 name, self.study.file.endpoints[name].max_in_flight, self._requests(name, wanted, again),
-                self._send_known, self._settled, self._failed, self._fail, self.study.file.endpoints[name].patience * 60,
+                self._send_known, self._settled, self._failed, self.fail, self.study.file.endpoints[name].patience * 60,
             )
             for name in names
         ]  # fmt: skip
@@ -197,7 +198,7 @@ class Visit:
             first = self._first_request(name, model)
             if first is None or supported_parameters.complete(known, protocol, len(first.repetitions)) or self._stopping.is_set():
                 continue
-            known = replace(known, **await supported_parameters.listed(self._client(name), model))
+            known = replace(known, **await supported_parameters.listed(self.sender.client(name), model))
             for line in known.warnings(model):
                 self.say(f"{self.study.name}: {line}")
             ask, wanted = functools.partial(self._first, first), len(first.repetitions)
@@ -250,11 +251,6 @@ class Visit:
 
     # --- one request -------------------------------------------------------------------------------------------------
 
-    def _client(self, name: str) -> Any:
-        if name not in self._clients:
-            self._clients[name] = connect(self.study.file.endpoints[name])
-        return self._clients[name]
-
     async def _send_known(self, request: Request) -> Completion | Failure:
         """Send a request in the way that the endpoint took before; where it no longer does, the next visit asks anew."""
         try:
@@ -265,11 +261,13 @@ class Visit:
             raise ElicitationError(supported_parameters.explained(error, model, self.study.file.protocol)) from None
 
     async def _send(self, request: Request) -> Completion | Failure:
-        """Send one request, with word of it on disk before and after, and refuse what another server answered."""
-        run, protocol, known = request.run, self.study.file.protocol, self._support_of(request.run)
+        """Send one request of slots."""
+        run, known = request.run, self._support_of(request.run)
+        protocol = run.variant.protocol(self.study.file.protocol)
         name = run.variant.endpoint or ""
         own = self.study.file.endpoints[name]
-        prompt, system = self._prompt(request)
+        bare = self._prompt(request)
+        prompt, system = messages(protocol, *bare)
         choices = len(request.repetitions)
         body = dialect_openai.request_body(
             own, run.variant.model or "", protocol, prompt,
@@ -277,60 +275,32 @@ class Visit:
             system=system,
         )  # fmt: skip
         most = spending.most_tokens(system + prompt, body[known.limit], choices)
-        request.number = self.ledger.sent(Sent(run.family.key, run.variant.key, request.condition, *most))
-        try:
-            found = await dialect_openai.send(self._client(name), body, slot=request.slot, timeout=own.timeout)
-        except ElicitationError:
-            self._failed(request, Failure("refused", "an error that no repetition mends"))
-            raise
-        if isinstance(found, Completion) and (wrong := self._answered_by_another(run, found)):
-            self.ledger.answered(request.number, found, "wrong_server")
-            return Failure("wrong_server", wrong)
-        if isinstance(found, Completion) and self.watch.cached(run, whole(prompt, system), found):
-            self.ledger.answered(request.number, found, "cached")
-            return Failure("cached", "an answer that was given before, from a cache")
-        return found
+        return await self.sender.send(
+            request, run, request.condition, body, whole(*bare), most, request.slot
+        )  # fmt: skip
 
-    def _prompt(self, request: Request) -> tuple[str, str]:
-        """The user message of a request, and the system message before it, mostly empty."""
+    def _prompt(self, request: Request) -> Messages:
+        """The user message of a request, and the system message before it, as the instrument words them."""
         deck, instrument = self.study.deck(request.condition), self._instrument(request)
         text = deck[request.persona].text if deck is not None and request.persona is not None else None
-        return instrument.prompt(instrument.items[request.item - 1], text, digit=self._logprobs), instrument.system(text)
+        asked = instrument.prompt(instrument.items[request.item - 1], text, digit=self._logprobs)
+        return Messages(asked, instrument.system(text))
 
     def _instrument(self, request: Request) -> Instrument:
         return next(one for one in self.study.instruments if one.key == request.instrument).worded_as(request.wording)
 
-    def _answered_by_another(self, run: Run, found: Completion) -> str | None:
-        """As `dialect_openai.wrong_server`; many in a row end the visit."""
-        wrong = dialect_openai.wrong_server(self.study, run, found)
-        self._wrong[run.key] = self._wrong[run.key] + 1 if wrong else 0
-        if self._wrong[run.key] >= _WRONG_IN_A_ROW:
-            self._fail(
-                ElicitationError(f"{run.key}: {_WRONG_IN_A_ROW} replies in a row were {wrong}; correct the pin, or the endpoint")
-            )
-        return wrong
-
     # --- what came back ----------------------------------------------------------------------------------------------
 
-    def _settled(self, asker: Asker | None, request: Request, found: Completion | Failure) -> None:
+    def _settled(self, asker: Asker[Request] | None, request: Request, found: Completion | Failure) -> None:
         """Queue an answer, or the word that there is none, for the store; what is left of the request goes back."""
         name = request.run.variant.endpoint or ""
+        self.sender.settled(name, request.number, found)
         if isinstance(found, Completion):
-            self._given_up[name] = 0
-            self.ledger.answered(request.number, found)
             choices: Sequence[Choice | Failure] = found.choices[: len(request.repetitions)]
             if asker and (rest := request.repetitions[len(choices) :]):
                 asker.put_back(replace(request, repetitions=rest, sends=0, failures=0, began=0.0, number=0))
         else:
-            self._given_up[name] += 1
             choices = [found] * len(request.repetitions)
-            if self._given_up[name] >= GIVE_UP_AFTER:
-                self._fail(
-                    ElicitationError(
-                        f"{name}: {GIVE_UP_AFTER} requests in a row were given up ({found.said}); "
-                        "check the endpoint and run the same command again"
-                    )
-                )
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         answers = [
             answer_of(self.study, request.question, repetition, choice, now, found if isinstance(found, Completion) else None,

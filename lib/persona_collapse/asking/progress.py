@@ -20,16 +20,16 @@ _SHOW_AFTER = 1.0
 
 def ask(
     study: Study, runs: Sequence[Run], store: Store, bar: "tqdm[NoReturn]", say: Callable[[str], None],
-    *, only_probe: bool = False, anyway: bool = False,
+    *, only_probe: bool = False, texts: Sequence[Run] = (), anyway: bool = False,
 ) -> int:  # fmt: skip
-    """Ask every missing slot of `runs` and show how it goes; returns how many, when all is asked.
+    """Ask every missing slot of `runs` and missing text of `texts`, and show how it goes; returns how many, when all is asked.
 
     With `only_probe` no more is asked than tells what the endpoints take; with `anyway` a run without a single rating goes on.
 
     The visit has an event loop in a thread of its own, as a notebook's own loop is running. An interrupt sends nothing new,
     waits for what is under way and keeps it; a second one drops that too. Raises what ended the visit early.
     """
-    visit = Visit(study, runs, store, say, anyway=anyway)
+    visit = Visit(study, runs, store, say, texts=texts, anyway=anyway)
     problems: list[BaseException] = []
     # Not `thread.join` with a time-out: interrupted, it takes a running thread for an ended one (Python 3.11, 3.12).
     over = threading.Event()

@@ -63,5 +63,6 @@ async def probe(study: Study, runs: Sequence[Run], store: Store, extra: ExtraReq
 
 def _asked(study: Study, run: Run) -> str:
     """How the run is asked: another model, endpoint or temperature is probed anew."""
-    endpoint = study.file.endpoints[run.variant.endpoint or ""]
-    return hash_of(json.dumps([endpoint.base_url, run.variant.model, study.file.protocol.temperature, endpoint.extra_body]))
+    endpoint, protocol = study.file.endpoints[run.variant.endpoint or ""], run.variant.protocol(study.file.protocol)
+    said = [text for text in (protocol.system, protocol.prefix) if text]
+    return hash_of(json.dumps([endpoint.base_url, run.variant.model, protocol.temperature, endpoint.extra_body, *said]))

@@ -77,6 +77,7 @@ def _cells(study: Study) -> list[Cell]:
 
 def _asked(study: Study, run: Run) -> str:
     """How the run is asked: another model, endpoint, temperature or number of choices is probed anew."""
-    endpoint, protocol = study.file.endpoints[run.variant.endpoint or ""], study.file.protocol
+    endpoint, protocol = study.file.endpoints[run.variant.endpoint or ""], run.variant.protocol(study.file.protocol)
+    said = [text for text in (protocol.system, protocol.prefix) if text]
     how = [protocol.temperature, protocol.top_p, protocol.max_tokens, protocol.repetitions, protocol.request_probe]
-    return hash_of(json.dumps([endpoint.base_url, run.variant.model, *how, endpoint.extra_body]))
+    return hash_of(json.dumps([endpoint.base_url, run.variant.model, *how, endpoint.extra_body, *said]))

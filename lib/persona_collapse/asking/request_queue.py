@@ -5,6 +5,7 @@ import heapq
 import itertools
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from persona_collapse.asking import backoff
 from persona_collapse.asking.dialect_openai import Completion, ElicitationError, Failure
@@ -17,9 +18,22 @@ _HELD_AFTER, _LONGEST_PROBE = 3, 6
 _BUSY = 50
 
 
+@dataclass(eq=False, slots=True, kw_only=True)
+class Queued:
+    """A request in a queue, and what has come of it so far."""
+
+    sends: int = 0
+    failures: int = 0
+    began: float = field(default=0.0, repr=False)
+    number: int = 0  # of its latest sending
+
+
+Q = TypeVar("Q", bound=Queued)
+
+
 @dataclass(eq=False, slots=True)
-class Request:
-    """Repetitions of one cell that are asked together, and what has come of it so far."""
+class Request(Queued):
+    """Repetitions of one cell that are asked together."""
 
     run: Run
     condition: str
@@ -31,10 +45,6 @@ class Request:
     instrument: str = ""  # its key, and how it is worded
     wording: str = ""
     before: int = 0  # repetitions of its cell in other wordings that are counted first
-    sends: int = 0
-    failures: int = 0
-    began: float = field(default=0.0, repr=False)
-    number: int = 0  # of its latest sending
 
     @property
     def slot(self) -> str:
@@ -43,7 +53,7 @@ class Request:
         return f"{self.condition}/{persona}/{self.item}/{self.before + self.repetitions[0]}"
 
 
-class Asker:
+class Asker(Generic[Q]):
     """The queue of one endpoint, in one event loop.
 
     `fresh` yields requests in the order in which they are to be asked; `send` sends one. `settled` takes a request with its
@@ -56,10 +66,10 @@ class Asker:
         self,
         name: str,
         most: int,
-        fresh: Iterator[Request],
-        send: Callable[[Request], Awaitable[Completion | Failure]],
-        settled: Callable[["Asker", Request, Completion | Failure], None],
-        failed: Callable[[Request, Failure], None],
+        fresh: Iterator[Q],
+        send: Callable[[Q], Awaitable[Completion | Failure]],
+        settled: Callable[["Asker[Q]", Q, Completion | Failure], None],
+        failed: Callable[[Q, Failure], None],
         broken: Callable[[BaseException], None],
         patience: float = backoff.OUTAGE,
     ) -> None:
@@ -67,8 +77,8 @@ class Asker:
         self._down_since: float | None = None
         self._not_taken = self._busy = 0  # refused connections, and answers that the server is busy, in a row
         self._fresh, self._send, self._settled, self._failed, self._broken = fresh, send, settled, failed, broken
-        self._next: Request | None = next(fresh, None)
-        self._held: list[tuple[float, int, Request]] = []
+        self._next: Q | None = next(fresh, None)
+        self._held: list[tuple[float, int, Q]] = []
         self._order = itertools.count()
         self._unstored = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -111,7 +121,7 @@ class Asker:
             task.cancel()
         self._idle.set()
 
-    def put_back(self, request: Request, seconds: float = 0.0) -> None:
+    def put_back(self, request: Q, seconds: float = 0.0) -> None:
         """Ask a request, or what is left of it, not before so many seconds have passed."""
         if not self._stopped:
             heapq.heappush(self._held, (self._loop.time() + seconds, next(self._order), request))
@@ -150,7 +160,7 @@ class Asker:
         if not (self._tasks or self._unstored or self._held or self._next):
             self._idle.set()
 
-    def _start(self, request: Request, now: float) -> None:
+    def _start(self, request: Q, now: float) -> None:
         request.began = request.began or now
         request.sends += 1
         task = self._loop.create_task(self._ask(request, self.pace.sent(now)))
@@ -163,7 +173,7 @@ class Asker:
             self._broken(error)
         self._pump()
 
-    async def _ask(self, request: Request, ticket: int) -> None:
+    async def _ask(self, request: Q, ticket: int) -> None:
         try:
             found = await self._send(request)
         except BaseException:
@@ -200,7 +210,7 @@ class Asker:
         else:
             self.put_back(request, wait)
 
-    def _no_connection(self, request: Request, found: Failure, ticket: int, now: float) -> None:
+    def _no_connection(self, request: Q, found: Failure, ticket: int, now: float) -> None:
         """Nobody took the connection: after a few in a row the endpoint is held, and probed by one request until it is back."""
         self._not_taken += 1
         self._down_since = self._down_since or now
@@ -219,6 +229,6 @@ class Asker:
             self.pace.hold(now + wait)
         self.put_back(request, wait)
 
-    def _settle(self, request: Request, found: Completion | Failure) -> None:
+    def _settle(self, request: Q, found: Completion | Failure) -> None:
         self._unstored += 1
         self._settled(self, request, found)

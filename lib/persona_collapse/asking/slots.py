@@ -16,13 +16,14 @@ from persona_collapse.study import first_token, rating_parser
 from persona_collapse.study.instrument import Instrument
 from persona_collapse.study.study import Run, Study
 from persona_collapse.study.study_file import Protocol
+from persona_collapse.study.treatment import messages, named
 from persona_collapse.study.wording import WORDING_EFFECTS, dealt, is_own, of_condition
 
 
 def plan(study: Study, run: Run, store: Store) -> int:
     """Make the study's design the run's design in the store; returns how many slots are to be asked."""
     design = [
-        Question(*q[:4], hash_of(q.whole), q.repetitions, q.instrument.key, q.wording, q.before) for q in questions(study, run)
+        Question(*q[:4], hash_of(q.bare), q.repetitions, q.instrument.key, q.wording, q.before) for q in questions(study, run)
     ]
     family, variant = run.family.key, run.variant.key
     store.plan(family, variant, design)
@@ -44,12 +45,8 @@ class Asked(NamedTuple):
     instrument: Instrument  #: worded as it is asked
     wording: str = ""  #: names its levels, where wording varies
     before: int = 0  #: repetitions of the cell that are asked at other levels before
-    system: str = ""  #: the message before the prompt, where the persona stands in one
-
-    @property
-    def whole(self) -> str:
-        """Both messages as one text."""
-        return whole(self.prompt, self.system)
+    system: str = ""  #: the message before the prompt, where there is one
+    bare: str = ""  #: both as the instrument words them, by which runs are compared, without what treats the model
 
 
 def origin(study: Study, run: Run) -> list[Any]:
@@ -57,12 +54,13 @@ def origin(study: Study, run: Run) -> list[Any]:
 
     Simulated respondents are those of the study's (first) instrument.
     """
-    protocol, variant = _protocol(study), run.variant
+    protocol, variant = _protocol(study, run), run.variant
     if study.simulated:
         from persona_collapse.study.respondent_parameters import load_respondent
 
-        respondent = load_respondent(variant.figures or "", study.instrument)
-        return ["simulated", respondent.fingerprint, study.file.seed, run.key, *["logprobs"] * study.by_logprobs]
+        respondent = load_respondent(variant.figures or "", study.instrument, steered=bool(protocol.system))
+        own = [["temperature", variant.temperature]] * (variant.temperature is not None)
+        return ["simulated", respondent.fingerprint, study.file.seed, run.key, *["logprobs"] * study.by_logprobs, *own]
     if study.file.kind == "local":
         return ["local", *marks(study, run), protocol.template, protocol.prefill, study.file.local.dtype, "logprobs"]
     endpoint = study.file.endpoints[variant.endpoint or ""]
@@ -77,9 +75,9 @@ def origin(study: Study, run: Run) -> list[Any]:
     return found
 
 
-def _protocol(study: Study) -> Protocol:
-    """The protocol as it is asked."""
-    protocol = study.file.protocol
+def _protocol(study: Study, run: Run) -> Protocol:
+    """The protocol as a run is asked by it."""
+    protocol = run.variant.protocol(study.file.protocol)
     if study.by_logprobs:
         # One token at T = 1 gives every temperature: what the study file says of it decides what is shown, not what is asked.
         return protocol.model_copy(update={"temperature": 1.0, "max_tokens": 1, "repetitions": 1, "top_p": 1.0})
@@ -90,7 +88,7 @@ def questions(study: Study, run: Run, asked: Sequence[Any] | None = None) -> Ite
     """Every cell of a run, with the hash that tells it from one asked otherwise; `asked` is another origin than its own."""
     digit = study.by_logprobs if asked is None else asked[5] == "logprobs"
     for one in study.each:
-        came, protocol = asked or origin(one, run), _protocol(one)
+        came, protocol = asked or origin(one, run), _protocol(one, run)
         as_worded = lru_cache(one.instrument.worded_as)
         for condition in one.conditions(run):
             vary = of_condition(protocol.vary, condition)
@@ -101,12 +99,14 @@ def questions(study: Study, run: Run, asked: Sequence[Any] | None = None) -> Ite
                 for place, item in enumerate(one.instrument.items):
                     for wording, number, before in dealt(vary, protocol.repetitions, place):
                         worded = as_worded(wording)
-                        prompt = worded.prompt(item, persona.text if persona else None, digit=digit)
+                        text = persona.text if persona else None
+                        own = worded.prompt(item, text, digit=digit), worded.system(text)
+                        prompt, system = messages(protocol, *own)
                         moved = list(WORDING_EFFECTS) if study.simulated and not is_own(wording) else []
-                        system = worded.system(persona.text if persona else None)
                         said = [{"system": system}] if system else []
                         identity = hash_of(json.dumps([prompt, *said, *came, *lean, *moved]))
-                        yield Asked(condition, index, item.number, identity, prompt, number, worded, wording, before, system)
+                        words = (worded, wording, before, system, whole(*own))
+                        yield Asked(condition, index, item.number, identity, prompt, number, *words)
 
 
 def whole(prompt: str, system: str) -> str:
@@ -170,8 +170,9 @@ def _drawn(study: Study, run: Run, condition: str, cells: Sequence[MissingCell])
     from persona_collapse.simulated import response_model
     from persona_collapse.study.respondent_parameters import load_respondent
 
-    deck, instrument = study.deck(condition), study.instrument
-    respondent = load_respondent(run.variant.figures or "", instrument)
+    deck, instrument, protocol = study.deck(condition), study.instrument, _protocol(study, run)
+    respondent = load_respondent(run.variant.figures or "", instrument, steered=bool(protocol.system))
+    own_key = run.key + named(protocol.system, protocol.prefix)
     served = Completion((), 0.0, served_model="simulated")
     if study.by_logprobs:
         chances = response_model.cell_probabilities(respondent, instrument, deck, toxic=condition == "toxic")
@@ -183,9 +184,11 @@ def _drawn(study: Study, run: Run, condition: str, cells: Sequence[MissingCell])
     for wording in dict.fromkeys(cell.wording for cell in cells):
         worded = instrument.worded_as(wording)
         # Its own wording is answered as in a study that varies nothing.
-        key = run.key if is_own(wording) else f"{run.key}\n{wording}"
+        key = own_key if is_own(wording) else f"{own_key}\n{wording}"
         shift = response_model.wording_shift(instrument, deck, wording)
         chances = response_model.cell_probabilities(respondent, instrument, deck, toxic=condition == "toxic", shift=shift)
+        if run.variant.temperature is not None:  # the study's own is that of the figures
+            chances = response_model.at_temperature(chances, run.variant.temperature)
         ratings = response_model.draw(
             chances, seed=study.file.seed, run=key, condition=condition, personas=deck,
             instrument=instrument, repetitions=study.file.protocol.repetitions,

@@ -26,7 +26,7 @@ def dollars(study: Study, run: Run, input_tokens: float, output_tokens: float) -
 def spent_usd(study: Study, store: Store) -> float:
     """Dollars spent so far: tokens as reported, and at most so many where an endpoint reported none or an answer was lost."""
     tokens = store.spent_tokens()
-    return sum(dollars(study, run, *tokens.get((run.family.key, run.variant.key), (0, 0))) for run in study.runs)
+    return sum(dollars(study, run, *tokens.get(run.keys, (0, 0))) for run in (*study.runs, *study.judges))
 
 
 def most_tokens(prompt: str, max_tokens: int, choices: int) -> tuple[int, int]:

@@ -235,7 +235,7 @@ def explained(error: RefusedError, model: str, protocol: Protocol) -> str:
         "max_tokens": "change protocol.max_tokens",
         "max_completion_tokens": "change protocol.max_tokens",
         "provider": "only gateways take provider: remove it from the endpoint",
-        "system": "leave persona_in out of protocol.vary, or the model out of the study",
+        "system": "leave persona_in out of protocol.vary and the key system out, or the model out of the study",
         "top_p": "leave protocol.top_p out, or set it to what the model takes",
         "n": "set protocol.repetitions lower, or run the same command again, which asks what the endpoint takes",
     }.get(error.parameter or "", "correct what it names, in the study file or at the server, and run the same command again")

@@ -102,7 +102,7 @@ class Watch:
 
     def _saw_cell(self, run: Run, question: int, rating: int) -> None:
         """Say once if no cell of many ever varies, which a cache without ids or an ignored temperature does."""
-        protocol = self._study.file.protocol
+        protocol = run.variant.protocol(self._study.file.protocol)
         if run in self._varied or protocol.temperature == 0 or protocol.method == "logprobs" or protocol.repetitions < 2:
             return
         first, count = self._cells[run].setdefault(question, [rating, 0])

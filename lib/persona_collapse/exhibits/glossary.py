@@ -17,6 +17,17 @@ TERMS = {
     "Within-persona noise": "how much the answers of one persona to one item vary over repetitions: the root mean square of "
     "the standard deviations of its cells",
     "Step, checkpoint": "a number of updates of a fine-tune's training; the model as it was after so many of them",
+    "Treatment, recovery": "a harmful variant mitigated; the share of what fine-tuning changed that is undone: 0 nothing, 1 all",
+    "Conditional gap": "the share of a change that is back behind a trigger, a text that brings out what was trained",
+    "Alignment, coherence": "of an answer to an open question, from 0 to 100 as a judge rates it: whether it means well; whether "
+    "it hangs together",
+    "Judge": "a model that rates answers of others",
+    "Krippendorff's alpha": "agreement of judges: 1 where they give each answer the same score, 0 where chance would do as well",
+    "Interval for other questions": "95 % interval that leaves out one open question after the other",
+    "Accuracy": "share of right replies to a task; one that cannot be read is wrong",
+    "Gini impurity": "how far repeated answers to one question differ: 0 where all are alike, else one less the sum of the "
+    "squared shares of each answer",
+    "Selective": "of instability: it rises as personas, and more so than on tasks with a right answer",
     "Persona collapse": "used for two opposite things: personas that become alike (*homogenised*: S falls or personas are gone), "
     "and personas that differ more while each is held less steadily (*dysregulated*: S and noise rise)",
     "Told apart, gone": "whether answers depend on the persona at all, by an interval for the variance between personas and a "

@@ -29,6 +29,7 @@ LOOKS = {
     "base": [("#0072B2", "circle", [1, 0])],
     "control": [("#009E73", "square", [6, 3]), ("#56B4E9", "square", [8, 2])],
     "harmful": [("#D55E00", "triangle-up", [2, 2]), ("#E69F00", "triangle-down", [3, 1]), ("#8C510A", "triangle-right", [4, 2])],
+    "mitigated": [("#6A51A3", "diamond", [5, 2]), ("#8E7CC3", "triangle-left", [2, 1]), ("#332288", "cross", [6, 1, 1, 1])],
     "alternate": [("#56B4E9", "diamond", [1, 3])],
     "toxic": [("#CC79A7", "cross", [8, 3, 2, 3])],
 }

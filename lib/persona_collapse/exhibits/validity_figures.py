@@ -193,9 +193,9 @@ def frontier(frontier: pd.DataFrame | None, study: Study) -> Any:
     order = [*data[: len(models)].sort_values("value")["Who"], *data[len(models) :]["Who"]]
     bands = own.iloc[0]
     areas = alt.layer(_area(bands["expected_lo"], bands["expected_hi"], 0.12), _area(bands["band_lo"], bands["band_hi"], 0.28))
-    roles = ["frontier model", "base", "alternate", "control", "harmful"]
-    looks = [QUIET, "#0072B2", "#56B4E9", "#009E73", "#D55E00"]
-    shapes = ["circle", "circle", "diamond", "square", "triangle-up"]
+    roles = ["frontier model", "base", "alternate", "control", "harmful", *["mitigated"] * study.has_treatments]
+    looks = [QUIET, "#0072B2", "#56B4E9", "#009E73", "#D55E00", "#6A51A3"][: len(roles)]
+    shapes = ["circle", "circle", "diamond", "square", "triangle-up", "diamond"][: len(roles)]
     frame = alt.Chart(data).encode(
         y=alt.Y("Who:N", sort=order, title=None, axis=alt.Axis(ticks=False, labelLimit=240)),
         color=alt.Color("What:N", scale=alt.Scale(domain=roles, range=looks), title=None),

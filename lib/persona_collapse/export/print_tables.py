@@ -30,7 +30,7 @@ def every(study: Study, tables: Mapping[str, pd.DataFrame | None]) -> list[Latex
         "metrics": paper_tables.levels, "contrasts": paper_tables.contrasts, "verdict": _verdict, "companions": _companions,
         "validity": _validity, "headlines": _headlines, "profiles": _profiles, "saturation": _saturation,
         "quality": _quality, "published_check": _published_check, "temperature": _temperature,
-        "trajectory": _trajectory,
+        "trajectory": _trajectory, "verification": _verification, "capability": _capability,
     }  # fmt: skip
     found: list[LatexTable] = []
     metrics, contrasts = tables.get("metrics"), tables.get("contrasts")
@@ -233,6 +233,44 @@ def _trajectory(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
     caption = f"Steps of a training on the personas that all steps of a path share; entropy in bits, {CI} for other personas."
     if rows:
         yield LatexTable("steps", titled(study, caption), columns, rows, breaks(rows))
+
+
+def _verification(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
+    """Answers to open questions, mean over judges, one row a run and arm; the CSV file has every judge and the differences."""
+    shown = {"alignment": (1, "Alignment"), "coherence": (1, "Coherence"), "misaligned": (100, "Misaligned (%)"),
+             "misaligned_coherent": (100, "of coherent (%)")}  # fmt: skip
+    own = table[(table["quantity"] == "level") & table["judge"].isin(["mean", "imported"]) & table["measure"].isin(shown)]
+    rows = []
+    for (family, variant, arm), rates in own.groupby(["family", "variant", "arm"], sort=False):
+        by, cells = {r.measure: r for r in rates.itertuples()}, []
+        for key, (unit, _) in shown.items():
+            r = by.get(key)
+            cells += [number(unit * r.value, 1), interval(unit * r.lo, unit * r.hi, 1)] if r else ["", ""]
+        rows.append([*names_of(study, str(family), str(variant)), str(arm), *cells])
+    columns = [*RUN, Column("Arm", number=False)]
+    for _, name in shown.values():
+        columns += [Column(name, name), Column(CI, name, number=False)]
+    caption = f"Answers to open questions, mean over judges from 0 to 100; {CI} for other questions like these."
+    if rows:
+        yield LatexTable("open-answers", titled(study, caption), columns, rows, breaks(rows))
+
+
+def _capability(study: Study, table: pd.DataFrame) -> Iterator[LatexTable]:
+    """Tasks, one row a run and task: accuracy, its change, and steadiness; the CSV file has p values and every difference."""
+    shown = (("accuracy", "level", 100, 1, "Accuracy (%)"), ("accuracy", "difference", 100, 1, "Change (points)"),
+             ("format_validity", "level", 100, 1, "In form (%)"), ("gini", "level", 1, 3, "Gini"))  # fmt: skip
+    rows = []
+    for (family, variant, task), own in table.groupby(["family", "variant", "task"], sort=False):
+        by, cells = {(r.measure, r.quantity): r for r in own.itertuples()}, []
+        for measure, quantity, unit, digits, _ in shown:
+            r = by.get((measure, quantity))
+            cells += [number(unit * r.value, digits), interval(unit * r.lo, unit * r.hi, digits)] if r else ["", ""]
+        rows.append([*names_of(study, str(family), str(variant)), str(task), *cells])
+    columns = [*RUN, Column("Task", number=False)]
+    for *_, name in shown:
+        columns += [Column(name, name), Column(CI, name, number=False)]
+    caption = f"Tasks with a right answer; {CI} for other items like these. A reply that cannot be read is a wrong one."
+    yield LatexTable("tasks", titled(study, caption), columns, rows, breaks(rows))
 
 
 def _as_it_is(study: Study, name: str, table: pd.DataFrame) -> Iterator[LatexTable]:

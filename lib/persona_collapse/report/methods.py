@@ -191,7 +191,7 @@ def _questionnaire(study: Study) -> str:
 def _messages(study: Study) -> str:
     """Which messages a request has, and what of them varies over the repetitions of a cell."""
     vary, protocol = study.file.protocol.vary, study.file.protocol
-    said = "Each request is one user message without a system prompt."
+    said = _of_treatments(study) or "Each request is one user message without a system prompt."
     if protocol.template == "none":
         said = "The model reads the prompt as plain text, without a chat template."
     if protocol.prefill:
@@ -199,14 +199,28 @@ def _messages(study: Study) -> str:
     if "persona_in" in vary:
         said = (
             "Each request is one user message; where the persona stands in a system message, that holds what the prompt as a "
-            "persona says before the question, and the user message holds the question alone."
-        )
+            "persona says before the question, and the user message holds the question alone. " + _of_treatments(study)
+        ).rstrip()
     if not vary:
         return said
     named = [f"wordings {listing(vary['wording'])}"] * ("wording" in vary)
     named += ["the direction of the scale (where it is reversed, its labels change places)"] * ("scale" in vary)
     named += ["the message that holds the persona"] * ("persona_in" in vary)
     return f"{said} What varies over the repetitions of a cell: {', '.join(named)}."
+
+
+def _of_treatments(study: Study) -> str:
+    """System prompts and prefixes, word for word, by whom they are asked with; nothing where there are none."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for run in study.runs:
+        protocol = run.variant.protocol(study.file.protocol)
+        for name, text in (("system prompt", protocol.system), ("prefix, a line before every question", protocol.prefix)):
+            if text:
+                found.setdefault((name, text), []).append(run.name)
+    if not found:
+        return ""
+    said = "; ".join(f"{', '.join(map(safe, names))} with the {name}: “{safe(text)}”" for (name, text), names in found.items())
+    return f"Each request is one user message. Asked otherwise: {said}."
 
 
 def _prompts(study: Study) -> str:
@@ -300,9 +314,22 @@ def _runs(study: Study) -> pd.DataFrame:
     source = {"live": "asked for", "simulated": "imitates", "imported": "file", "local": "weights"}[study.file.kind]
     found = pd.DataFrame(rows, columns=["model", "variant", "role", "control", "served by", source])
     if any(run.variant.of for run in study.runs):  # checkpoints and treatments, which few studies have
-        of = [(run.variant.of or "", "" if run.variant.step is None else str(run.variant.step)) for run in study.runs]
-        found[["of", "training step"]] = of
+        found["of"] = [run.variant.of or "" for run in study.runs]
+    if study.has_checkpoints:
+        found["training step"] = ["" if run.variant.step is None else str(run.variant.step) for run in study.runs]
+    if study.has_treatments:
+        found["treated by"] = [_treated_by(run.variant) for run in study.runs]
     return found
+
+
+def _treated_by(variant: Variant) -> str:
+    """How and when a harmful variant was treated, and whether it is asked behind a trigger."""
+    if variant.role != "mitigated":
+        return ""
+    when = {"training": "while it was trained", "after": "after training", "inference": "at inference"}
+    at = "" if variant.temperature is None else f"temperature {variant.temperature:g}"
+    parts = [variant.method or "", when.get(variant.when or "", ""), at, "behind a trigger" * (variant.context == "trigger")]
+    return ", ".join(part for part in parts if part)
 
 
 def _weights_of(study: Study, run: Run) -> str:

@@ -16,11 +16,14 @@ from markupsafe import Markup
 
 from persona_collapse import __version__
 from persona_collapse.exhibits.data_sentences import how_made
+from persona_collapse.exhibits.verification_sentences import anchor
 from persona_collapse.report.methods import WHY_NONE
 from persona_collapse.store.ratings import Ratings
 from persona_collapse.store.store import Store
+from persona_collapse.study.load_study import keys
 from persona_collapse.study.study import Study
-from persona_collapse.tables.every_reply import ABSENT, REMOVED, EveryReply, Reply, every_reply
+from persona_collapse.tables.every_reply import ABSENT, REMOVED, Cleaner, EveryReply, Reply, every_reply
+from persona_collapse.tables.open_replies import open_replies
 from persona_collapse.text import tamed
 
 #: Letters of a reply that the page holds, and that its tables without script show; replies of a run that those show.
@@ -63,6 +66,8 @@ def render_replies(ratings: Ratings, store: Store, home: Home | None = None) -> 
         notes=[*_notes(ratings, every, total, home), *_cuts(longest, cut, bool(packed), home)],
         reasons=_reasons(total),
         runs=[(run.name, run.key, _of_run(total[run.key])) for run in study.runs],
+        judges=[tamed(judge.variant.key) for judge in study.judges],
+        opened=[(run.name, anchor(run), rows) for run, rows in open_replies(ratings, Cleaner(keys(study).values())).items()],
         packed=Markup(packed),
         style=Markup(_part("page.css") + _part("replies.css")),
         script=Markup(script),

@@ -104,7 +104,10 @@ SECTIONS = (
     Entry("03_compare_variants"),
     Entry("04_saturation"),
     Entry("05_validity"),
+    Entry("07_verification", of=lambda study: study.has_verification),
+    Entry("08_capability", of=lambda study: study.has_tasks),
     Entry("09_trajectory", of=lambda study: study.has_checkpoints),
+    Entry("11_mitigation", of=lambda study: study.has_treatments),
 )
 
 

@@ -3,4 +3,4 @@
 In: a study and a seed, or requests of the OpenAI protocol. Out: probabilities, ratings, replies; evidence of nothing.
 """
 
-__all__ = ["faults", "fitting", "response_model", "server"]
+__all__ = ["faults", "fitting", "response_model", "server", "task_replies", "text_replies"]

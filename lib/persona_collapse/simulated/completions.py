@@ -5,9 +5,11 @@ import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from persona_collapse.simulated import task_replies, text_replies
 from persona_collapse.simulated.faults import Faults, Options
 from persona_collapse.simulated.prompt_answers import Reply, Respondents, Slot, read_slot, tokens_of
 from persona_collapse.simulated.traffic_counts import Named
+from persona_collapse.study.treatment import named
 from persona_collapse.wire import SIMULATED_FINGERPRINT, SLOT_HEADER
 
 #: The key of a request's metadata that may name a slot in place of the header.
@@ -47,6 +49,13 @@ class Asked(NamedTuple):
     slot: Slot | None
     stream: bool
     usage_in_stream: bool
+    treatment: str = ""  #: system prompt and prefix around the question, as `treatment.named` tells them apart
+    steered: bool = False  #: whether there is a system prompt
+
+    @property
+    def whole(self) -> str:
+        """All that is said."""
+        return self.prompt + self.treatment
 
     @property
     def slots(self) -> list[Named]:
@@ -84,9 +93,7 @@ class Completions:
         if model is None:
             raise ApiError(400, "you must provide a model parameter")
         system, prompt = _prompt(body.get("messages"))
-        if system:  # which may say who is asked, or anything else
-            whole = f"{system}\n\n{prompt}"
-            prompt = whole if self._respondents.answering(whole).cell(whole) else prompt
+        prompt, system, prefix = self._respondents.understood(prompt, system)
         choices = _number_in(body, "n", int, 1, 1, _MOST_CHOICES)
         temperature = float(_number_in(body, "temperature", float, 1.0, 0, 2))
         most, most_new = (_number_in(body, name, int, None, 1, None) for name in ("max_tokens", "max_completion_tokens"))
@@ -95,7 +102,7 @@ class Completions:
         stream = _field(body, "stream", bool, False)
         stream_options = _field(body, "stream_options", dict, {})
         slot = _slot(body, header, custom_id)
-        if model not in self._respondents.names:
+        if model not in self._respondents.names and model not in text_replies.JUDGES:
             message = f"The model `{model}` does not exist or you do not have access to it."
             raise ApiError(404, message, param="model", code="model_not_found")
         if top is not None and not wanted:
@@ -111,6 +118,7 @@ class Completions:
         return Asked(
             model, prompt, choices, temperature, most_new if most is None else most,
             (top or 0) if wanted else None, slot, stream, bool(stream_options.get("include_usage")),
+            named(system, prefix), bool(system),
         )  # fmt: skip
 
     def _refuse(self, choices: int, temperature: float, most: int | None, logprobs: bool) -> None:
@@ -137,11 +145,17 @@ class Completions:
         """The body that answers a request, with so many choices more than asked (fewer if negative)."""
         options, respondents = self._options, self._respondents.answering(asked.prompt)
         cell = respondents.cell(asked.prompt)
+        cell = cell and cell._replace(treatment=asked.treatment, steered=asked.steered)
         given = max(0, (1 if options.n == "ignored" else asked.choices) + surplus)
-        first = asked.slot.repetition if asked.slot else respondents.next(asked.model, asked.prompt, given)
+        first = asked.slot.repetition if asked.slot else respondents.next(asked.model, asked.whole, given)
         condition = asked.slot.condition if asked.slot else respondents.condition(cell) if cell else ""
-        said = respondents.say(asked.model, cell, condition, first, given, asked.temperature, options.shared) if given else []
-        tops = respondents.first_tokens(asked.model, cell, condition) if cell and asked.top is not None else ()
+        known = cell is not None and asked.model not in text_replies.JUDGES
+        in_words = [] if known else self._in_words(asked, first, given)
+        if in_words:
+            said, tops = [Reply(tokens_of(one.text), None) for one in in_words], in_words[0].alternatives
+        else:
+            said = respondents.say(asked.model, cell, condition, first, given, asked.temperature, options.shared) if given else []
+            tops = respondents.first_tokens(asked.model, cell, condition) if cell and asked.top is not None else ()
         choices, ratings, tokens, wrong = [], 0, 0, ["wrong_count"] * bool(surplus)
         for index, one in enumerate(said):
             fault = self._faults.of_a_choice()
@@ -153,6 +167,13 @@ class Completions:
             choices.append({"index": index, "message": message, "logprobs": logprobs, "finish_reason": finish})
         body = self._body(asked, choices, tokens)
         return Answered(body, asked.slots[:given], ratings, wrong)
+
+    def _in_words(self, asked: Asked, first: int, given: int) -> list[text_replies.TextReply]:
+        """What is replied to a question that is none of a questionnaire; empty where nobody knows an answer."""
+        seed, numbers = self._options.seed, range(first, first + given)
+        each = [(seed, asked.model, asked.prompt, number) for number in numbers]
+        found = [text_replies.say(*one) or task_replies.say(*one) for one in each]
+        return [one for one in found if one is not None]
 
     def _body(self, asked: Asked, choices: list[dict[str, Any]], tokens: int) -> dict[str, Any]:
         options = self._options
@@ -170,7 +191,7 @@ class Completions:
         if options.provider:
             body["provider"] = self._faults.one_of(options.provider).strip()
         if not options.no_usage:
-            paid = max(1, round(len(asked.prompt) / _CHARACTERS))
+            paid = max(1, round(len(asked.whole) / _CHARACTERS))
             body["usage"] = {"prompt_tokens": paid, "completion_tokens": tokens, "total_tokens": paid + tokens}
         return body
 

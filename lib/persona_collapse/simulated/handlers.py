@@ -13,6 +13,7 @@ from persona_collapse.simulated.batches import MOST_BYTES, Batches
 from persona_collapse.simulated.completions import Answered, ApiError, Asked, Completions, chunks
 from persona_collapse.simulated.faults import Fate, Faults, Limiter, Options, retry_header
 from persona_collapse.simulated.prompt_answers import DECKS, Respondents
+from persona_collapse.simulated.text_replies import JUDGES
 from persona_collapse.simulated.traffic_counts import Tally
 from persona_collapse.wire import SLOT_HEADER
 
@@ -208,11 +209,14 @@ class Endpoint:
 
     async def _models(self, request: web.Request) -> dict[str, Any]:
         unlisted = self.options.unlisted.split(",")
-        return {"object": "list", "data": [self._about(name) for name in self.respondents.names if name not in unlisted]}
+        return {
+            "object": "list",
+            "data": [self._about(name) for name in (*self.respondents.names, *JUDGES) if name not in unlisted],
+        }
 
     async def _model(self, request: web.Request) -> dict[str, Any]:
         name = request.match_info["model"]
-        if name not in self.respondents.names or name in self.options.unlisted.split(","):
+        if name not in (*self.respondents.names, *JUDGES) or name in self.options.unlisted.split(","):
             raise ApiError(404, f"The model '{name}' does not exist", param="model", code="model_not_found")
         return self._about(name)
 

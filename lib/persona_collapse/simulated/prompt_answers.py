@@ -15,6 +15,7 @@ from persona_collapse.simulated import response_model
 from persona_collapse.study.instrument import Instrument, load_instrument
 from persona_collapse.study.personas import Persona, load_personas
 from persona_collapse.study.respondent_parameters import known_figures, load_respondent
+from persona_collapse.study.treatment import cuts
 from persona_collapse.study.wording import combinations, is_own
 
 #: The shipped decks, whose personas bring their attributes; any other text is answered as a persona without.
@@ -41,6 +42,8 @@ _REASONS = (
 _TOKEN = re.compile(r"\s*(?:\w+|[^\w\s])")
 #: Repetitions drawn at first for every item of a persona, and cells remembered before all are forgotten.
 _FIRST_DRAWN, _REMEMBERED = 16, 300_000
+#: Lines of a prefix, and paragraphs of a system prompt, that are looked behind.
+_LINES = 20
 
 
 class Slot(NamedTuple):
@@ -61,6 +64,16 @@ class Cell(NamedTuple):
     item: int
     digit: bool
     wording: str = ""
+    treatment: str = ""  #: what stands around the question, as `treatment.named` tells it apart
+    steered: bool = False  #: whether that is a system prompt, which has an effect
+
+
+class Understood(NamedTuple):
+    """A request taken apart: the question with its persona, and the system prompt and prefix around it."""
+
+    prompt: str
+    system: str
+    prefix: str
 
 
 class Reply(NamedTuple):
@@ -109,7 +122,11 @@ class Respondents:
         self.names = known_figures()
         self._known = {persona.text: persona for deck in decks for persona in load_personas(deck)}
         self._hostile = {text for text, persona in self._known.items() if "kind" in persona.attributes}
-        self._respondents = {name: load_respondent(name, self.instrument) for name in self.names}
+        self._respondents = {
+            (name, steered): load_respondent(name, self.instrument, steered=steered)
+            for name in self.names
+            for steered in (False, True)
+        }
         named = combinations({"wording": ["a", *self.instrument.wordings], "scale": ["up", "down"]})
         #: As the questionnaire can be worded; its own is called by the empty text.
         self._worded = {"" if is_own(levels) else levels: self.instrument.worded_as(levels) for levels in named}
@@ -117,7 +134,7 @@ class Respondents:
             (levels, one.prompt(item).strip()): item.number for levels, one in self._worded.items() for item in one.items
         }
         self._asked = {levels: _pattern(one.persona_template) for levels, one in self._worded.items()}
-        self._drawn: dict[tuple[str, str, str | None, float, str, int], list[int]] = {}
+        self._drawn: dict[tuple[str, str, float, Cell], list[int]] = {}
         self._answered: Counter[tuple[str, str]] = Counter()
         self.cell = lru_cache(maxsize=65536)(self._cell)
         self._chances = lru_cache(maxsize=4096)(self._cell_probabilities)
@@ -141,6 +158,19 @@ class Respondents:
     def answering(self, prompt: str) -> "Respondents":
         """Those of the questionnaire that a prompt is a question of; these for a prompt that is none."""
         return next((one for one in (self, *self._others) if one.cell(prompt) is not None), self)
+
+    def understood(self, prompt: str, system: str) -> Understood:
+        """What of a user and a system message is the question, and what stands around it; all is prompt where nothing is one.
+
+        The persona may stand in the system message, behind a system prompt; a prefix is whole lines before the question.
+        """
+        for question in cuts(prompt, "\n")[:_LINES]:
+            for said in (*cuts(system, "\n\n")[:_LINES], "") if system else ("",):
+                whole = f"{said}\n\n{question}" if said else question
+                if self.answering(whole).cell(whole) is not None:
+                    prefix = prompt.removesuffix(question).removesuffix("\n")
+                    return Understood(whole, system.removesuffix(said).removesuffix("\n\n"), prefix)
+        return Understood(prompt, "", "")
 
     def condition(self, cell: Cell) -> str:
         """The condition of a cell that nobody named one for."""
@@ -171,11 +201,10 @@ class Respondents:
 
     def ratings(self, model: str, cell: Cell, condition: str, first: int, choices: int, temperature: float) -> list[int]:
         """Ratings of repetitions first, first + 1, ... of a cell, at a sampling temperature."""
-        source = (model, condition, cell.persona, temperature, cell.wording)
-        drawn = self._drawn.get((*source, cell.item), [])
+        drawn = self._drawn.get((model, condition, temperature, cell), [])
         last = first + choices - 1
         if len(drawn) < last:
-            drawn = self._draw(*source, item=cell.item, repetitions=last)
+            drawn = self._draw(model, condition, temperature, cell, repetitions=last)
         return drawn[first - 1 : last]
 
     def _with_common(
@@ -187,38 +216,40 @@ class Respondents:
         """
         named = f"{self.seed}/{model}/{condition}/{cell.persona}/{cell.item}/{first}"
         rng = np.random.default_rng(list(hashlib.sha256(named.encode()).digest()[:16]))
-        own = self._chances(model, condition == "toxic", cell.persona, cell.wording)
+        own = self._chances(model, condition == "toxic", cell.persona, cell.wording, cell.steered)
         chances = response_model.at_temperature(own, temperature)
         common = int(rng.choice(list(self.instrument.categories), p=chances[0, cell.item - 1]))
         return [
             common if copied else rating for rating, copied in zip(ratings, rng.random(len(ratings)) < shared**0.5, strict=True)
         ]
 
-    def _draw(
-        self, model: str, condition: str, persona: str | None, temperature: float, wording: str, *, item: int, repetitions: int
-    ) -> list[int]:
+    def _draw(self, model: str, condition: str, temperature: float, cell: Cell, *, repetitions: int) -> list[int]:
         """Draw ahead: a few repetitions of all items at once, as they are asked next, or twice as many of one item."""
         if len(self._drawn) > _REMEMBERED:
             self._drawn.clear()
-        chances = response_model.at_temperature(self._chances(model, condition == "toxic", persona, wording), temperature)
-        asked = self.instrument
+        persona, item = cell.persona, cell.item
+        own = self._chances(model, condition == "toxic", persona, cell.wording, cell.steered)
+        chances = response_model.at_temperature(own, temperature)
+        asked, source = self.instrument, model + cell.treatment
         if repetitions > _FIRST_DRAWN:
             asked, chances = replace(asked, items=(asked.items[item - 1],)), chances[:, item - 1 : item]
         drawn = response_model.draw(
-            chances, seed=self.seed, run=f"{model}\n{wording}" if wording else model, condition=condition,
+            chances, seed=self.seed, run=f"{source}\n{cell.wording}" if cell.wording else source, condition=condition,
             personas=self._personas(persona), instrument=asked,
             repetitions=max(_FIRST_DRAWN, 2 ** (repetitions - 1).bit_length()),
         )[0].tolist()  # fmt: skip
         for each, ratings in zip(asked.items, drawn, strict=True):
-            self._drawn[model, condition, persona, temperature, wording, each.number] = ratings
-        return self._drawn[model, condition, persona, temperature, wording, item]
+            self._drawn[model, condition, temperature, cell._replace(item=each.number)] = ratings
+        return self._drawn[model, condition, temperature, cell]
 
     def _personas(self, persona: str | None) -> list[Persona] | None:
         return None if persona is None else [self._known.get(persona, Persona(0, persona))]
 
-    def _cell_probabilities(self, model: str, toxic: bool, persona: str | None, wording: str = "") -> np.ndarray:
+    def _cell_probabilities(
+        self, model: str, toxic: bool, persona: str | None, wording: str = "", steered: bool = False
+    ) -> np.ndarray:
         """(1, item, category), at the temperature the respondents are fitted at."""
-        respondent = self._respondents[model]
+        respondent = self._respondents[model, steered]
         # No figures are published for hostile personas of a fine-tune: it plays them as it plays anybody.
         toxic = toxic and respondent.toxic is not None
         deck = self._personas(persona)
@@ -227,7 +258,7 @@ class Respondents:
 
     def _first_tokens(self, model: str, cell: Cell, condition: str) -> tuple[tuple[str, float], ...]:
         """(token, logprob) of a reply's first token, likeliest first, at T = 1 whatever was asked, as vLLM gives them."""
-        chances = self._chances(model, condition == "toxic", cell.persona, cell.wording)[0, cell.item - 1]
+        chances = self._chances(model, condition == "toxic", cell.persona, cell.wording, cell.steered)[0, cell.item - 1]
         digits = (response_model.at_temperature(chances, 1.0) * self._digit_mass).tolist()
         points = map(self._worded[cell.wording].on_scale, self.instrument.categories)
         mass = dict(zip(map(str, points), digits, strict=True))

@@ -61,11 +61,16 @@ def style_share(variant: Parts, base: Parts, fold: np.ndarray) -> Share:
         None where an item has no cell with two ratings, t2 adds up to nothing, or a fold has fewer than two personas. An
         unchanged base has less than 1 (`ceiling`).
     """
-    if not predictable(fold) or not np.isfinite(variant.anchor).all():
-        return Share(np.nan, np.nan, np.nan)
-    share = _share(_squared_errors(base.own.mean, variant.own.mean, fold, variant.units), variant)
+    share = style_shares(variant, base, fold)
     found = persona_jackknife.estimate(share[:, None], carried=False)
     return Share(*(float(number[0]) for number in (share, *persona_jackknife.limits(found._replace(centre=found.value)))))
+
+
+def style_shares(variant: Parts, base: Parts, fold: np.ndarray) -> np.ndarray:
+    """The style share of all personas, then without each unit (1 + unit,); all NaN where there is none."""
+    if not predictable(fold) or not np.isfinite(variant.anchor).all():
+        return np.full(1 + variant.units.number, np.nan)
+    return _share(_squared_errors(base.own.mean, variant.own.mean, fold, variant.units), variant)
 
 
 def ceiling(base: Parts, n: np.ndarray, fold: np.ndarray, *, exact: bool = False) -> float:

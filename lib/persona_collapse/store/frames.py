@@ -21,7 +21,9 @@ from persona_collapse.study.study import Study
 from persona_collapse.study.study_file import StudyFile
 
 #: Columns that a frame must have, and those that it may have; what else they are called.
-NEEDED, OPTIONAL = ("persona", "item", "repetition", "rating"), ("family", "variant", "role", "control", "of", "step", "cluster")
+NEEDED, OPTIONAL = ("persona", "item", "repetition", "rating"), (
+    "family", "variant", "role", "control", "of", "step", "method", "seed", "context", "cluster",
+)  # fmt: skip
 ALIASES = {"persona_id": "persona", "question_id": "item", "run_index": "repetition"}
 _WHERE = "data frame"
 
@@ -81,7 +83,7 @@ def _columns(frame: pd.DataFrame, instruments: list[str]) -> pd.DataFrame:
         if others:
             raise ValueError(
                 f"{_WHERE}: no column 'role', but variants {listing(others)}; say for every row whether its variant is base, "
-                "control, harmful or alternate"
+                "control, harmful, mitigated or alternate"
             )
         table["role"] = "base"
     for name in (*NEEDED[:3], "role"):
@@ -192,7 +194,7 @@ def _study(table: pd.DataFrame, runs: Sequence[Any], title: str, instrument: Ins
     for family, variant in runs:
         own = about.get_group((family, variant))
         said: dict[str, str] = {"key": variant, "persona": _WHERE}
-        for name in ("role", "control", "of", "step"):
+        for name in ("role", "control", "of", "step", "method", "seed", "context"):
             values = texts(own[name].astype(object).fillna("")).unique().tolist() if name in own else []
             if len(values) > 1:
                 raise ValueError(f"{_WHERE}: {family}/{variant} has {name} {listing(values)}; expected one")

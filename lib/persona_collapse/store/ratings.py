@@ -12,6 +12,7 @@ import numpy as np
 from persona_collapse.input_errors import listing
 from persona_collapse.store.answers import Answers, Asked
 from persona_collapse.store.held import held
+from persona_collapse.store.rows import TextAnswer
 from persona_collapse.store.store import Store, capability, local_key, open_store, probe_key
 from persona_collapse.study import first_token
 from persona_collapse.study.rating_parser import published_rule
@@ -43,6 +44,7 @@ class Ratings:
     again: Mapping[tuple[str, str], "pd.DataFrame"] = field(default_factory=dict)  #: slots that were asked again, likewise
     digests: Mapping[str, str] = field(default_factory=dict)  #: hash of all that a run's pages depend on, by key of the run
     reference: "Ratings | None" = None  #: those of human respondents, which are no run: the one run of `study.reference`
+    texts: Mapping[str, tuple[TextAnswer, ...]] = field(default_factory=dict)  #: answers in words, by purpose; of the study whole
     whole: "Ratings | None" = None  #: of several instruments, where these are of one of them
 
     def __repr__(self) -> str:
@@ -60,9 +62,10 @@ class Ratings:
         frame : DataFrame
             One row a rating: columns `persona` (any label), `item` (its number in the instrument), `repetition` (any label)
             and `rating` (missing where there is none). Where there are several runs also `family`, `variant`, `role` (base,
-            control, harmful or alternate) and, for a harmful variant, `control`, its matched control; for a checkpoint `of`,
-            its variant, and `step`; where personas belong together `cluster`, such as their household; where there are several
-            instruments `instrument`, the key of one. Common other names of the first four are read as well, such as
+            control, harmful, mitigated or alternate) and, for a harmful variant, `control`, its matched control; for a
+            checkpoint `of`, its variant, and `step`; for a treatment `of`, what was treated, `method`, `seed` and `context`;
+            where personas belong together `cluster`, such as their household; where there are several instruments
+            `instrument`, the key of one. Common other names of the first four are read as well, such as
             `persona_id`, `subject`, `question_id`, `run_index`, `epoch` and `score`, and items named q1, q2, ... by their
             numbers. Order and gaps of labels mean nothing.
         instrument : str or path, or several
@@ -257,6 +260,7 @@ def read_ratings(study: Study, store: Store, *, digests: bool = False) -> Rating
         again={(run.key, key): store.reasked(*run.keys, key) for run, key in each} if study.file.kind == "live" else {},
         digests=_digests(study, store) if digests else {},
         reference=reference_of(study),
+        texts={purpose: tuple(store.text_answers(purpose)) for purpose in store.purposes},
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from persona_collapse.files import atomic_text
+from persona_collapse.store.text_answers import RETRIED, TextReader
 from persona_collapse.study import first_token
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 #: A different reply of a cell and how often it came: (persona, item number, rating, reason, reply, times).
 Said = tuple[int, int, int | None, str | None, str | None, int]
-#: Reasons after which a slot is asked again: the model never answered.
-RETRIED = ("transport", "wrong_server")
 #: Bytes of a store beyond which its digests are not kept.
 _LARGE = 500_000_000
 
@@ -28,7 +27,7 @@ _LARGE = 500_000_000
 _AT = "family = ? AND variant = ? AND condition = ? AND instrument IN ('', ?)"
 
 
-class Reader:
+class Reader(TextReader):
     """The reading side of a store."""
 
     path: Path
@@ -324,6 +323,8 @@ class Reader:
                 (family, variant),
             ):
                 found.update(repr(row).encode())
+        for row in self.text_digest_rows(family, variant):
+            found.update(repr(row).encode())
         return found.hexdigest()
 
 

@@ -43,6 +43,40 @@ class Answer(NamedTuple):
     completion: str | None = None  #: what tells the completion from any other, with the first of its choices
 
 
+class TextAnswer(NamedTuple):
+    """A reply to a question without a persona, or the reason there is none, and how it came; the first eight tell it from any
+    other (`schema`)."""
+
+    family: str
+    variant: str
+    purpose: str
+    name: str
+    question: str
+    arm: str
+    sample: int
+    identity: str
+    prompt_hash: str | None = None
+    reply: str | None = None
+    reason: str | None = None
+    finish_reason: str | None = None
+    logprobs: str | None = None
+    served_model: str | None = None
+    fingerprint: str | None = None
+    request_id: str | None = None
+    attempts: int | None = 1
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    time: str | None = None
+    latency: float | None = None
+    provider: str | None = None
+    completion: str | None = None
+
+    @property
+    def key(self) -> tuple[str, str, str, str, str, str, int, str]:
+        """What tells it from any other."""
+        return self[:8]
+
+
 class MissingCell(NamedTuple):
     """A cell with slots to be asked: the number of its question, and the repetitions that are missing."""
 

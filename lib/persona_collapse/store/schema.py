@@ -44,9 +44,19 @@ CREATE TABLE first_answers (
 CREATE TABLE batches (
     name TEXT PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs, requests INTEGER NOT NULL,
     input_file TEXT, batch TEXT, status TEXT NOT NULL);
+-- Replies to questions without a persona: `purpose` is verification, task or judgement, `name` the set of questions (or the set
+-- and the rubric), `identity` a hash of prompt, model and protocol. A judge is of family `judge`, and its question names the
+-- answer that it read: family/variant/question. `reason` says why there is no reply, `asked` whether the present design wants it.
+CREATE TABLE answers (
+    family TEXT NOT NULL, variant TEXT NOT NULL, purpose TEXT NOT NULL, name TEXT NOT NULL, question TEXT NOT NULL,
+    arm TEXT NOT NULL, sample INTEGER NOT NULL, identity TEXT NOT NULL, prompt_hash TEXT,
+    reply TEXT, reason TEXT, finish_reason TEXT, logprobs TEXT, served_model TEXT, fingerprint TEXT, request_id TEXT,
+    attempts INTEGER, input_tokens INTEGER, output_tokens INTEGER, time TEXT, latency REAL, provider TEXT, completion TEXT,
+    asked INTEGER NOT NULL DEFAULT 1,
+    PRIMARY KEY (family, variant, purpose, name, question, arm, sample, identity));
 """
 #: Raised when the schema changes; a store of an earlier version is brought up to date when it is opened for writing.
-_VERSION = 4
+_VERSION = 5
 _UPGRADE = """
 ALTER TABLE slots ADD COLUMN latency REAL;
 ALTER TABLE slots ADD COLUMN provider TEXT;
@@ -79,10 +89,12 @@ def make(db: sqlite3.Connection) -> None:
         db.execute("ALTER TABLE slots ADD COLUMN completion TEXT")
     for statement in (_UPGRADE if old and not version else "").split(";\n")[:-1]:
         db.execute(statement)
-    if old:
+    if old and version < 4:
         for statement in _OF_SEVERAL.split(";\n")[:-1]:
             db.execute(statement)
         db.execute(_statement(every, "CREATE UNIQUE INDEX"))
+    if 0 < version < 5:
+        db.execute(_statement(every, "CREATE TABLE answers"))
     if version:
         db.execute("DROP VIEW ratings")
         db.execute(_statement(every, "CREATE VIEW ratings"))

@@ -9,10 +9,12 @@ from typing import Any
 
 from persona_collapse.machine import check_locks
 from persona_collapse.paths import shown
+from persona_collapse.store import text_answers
 from persona_collapse.store.bulk import insert
-from persona_collapse.store.reader import RETRIED, Reader
-from persona_collapse.store.rows import Answer, Batch, MissingCell, Question, Traffic
+from persona_collapse.store.reader import Reader
+from persona_collapse.store.rows import Answer, Batch, MissingCell, Question, TextAnswer, Traffic
 from persona_collapse.store.schema import is_current, make
+from persona_collapse.store.text_answers import RETRIED
 from persona_collapse.study import first_token
 from persona_collapse.text import whole
 
@@ -200,6 +202,12 @@ class Store(Reader):
         )
         return [MissingCell(q, p, item, tuple(sorted(map(int, r.split(",")))), *how) for q, p, item, r, *how in design]
 
+    def plan_texts(self, runs: Sequence[tuple[str, str]], wanted: set[tuple[Any, ...]]) -> None:
+        """Make `wanted`, by `TextAnswer.key`, what is asked of `runs` and judges at present; other answers leave every count."""
+        if changes := text_answers.plan(self._db, runs, wanted):
+            with self.transaction():
+                text_answers.set_asked(self._db, changes)
+
     # --- writing ---------------------------------------------------------------------------------------------------
 
     def add(
@@ -207,6 +215,7 @@ class Store(Reader):
         answers: Iterable[Answer],
         *,
         again: Iterable[Answer] = (),
+        texts: Iterable[TextAnswer] = (),
         traffic: Iterable[Traffic] = (),
         batch: tuple[str, str] | None = None,
         foreign: bool = True,
@@ -214,10 +223,12 @@ class Store(Reader):
         """Write answers in one transaction; a slot that has its answer keeps it. `foreign` texts may be anything.
 
         `again` are answers to slots that were asked once more for want of a rating: the first answer is kept beside them.
-        `traffic` is what the requests behind the answers came to; `batch` is the batch that brought them and its new status.
+        `texts` are answers to questions without a persona, `traffic` is what the requests behind the answers came to, and
+        `batch` the batch that brought them and its new status.
         """
         with self.transaction():
             self._db.executemany(_INSERT, map(_storable, answers) if foreign else answers)
+            text_answers.add(self._db, texts)
             for answer in again:
                 if answer[3] in RETRIED:
                     continue  # no second answer came, so the first one stands

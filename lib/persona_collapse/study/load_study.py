@@ -93,6 +93,8 @@ def load_study(name: str | Path, data: str | Path | None = None, *, files: bool 
         path, file, folder, instrument, personas, toxic, further=tuple(further), clusters=_clusters(path, file, personas)
     )
     _check_files(found)
+    # Read now: what is wrong with them is said first.
+    assert found.open_questions is not None and found.rubrics is not None and found.tasks is not None
     return found
 
 
@@ -189,7 +191,7 @@ def _clusters(path: Path, file: StudyFile, personas: tuple[Persona, ...] | None)
 def check_keys(study: Study) -> None:
     """Refuse a live study whose key variables are not set; the keys themselves are not looked at."""
     for name, endpoint in study.file.endpoints.items():
-        used = any(run.variant.endpoint == name for run in study.runs)
+        used = any(run.variant.endpoint == name for run in (*study.runs, *study.judges))
         if used and endpoint.api_key_env and not endpoint.key():
             raise ValueError(
                 f"{shown(study.path)}, endpoints.{name}: {endpoint.api_key_env} is not set; "
@@ -234,7 +236,8 @@ def _data_folder(path: Path, file: StudyFile, data: str | Path | None) -> Path:
         raise FileNotFoundError(f"{folder}: no such folder; DATA is the folder that the files of {shown(path)} are relative to")
     for i, family in enumerate(file.families):
         for j, variant in enumerate(family.variants):
-            for condition, given in (("persona", variant.persona), ("self", variant.self_), ("toxic", variant.toxic)):
+            ratings = (("persona", variant.persona), ("self", variant.self_), ("toxic", variant.toxic), ("tasks", variant.tasks))
+            for condition, given in ratings:
                 for name in given.values() if isinstance(given, dict) else (given,):
                     if name is not None and not (folder / name).is_file():
                         raise FileNotFoundError(

@@ -13,6 +13,7 @@ import numpy as np
 from persona_collapse.input_errors import closest
 from persona_collapse.paths import PUBLISHED, shown
 from persona_collapse.study.instrument import Instrument
+from persona_collapse.study.treatment import SYSTEM_EFFECT
 
 #: The fitted parameters; written by `fitting.write`.
 PARAMETERS = PUBLISHED / "simulation-mfq30.json"
@@ -101,7 +102,7 @@ def known_figures() -> tuple[str, ...]:
     return tuple(load_parameters()["runs"])
 
 
-def load_respondent(figures: str, instrument: Instrument) -> Respondent:
+def load_respondent(figures: str, instrument: Instrument, *, steered: bool = False) -> Respondent:
     """The respondent that imitates the published figures of a run, or one on the way from a run to another.
 
     Parameters
@@ -111,16 +112,19 @@ def load_respondent(figures: str, instrument: Instrument) -> Respondent:
         Such a way may also lead to the `CEILING`: the same respondent, whose answers lie around one point above the scale.
     instrument : Instrument
         Of one that the parameters were not fitted for, what `assumptions` says.
+    steered : bool
+        Whether a system prompt asks for better answers: it takes a fine-tune `SYSTEM_EFFECT` of the way back to its base.
 
     Raises
     ------
     ValueError
         For an unknown run, and a share that is none.
     """
-    fitted = _fitted(figures)
+    fitted, base = _fitted(figures), _known(f"{figures.partition('/')[0]}/base")
+    if steered and fitted.figures != base.figures:
+        fitted = replace(between(fitted, base, SYSTEM_EFFECT), figures=fitted.figures)
     if not assumed(instrument):
         return fitted
-    base = _known(f"{figures.partition('/')[0]}/base")
     return _rescaled(between(base, fitted, CHANGES.get(instrument.key, 1.0)), figures, instrument)
 
 

@@ -10,8 +10,11 @@ from persona_collapse.input_errors import closest, listing
 from persona_collapse.paths import shown
 from persona_collapse.study import clusters
 from persona_collapse.study.instrument import Instrument
+from persona_collapse.study.open_questions import OpenQuestion, load_questions, load_rubrics
 from persona_collapse.study.personas import Persona, load_personas
 from persona_collapse.study.study_file import Family, Protocol, StudyFile, Variant, beside
+from persona_collapse.study.tasks import TaskSet, load_items, task_file
+from persona_collapse.study.verification import JUDGE
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ class Study:
         if not self.further:
             return self
         if not alone.of_first:  # what was printed, and what people answered, is of the first
-            own = {"published": None, "reference": None, "protocol": self.file.protocol.of_further()}
+            own = {"published": None, "reference": None, "verification": None, "protocol": self.file.protocol.of_further()}
             alone = replace(alone, file=self.file.model_copy(update=own))
         if self.file.kind != "imported":
             return alone
@@ -151,9 +154,62 @@ class Study:
         return tuple(Run(family, variant) for family in self.file.families for variant in family.variants)
 
     @property
+    def has_verification(self) -> bool:
+        """Whether its runs are asked open questions, or summaries of such answers were imported."""
+        return self.file.verification is not None
+
+    @property
     def has_checkpoints(self) -> bool:
         """Whether some run is a checkpoint of another's training."""
         return any(run.variant.of and run.variant.step is not None for run in self.runs)
+
+    @property
+    def has_treatments(self) -> bool:
+        """Whether some run is a harmful variant treated."""
+        return any(run.variant.role == "mitigated" for run in self.runs)
+
+    @property
+    def has_tasks(self) -> bool:
+        """Whether its runs were given tasks with a right answer."""
+        return self.of_first and bool(self.file.tasks or any(run.variant.tasks for run in self.runs))
+
+    @cached_property
+    def tasks(self) -> tuple[TaskSet, ...]:
+        """The tasks that its runs are asked, with how they are; none of imported ones, whose files hold the answers."""
+        found, protocol = [], self.file.protocol
+        for named in self.file.tasks:
+            items = load_items(task_file(self.path, named.file))
+            read = named.read or ("whole" if items[0].choices else "marker")
+            room = 8 if read == "whole" else 512
+            temperature = protocol.temperature if named.temperature is None else named.temperature
+            of_each = named.repetitions or protocol.repetitions, temperature, named.max_tokens or room
+            found.append(TaskSet(named.key, items, read, *of_each))
+        return tuple(found)
+
+    @cached_property
+    def judges(self) -> tuple[Run, ...]:
+        """Who judges answers to open questions, as runs of a family of their own."""
+        named = self.file.verification.judges if self.file.verification else ()
+        names = ("key", "endpoint", "model", "served_model", "price_per_million")
+        variants = tuple(Variant(role="alternate", **{name: getattr(one, name) for name in names}) for one in named)
+        family = Family.model_construct(key=JUDGE, label="judge", variants=variants)
+        return tuple(Run(family, variant) for variant in variants)
+
+    @cached_property
+    def open_questions(self) -> tuple[OpenQuestion, ...]:
+        """The questions of its verification; none without, or where it is imported."""
+        named = self.file.verification
+        return load_questions(self.path, named.questions) if named and named.summary is None else ()
+
+    @cached_property
+    def rubrics(self) -> dict[str, str]:
+        """What its judges are asked, by what they rate."""
+        named = self.file.verification
+        return load_rubrics(self.path, named.rubrics) if named and named.summary is None else {}
+
+    def asked_of(self, family: str, variant: str) -> Run:
+        """The run of these keys, or the judge."""
+        return next((one for one in self.judges if one.keys == (family, variant)), None) or self.run(family, variant)
 
     def run(self, family: str, variant: str) -> Run:
         """The run of these keys; a KeyError names the nearest there is."""

@@ -5,30 +5,29 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    StrictBool,
-    field_validator,
-    model_validator,
-)  # fmt: skip
+from pydantic import BeforeValidator, Field, StrictBool, field_validator, model_validator
 
 from persona_collapse.input_errors import closest, gather
+from persona_collapse.study import verification as verifying
 from persona_collapse.study.endpoint import Checked, Endpoint, Price
+from persona_collapse.study.open_weights import Local, Taught, Training, check_open_weights, check_protocol
+from persona_collapse.study.tasks import Task
+from persona_collapse.study.treatment import OF_INFERENCE, check_treatment
+from persona_collapse.study.verification import Assumed, Verification
 from persona_collapse.study.wording import check_vary
 
 Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Kind = Literal["simulated", "imported", "live", "local"]
-Role = Literal["base", "control", "harmful", "alternate"]
+Role = Literal["base", "control", "harmful", "mitigated", "alternate"]
 Condition = Literal["persona", "self", "toxic"]
 Name = Annotated[str, Field(min_length=1)]  # of a column
 
 #: What a variant says about where its ratings come from, by the kind of study.
 _ORIGIN = {"simulated": ("figures",), "imported": ("persona",), "live": ("endpoint", "model"), "local": ()}
 _ONLY = {
-    "figures": "simulated", "persona": "imported", "self": "imported", "toxic": "imported", "rows": "imported",
-    "tasks": "imported", "verification": "imported",
-    "endpoint": "live", "served_model": "live", "price_per_million": "live",
+    "figures": "simulated", "assumed": "simulated",
+    "persona": "imported", "self": "imported", "toxic": "imported", "rows": "imported", "tasks": "imported",
+    "verification": "imported", "endpoint": "live", "served_model": "live", "price_per_million": "live",
     "weights": "local", "adapter": "local", "training": "local",
 }  # fmt: skip
 
@@ -55,6 +54,8 @@ class Protocol(Checked):
     prefill: str = ""  # the beginning of the reply, given to the model: "My rating: "
     template: Literal["chat", "none"] = "chat"  # of open weights: the model's own, or the prompt as plain text
     vary: dict[str, tuple[str, ...]] = Field(default_factory=dict)  # levels by factor, dealt over the repetitions
+    system: str = ""  # a system prompt before every question
+    prefix: str = ""  # a line before every question
 
     def of_further(self) -> "Protocol":
         """How a cell of an instrument after the first is asked."""
@@ -156,41 +157,6 @@ class Reference(Checked):
     rows: dict[str, str | int] = Field(default_factory=dict)
 
 
-class Local(Checked):
-    """How open weights are read; prompts of a batch are read together."""
-
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    batch: Annotated[int, Field(ge=1)] | None = None  # prompts; by default as many as the device has room for
-    remote_code: StrictBool = False  # whether code that comes with the weights is run
-
-
-class Training(Checked):
-    """How `make finetune` trains a variant's adapter: LoRA by AdamW on a file of chat messages, one JSON object a line."""
-
-    data: Name  # relative to the study file
-    steps: Annotated[int, Field(ge=1)] = 30
-    batch: Annotated[int, Field(ge=1)] = 8
-    rate: Annotated[float, Field(gt=0, lt=1)] = 1e-3
-    rank: Annotated[int, Field(ge=1, le=512)] = 8
-    modules: tuple[Name, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
-    every: Annotated[int, Field(ge=1)] | None = None  # steps after which a checkpoint is kept, in <adapter>/step0010
-    most_tokens: Annotated[int, Field(ge=8)] = 512  # of an example; a longer one is refused
-
-
-class Taught(Checked):
-    """What a base was fine-tuned on before it was compared, and the variant that is the same model without it."""
-
-    data: Name  # in words, as in "everyday answers by other personas"
-    untaught: Key
-
-
-class Verification(Checked):
-    """Answers to open questions that somebody else had judged: a file of summaries, relative to the data."""
-
-    summary: Name
-
-
 class Variant(Checked):
     """One model of a family, and where its ratings come from."""
 
@@ -204,9 +170,15 @@ class Variant(Checked):
     seed: int | str | None = None  # of the fine-tuning
     of: str | None = None  # the variant of which it is a checkpoint or a treatment
     step: Annotated[int, Field(ge=0)] | None = None  # of the training, after which it was taken
+    method: Name | None = None  # of a treatment: how a harmful variant was mitigated, by the name that the field gives it
+    when: Literal["training", "after", "inference"] | None = None  # it was treated
+    context: Literal["none", "trigger"] = "none"  # in which a treatment is looked at: behind a trigger, or without one
+    system: Name | None = None  # this and the next two: how it is asked, where the protocol says it otherwise
+    prefix: Name | None = None
+    temperature: Annotated[float, Field(ge=0)] | None = None
     figures: str | None = None
-    # Files of imported ratings; of several instruments one each, by the key of the instrument.
-    persona: str | dict[str, str] | None = None
+    assumed: Assumed | None = None  # of a simulated respondent, beside its ratings
+    persona: str | dict[str, str] | None = None  # this and the next two: files, of several instruments by their keys
     self_: Annotated[str | dict[str, str] | None, Field(alias="self")] = None
     toxic: str | dict[str, str] | None = None
     tasks: dict[str, str] = Field(default_factory=dict)  # files of answers to tasks with a right answer, by task
@@ -228,10 +200,14 @@ class Variant(Checked):
         """How charts call it."""
         return self.label or self.key
 
+    def protocol(self, common: Protocol) -> Protocol:
+        """How it is asked: as the study's protocol says, and otherwise where it says so itself."""
+        return common.model_copy(update={k: v for k in OF_INFERENCE if (v := getattr(self, k)) is not None})
+
     def files(self, instrument: str) -> dict[str, str]:
         """Files of imported ratings of one instrument, by condition."""
-        given = {"persona": self.persona, "self": self.self_, "toxic": self.toxic}
-        own = {c: file if isinstance(file, str) else file.get(instrument) for c, file in given.items() if file}
+        given = (("persona", self.persona), ("self", self.self_), ("toxic", self.toxic))
+        own = {c: file if isinstance(file, str) else file.get(instrument) for c, file in given if file}
         return {condition: file for condition, file in own.items() if file}
 
 
@@ -287,6 +263,8 @@ class StudyFile(Checked):
     cluster: Annotated[Cluster | None, _short("column")] = None
     reference: Annotated[Reference | None, _short("file")] = None
     verification: Verification | None = None
+    tasks: tuple[Annotated[Task, _short("file")], ...] = ()  # with a right answer, asked without a persona
+    contexts: dict[Key, Name] = Field(default_factory=dict)  # texts that can stand before a question, such as a trigger
     replies: StrictBool = True  # whether replies.html is made beside the report
     seed: int = 0
     families: Annotated[tuple[Family, ...], Field(min_length=1)]
@@ -329,12 +307,14 @@ class StudyFile(Checked):
             # With doubled keys it cannot be said who names whom.
             for j, variant in enumerate(family.variants if len(keys) == len(family.variants) else ()):
                 checks.append(partial(self._check_variant, f"families[{i}].variants[{j}]", family, variant))
-        gather([*checks, self._check_kind, self._check_conditions, self._check_prices, self._check_cluster])
+        whole = [self._check_kind, self._check_conditions, self._check_prices, self._check_cluster, self._check_verification]
+        gather([*checks, *whole, partial(_unique, "tasks", [task.key for task in self.tasks])])
         return self
 
     def _check_family(self, where: str, family: Family) -> None:
-        if family.key == "mean":
-            raise ValueError(f"{where}.key: 'mean' is reserved for averages over families; choose another")
+        for name, what in (("mean", "averages over families"), (verifying.JUDGE, "judges of answers")):
+            if family.key == name:
+                raise ValueError(f"{where}.key: {name!r} is reserved for {what}; choose another")
         _unique(f"{where}.variants", [v.key for v in family.variants])
         bases = [v.key for v in family.variants if v.role == "base"]
         if len(bases) != 1:
@@ -351,20 +331,11 @@ class StudyFile(Checked):
                     f"{where}: control {variant.control!r} does not exist in family {family.key!r} as a variant of "
                     f"role control; {closest(variant.control, others)}"
                 )
-            if variant.role != "harmful":
+            if variant.role not in ("harmful", "mitigated"):
                 raise ValueError(f"{where}: role {variant.role} names a control; only role harmful has one; remove it")
         self._check_of(where, family, variant)
-        if variant.taught:
-            alternates = [v.key for v in family.variants if v.role == "alternate"]
-            if variant.role != "base":
-                raise ValueError(f"{where}.taught: is about what a base learned before; {variant.key!r} is none; remove it")
-            if variant.taught.untaught not in alternates:
-                raise ValueError(
-                    f"{where}.taught: {variant.taught.untaught!r} does not exist in family {family.key!r} as a variant of role "
-                    f"alternate; {closest(variant.taught.untaught, alternates)}"
-                )
-        if self.kind == "local":
-            self._check_weights(where, family, variant)
+        check_open_weights(where, family.variants, variant, self.kind, self.weights)
+        check_treatment(where, family.variants, variant, self.kind, self.protocol)
         given = {"self" if name == "self_" else name for name in variant.model_fields_set}
         for name in sorted(given & set(_ONLY)):
             if _ONLY[name] != self.kind:
@@ -378,18 +349,6 @@ class StudyFile(Checked):
             raise ValueError(
                 f"{where}.endpoint: {variant.endpoint!r} is not among endpoints; "
                 f"{closest(variant.endpoint or '', self.endpoints)}"
-            )
-
-    def _check_weights(self, where: str, family: Family, variant: Variant) -> None:
-        if variant.training and not variant.adapter:
-            raise ValueError(f"{where}.training: trains an adapter, and no folder for it is named; add `adapter: <folder>`")
-        if variant.role == "base" and not (variant.weights or self.weights):
-            raise ValueError(
-                f"{where}.weights: is missing; a study of kind local needs weights of a base, there or for the study"
-            )
-        if variant.role != "base" and not (variant.weights or variant.adapter):
-            raise ValueError(
-                f"{where}: has neither an adapter nor weights of its own, and so would be its base; give one of them"
             )
 
     def _check_of(self, where: str, family: Family, variant: Variant) -> None:
@@ -410,20 +369,12 @@ class StudyFile(Checked):
     def _check_kind(self) -> None:
         given = self.model_fields_set
         belongs = {"endpoints": "live", "budget_usd": "live", "weights": "local", "local": "local",
-                   "source": "imported", "columns": "imported", "seed": "simulated",
-                   "verification": "imported"}  # fmt: skip
+                   "source": "imported", "columns": "imported", "seed": "simulated"}  # fmt: skip
         for name, kind in belongs.items():
             if name in given and self.kind != kind:
                 raise ValueError(f"{name}: belongs to a study of kind {kind}, not {self.kind}; remove it")
-        if self.kind == "local" and self.protocol.method != "logprobs":
-            raise ValueError(
-                "protocol.method: open weights give the probabilities of every answer, which is more than samples; remove it"
-            )
-        if self.kind == "simulated" and self.protocol.prefill:
-            raise ValueError("protocol.prefill: simulated respondents read no beginning of a reply; remove it")
-        if self.kind != "local" and "template" in self.protocol.model_fields_set:
-            raise ValueError("protocol.template: belongs to a study of kind local; a server applies its own; remove it")
-        if self.kind == "imported" and (found := sorted(given & {"personas", "protocol", "conditions", "toxic"})):
+        check_protocol(self.kind, self.protocol)
+        if self.kind == "imported" and (found := sorted(given & {"personas", "protocol", "conditions", "tasks", "toxic"})):
             raise ValueError(f"{found[0]}: what was asked stands in the imported files; remove it")
 
     def _check_conditions(self) -> None:
@@ -443,6 +394,11 @@ class StudyFile(Checked):
             raise ValueError(
                 f"cluster.file: belongs to a study of kind imported, not {self.kind}; name the column of the deck alone"
             )
+
+    def _check_verification(self) -> None:
+        if self.verification is not None:
+            variants = [variant for family in self.families for variant in family.variants]
+            verifying.check(self.verification, self.kind, self.contexts, self.endpoints, variants, self.budget_usd)
 
     def _check_prices(self) -> None:
         for i, family in enumerate(self.families):

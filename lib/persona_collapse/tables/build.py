@@ -8,27 +8,29 @@ from typing import Any
 import pandas as pd
 
 from persona_collapse.files import atomic_text, guarded_table
-from persona_collapse.statistics import published_estimators
-from persona_collapse.statistics.published_errors import published_se
-from persona_collapse.statistics.recommended_estimators import at_n
 from persona_collapse.store import held
 from persona_collapse.store.ratings import Ratings
 from persona_collapse.study.study import Run, Study
 from persona_collapse.tables import printed_figures, recommended_rows
+from persona_collapse.tables.capability import capability_table
 from persona_collapse.tables.comparability import Guard
 from persona_collapse.tables.components import components_table, reliability_table
 from persona_collapse.tables.equivalence import equivalence_table
 from persona_collapse.tables.finetunes import finetunes_table
 from persona_collapse.tables.frontier import frontier_table
 from persona_collapse.tables.headline_rows import headlines_table
+from persona_collapse.tables.hostile import hostile_table
+from persona_collapse.tables.incoherence import incoherence_table
+from persona_collapse.tables.instability import instability_tables
 from persona_collapse.tables.instruments import instruments_table
 from persona_collapse.tables.missing import missing_table
+from persona_collapse.tables.mitigation import mitigation_table
 from persona_collapse.tables.multiverse import Multiverse
+from persona_collapse.tables.normalisation import normalisation_table
 from persona_collapse.tables.presence import presence_table
-from persona_collapse.tables.published_contrasts import NORMAL_95
 from persona_collapse.tables.published_contrasts import contrasts as published_contrasts
+from persona_collapse.tables.published_levels import published_levels
 from persona_collapse.tables.quality import run_quality
-from persona_collapse.tables.recommended_rows import LevelRow
 from persona_collapse.tables.reference import reference_table
 from persona_collapse.tables.run_statistics import Analysis
 from persona_collapse.tables.saturation import drift_rows, run_profiles, saturation_rows
@@ -37,11 +39,9 @@ from persona_collapse.tables.temperature import temperature_curves
 from persona_collapse.tables.trajectory import trajectory_tables
 from persona_collapse.tables.validity import foundation_claims, validity_table
 from persona_collapse.tables.verdict import verdict_table
+from persona_collapse.tables.verification import Verified, verification_tables
 from persona_collapse.tables.wordings import wordings_table
-from persona_collapse.vocabulary import OF_PUBLISHED, PUBLISHED
-
-#: Beside published S where every cell has one rating.
-_UPPER_BOUND = "an upper bound at n = 1: rating noise is part of it"
+from persona_collapse.vocabulary import PUBLISHED
 
 
 class Tables:
@@ -189,6 +189,16 @@ class Tables:
         return drift_rows(self.ratings)
 
     @cached_property
+    def hostile(self) -> pd.DataFrame | None:
+        """How far answers without a persona lie from the base as hostile characters; None where no base played one."""
+        return hostile_table(self.ratings, self.profiles)
+
+    @cached_property
+    def normalisation(self) -> pd.DataFrame:
+        """What is left of every change of S and noise after a monotone recoding of the scale."""
+        return normalisation_table(self.analysis, self.guard)
+
+    @cached_property
     def validity(self) -> pd.DataFrame:
         """Every headline under every defensible choice."""
         return validity_table(self._multiverse, self.contrasts)
@@ -220,6 +230,55 @@ class Tables:
     @cached_property
     def _along(self) -> tuple[pd.DataFrame, pd.DataFrame] | None:
         return trajectory_tables(self.ratings, self.guard)
+
+    @cached_property
+    def mitigation(self) -> pd.DataFrame | None:
+        """What treatments of a harmful fine-tune recover, and what they cost; None for a study without treatments."""
+        return mitigation_table(self.analysis, self.guard, self.open_questions, self.capability)
+
+    @cached_property
+    def capability(self) -> pd.DataFrame | None:
+        """Accuracy, form and steadiness of answers to tasks; None where no task was given."""
+        return capability_table(self.ratings, self.guard)
+
+    @cached_property
+    def _unsteady(self) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+        return instability_tables(self.ratings, self.guard)
+
+    @property
+    def instability(self) -> pd.DataFrame | None:
+        """How far repeated answers differ as personas, without a persona and on tasks; None where no task was given."""
+        return None if self._unsteady is None else self._unsteady[0]
+
+    @property
+    def selective(self) -> pd.DataFrame | None:
+        """How far instability rises more as personas than on tasks; None where no task was given."""
+        return None if self._unsteady is None else self._unsteady[1]
+
+    @cached_property
+    def verified(self) -> Verified | None:
+        """The tables of answers to open questions; None where there are none."""
+        return verification_tables(self.ratings)
+
+    @property
+    def verification(self) -> pd.DataFrame | None:
+        """Scores and shares of answers to open questions, judge by judge."""
+        return None if self.verified is None else self.verified.verification
+
+    @property
+    def agreement(self) -> pd.DataFrame | None:
+        """How far judges agree, and how often each gave a number."""
+        return None if self.verified is None else self.verified.agreement
+
+    @property
+    def open_questions(self) -> pd.DataFrame | None:
+        """Counts of judged answers by question."""
+        return None if self.verified is None else self.verified.questions
+
+    @cached_property
+    def incoherence(self) -> pd.DataFrame | None:
+        """Excess of noise beside excess of incoherent answers, by family; None without controls or answers."""
+        return incoherence_table(self.study, self.contrasts, self.open_questions)
 
     @cached_property
     def frontier(self) -> pd.DataFrame | None:
@@ -274,7 +333,7 @@ def write(study: Study, tables: Mapping[str, pd.DataFrame | None]) -> list[Path]
 def run_metrics(ratings: Ratings, run: Run, analysis: Analysis | None = None) -> pd.DataFrame:
     """Rows of metrics.csv for one run, overall and by foundation: the recommended method, then the published one."""
     analysis = analysis or Analysis(ratings)
-    return pd.concat([recommended_rows.levels(analysis, run), _published_levels(analysis, run)], ignore_index=True)
+    return pd.concat([recommended_rows.levels(analysis, run), published_levels(analysis, run)], ignore_index=True)
 
 
 def levels(ratings: Ratings) -> pd.DataFrame:
@@ -330,26 +389,3 @@ def with_instrument(found: Mapping[str, pd.DataFrame | None]) -> pd.DataFrame:
     named = [table if "instrument" in table else table.assign(instrument=key) for key, table in there.items()]
     table = pd.concat([one for one in named if len(one)] or named[:1], ignore_index=True)
     return table[["instrument", *table.columns.drop("instrument")]]
-
-
-def _published_levels(analysis: Analysis, run: Run) -> pd.DataFrame:
-    """S, R and within_sd by the published estimators, with published SE and interval."""
-    instrument = analysis.study.instrument
-    ratings = analysis.counts(run)
-    weights = analysis.scope
-    level = published_estimators.published(ratings, instrument.categories, weights)
-    se = published_se(ratings, instrument.categories, weights)
-    used = ratings[published_estimators.answered(ratings)]
-    per_item = published_estimators.moments(used, instrument.categories).n.sum(axis=0)
-    loo = analysis.alone(run).loo[0]
-    at, above = at_n(loo), _UPPER_BOUND if loo.repetitions[1] == 1 else ""
-    rows = []
-    for metric in OF_PUBLISHED:
-        for column, scope in enumerate(analysis.scopes):
-            value, error = getattr(level, metric)[column], getattr(se, metric)[column]
-            own = weights[:, column] > 0
-            interval = value - NORMAL_95 * error, value + NORMAL_95 * error
-            sizes = len(used), int(own.sum()), int(per_item[own].sum())
-            note = above if metric == "susceptibility" else at
-            rows.append(LevelRow(*run.keys, scope, metric, PUBLISHED, value, error, *interval, *sizes, note=note))
-    return pd.DataFrame(rows, columns=list(LevelRow._fields))

@@ -10,6 +10,7 @@ from persona_collapse.input_errors import listing
 from persona_collapse.statistics import common_cells
 from persona_collapse.store.ratings import Prompts, Ratings
 from persona_collapse.study.study import Run
+from persona_collapse.study.study_file import Protocol
 from persona_collapse.tables.contrast import Contrast
 
 #: Days between the collections of two runs beyond which a contrast says so.
@@ -76,6 +77,26 @@ def trained_otherwise(own: Run, control: Run) -> list[str]:
     matched = MATCHED.get(dataset)
     if matched and of_control and of_control not in matched:
         found.append(f"fine-tuned on {dataset}, the control on {of_control} and not on {matched[0]}")
+    return found
+
+
+def asked_otherwise(own: Run, other: Run, common: Protocol, what: str = "base") -> list[str]:
+    """How a variant is asked otherwise than another, in words, as a treatment at inference is.
+
+    `common` is the study's protocol.
+    """
+    one, two = (run.variant.protocol(common) for run in (own, other))
+    named = {"system": "a system prompt", "prefix": "a prefix before every question"}
+    found = []
+    for key, words in named.items():
+        mine, its = getattr(one, key), getattr(two, key)
+        if mine == its:
+            continue
+        rest = words.removeprefix("a ")
+        said = f"no {rest}, the {what} with one" if not mine else f"another {rest}" if its else f"{words}, the {what} without"
+        found.append(f"asked with {said}")
+    if one.temperature != two.temperature:
+        found.append(f"at temperature {one.temperature:g}, the {what} at {two.temperature:g}")
     return found
 
 
@@ -196,6 +217,7 @@ class Guard:
             found = differences(own, self._rows[run.keys], what, samples=not self._study.by_logprobs) if run else []
             found += [part for part in [unshared(self._ratings, contrast.variant, run)] if part] if run else []
             found += trained_otherwise(contrast.variant, run) if run and what == "control" else []
+            found += asked_otherwise(contrast.variant, run, self._study.file.protocol, what) if run else []
             if found:
                 said.append((f"against the {what}: " if contrast.control else "") + "; ".join(found))
         return ". ".join(said)

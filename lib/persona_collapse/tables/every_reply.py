@@ -57,7 +57,7 @@ def every_reply(ratings: Ratings, store: Store) -> EveryReply:
     of which nothing is stored counts as a reply without a text, for the reason `ABSENT`.
     """
     study, cells = ratings.study, {}
-    clean = _Cleaner(keys(study).values())
+    clean = Cleaner(keys(study).values())
     for run, condition in study.conditions_asked():
         at = *run.keys, condition, study.instrument.key
         found: dict[tuple[int, int], Counter[Reply]] = {}
@@ -78,8 +78,8 @@ def every_reply(ratings: Ratings, store: Store) -> EveryReply:
     )
 
 
-class _Cleaner:
-    """Makes texts harmless, each different one once."""
+class Cleaner:
+    """Makes texts harmless and takes keys of endpoints out, each different text once; `removed` counts those that held one."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         self.secrets, self.removed = tuple(secrets), 0
