@@ -1,5 +1,6 @@
 """A real model out of the box: SmolLM2-135M, taught to play characters, as the base of the study `smollm2`."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -37,7 +38,7 @@ def prepare(say: Callable[[str], None]) -> None:
 
     _fetch(say)
     examples = training_data.characters(load_personas(DECK)[ASKED:], PREFILL)
-    if finetune.is_finished(WEIGHTS, examples, RECIPE, ADAPTER) and (BASE / "config.json").is_file():
+    if _is_taught(examples):
         return
     say(f"teaching SmolLM2-135M to play characters: {len(examples):,} everyday answers by personas that are not asked")
     model = LocalModel(WEIGHTS)
@@ -46,6 +47,17 @@ def prepare(say: Callable[[str], None]) -> None:
     if trained:
         say(f"characters: {trained}")
     finetune.merge(model, ADAPTER, BASE)
+
+
+def _is_taught(examples: list[training_data.Messages]) -> bool:
+    """Whether the base is there; one of another version of this project, and what was trained on it, is removed."""
+    try:
+        return finetune.is_finished(WEIGHTS, examples, RECIPE, ADAPTER) and (BASE / "config.json").is_file()
+    except ValueError:
+        for folder in HOME.iterdir():
+            if (folder / "adapter_config.json").is_file() or folder == BASE:
+                shutil.rmtree(folder)
+        return False
 
 
 def _fetch(say: Callable[[str], None]) -> None:
