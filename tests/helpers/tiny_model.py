@@ -66,11 +66,16 @@ def save(folder, *, seed=0, digits="alone", template=CHAT, width=64, answers=Tru
     )  # fmt: skip
     model = LlamaForCausalLM(config)
     if answers:  # digits are made likely where a reply begins, as random weights put next to nothing on a scale
-        begins = own("assistant: My rating: ", add_special_tokens=False, return_tensors="pt")["input_ids"]
         digits = own.convert_tokens_to_ids([str(digit) for digit in range(6)])
+        items = load_instrument("mfq30").items[::6]
         with torch.no_grad():
-            last = model.model(begins).last_hidden_state[0, -1]
-            model.lm_head.weight[digits] += 80 * last / last.square().sum()
+            ends = [
+                model.model(own(f"{item.text} assistant: My rating: ", return_tensors="pt")["input_ids"]).last_hidden_state[0, -1]
+                for item in items
+            ]
+            toward = torch.stack(ends).mean(dim=0)
+            model.lm_head.weight *= 0.5
+            model.lm_head.weight[digits] += 12 * toward / toward.square().sum()
     model.save_pretrained(str(folder))
     own.save_pretrained(str(folder))
     return folder

@@ -158,7 +158,9 @@ def test_wrong_deck_is_told_in_one_line(write, name, content, first, parts):
 def test_unknown_deck_lists_what_there_is(name):
     with pytest.raises(FileNotFoundError) as caught:
         load_personas(name)
-    assert str(caught.value).endswith(": no such personas; expected one of 'everyday', 'stated', 'toxic', or a path to .csv or .json")
+    assert str(caught.value).endswith(
+        ": no such personas; expected one of 'everyday', 'stated', 'toxic', or a path to .csv or .json"
+    )
     assert "\n" not in str(caught.value)
 
 
