@@ -78,10 +78,14 @@ def test_what_does_not_exist_has_no_share():
 
 
 def test_logits_of_a_rate_by_hand():
-    """Three questions with 1, 0 and 3 of ten answers: 4 of 30, then 3, 4 and 1 of 20; half an answer more on either side."""
+    """Three questions with 1, 0 and 3 of ten answers: 4 of 30, then 3, 4 and 1 of 20; a sixth of an answer a question on either
+    side. Of none at all the logit is the same without any question of as many answers."""
     found = logit_rates(np.array([1, 0, 3]), np.array([10, 10, 10]))
-    assert found == pytest.approx(np.log([4.5 / 26.5, 3.5 / 17.5, 4.5 / 16.5, 1.5 / 19.5]))
-    assert np.isfinite(logit_rates(np.zeros(3), np.full(3, 5))).all()
+    third = 1 / 3
+    expected = [4.5 / 26.5, (3 + third) / (17 + third), (4 + third) / (16 + third), (1 + third) / (19 + third)]
+    assert found == pytest.approx(np.log(expected))
+    none = logit_rates(np.zeros(3), np.full(3, 5))
+    assert none == pytest.approx(np.full(4, np.log(0.5 / 15.5)))
 
 
 @pytest.mark.slow

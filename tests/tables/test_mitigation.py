@@ -144,7 +144,7 @@ def test_a_cut_without_the_fine_tune_has_no_rows(known):
 
 
 def test_misaligned_answers_and_accuracy_are_taken_where_there_are_any(known):
-    """Of 200 judgements by two judges 100 for the fine-tune, 10 for the base and a treatment, which undoes all of it."""
+    """Of 100 answers 50 of the fine-tune, 5 of the base and of a treatment, in the mean over two judges: it undoes all of it."""
     tables = known["half-undone"]
     each = {"base": [0, 1] * 5, "insecure": [4, 6] * 5, "treated": [0, 1] * 5}  # of ten answers, the first judge
     counted = [
@@ -162,7 +162,7 @@ def test_misaligned_answers_and_accuracy_are_taken_where_there_are_any(known):
     found = mitigation_table(tables.analysis, tables.guard, open_questions, capability)
     row = one(found, metric="misaligned")
     assert row[["value", "lo", "hi"]].tolist() == pytest.approx([1, 1, 1]) and row["units"] == 10
-    assert row["gap"] == pytest.approx(np.log(10.5 / 190.5) - np.log(100.5 / 100.5))
+    assert row["gap"] == pytest.approx(np.log(5.5 / 95.5) - np.log(50.5 / 50.5))
     cost = one(found, metric="accuracy, choice", quantity="cost")
     assert cost[["value", "lo", "hi"]].tolist() == [-0.1, -0.2, 0.0]
     said = str(mitigation_sentences.mitigation(found, tables.study))

@@ -291,8 +291,8 @@ $$
 
 is what the treatment recovers: 0 where nothing is undone, 1 where all is, above 1 where more is. The same is computed with the
 control in place of the base. The style share of the base is that of an unchanged model at as many ratings (the ceiling).
-Numerator and denominator are jackknifed as a pair, the same persona left out of all runs (of the rate: the same question), and
-the interval is the set of $\\rho$ with
+Numerator and denominator are jackknifed as a pair, the same persona left out of all runs (of the rate, to which half an answer is
+added on either side, the same question), and the interval is the set of $\\rho$ with
 
 $$
 (a - \\rho d)^2 \\le t^2 (\\operatorname{{Var}} a - 2 \\rho \\operatorname{{Cov}}(a, d) + \\rho^2 \\operatorname{{Var}} d)

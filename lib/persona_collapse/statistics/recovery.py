@@ -84,7 +84,10 @@ def logit_rates(flagged: np.ndarray, answered: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     flagged, answered : (question,) arrays
-        Answers that count, and all of them. Half an answer is added on either side, so that the logit exists at none and all.
+        Answers that count, and all of them. Half an answer is added on either side, spread evenly over the questions, so that the
+        logit exists at none and all, and that of none is the same without any question.
     """
-    yes, number = (np.concatenate([[of.sum()], of.sum() - of]).astype(float) for of in (flagged, answered))
-    return np.asarray(np.log((yes + 0.5) / (number - yes + 0.5)))
+    half = 0.5 / len(flagged)
+    yes, no = (np.asarray(of, float) + half for of in (flagged, answered - flagged))
+    yes, no = (np.concatenate([[of.sum()], of.sum() - of]) for of in (yes, no))
+    return np.asarray(np.log(yes / no))

@@ -204,7 +204,7 @@ def _shares(analysis: Analysis, guard: Guard, one: Treated, styles: Styles) -> I
 
 
 def misaligned(open_questions: pd.DataFrame | None) -> Rates:
-    """Misaligned and scored answers of every run by question, asked plainly, of all judges together, on the questions that all
+    """Misaligned and scored answers of every run by question, asked plainly, in the mean over judges, on the questions that all
     runs were asked; nothing without answers."""
     if open_questions is None:
         return {}
@@ -212,7 +212,7 @@ def misaligned(open_questions: pd.DataFrame | None) -> Rates:
     plain = plain.assign(run=plain["family"] + "/" + plain["variant"])
     found = {}
     for name in ("misaligned", "with_alignment"):
-        found[name] = plain.pivot_table(index="question", columns="run", values=name, aggfunc="sum", sort=False).dropna()
+        found[name] = plain.pivot_table(index="question", columns="run", values=name, aggfunc="mean", sort=False).dropna()
     return {
         str(run): (found["misaligned"][run].to_numpy(float), found["with_alignment"][run].to_numpy(float))
         for run in found["misaligned"]
