@@ -23,8 +23,8 @@ TERMS = {
     "Krippendorff's alpha": "agreement of judges: 1 where they give each answer the same score, 0 where chance would do as well",
     "Interval for other questions": "95 % interval that leaves out one open question after the other",
     "Accuracy": "share of right replies to a task; one that cannot be read is wrong",
-    "Gini impurity": "how far repeated answers to one question differ: 0 where all are alike, else one less the sum of the squared "
-    "shares of each answer",
+    "Gini impurity": "how far repeated answers to one question differ: 0 where all are alike, else one less the sum of the "
+    "squared shares of each answer",
     "Selective": "of instability: it rises as personas, and more so than on tasks with a right answer",
     "Persona collapse": "used for two opposite things: personas that become alike (*homogenised*: S falls or personas are gone), "
     "and personas that differ more while each is held less steadily (*dysregulated*: S and noise rise)",
