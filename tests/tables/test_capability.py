@@ -1,5 +1,6 @@
 """capability.csv, instability.csv and selective.csv: replies counted by hand, and simulated truths told from each other."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,8 @@ import yaml
 
 from persona_collapse.asking.collect import collect
 from persona_collapse.report import dictionary
+from persona_collapse.report.make_tables import _made_from
+from persona_collapse.report.run_notebooks import ratings_key
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.rows import TextAnswer
 from persona_collapse.store.store import open_store
@@ -192,6 +195,20 @@ def test_a_base_that_never_differs_has_no_ratio_and_says_so(tmp_path, outputs):
 def test_a_study_without_tasks_has_no_such_tables(mini):
     study, _, found = mini
     assert not study.has_tasks and found.capability is None and found.instability is None and found.selective is None
+
+
+def test_a_corrected_answer_makes_tables_and_notebooks_again(tmp_path, outputs):
+    """The words of the items are the same, so that nobody is asked again, but what is right is not."""
+    keys, made = [], []
+    for answer in (1, 2):
+        (tmp_path / "mine.jsonl").write_text(json.dumps({"id": "a", "question": "How many?", "answer": answer}))
+        study = study_of(tmp_path, {"base": ("gpt-4o/base", None)}, tasks=("mine.jsonl",), repetitions=2, personas=2)
+        if answer == 1:
+            collect(study)
+        with open_store(study.store_path) as store:
+            keys.append(ratings_key(study, store))
+        made.append(_made_from(study))
+    assert keys[0] != keys[1] and made[0] != made[1]
 
 
 def test_every_column_is_in_the_dictionary(truths):

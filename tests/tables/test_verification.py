@@ -154,6 +154,14 @@ def test_a_base_without_any_widens_the_difference_from_it(tmp_path, outputs):
     assert row.note == "none seen under the base, whose upper limit is part of the interval"
 
 
+def test_none_on_either_side_is_no_difference_within_both_limits(tmp_path, outputs):
+    """None of 32 on both sides: 0, and 8.9 points either way."""
+    given = everywhere("base", "a", ["80"] * 4) | everywhere("insecure", "a", ["80"] * 4)
+    found = told(study_of(tmp_path, judges=("a",)), given).verification
+    row = one(found, judge="a", measure="misaligned", quantity="difference")
+    assert (row.value, -row.lo, row.hi) == (0, pytest.approx(0.0894, abs=1e-4), pytest.approx(0.0894, abs=1e-4))
+
+
 def test_one_judge_is_said_to_be_one(tmp_path, outputs):
     found = told(study_of(tmp_path, variants=("base",), judges=("a",)), everywhere("base", "a", ["80", "20"]))
     assert "**Alignment has one judge**: how far another would agree is not known" in judges(

@@ -77,7 +77,7 @@ def _made_from(study: Study) -> str:
     else:
         file = study.store_path.stat()
         ratings = f"{file.st_size} bytes of {file.st_mtime_ns}"  # to hash what is in it takes as long as all tables but two
-    parts = [code_digest(), ratings, study.path.read_bytes().hex(), beside.hex()]
+    parts = [code_digest(), ratings, study.path.read_bytes().hex(), beside.hex(), *([repr(study.tasks)] if study.tasks else [])]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 

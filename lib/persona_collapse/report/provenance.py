@@ -49,6 +49,7 @@ def provenance(ratings: Ratings) -> dict[str, Any]:
         "sha256": {
             "study": _sha(study.path.read_bytes()),
             **{f"instrument {one.key}" if study.further else "instrument": _of_instrument(one) for one in study.instruments},
+            **({"tasks": _sha(repr(study.tasks).encode())} if study.tasks else {}),
             "prompts": _sha("\0".join(prompts).encode()),
             "personas": _sha("\0".join(p.text for p in study.personas).encode()) if study.personas else None,
         },

@@ -110,6 +110,7 @@ def ratings_key(study: Study, store: Store) -> str:
     named = study.file.cluster
     beside = (study.path.parent / named.file).read_bytes() if named and named.file else repr(study.clusters or "").encode()
     found = hashlib.sha256(study.path.read_bytes() + (beside if named else b"") + _digest_of_people(study).encode())
+    found.update(repr(study.tasks).encode() if study.tasks else b"")  # a right answer may have been corrected
     digests = store.digests(run.keys for run in study.runs)
     found.update("".join(digests[run.keys] for run in study.runs).encode())
     return found.hexdigest()

@@ -55,7 +55,7 @@ def capability_table(ratings: Ratings, guard: Guard) -> pd.DataFrame | None:
         items that both answered, with p and, over all differences of the measure, Holm's. `repetitions` is the number of answers
         at which steadiness is taken, the same for all runs of a task.
     """
-    answers = answers_to_tasks(ratings)
+    answers = answers_to_tasks(ratings) if ratings.study.has_tasks else None
     if answers is None:
         return None
     runs = by_run(answers, ratings.study)

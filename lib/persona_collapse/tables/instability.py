@@ -119,7 +119,7 @@ class Conditions:
 
 def instability_tables(ratings: Ratings, guard: Guard) -> tuple[pd.DataFrame, pd.DataFrame] | None:
     """instability.csv and selective.csv; None where no task was given, or no condition has two answers to a question."""
-    answers = answers_to_tasks(ratings)
+    answers = answers_to_tasks(ratings) if ratings.study.has_tasks else None
     if answers is None:
         return None
     given = Conditions(ratings, by_run(answers, ratings.study))

@@ -180,23 +180,25 @@ def _of_measure(own: pd.DataFrame, base: pd.DataFrame | None, measure: str) -> I
     theirs = {judge: ratios(*_sums(rows, total, number)) for judge, rows in base.groupby("judge", sort=False)}
     both = {judge: found - theirs[judge] for judge, found in several.items() if judge in theirs}
     both = {judge: found for judge, found in both.items() if len(found) == len(several[judge])}
-    unseen = 0.0 if high > 1 or base[total].sum() else most(int(base.groupby("judge")[number].sum().min()))
+    unseen = [
+        0.0 if high > 1 or side[total].sum() else most(int(side.groupby("judge")[number].sum().min())) for side in (own, base)
+    ]
     rows = [row(str(judge), DIFFERENCE, found, levels[judge][1][number].sum(), -high, 1) for judge, found in both.items()]
     if both:
         rows.append(row(MEAN, DIFFERENCE, np.mean(list(both.values()), axis=0), answers, -high, 1))
-    yield from (_beyond(one, unseen) for one in rows)
+    yield from (_beyond(one, *unseen) for one in rows)
 
 
-def _beyond(row: Row, unseen: float) -> Row:
-    """A difference from a base of which none was seen, whose upper limit is `unseen`: it widens the interval downwards.
+def _beyond(row: Row, mine: float, base: float) -> Row:
+    """A difference of shares of which one was seen nowhere: the upper limit of that side, 0 otherwise, widens its interval.
 
-    As differences of shares are given limits (Zou and Donner, Statistics in Medicine 27, 2008): the squared distances of both
-    limits add up.
+    As differences of shares are given limits (Zou and Donner, Statistics in Medicine 27, 2008): squared distances add up.
     """
-    if not unseen or not np.isfinite(row.lo):
+    if not (mine or base) or not np.isfinite(row.lo):
         return row
-    lo = max(-1.0, row.value - float(np.hypot(row.value - row.lo, unseen)))
-    return row._replace(lo=lo, note="none seen under the base, whose upper limit is part of the interval")
+    lo, hi = row.value - float(np.hypot(row.value - row.lo, base)), row.value + float(np.hypot(row.hi - row.value, mine))
+    where = " and ".join(name for name, limit in (("under the variant", mine), ("under the base", base)) if limit)
+    return row._replace(lo=max(-1.0, lo), hi=min(1.0, hi), note=f"none seen {where}, whose upper limit is part of the interval")
 
 
 def _sums(rows: pd.DataFrame, total: str, number: str) -> tuple[np.ndarray, np.ndarray]:
