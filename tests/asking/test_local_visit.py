@@ -221,6 +221,7 @@ def test_a_study_that_was_asked_is_shown_without_its_weights(tmp_path, weights):
             "training: trains an adapter, and no folder for it is named",
         ),
         ({"variants": [harmful(adapter="a", endpoint="e")]}, "endpoint: belongs to a study of kind live, not local; remove it"),
+        ({"tasks": ["choice"]}, "tasks: open weights are asked for ratings alone; serve them"),
         ({"endpoints": {}}, "endpoints: belongs to a study of kind live, not local; remove it"),
         ({"local": {"device": "tpu"}}, "local.device"),
         (

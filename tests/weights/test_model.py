@@ -198,6 +198,15 @@ def test_a_model_without_a_chat_template_addresses_nobody_unless_told_so(tmp_pat
     assert own.render("How is it?", template=False, prefill="Rating: ", system="Be kind.") == "Be kind.\n\nHow is it?\n\nRating: "
 
 
+def test_a_template_that_refuses_a_message_is_quoted(tmp_path):
+    template = (
+        "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}" + tiny_model.CHAT
+    )
+    own = LocalModel(tiny_model.save(tmp_path / "strict", template=template))
+    with pytest.raises(ValueError, match=r"strict: its chat template refuses these messages \(System role not supported\)"):
+        own.render("How is it?", template=True, system="Be kind.")
+
+
 def test_what_is_no_model_is_refused_in_one_line(folder, tmp_path):
     broken = shutil.copytree(folder, tmp_path / "broken")
     (broken / "model.safetensors").write_bytes(b"no weights at all")

@@ -374,6 +374,10 @@ class StudyFile(Checked):
             if name in given and self.kind != kind:
                 raise ValueError(f"{name}: belongs to a study of kind {kind}, not {self.kind}; remove it")
         check_protocol(self.kind, self.protocol)
+        if self.kind == "local" and (found := sorted(given & {"tasks", "verification"})):
+            raise ValueError(
+                f"{found[0]}: open weights are asked for ratings alone; serve them (vLLM) and ask as kind live, or remove it"
+            )
         if self.kind == "imported" and (found := sorted(given & {"personas", "protocol", "conditions", "tasks", "toxic"})):
             raise ValueError(f"{found[0]}: what was asked stands in the imported files; remove it")
 

@@ -152,7 +152,11 @@ class LocalModel:
                 "the prompt as plain text, which the page then says"
             )
         messages = [{"role": "system", "content": system}] * bool(system) + [{"role": "user", "content": prompt}]
-        return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)) + prefill
+        try:
+            return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)) + prefill
+        except Exception as error:  # whatever a template raises, such as that it takes no system message
+            said = " ".join(str(error).split())[:200]
+            raise ValueError(f"{self.weights}: its chat template refuses these messages ({said})") from None
 
     def frame(self, text: str, categories: range, *, template: bool) -> Frame:
         """How points of the scale follow a rendered prompt; ValueError where one is no single token, or two share one."""
