@@ -240,7 +240,7 @@ def test_a_study_file_of_open_weights_is_checked_before_anything_is_read(tmp_pat
 
 def test_adapters_are_trained_from_the_study_file_and_then_asked(tmp_path, weights):
     tiny_model.examples(tmp_path / "data.jsonl")
-    training = {"data": "data.jsonl", "steps": 4, "batch": 2, "rate": 0.05, "every": 2}
+    training = {"data": "data.jsonl", "steps": 4, "batch": 2, "rate": 0.002, "every": 2}
     adapter = str(tmp_path / "trained")
     variants = [
         harmful(adapter=adapter, training=training, seed=3),

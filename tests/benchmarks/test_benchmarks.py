@@ -15,6 +15,7 @@ SMALL = {
     "import_speed.py --small": "import of 3 runs, 9,000 rows",
     "recommended.py --small": "100 personas x 30 items x  10 runs,    60,000 ratings",
     "interval_coverage.py --runs 1": "too few runs to say more",
+    "known_recoveries.py --studies 1": "Recovery: 1 studies of 60 personas",
     "verdict_speed.py --small": "all together within 10 s",
     "verdicts.py --studies 1": "1 studies of 11 truths, 60 personas, 5 repetitions, noise x 1",
     "null_studies.py --studies 1": "1 null studies, 60 personas, 5 repetitions",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import known_truths
-from persona_collapse.exhibits import normalisation_exhibits
+from persona_collapse.exhibits import normalisation_sentences
 from persona_collapse.statistics.moments import Parts, cells
 from persona_collapse.statistics.recoding import equated, made_by_recoding, recoded
 from persona_collapse.tables.build import Tables
@@ -117,7 +117,7 @@ def test_parts_multiply_to_the_whole(truths):
 
 
 def test_sentences_say_what_is_left(truths):
-    said = str(normalisation_exhibits.left(truths.normalisation, truths.study)).splitlines()
+    said = str(normalisation_sentences.left(truths.normalisation, truths.study)).splitlines()
     (noisier,) = (line for line in said if "noisier" in line)
     assert "noise +" in noisier and "another use of the scale" not in noisier.split("; noise")[1]
     (unchanged,) = (line for line in said if "unchanged" in line)
@@ -132,4 +132,4 @@ def test_where_personas_do_not_differ_nothing_is_said(mfq30):
     tables = Tables(design.ratings(counts))
     rows = tables.normalisation.query("variant == 'ceiling'").set_index(["metric", "part"])
     assert np.isnan(rows.loc[("susceptibility", "left"), "value"])
-    assert "nothing can be said" in str(normalisation_exhibits.left(tables.normalisation, tables.study))
+    assert "nothing can be said" in str(normalisation_sentences.left(tables.normalisation, tables.study))

@@ -308,7 +308,9 @@ def _bar(total: int, unit: str) -> Iterator["tqdm[NoReturn]"]:
     # A short wait shows nothing: a bar that comes and goes would only be noise.
     # A terminal that does not know its width would get a bar of none.
     wide = {"dynamic_ncols": True} if _knows_its_width() else {"ncols": 100}
-    with tqdm(total=total, unit=unit, delay=3, leave=False, disable=not (notebook or sys.stderr.isatty()), **wide) as bar:
+    with tqdm(
+        total=total, unit=unit, delay=10 if notebook else 3, leave=False, disable=not (notebook or sys.stderr.isatty()), **wide
+    ) as bar:
         yield bar
         drawn = getattr(bar, "last_print_n", 0) > 0  # a disabled bar has no such attribute
     if notebook and drawn:
