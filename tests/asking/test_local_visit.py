@@ -173,7 +173,7 @@ def test_a_prompt_as_the_model_reads_it_is_kept_for_the_page(tmp_path, weights):
     [
         (
             {"adapter": "none"},
-            "f/one: its adapter changes nothing: on 30 cells no probability of a first token moves by more than \de-\d\d; train it",
+            r"f/one: its adapter changes nothing: on 30 cells no probability of a first token moves by more than \de-\d\d; train it",
         ),
         ({"weights": "tiny"}, "f/one: has the same weights as f/base; correct `weights` or `adapter`"),
         ({"adapter": "gone"}, "f/one, adapter: '.*gone' does not exist; expected a folder with adapter_config.json"),
@@ -221,7 +221,7 @@ def test_a_study_that_was_asked_is_shown_without_its_weights(tmp_path, weights):
             "training: trains an adapter, and no folder for it is named",
         ),
         ({"variants": [harmful(adapter="a", endpoint="e")]}, "endpoint: belongs to a study of kind live, not local; remove it"),
-        ({"tasks": ["choice"]}, "tasks: open weights are asked for ratings alone; serve them"),
+        ({"tasks": ["choice.jsonl"]}, "tasks: open weights are asked for ratings alone; serve them"),
         ({"endpoints": {}}, "endpoints: belongs to a study of kind live, not local; remove it"),
         ({"local": {"device": "tpu"}}, "local.device"),
         (
