@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from persona_collapse.asking.read_table import read_table
 from persona_collapse.asking.slots import hash_of
 from persona_collapse.input_errors import listing
 from persona_collapse.paths import shown
@@ -48,6 +47,8 @@ def read_results(study: Study) -> tuple[TextAnswer, ...]:
 
 
 def _of_file(path: Path, run: Run, task: str) -> list[TextAnswer]:
+    from persona_collapse.asking.read_table import read_table  # with pandas, which a study without tasks need not wait for
+
     where, fields = shown(path), read_table(path).fields
     columns = {what: next((name for name in names if name in fields), None) for what, names in _NAMES.items()}
     for what in ("item", "answer"):

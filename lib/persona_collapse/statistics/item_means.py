@@ -19,7 +19,7 @@ Biometrics Bulletin 2 (1946) 110.
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import t
+from scipy.special import stdtr, stdtrit
 
 _LEVEL = 0.975
 
@@ -49,7 +49,7 @@ class Effect(NamedTuple):
         """The 95 % interval, cut where a value can go no further; NaN where nothing varies, as there is none then."""
         if not self.se > 0:
             return float("nan"), float("nan")
-        reach = float(t.ppf(_LEVEL, self.df)) * self.se
+        reach = float(stdtrit(self.df, _LEVEL)) * self.se
         return max(low, self.value - reach), min(high, self.value + reach)
 
     @property
@@ -57,7 +57,7 @@ class Effect(NamedTuple):
         """Of no difference, two-sided; 1 where nothing differs at all."""
         if self.value == 0 and self.se == 0:
             return 1.0
-        return float(2 * t.sf(abs(self.value) / self.se, self.df)) if self.se > 0 else float("nan")
+        return float(2 * stdtr(self.df, -abs(self.value) / self.se)) if self.se > 0 else float("nan")
 
 
 NONE = Effect(float("nan"))
