@@ -11,6 +11,7 @@ from persona_collapse.asking.collect import collect
 from persona_collapse.report import dictionary
 from persona_collapse.report.make_tables import _made_from
 from persona_collapse.report.run_notebooks import ratings_key
+from persona_collapse.sections.record import all_tables
 from persona_collapse.store.ratings import read_ratings
 from persona_collapse.store.rows import TextAnswer
 from persona_collapse.store.store import open_store
@@ -214,3 +215,16 @@ def test_a_corrected_answer_makes_tables_and_notebooks_again(tmp_path, outputs):
 def test_every_column_is_in_the_dictionary(truths):
     for name in ("capability", "instability", "selective"):
         assert [column for column in getattr(truths, name) if dictionary.entry(name, column) is None] == []
+
+
+def test_of_several_questionnaires_tasks_stand_beside_the_first(tmp_path, outputs):
+    """Tasks are asked once: no row stands twice, and the section is that of the first questionnaire alone."""
+    study = study_of(
+        tmp_path, {"base": ("gpt-4o/base", None), "bad": ("gpt-4o/base", DAMAGED)}, instruments=["mfq30", "neutral12"],
+        repetitions=2, personas=5,
+    )  # fmt: skip
+    made = all_tables(made_of(study), ("capability", "instability", "selective"))
+    assert set(made["capability"]["instrument"]) == {"mfq30"} and set(made["selective"]["instrument"]) == {"mfq30"}
+    keys = ["family", "variant", "task", "measure", "quantity"]
+    assert not made["capability"].duplicated(keys).any()
+    assert [one.has_tasks for one in study.each] == [True, False]

@@ -72,9 +72,11 @@ def instability(instability: pd.DataFrame | None, study: Study) -> Any:
     data["Condition"] = [NAMES.get(name, name) for name in data["condition"]]
     data["Measure"], data["Quantity"] = data["measure"].map(_MEASURES), data["quantity"]
     data = data.rename(columns={"lo": "from", "hi": "to", "repetitions": "Answers"})
-    data = data[["Model", "Variant", "Condition", "Measure", "Quantity", "Answers", "value", "from", "to"]]
     conditions = [NAMES.get(name, name) for name in dict.fromkeys(rows["condition"])]
-    panels = [_panel(data[data["Quantity"] == what], what, look, pick, conditions, several) for what in (DIFFERENCE, RATIO)]
+    data["Panel"] = data["Model"] + ": " + data["Condition"] if several else data["Condition"]
+    order = [f"{model}: {name}" for model in look.families for name in conditions] if several else conditions
+    data = data[["Model", "Variant", "Condition", "Panel", "Measure", "Quantity", "Answers", "value", "from", "to"]]
+    panels = [_panel(data[data["Quantity"] == what], what, look, pick, order) for what in (DIFFERENCE, RATIO)]
     switches = switch_between("measure", list(_MEASURES.values()), "measure: "), *look.family()
     chart = alt.hconcat(*panels, spacing=24).add_params(*switches)
     cut = data[(data["Quantity"] == RATIO) & ((data["from"] < _FROM) | (data["to"] > _TO))]
@@ -92,9 +94,8 @@ def _said_cut(cut: pd.DataFrame) -> str:
     return f" Intervals that reach beyond {_TO} times, or below 1/{_TO}, are cut there." if len(cut) else ""
 
 
-def _panel(
-    data: pd.DataFrame, what: str, look: Look, pick: alt.Parameter, conditions: list[str], several: bool
-) -> Any:  # fmt: skip
+def _panel(data: pd.DataFrame, what: str, look: Look, pick: alt.Parameter, order: list[str]) -> Any:
+    """All rows of one quantity, a row of the panel a condition."""
     ratio = what == RATIO
     title = "Ratio to the base" if ratio else "Difference from the base"
     if ratio:
@@ -118,8 +119,6 @@ def _panel(
         data=data,
     )
     header = alt.Header(labelAngle=0, labelAlign="left", labelOrient="left", labels=not ratio)
-    facets: dict[str, Any] = {"row": alt.Row("Condition:N", sort=conditions, title=None, header=header)}
     shown = look.of_family(layers.transform_filter("datum.Measure === measure"))
-    if several:
-        facets["column"] = alt.Column("Model:N", sort=look.families, title=None)
-    return shown.properties(width=_WIDE if not several else 130, height=alt.Step(13)).facet(**facets, spacing=6)
+    row = alt.Row("Panel:N", sort=order, title=None, header=header)
+    return shown.properties(width=_WIDE, height=alt.Step(13)).facet(row=row, spacing=6)
