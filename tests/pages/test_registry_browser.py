@@ -14,7 +14,7 @@ SHOWN = (
     "place => [...document.getElementById('runs').tBodies[0].rows].filter(r => !r.hidden).map(r => r.cells[place].textContent)"
 )
 #: Milliseconds until a page of sixty runs shows its first text, on a busy machine; half of that was seen on an idle one.
-SOON = 10_000  # a busy machine paints late; a page that waits for all of its rows would not paint at all
+SOON = 1000
 
 
 @pytest.fixture(scope="module")
