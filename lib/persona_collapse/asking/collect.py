@@ -305,14 +305,12 @@ def _bar(total: int, unit: str, *, simulated: bool = False) -> Iterator["tqdm[No
     """A progress bar where somebody can see it: a terminal or a notebook; gone when the work is done."""
     kernel = sys.modules.get("ipykernel.kernelapp")  # which other code may have loaded without being one
     notebook = kernel is not None and kernel.IPKernelApp.initialized()
-    # A short wait shows nothing: a bar that comes and goes would only be noise, and in a notebook an output that another run of it
-    # does not have; simulated answers come in seconds, on a busy machine in a few more.
+    # A short wait shows nothing: a bar that comes and goes would only be noise, and in a notebook an output that another run
+    # does not have. Simulated answers come in seconds, on a busy machine in a few more.
     delay = 10 if notebook and simulated else 3
     # A terminal that does not know its width would get a bar of none.
     wide = {"dynamic_ncols": True} if _knows_its_width() else {"ncols": 100}
-    with tqdm(
-        total=total, unit=unit, delay=delay, leave=False, disable=not (notebook or sys.stderr.isatty()), **wide
-    ) as bar:
+    with tqdm(total=total, unit=unit, delay=delay, leave=False, disable=not (notebook or sys.stderr.isatty()), **wide) as bar:
         yield bar
         drawn = getattr(bar, "last_print_n", 0) > 0  # a disabled bar has no such attribute
     if notebook and drawn:
