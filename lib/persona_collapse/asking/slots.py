@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple, NoReturn
 
 from tqdm import tqdm
@@ -92,21 +92,27 @@ def questions(study: Study, run: Run, asked: Sequence[Any] | None = None) -> Ite
         as_worded = lru_cache(one.instrument.worded_as)
         for condition in one.conditions(run):
             vary = of_condition(protocol.vary, condition)
+            deals = [(item, list(dealt(vary, protocol.repetitions, at))) for at, item in enumerate(one.instrument.items)]
             for persona in study.deck(condition) or (None,):
-                index = persona.index if persona else None
+                index, text = (persona.index, persona.text) if persona else (None, None)
                 # Simulated respondents lean on attributes, which no prompt holds.
                 lean = [persona.attributes] if study.simulated and persona and persona.attributes else []
-                for place, item in enumerate(one.instrument.items):
-                    for wording, number, before in dealt(vary, protocol.repetitions, place):
+                # A prompt stands before what is the same of all of them, which is written once.
+                ends = lru_cache(partial(_end, [*came, *lean], study.simulated))
+                for item, dealt_out in deals:
+                    for wording, number, before in dealt_out:
                         worded = as_worded(wording)
-                        text = persona.text if persona else None
                         own = worded.prompt(item, text, digit=digit), worded.system(text)
                         prompt, system = messages(protocol, *own)
-                        moved = list(WORDING_EFFECTS) if study.simulated and not is_own(wording) else []
-                        said = [{"system": system}] if system else []
-                        identity = hash_of(json.dumps([prompt, *said, *came, *lean, *moved]))
+                        identity = hash_of(f"[{json.dumps(prompt)}, {ends(wording, system)}")
                         words = (worded, wording, before, system, whole(*own))
                         yield Asked(condition, index, item.number, identity, prompt, number, *words)
+
+
+def _end(came: Sequence[Any], simulated: bool, wording: str, system: str) -> str:
+    """What stands behind the prompt in the JSON list that a cell is identified by."""
+    said = [{"system": system}] if system else []
+    return json.dumps([*said, *came, *(WORDING_EFFECTS if simulated and not is_own(wording) else [])])[1:]
 
 
 def whole(prompt: str, system: str) -> str:
