@@ -3,6 +3,7 @@
 import inspect
 import json
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -53,6 +54,9 @@ class LocalModel:
 
         transformers.logging.set_verbosity_error()
         transformers.logging.disable_progress_bar()
+        # Of their own future, and of a file that GGUF weights do not have: nothing that whoever asks a model can act on.
+        warnings.filterwarnings("ignore", category=FutureWarning, module=r"(peft|torch|transformers)\.")
+        warnings.filterwarnings("ignore", message="Could not find a config file", category=UserWarning)
         self.weights, self.device = weights, _device(device)
         folder, more = (weights, {}) if weights.is_dir() else (weights.parent, {"gguf_file": weights.name})
         try:
